@@ -1,0 +1,1 @@
+"""Flow, pressure and risk computed from meshes."""

@@ -1,0 +1,1 @@
+"""Surfaces, volume meshes and centerlines made from labels."""

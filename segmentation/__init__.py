@@ -1,0 +1,1 @@
+"""Image values, and labels made from them."""

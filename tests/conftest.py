@@ -1,0 +1,17 @@
+"""What every test shares."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real imaging that HILUM_DATA names."""
+    folder = os.environ.get("HILUM_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("real imaging is not here: set HILUM_DATA to its folder")
+    return Path(folder)

@@ -1,0 +1,1 @@
+"""The planning workstation: DICOM, plans, cases, reports, command line and window."""

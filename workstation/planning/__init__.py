@@ -1,0 +1,1 @@
+"""Plans and the clinical steps they are made of."""
