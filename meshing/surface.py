@@ -19,6 +19,7 @@ from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyDat
 from vtkmodules.vtkFiltersCore import (
     vtkFlyingEdges3D,
     vtkQuadricDecimation,
+    vtkTriangleFilter,
     vtkWindowedSincPolyDataFilter,
 )
 
@@ -173,16 +174,17 @@ def from_vtk(
     name: str = "",
     colour: tuple[int, int, int] = (255, 160, 60),
 ) -> SurfaceMesh:
-    """Return the triangles of a vtkPolyData whose points are in LPS mm.
-
-    Raises:
-        ValueError: if a polygon is not a triangle.
-    """
+    """Return the polygons and strips, as triangles, of a vtkPolyData in LPS mm."""
+    if poly.GetPolys().IsHomogeneous() not in (0, 3) or poly.GetNumberOfStrips():
+        split = vtkTriangleFilter()
+        split.SetInputData(poly)
+        split.PassLinesOff()
+        split.PassVertsOff()
+        split.Update()
+        poly = split.GetOutput()
     cells = poly.GetPolys()
     connectivity = np.empty(0, np.int64)
     if cells.GetNumberOfCells():
-        if np.any(np.diff(vtk_to_numpy(cells.GetOffsetsArray())) != 3):
-            raise ValueError("the surface has polygons that are not triangles; triangulate it")
         connectivity = vtk_to_numpy(cells.GetConnectivityArray())
     points = np.empty((0, 3))
     if poly.GetNumberOfPoints():

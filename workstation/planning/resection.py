@@ -1,0 +1,451 @@
+"""Resection by a plane: the cut, the specimen, the remnant and the margin.
+
+Space is DICOM patient LPS in millimetres. A cut's normal points to the specimen, so a signed
+distance is positive on the specimen's side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from annotated_types import Ge, Le
+from scipy.ndimage import find_objects, map_coordinates
+from scipy.ndimage import label as label_components
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from vtkmodules.util.numpy_support import numpy_to_vtk
+from vtkmodules.vtkFiltersCore import vtkClipPolyData
+
+from meshing.surface import SurfaceMesh, area_mm2, from_vtk, isosurface, to_vtk
+from segmentation.contract import (
+    Finding,
+    FrameMismatch,
+    Measurements,
+    Number,
+    Progress,
+    Severity,
+    silent,
+)
+from segmentation.volume import Label, LabelMap, require_same_grid
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Point = tuple[float, float, float]
+
+SPECIMEN_COLOUR = (226, 132, 72)
+REMNANT_COLOUR = (150, 62, 52)
+CUT_COLOUR = (90, 200, 220)
+R0_MM = 1.0  # Sadot et al., Ann Surg 2015;262:476: survival is worse below 1 mm.
+
+
+@dataclass(frozen=True, eq=False)
+class CutPlane:
+    """A plane that cuts an organ.
+
+    Attributes:
+        point_mm: a point (x, y, z) of the plane, LPS mm.
+        normal: its unit normal, LPS; it points to the specimen.
+        frame_uid: the DICOM frame of reference.
+        surface: the part of the plane inside the organ, LPS mm, normals along ``normal``.
+    """
+
+    point_mm: Point
+    normal: Point
+    frame_uid: str
+    surface: SurfaceMesh
+    findings: tuple[Finding, ...] = ()
+    numbers: tuple[Number, ...] = ()
+
+    def distance_mm(self, points_mm: npt.ArrayLike) -> Floats:
+        """Return signed distances in mm of points (..., 3); positive on the specimen's side."""
+        offset = float(np.dot(self.point_mm, self.normal))
+        return np.asarray(np.asarray(points_mm, float) @ np.asarray(self.normal) - offset)
+
+
+def _require_frame(cut: CutPlane, labels: LabelMap) -> None:
+    if cut.frame_uid != labels.geometry.frame_uid:
+        raise FrameMismatch(
+            f"the cut lies in frame {cut.frame_uid} and the label in "
+            f"{labels.geometry.frame_uid}; register one to the other first"
+        )
+
+
+def _points(vector: npt.ArrayLike) -> Point:
+    x, y, z = (float(v) for v in np.asarray(vector, float))
+    return (x, y, z)
+
+
+def unit_normal(normal: npt.ArrayLike) -> Point:
+    """Return the direction of length 1.
+
+    Raises:
+        ValueError: if the vector is zero or not finite.
+    """
+    vector = np.asarray(normal, float)
+    length = float(np.linalg.norm(vector))
+    if not np.isfinite(length) or length == 0.0:
+        raise ValueError(f"the normal of a cut must be a finite vector with a length, not {vector}")
+    return _points(vector / length)
+
+
+def _tight(labels: LabelMap) -> LabelMap | None:
+    """Return all labels as one, cropped to their voxels; None where there is none."""
+    mask = labels.mask()
+    box = find_objects(mask.view(np.uint8))
+    if not box:
+        return None
+    crop = mask[box[0]]
+    start = [s.start for s in box[0]]
+    return LabelMap(crop, labels.geometry.cropped(start[::-1], crop.shape[::-1]))
+
+
+def _require_voxels(liver: LabelMap) -> LabelMap:
+    organ = _tight(liver)
+    if organ is None:
+        raise ValueError("the organ to cut has no voxel; segment it first")
+    return organ
+
+
+def _centres_mm(labels: LabelMap) -> Floats:
+    """Return the LPS centres in mm, shape (n, 3), of all labelled voxels."""
+    return labels.geometry.to_world(np.argwhere(labels.array)[:, ::-1])
+
+
+def cut_plane(
+    liver: LabelMap,
+    tumor: LabelMap | None = None,
+    *,
+    point_mm: tuple[float, float, float] | None = None,
+    normal: tuple[float, float, float] | None = None,
+    margin_mm: Annotated[float, Ge(0), Le(50)] = 10.0,
+    progress: Progress = silent,
+) -> CutPlane:
+    """Place the plane that separates specimen and remnant.
+
+    With point and normal, that plane. Otherwise a first proposal: the plane that keeps the
+    margin from the largest tumour and removes least; vessels are not looked at.
+
+    Args:
+        liver: the organ to cut.
+        tumor: what must come out, where there is one.
+        point_mm: a point of the plane (x, y, z), LPS mm.
+        normal: direction (x, y, z) in LPS from the remnant to the specimen.
+        margin_mm: distance in mm that a proposed plane keeps from the tumour.
+        progress: told how far the work is.
+
+    Raises:
+        ValueError: if the organ is empty, the normal has no direction, a point is given
+            without a normal, or the plane misses the organ.
+        FrameMismatch: if organ and tumour live in different frames.
+    """
+    organ = _require_voxels(liver)
+    if tumor is not None and tumor.geometry.frame_uid != liver.geometry.frame_uid:
+        raise FrameMismatch("liver and tumour live in different frames; register one first")
+    if point_mm is not None and normal is None:
+        raise ValueError("a cut through a given point needs its normal too; give both or neither")
+    findings: tuple[Finding, ...] = ()
+    if point_mm is None or normal is None:
+        progress(0.1, "looking for a cut")
+        direction = None if normal is None else unit_normal(normal)
+        point_mm, normal, findings = _proposal(organ, tumor, direction, margin_mm)
+    if not np.all(np.isfinite(point_mm)):
+        raise ValueError(f"the point of a cut must be finite, not {point_mm}")
+    progress(0.7, "drawing the cut")
+    return _finished(organ, _points(point_mm), unit_normal(normal), findings)
+
+
+def _finished(
+    organ: LabelMap, point: Point, normal: Point, findings: tuple[Finding, ...]
+) -> CutPlane:
+    empty = SurfaceMesh(np.empty((0, 3)), np.empty((0, 3), np.int64), organ.geometry.frame_uid)
+    cut = CutPlane(point, normal, organ.geometry.frame_uid, empty, findings)
+    distance = cut.distance_mm(_centres_mm(organ))
+    if distance.min() >= 0 or distance.max() < 0:
+        near = float(np.abs(distance).min())
+        raise ValueError(
+            f"the cut plane misses the liver by {near:.1f} mm; move its point into the liver"
+        )
+    surface = _patch(organ, cut)
+    area = Number("area", area_mm2(surface) / 100.0, "cm2", "area of the plane inside the organ")
+    return replace(cut, surface=surface, numbers=(area,))
+
+
+def _plane_axes(normal: Point) -> tuple[Floats, Floats]:
+    """Return two unit vectors u, v in the plane, with u x v = normal."""
+    n = np.asarray(normal)
+    u = np.cross(np.eye(3)[int(np.argmin(np.abs(n)))], n)
+    u /= np.linalg.norm(u)
+    return u, np.cross(n, u)
+
+
+def _plane_samples(organ: LabelMap, cut: CutPlane, step_mm: float) -> tuple[Floats, Floats]:
+    """Return grid points (rows, columns, 3) of the cut plane, LPS mm, and the label there.
+
+    The grid covers the label's voxels near the plane; the label is interpolated linearly
+    from 0 (outside) to 1.
+    """
+    world = _centres_mm(organ)
+    near = world[np.abs(cut.distance_mm(world)) <= max(organ.geometry.spacing_mm)]
+    u, v = _plane_axes(cut.normal)
+    axes = np.stack([u, v])
+    flat = (near - cut.point_mm) @ axes.T if len(near) else np.zeros((1, 2))
+    low = np.floor(flat.min(axis=0) / step_mm) - 3
+    high = np.ceil(flat.max(axis=0) / step_mm) + 3
+    b, a = np.meshgrid(np.arange(low[1], high[1] + 1), np.arange(low[0], high[0] + 1))
+    grid = np.asarray(cut.point_mm) + step_mm * (a[..., None] * u + b[..., None] * v)
+    index = organ.geometry.to_index(grid)[..., ::-1]
+    values = map_coordinates(
+        organ.array.astype(np.float32), np.moveaxis(index, -1, 0), order=1, mode="grid-constant"
+    )
+    return grid, np.asarray(values, np.float64)
+
+
+def _patch(organ: LabelMap, cut: CutPlane) -> SurfaceMesh:
+    """Return the part of the plane inside the organ as triangles that face the specimen."""
+    grid, inside = _plane_samples(organ, cut, max(1.0, min(organ.geometry.spacing_mm)))
+    rows, columns = grid.shape[:2]
+    number = np.arange(rows * columns).reshape(rows, columns)
+    a, b, c, d = number[:-1, :-1], number[1:, :-1], number[1:, 1:], number[:-1, 1:]
+    cells = np.concatenate([np.stack(t, -1).reshape(-1, 3) for t in ((a, b, c), (a, c, d))])
+    sheet = to_vtk(SurfaceMesh(grid.reshape(-1, 3), cells, cut.frame_uid))
+    sheet.GetPointData().SetScalars(numpy_to_vtk(inside.ravel(), deep=True))
+    clip = vtkClipPolyData()
+    clip.SetInputData(sheet)
+    clip.SetValue(0.5)
+    clip.Update()
+    mesh = from_vtk(clip.GetOutput(), frame_uid=cut.frame_uid, name="cut", colour=CUT_COLOUR)
+    return replace(mesh, point_data={})
+
+
+def _directions(count: int) -> Floats:
+    """Return unit vectors, shape (count, 3), spread evenly (Fibonacci lattice)."""
+    n = np.arange(count) + 0.5
+    z = 1.0 - 2.0 * n / count
+    angle = np.pi * (1.0 + 5.0**0.5) * n
+    ring = np.sqrt(1.0 - z * z)
+    return np.stack([ring * np.cos(angle), ring * np.sin(angle), z], axis=1)
+
+
+def _proposal(
+    organ: LabelMap, tumor: LabelMap | None, direction: Point | None, margin_mm: float
+) -> tuple[Point, Point, tuple[Finding, ...]]:
+    """Return point, normal and findings of a first proposal for the cut."""
+    lesion = None if tumor is None else _largest(tumor)
+    centres = _centres_mm(organ)
+    if lesion is None:
+        return _right_third(centres, direction)
+    skin = isosurface(lesion, smoothing_mm=0.0).points_mm
+    sample = centres[:: max(1, len(centres) // 20_000)]
+    tried = _directions(600) if direction is None else np.asarray([direction])
+    best = _least_specimen(sample, skin, tried, margin_mm)
+    for spread in (0.1, 0.03) if direction is None else ():
+        tried = best + spread * np.vstack([np.zeros(3), _directions(60)])
+        tried /= np.linalg.norm(tried, axis=1, keepdims=True)
+        best = _least_specimen(sample, skin, tried, margin_mm)
+    nearest = skin[int(np.argmin(skin @ best))]
+    point = _points(nearest - margin_mm * best)
+    note = Finding(
+        Severity.INFO,
+        "proposed_cut",
+        f"The cut is a proposal: it keeps {margin_mm:g} mm from the largest tumour and removes "
+        "least; it takes no account of vessels, bile ducts or territories.",
+        point,
+        "Check the cut against the vessels and move it.",
+    )
+    return point, _points(best), (note,)
+
+
+def _largest(tumor: LabelMap) -> LabelMap | None:
+    """Return the largest connected part of all labels, or None where there is none."""
+    lesion = _tight(tumor)
+    if lesion is None:
+        return None
+    parts, count = label_components(lesion.array)
+    if count == 1:
+        return lesion
+    sizes = np.bincount(parts.ravel())[1:]
+    return _tight(replace(lesion, array=parts == 1 + int(np.argmax(sizes))))
+
+
+def _least_specimen(sample: Floats, skin: Floats, tried: Floats, margin_mm: float) -> Floats:
+    """Return the tried direction whose plane, margin_mm before the tumour, removes least."""
+    offsets = (skin @ tried.T).min(axis=0) - margin_mm
+    removed = (sample @ tried.T >= offsets).sum(axis=0)
+    return np.asarray(tried[int(np.argmin(removed))])
+
+
+def _right_third(
+    centres: Floats, direction: Point | None
+) -> tuple[Point, Point, tuple[Finding, ...]]:
+    """Return a plane that cuts off a third of the organ: without a direction, its right third."""
+    normal = (-1.0, 0.0, 0.0) if direction is None else direction
+    along = centres @ np.asarray(normal)
+    middle = centres.mean(axis=0)
+    point = _points(middle + (np.quantile(along, 2 / 3) - along.mean()) * np.asarray(normal))
+    side = "third on the given side" if direction else "patient's right third"
+    note = Finding(
+        Severity.WARNING,
+        "no_tumor",
+        f"There is no tumour, so the cut is only a start: it separates the {side}.",
+        point,
+        "Mark the tumour, or place the cut by hand.",
+    )
+    proposed = Finding(Severity.INFO, "proposed_cut", "The cut is a proposal.", point)
+    return point, normal, (note, proposed)
+
+
+def _sides(liver: LabelMap, cut: CutPlane) -> tuple[Bools, Bools]:
+    """Return the specimen's and the remnant's voxels [k, j, i] by the side of their centres."""
+    _require_frame(cut, liver)
+    mask = liver.mask()
+    # Along each image axis the distance is linear, so three short vectors make the volume.
+    step = liver.geometry.affine[:3, :3].T @ np.asarray(cut.normal)
+    i, j, k = (np.arange(n) * s for n, s in zip(liver.geometry.size, step))
+    distance = k[:, None, None] + j[:, None] + i + cut.distance_mm(liver.geometry.origin_mm)
+    specimen = mask & (distance >= 0)
+    return specimen, mask & ~specimen
+
+
+def _part(liver: LabelMap, mask: Bools, label: Label, extra: tuple[Number, ...] = ()) -> LabelMap:
+    whole = liver.volume_ml()
+    part = LabelMap(mask, liver.geometry, {1: label})
+    if not whole:
+        raise ValueError("the organ to cut has no voxel; segment it first")
+    volume = part.volume_ml()
+    fraction = 100.0 * volume / whole
+    numbers = (
+        Number("volume", volume, "mL", "voxel count x voxel volume"),
+        Number("fraction", fraction, "%", "share of the whole liver label's volume"),
+        *extra,
+    )
+    return replace(part, numbers=numbers)
+
+
+def specimen(liver: LabelMap, cut: CutPlane, *, progress: Progress = silent) -> LabelMap:
+    """Take the part of the liver that is removed.
+
+    Args:
+        liver: the organ that is cut.
+        cut: the cut; voxels whose centre lies on the side of its normal belong here.
+        progress: told how far the work is.
+
+    Raises:
+        FrameMismatch: if organ and cut live in different frames.
+        ValueError: if the organ is empty.
+    """
+    progress(0.1, "splitting the organ")
+    return _part(liver, _sides(liver, cut)[0], Label("specimen", SPECIMEN_COLOUR))
+
+
+def remnant(
+    liver: LabelMap, cut: CutPlane, tumor: LabelMap | None = None, *, progress: Progress = silent
+) -> LabelMap:
+    """Take the part of the liver that stays.
+
+    Args:
+        liver: the organ that is cut.
+        cut: the cut; voxels whose centre lies against its normal belong here.
+        tumor: tumour, which does not count as functional liver.
+        progress: told how far the work is.
+
+    Raises:
+        FrameMismatch: if the inputs live in different frames or on different grids.
+        ValueError: if the organ is empty.
+    """
+    progress(0.1, "splitting the organ")
+    stays = _sides(liver, cut)[1]
+    label = Label("remnant", REMNANT_COLOUR)
+    if tumor is None:
+        return _part(liver, stays, label)
+    require_same_grid(liver, tumor)
+    healthy = liver.mask() & ~tumor.mask()
+    if not healthy.any():
+        return _part(liver, stays, label)
+    ratio = 100.0 * np.count_nonzero(stays & healthy) / np.count_nonzero(healthy)
+    source = (
+        "(remnant - tumour in it) / (liver - tumour), measured volumes; "
+        "the future liver remnant ratio after Vauthey et al., Surgery 2000;127:512"
+    )
+    extra = Number("functional_fraction", ratio, "%", source)
+    return _part(liver, stays, label, (extra,))
+
+
+def margin(tumor: LabelMap, cut: CutPlane, *, progress: Progress = silent) -> Measurements:
+    """Measure the distance from the tumour to the cut.
+
+    The distance is signed, in mm: positive where the tumour lies inside the specimen. The
+    plane is taken as endless, so the margin is never larger than that to the cut in the organ.
+
+    Args:
+        tumor: what must come out; several lesions are taken together.
+        cut: the cut.
+        progress: told how far the work is.
+
+    Raises:
+        FrameMismatch: if tumour and cut live in different frames.
+    """
+    _require_frame(cut, tumor)
+    lesions = _tight(tumor)
+    if lesions is None:
+        note = Finding(
+            Severity.WARNING, "no_tumor", "The tumour label is empty, so there is no margin."
+        )
+        return Measurements(findings=(note,))
+    progress(0.1, "measuring the margin")
+    skin = isosurface(lesions)
+    distance = cut.distance_mm(skin.points_mm)
+    nearest = int(np.argmin(distance))
+    value = float(distance[nearest])
+    steps = lesions.geometry.axes.T @ np.asarray(cut.normal)
+    half = float(np.abs(steps) @ lesions.geometry.spacing_mm) / 2
+    number = Number(
+        "minimum",
+        value,
+        "mm",
+        "smallest signed distance from the tumour's surface to the cut plane; band: half a "
+        "voxel's extent along the normal (discretisation only, not the outlining)",
+        value - half,
+        value + half,
+    )
+    return Measurements((number,), _margin_findings(skin, distance, nearest))
+
+
+def _margin_findings(skin: SurfaceMesh, distance: Floats, nearest: int) -> tuple[Finding, ...]:
+    place, value = _points(skin.points_mm[nearest]), float(distance[nearest])
+    lesions = _lesions(skin)
+    crossed = sum(float(distance[n].min()) < 0 <= float(distance[n].max()) for n in lesions)
+    left = sum(float(distance[n].max()) < 0 for n in lesions)
+    found = []
+    if crossed:
+        text = f"The cut goes through the tumour ({crossed} of {len(lesions)} lesions)."
+        found.append(Finding(Severity.PROBLEM, "tumor_crossed", text, place, "Move the cut."))
+    if left:
+        text = f"{left} of {len(lesions)} lesions lie outside the specimen."
+        found.append(
+            Finding(
+                Severity.PROBLEM, "tumor_outside_specimen", text, place, "Move or turn the cut."
+            )
+        )
+    if 0 <= value < R0_MM:
+        text = (
+            f"The margin is {value:.1f} mm; below {R0_MM:g} mm the resection does not count as R0 "
+            "(Sadot et al., Ann Surg 2015;262:476)."
+        )
+        found.append(Finding(Severity.WARNING, "narrow_margin", text, place, "Move the cut."))
+    elif value >= R0_MM:
+        text = f"The tumour comes nearest to the cut here: {value:.1f} mm."
+        found.append(Finding(Severity.INFO, "nearest_point", text, place))
+    return tuple(found)
+
+
+def _lesions(skin: SurfaceMesh) -> list[npt.NDArray[np.int64]]:
+    """Return the point numbers of each separate part of a surface."""
+    a, b = skin.triangles[:, 0], skin.triangles[:, 1]
+    c, count = skin.triangles[:, 2], len(skin.points_mm)
+    start, end = np.concatenate([a, b]), np.concatenate([b, c])
+    graph = coo_matrix((np.ones(len(start), np.int8), (start, end)), (count, count))
+    parts, member = connected_components(graph, directed=False)
+    return [np.flatnonzero(member == n) for n in range(parts)]
