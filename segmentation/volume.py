@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segmentation.contract import Finding, FrameMismatch, Number
+from segmentation.contract import Finding, FrameMismatch, Number, Progress, silent
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -293,14 +293,24 @@ class LabelPatch:
         proposal below it is recomputed.
 
         Raises:
-            ValueError: if the block reaches outside the array.
+            ValueError: as `write_to`.
+        """
+        result = array.copy()
+        self.write_to(result)
+        return result
+
+    def write_to(self, array: Array) -> None:
+        """Replace, in the writable ``array`` [k, j, i] itself, the voxels this patch changed.
+
+        Raises:
+            ValueError: if the block reaches outside the array or its type cannot hold a value.
         """
         block = self.block
         if any(s.start < 0 or s.stop > n for s, n in zip(block, array.shape)):
             raise ValueError(f"edit at {self.corner} reaches outside a label of {array.shape}")
-        result = array.copy()
-        result[block] = np.where(self.before != self.after, self.after, result[block])
-        return result
+        if self.after.size and self.after.max() > np.iinfo(array.dtype).max:
+            raise ValueError(f"label value {self.after.max()} does not fit labels of {array.dtype}")
+        np.copyto(array[block], self.after, where=self.before != self.after, casting="unsafe")
 
 
 @dataclass(frozen=True, eq=False)
@@ -339,15 +349,36 @@ def require_same_grid(*values: Volume | LabelMap) -> None:
             )
 
 
-def edit(labels: LabelMap, edits: EditLog) -> LabelMap:
-    """Return ``labels`` with every hand edit of ``edits`` applied, oldest first.
+def bounding_block(
+    mask: Array, padding: tuple[int, int, int] = (0, 0, 0)
+) -> tuple[slice, slice, slice] | None:
+    """Return the tightest block [k, j, i] around the nonzero voxels of ``mask``, or None.
+
+    ``padding`` (k, j, i) widens it by that many voxels on either side, as far as the array goes.
+    """
+    block: list[slice] = []
+    for axis in range(3):
+        part = mask[tuple(block)]
+        seen = np.flatnonzero(part.any(axis=tuple(a for a in range(3) if a != axis)))
+        if not seen.size:
+            return None
+        block.append(slice(int(seen[0]), int(seen[-1]) + 1))
+    k, j, i = (
+        slice(max(0, s.start - p), min(n, s.stop + p))
+        for s, p, n in zip(block, padding, mask.shape)
+    )
+    return k, j, i
+
+
+def edit(labels: LabelMap, edits: EditLog, *, progress: Progress = silent) -> LabelMap:
+    """Apply every hand edit, oldest first.
 
     Raises:
         FrameMismatch: if the edits were made on another grid.
     """
     if not edits.geometry.same_grid(labels.geometry):
         raise FrameMismatch("the hand edits were made on another grid; undo them or redo them here")
-    array: Array = labels.array
+    array: Array = labels.array.copy()
     for patch in edits.patches:
-        array = patch.applied(array)
+        patch.write_to(array)
     return replace(labels, array=array, numbers=())

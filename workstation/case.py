@@ -1,0 +1,592 @@
+"""A case on disk: one patient's originals, sources, plans, results and runs.
+
+Layout of the folder::
+
+    case.json     identity, sources, history of plans (the only file besides the originals
+                  that names the patient)
+    dicom/        the originals, byte-identical
+    files/        label and other files that were given as sources, byte-identical
+    sources/      source values by content key (pixels, labels, hand edits)
+    plans/        0001.json, 0002.json, ...; a plan once written never changes
+    results/      result values by content key; can be recomputed
+    runs/         what each run did: versions, durations, digests
+
+Files are written under a temporary name and renamed; ``case.json`` is renamed last, so a
+process killed at any moment leaves the last acknowledged state.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from segmentation.contract import Number, Progress, share, silent
+from segmentation.images import read_labels, read_volume
+from segmentation.volume import EditLog, LabelMap, Volume
+from workstation.dicom import files as dicom
+from workstation.planning.plan import Plan, read_plan
+from workstation.stages import StepRun, run_plan
+from workstation.store import (
+    ResultStore,
+    digest_source,
+    digest_value,
+    sync_folder,
+    write_atomically,
+    write_json,
+)
+
+SCHEMA = 1
+
+
+class CaseError(ValueError):
+    """A case cannot be opened or changed; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One entry of the history: what was done, and the plan that resulted."""
+
+    label: str
+    plan: int
+
+
+@dataclass
+class CaseRecord:
+    """What ``case.json`` holds."""
+
+    patient: dict[str, str] = field(default_factory=dict)
+    study: dict[str, str] = field(default_factory=dict)
+    synthetic: bool = False
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    history: list[Revision] = field(default_factory=list)
+    position: int = -1
+    created: str = field(default_factory=lambda: _now())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form; `from_json` reverses it."""
+        history = [{"label": entry.label, "plan": entry.plan} for entry in self.history]
+        return {"schema": SCHEMA} | vars(self) | {"history": history}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> CaseRecord:
+        """Read what `to_json` wrote."""
+        fields = {name: value for name, value in record.items() if name != "schema"}
+        fields["history"] = [Revision(e["label"], e["plan"]) for e in record["history"]]
+        return cls(**fields)
+
+
+class CaseValues(MutableMapping[str, Any]):
+    """Sources and results of a case by content key; new values are results."""
+
+    def __init__(self, sources: ResultStore, results: ResultStore) -> None:
+        self.sources = sources
+        self.results = results
+
+    def __getitem__(self, key: str) -> Any:
+        return self.sources[key] if key in self.sources else self.results[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.results or key in self.sources
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.results[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.results[key]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.sources
+        yield from self.results
+
+    def __len__(self) -> int:
+        return len(self.sources) + len(self.results)
+
+    def record(self, key: str) -> dict[str, Any]:
+        """Return a value's JSON record without reading its arrays."""
+        return self.sources.record(key) if key in self.sources else self.results.record(key)
+
+
+class Case:
+    """An open case. Use `open_case` or `create_case`; close it, or use it in a ``with``."""
+
+    def __init__(self, folder: Path, record: CaseRecord, lock: FileLock | None) -> None:
+        self.folder = folder
+        self.record = record
+        self.values = CaseValues(ResultStore(folder / "sources"), ResultStore(folder / "results"))
+        self._lock = lock
+
+    def __enter__(self) -> Case:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the writer's place free."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def save(self) -> None:
+        """Write ``case.json``; what was done before becomes part of the case here.
+
+        Raises:
+            CaseError: if the case was opened for reading only.
+        """
+        if self._lock is None:
+            raise CaseError(f"the case {self.folder} was opened for reading only")
+        write_json(self.folder / "case.json", self.record.to_json())
+
+    # Sources -------------------------------------------------------------------------
+
+    def import_dicom(
+        self, scanned: dicom.ScannedVolume, name: str, progress: Progress = silent
+    ) -> Volume:
+        """Read one volume, keep its originals byte-identical, and name it as a source.
+
+        Raises:
+            CaseError: if the case holds another patient.
+            dicom.DicomError: if the volume cannot be read.
+        """
+        self._check_patient(scanned)
+        volume = dicom.read(scanned, share(progress, 0, 2))
+        place = f"dicom/{name}-{digest_source(volume)[:12]}"
+        if not (self.folder / place).is_dir():
+            (self.folder / "dicom").mkdir(exist_ok=True)
+            part = self.folder / "dicom" / f".part-{name}"
+            shutil.rmtree(part, ignore_errors=True)
+            try:
+                part.mkdir()
+                dicom.copy_originals(scanned, part, share(progress, 1, 2))
+                sync_folder(part)
+                part.rename(self.folder / place)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+            sync_folder(self.folder / "dicom")
+        if not self.record.sources:
+            self.record.patient = scanned.patient.to_json()
+            self.record.study = {"uid": scanned.study_uid, "date": scanned.study_date}
+        self.record.synthetic |= scanned.synthetic
+        self._add_source(
+            name,
+            volume,
+            {
+                "kind": "dicom",
+                "folder": place,
+                "volume": scanned.key,
+                "series_uid": scanned.series_uid,
+                "modality": scanned.modality,
+                "description": scanned.description,
+            },
+        )
+        return volume
+
+    def import_file(
+        self, path: Path, name: str, kind: str, frame_uid: str | None = None
+    ) -> Volume | LabelMap:
+        """Copy a volume or label file (``kind`` "volume" or "labels") in as a source.
+
+        A file has no frame of reference of its own; ``frame_uid`` says in which it lies.
+        """
+        value = _read_file(path, kind, frame_uid)
+        folder = self.folder / "files"
+        folder.mkdir(exist_ok=True)
+        copy = folder / f"{name}-{digest_source(value)[:12]}{_ending(path)}"
+        if not copy.exists():
+            write_atomically(copy, lambda part: shutil.copyfile(path, part) and None)
+        self._add_source(
+            name,
+            value,
+            {
+                "kind": kind,
+                "file": str(copy.relative_to(self.folder)),
+                "description": path.name,
+                "modality": "CT" if kind == "volume" else "",
+            },
+        )
+        return value
+
+    def add_edits(self, name: str, edits: EditLog) -> str:
+        """Keep a log of hand edits as a source; return its content key."""
+        return self._add_source(name, edits, {"kind": "edits", "description": "hand edits"})
+
+    def _add_source(self, name: str, value: Any, about: dict[str, Any]) -> str:
+        key = digest_source(value)
+        if key not in self.values.sources:
+            self.values.sources[key] = value
+        frame = value.geometry.frame_uid
+        earlier = self.record.sources.get(name, {})
+        versions = {**earlier.get("versions", {}), key: about}
+        self.record.sources[name] = {
+            **about,
+            "sha256": key,
+            "frame_uid": frame,
+            "findings": [f.to_json() for f in getattr(value, "findings", ())],
+            "versions": versions,
+        }
+        self.save()
+        return key
+
+    def _check_patient(self, scanned: dicom.ScannedVolume) -> None:
+        here, there = self.record.patient, scanned.patient.to_json()
+        if here and any(here.get(tag, "") != there.get(tag, "") for tag in ("patient_id", "name")):
+            raise CaseError(
+                "the images belong to another patient than this case; make a new case for them"
+            )
+
+    def reread_source(self, name: str, key: str, progress: Progress = silent) -> Any:
+        """Read a source anew from the kept originals, not from its cached value."""
+        about = self.record.sources[name]["versions"][key]
+        if about["kind"] == "dicom":
+            found = dicom.scan([self.folder / about["folder"]]).volumes
+            matching = [v for v in found if v.key == about["volume"]] or list(found)
+            if not matching:
+                raise CaseError(f"the originals of {name!r} are no longer in {about['folder']}")
+            return dicom.read(matching[0], progress)
+        if about["kind"] == "edits":
+            return ResultStore(self.folder / "sources")[key]
+        frame = self.record.sources[name]["frame_uid"]
+        return _read_file(self.folder / about["file"], about["kind"], frame)
+
+    # Plans ---------------------------------------------------------------------------
+
+    def plan_path(self, number: int) -> Path:
+        """Return the file of plan ``number``."""
+        return self.folder / "plans" / f"{number:04d}.json"
+
+    @property
+    def plan_number(self) -> int:
+        """The number of the current plan, 0 if there is none."""
+        return self.record.history[self.record.position].plan if self.record.history else 0
+
+    def plan(self, number: int | None = None) -> Plan:
+        """Return a plan by number, the current one by default.
+
+        Raises:
+            CaseError: if there is none.
+        """
+        number = self.plan_number if number is None else number
+        path = self.plan_path(number)
+        if number < 1 or not path.is_file():
+            raise CaseError("the case has no plan yet; start one with: hilum plan TEMPLATE")
+        return read_plan(path.read_bytes(), f"plan {path.name}")
+
+    def add_plan(self, plan: Plan, label: str) -> int:
+        """Keep ``plan`` as the next revision and make it the current one; return its number."""
+        (self.folder / "plans").mkdir(exist_ok=True)
+        numbers = [int(p.stem) for p in (self.folder / "plans").glob("[0-9]*.json")]
+        number = max(numbers, default=0) + 1
+        write_json(self.plan_path(number), plan.to_json())
+        kept = self.record.history[: self.record.position + 1]
+        self.record.history = [*kept, Revision(label, number)]
+        self.record.position = len(kept)
+        self.save()
+        return number
+
+    def go_to(self, position: int) -> None:
+        """Make another entry of the history the current one."""
+        if not 0 <= position < len(self.record.history):
+            raise CaseError("there is nothing to undo or redo there")
+        self.record.position = position
+        self.save()
+
+    # Runs ----------------------------------------------------------------------------
+
+    def run(
+        self,
+        plan: Plan,
+        progress: Progress = silent,
+        on_step: Callable[[StepRun], None] = lambda step: None,
+    ) -> dict[str, str]:
+        """Compute what the plan lacks and keep a record of the run; return name to key.
+
+        Raises:
+            StepFailed: if a step fails; what was computed before it stays.
+        """
+        self.restore_sources(plan)
+        steps: list[StepRun] = []
+
+        def note(step: StepRun) -> None:
+            steps.append(step)
+            on_step(step)
+
+        started = _now()
+        try:
+            return run_plan(plan, self.values, progress, note)
+        finally:
+            self._write_run(plan, started, steps)
+
+    def restore_sources(self, plan: Plan) -> None:
+        """Read from the originals every source whose cached value is gone."""
+        for name, key in plan.sources.items():
+            if key in self.values.sources:
+                continue
+            versions = self.record.sources.get(name, {}).get("versions", {})
+            if key not in versions:
+                raise CaseError(f"the case holds no source {name!r} with the content of the plan")
+            value = self.reread_source(name, key)
+            if digest_source(value) != key:
+                raise CaseError(f"the originals of {name!r} have changed since the plan was made")
+            self.values.sources[key] = value
+
+    def _write_run(self, plan: Plan, started: str, steps: list[StepRun]) -> None:
+        (self.folder / "runs").mkdir(exist_ok=True)
+        records = []
+        for step in steps:
+            digest = "" if step.state == "failed" else self.values.record(step.key)["digest"]
+            records.append(vars(step) | {"digest": digest})
+        record = {
+            "plan": self.plan_number,
+            "plan_digest": plan.digest(),
+            "started": started,
+            "ended": _now(),
+            "versions": _versions(),
+            "device": "cpu",
+            "steps": records,
+        }
+        stamp = started.replace(":", "").replace("-", "")
+        write_json(self.folder / "runs" / f"{stamp}-{self.plan_number:04d}.json", record)
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the records of all runs, oldest first; an unreadable one is left out."""
+        found = []
+        for path in sorted((self.folder / "runs").glob("*.json")):
+            with suppress(ValueError):
+                found.append(json.loads(path.read_text("utf-8")))
+        return found
+
+    def check(self, plan: Plan, progress: Progress = silent) -> list[dict[str, str]]:
+        """Recompute everything from the originals and compare with what is kept.
+
+        Returns one record per difference: output, what differs, stored and recomputed digest.
+        """
+        fresh: dict[str, Any] = {}
+        differences = []
+        for name, key in plan.sources.items():
+            fresh[key] = self.reread_source(name, key, progress)
+            found = digest_source(fresh[key])
+            if found != key:
+                differences.append(_difference(name, "source", key, found))
+        keys = run_plan(plan, fresh, progress)
+        for step in plan.steps:
+            key = keys[step.output]
+            stored = self.values.record(key)["digest"] if key in self.values else "missing"
+            found = digest_value(fresh[key])
+            if stored != found:
+                differences.append(_difference(step.output, "result", stored, found))
+        return differences
+
+    # What is there -------------------------------------------------------------------
+
+    def states(self, plan: Plan) -> dict[str, str]:
+        """Return output to "fresh", "stale", "missing" or "failed"."""
+        failed: set[str] = set()
+        seen: set[str] = set()
+        for run in self.runs():
+            for step in run["steps"]:
+                seen.add(step["output"])
+                (failed.add if step["state"] == "failed" else failed.discard)(step["key"])
+        keys = plan.keys()
+        states = {}
+        for step in plan.steps:
+            key = keys[step.output]
+            if key in self.values:
+                states[step.output] = "fresh"
+            elif key in failed:
+                states[step.output] = "failed"
+            else:
+                states[step.output] = "stale" if step.output in seen else "missing"
+        return states
+
+    def value(self, name: str, plan: Plan | None = None) -> Any:
+        """Return the value of a source or result by name.
+
+        Raises:
+            CaseError: if the plan has no such name or it is not computed yet.
+        """
+        plan = plan or self.plan()
+        keys = plan.keys()
+        if name not in keys:
+            raise CaseError(f"the plan has no {name!r}; it has: {', '.join(keys)}")
+        if keys[name] not in self.values:
+            if name in plan.sources:
+                self.restore_sources(plan)
+            else:
+                raise CaseError(f"{name!r} is not computed yet; run the plan first")
+        return self.values[keys[name]]
+
+    def summary(self, number: int | None = None) -> dict[str, Any]:
+        """Return the document that `hilum show --json` prints."""
+        document: dict[str, Any] = {
+            "case": str(self.folder),
+            "plan": number or self.plan_number,
+            "synthetic": self.record.synthetic,
+            "sources": [
+                {k: v for k, v in about.items() if k not in ("versions", "findings")}
+                | {"name": name}
+                for name, about in self.record.sources.items()
+            ],
+            "steps": [],
+            "numbers": [],
+            "findings": [
+                finding | {"step": name}
+                for name, about in self.record.sources.items()
+                for finding in about["findings"]
+            ],
+        }
+        if not document["plan"]:
+            return document
+        plan = self.plan(number)
+        keys, states = plan.keys(), self.states(plan)
+        for step in plan.steps:
+            state = states[step.output]
+            document["steps"].append({"output": step.output, "stage": step.stage, "state": state})
+            if state != "fresh":
+                continue
+            record = self.values.record(keys[step.output])
+            document["numbers"] += [
+                number_record(step.output, Number.from_json(n)) for n in record["numbers"]
+            ]
+            document["findings"] += [f | {"step": step.output} for f in record["findings"]]
+        return document
+
+
+def number_record(output: str, number: Number) -> dict[str, Any]:
+    """Return a number's public JSON record under its full name."""
+    return {
+        "name": f"{output}.{number.quantity}",
+        "value": number.value,
+        "unit": number.unit,
+        "low": number.low,
+        "high": number.high,
+        "step": output,
+        "source": number.source,
+    }
+
+
+def open_case(folder: Path, write: bool = True) -> Case:
+    """Open the case in ``folder``; one writer at a time, any number of readers.
+
+    Raises:
+        CaseError: if there is no case, it is newer than this release, or it has a writer.
+    """
+    path = folder / "case.json"
+    if not path.is_file():
+        raise CaseError(f"{folder} is not a Hilum case: it holds no case.json")
+    lock = _lock(folder) if write else None
+    try:
+        record = _read_record(path)
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
+    if write:
+        _sweep(folder)
+    return Case(folder, record, lock)
+
+
+def create_case(folder: Path) -> Case:
+    """Make a new, empty case in ``folder``, which must be absent or empty.
+
+    Raises:
+        CaseError: if the folder holds something.
+    """
+    if folder.exists() and (
+        not folder.is_dir() or any(p.name != ".lock" for p in folder.iterdir())
+    ):
+        raise CaseError(f"{folder} is not empty; choose a new or empty folder for the case")
+    folder.mkdir(parents=True, exist_ok=True)
+    case = Case(folder, CaseRecord(), _lock(folder))
+    case.save()
+    return case
+
+
+@contextmanager
+def case_for_writing(folder: Path) -> Iterator[Case]:
+    """Open the case in ``folder``, or make it; a case made here leaves with a failed import."""
+    if (folder / "case.json").is_file():
+        with open_case(folder) as case:
+            yield case
+        return
+    existed = folder.is_dir()
+    with create_case(folder) as case:
+        try:
+            yield case
+        finally:
+            if not case.record.sources:
+                for entry in folder.iterdir():
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                if not existed:
+                    folder.rmdir()
+
+
+def _is_used(folder: Path) -> bool:
+    return not folder.is_dir() or any(entry.name != ".lock" for entry in folder.iterdir())
+
+
+def _lock(folder: Path) -> FileLock:
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise CaseError(
+            f"the case {folder} is open in another window or command; close it there first"
+        ) from None
+    return lock
+
+
+def _read_record(path: Path) -> CaseRecord:
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        schema = record["schema"]
+        if schema > SCHEMA:
+            raise CaseError(
+                f"{path} was written by a newer Hilum (schema {schema}); update Hilum to open it"
+            )
+        return CaseRecord.from_json(record)
+    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CaseError(f"{path} is damaged ({error}); restore it from a backup") from error
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed process left half-written."""
+    for part in [*folder.glob(".part-*"), *folder.glob("*/.part-*")]:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+
+
+def _read_file(path: Path, kind: str, frame_uid: str | None) -> Volume | LabelMap:
+    return read_labels(path, frame_uid) if kind == "labels" else read_volume(path, frame_uid)
+
+
+def _ending(path: Path) -> str:
+    return ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
+
+
+def _difference(output: str, what: str, stored: str, found: str) -> dict[str, str]:
+    return {"output": output, "what": what, "stored": stored, "recomputed": found}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _versions() -> dict[str, str]:
+    names = ("hilum", "numpy", "scipy", "SimpleITK", "scikit-image", "vtk", "pydicom", "trimesh")
+    found = {"python": platform.python_version(), "system": platform.system()}
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found

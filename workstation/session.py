@@ -1,0 +1,251 @@
+"""One open case as a person works on it: plan, undo, values, view state. It knows no window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from segmentation.contract import Progress
+from segmentation.volume import EditLog, LabelMap, LabelPatch, Volume
+from workstation.case import Case, CaseError, open_case
+from workstation.jobs import Job
+from workstation.planning.plan import Plan, Step
+from workstation.stages import STAGES
+
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Display window of an image: width and level, in the image's unit."""
+
+    width: float
+    level: float
+
+
+PRESETS = {
+    "Abdomen": Window(400, 60),
+    "Liver": Window(150, 90),
+    "Angio": Window(600, 170),
+    "Lung": Window(1500, -600),
+    "Bone": Window(1800, 400),
+    "Brain": Window(80, 40),
+}
+"""Usual CT windows in HU; their order is that of the number keys."""
+
+
+@dataclass
+class ViewState:
+    """What the views show; not part of the plan and not undoable.
+
+    ``crosshair_mm`` is in LPS; ``hidden`` holds names of results that are switched off.
+    """
+
+    image: str = ""
+    crosshair_mm: Point | None = None
+    window: Window = PRESETS["Abdomen"]
+    hidden: set[str] = field(default_factory=set)
+    opacity: float = 0.35
+    selected: str = ""
+
+
+class Session:
+    """Holds the open case and tells listeners, through ``changed``, that something moved."""
+
+    def __init__(self) -> None:
+        self.case: Case | None = None
+        self.plan: Plan | None = None
+        self.view = ViewState()
+        self.changed: list[Callable[[], None]] = []
+        self._summary: dict[str, Any] | None = None
+
+    # Case ----------------------------------------------------------------------------
+
+    def open(self, folder: Path) -> None:
+        """Open the case in ``folder``; the one that was open is closed.
+
+        Raises:
+            CaseError: if it cannot be opened; then nothing changes.
+        """
+        self.adopt(open_case(folder))
+
+    def adopt(self, case: Case) -> None:
+        """Take over an open case."""
+        plan = case.plan() if case.plan_number else None
+        self.close()
+        self.case, self.plan, self.view = case, plan, ViewState()
+        self.view.image = next(
+            (n for n, s in case.record.sources.items() if s["kind"] in ("dicom", "volume")), ""
+        )
+        self.notify()
+
+    def close(self) -> None:
+        """Close the case, if one is open."""
+        if self.case is not None:
+            self.case.close()
+        self.case, self.plan, self.view = None, None, ViewState()
+        self.notify()
+
+    def require_case(self) -> Case:
+        """Return the open case.
+
+        Raises:
+            CaseError: if none is open.
+        """
+        if self.case is None:
+            raise CaseError("no case is open; open or import one first")
+        return self.case
+
+    def require_plan(self) -> Plan:
+        """Return the current plan.
+
+        Raises:
+            CaseError: if there is none.
+        """
+        if self.plan is None:
+            raise CaseError("the case has no plan yet; start one from a template")
+        return self.plan
+
+    def notify(self) -> None:
+        """Tell every listener that something changed."""
+        self._summary = None
+        for listener in tuple(self.changed):
+            listener()
+
+    # Undo ----------------------------------------------------------------------------
+
+    def do(self, label: str, after: Plan) -> None:
+        """Make ``after`` the plan; the step can be undone under the name ``label``."""
+        if after == self.plan:
+            return
+        self.require_case().add_plan(after, label)
+        self.plan = after
+        self.notify()
+
+    @property
+    def undo_label(self) -> str:
+        """The name of what `undo` takes back, "" if there is nothing."""
+        record = self.case.record if self.case else None
+        return record.history[record.position].label if record and record.position > 0 else ""
+
+    @property
+    def redo_label(self) -> str:
+        """The name of what `redo` brings back, "" if there is nothing."""
+        record = self.case.record if self.case else None
+        if record is None or record.position + 1 >= len(record.history):
+            return ""
+        return record.history[record.position + 1].label
+
+    def undo(self) -> None:
+        """Return to the previous plan; its results are still there."""
+        self._go(-1)
+
+    def redo(self) -> None:
+        """Return to the plan that was undone."""
+        self._go(+1)
+
+    def _go(self, by: int) -> None:
+        case = self.require_case()
+        case.go_to(case.record.position + by)
+        self.plan = case.plan()
+        self.notify()
+
+    # Edits ---------------------------------------------------------------------------
+
+    def set_params(self, output: str, label: str = "", **params: Any) -> None:
+        """Change parameters of one step; None takes a parameter back to its default."""
+        plan = self.require_plan().with_params(output, **params)
+        STAGES[plan.step(output).stage].check_params(plan.step(output).params)
+        self.do(label or f"Change {output}", plan)
+
+    def add_patch(self, output: str, patch: LabelPatch, label: str = "Brush stroke") -> None:
+        """Add one hand edit to the label that ``output`` names; it becomes a source."""
+        case, plan = self.require_case(), self.require_plan()
+        step = plan.step(output)
+        if step.stage == "segmentation.edit":
+            log: EditLog = case.values[plan.sources[step.inputs["edits"]]]
+            key = case.add_edits(step.inputs["edits"], log.then(patch))
+            self.do(label, plan.with_sources(**{step.inputs["edits"]: key}))
+            return
+        labels: LabelMap = self.value(output)
+        name = f"{output}_edits"
+        key = case.add_edits(name, EditLog(labels.geometry).then(patch))
+        after = plan.with_sources(**{name: key}).followed(
+            output, "labels", Step("segmentation.edit", output, inputs={"edits": name})
+        )
+        self.do(label, after)
+
+    def add_prompt(self, output: str, point_mm: Point, foreground: bool) -> None:
+        """Add one seed to the correction of the label ``output`` and make it a step if needed."""
+        plan = self.require_plan()
+        step = plan.step(output)
+        side = "foreground_mm" if foreground else "background_mm"
+        if step.stage == "segmentation.refine":
+            points = (*step.params.get(side, ()), point_mm)
+            self.do("Place seed", plan.with_params(output, **{side: points}))
+            return
+        new = Step(
+            "segmentation.refine",
+            output,
+            STAGES["segmentation.refine"].version,
+            {"volume": self.view.image},
+            {side: (point_mm,)},
+        )
+        self.do("Place seed", plan.followed(output, "labels", new))
+
+    # Values --------------------------------------------------------------------------
+
+    def value(self, name: str) -> Any:
+        """Return the value of a source or result, as computed for the current plan.
+
+        Raises:
+            CaseError: if it is not there or not computed yet.
+        """
+        return self.require_case().value(name, self.require_plan())
+
+    def available(self) -> list[str]:
+        """Return the outputs that are computed for the current plan."""
+        return [s["output"] for s in self.summary()["steps"] if s["state"] == "fresh"]
+
+    def image(self) -> Volume | None:
+        """Return the image that the views show."""
+        if self.case is None or not self.view.image:
+            return None
+        source = self.case.record.sources[self.view.image]
+        value: Volume = self.case.values[source["sha256"]]
+        return value
+
+    def summary(self) -> dict[str, Any]:
+        """Return the case's summary document (steps, numbers, findings) of the current plan."""
+        if self._summary is None:
+            self._summary = self.require_case().summary()
+        return self._summary
+
+    def compute_job(
+        self, outputs: Iterable[str] = (), watch: Callable[[Job[Any]], None] = lambda job: None
+    ) -> Job[dict[str, str]]:
+        """Return a job that computes the named outputs, or the whole plan, and what they need."""
+        case, plan = self.require_case(), self.require_plan()
+        wanted = tuple(outputs)
+        part = plan.only(*wanted) if wanted else plan
+
+        def work(progress: Progress) -> dict[str, str]:
+            return case.run(part, progress)
+
+        title = f"Compute {', '.join(wanted)}" if wanted else "Compute the plan"
+        return Job(title, work, watch)
+
+    def with_cut(self, point_mm: Point, normal: Point) -> Plan:
+        """Return the current plan with its cut plane moved."""
+        return self.require_plan().with_params("cut", point_mm=point_mm, normal=normal)
+
+    def move_cut(self, point_mm: Point, normal: Point) -> None:
+        """Move the cut plane as one undoable change."""
+        self.do("Move cut plane", self.with_cut(point_mm, normal))
+
+    def set_view(self, **changes: Any) -> None:
+        """Change the view state and tell the listeners."""
+        self.view = replace(self.view, **changes)
+        self.notify()

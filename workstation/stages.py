@@ -1,0 +1,322 @@
+"""The table of stages in clinical order, and the one function that runs a plan.
+
+A stage is an ordinary function; its signature alone drives the command line, the generated
+form and the validation of plans.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import time
+import types
+import typing
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from segmentation import operations, seeded, volume
+from segmentation.contract import Number, Progress, share, silent
+from segmentation.volume import LabelMap
+from workstation.planning.plan import Plan, PlanError, Step, to_plain_json
+
+UNITS = {
+    "mm": "mm",
+    "mm2": "mm²",
+    "hu": "HU",
+    "ml": "mL",
+    "kg": "kg",
+    "cm": "cm",
+    "years": "years",
+    "percent": "%",
+    "degrees": "°",
+    "s": "s",
+    "mmhg": "mmHg",
+    "l_min": "L/min",
+    "ml_s": "mL/s",
+}
+"""Ending of a parameter's name to its unit."""
+
+
+class StageError(ValueError):
+    """A stage was asked for something that it cannot take."""
+
+
+class StepFailed(RuntimeError):
+    """A step of a plan could not be computed; ``__cause__`` says why."""
+
+    def __init__(self, output: str, stage: str, cause: Exception) -> None:
+        super().__init__(f"step {output!r} ({stage}) failed: {cause}")
+        self.output = output
+        self.stage = stage
+        self.remedy = str(getattr(cause, "remedy", ""))
+
+
+@dataclass(frozen=True)
+class Input:
+    """A value that a stage takes."""
+
+    name: str
+    kind: str
+    optional: bool
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A JSON parameter of a stage; ``schema`` is its JSON schema with limits and choices."""
+
+    name: str
+    annotation: Any
+    default: Any
+    required: bool
+    unit: str
+    description: str
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """What checks and converts a value."""
+        return TypeAdapter(self.annotation, config=ConfigDict(allow_inf_nan=False))
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of the parameter: type, limits, choices."""
+        return {k: v for k, v in self.adapter.json_schema().items() if k != "title"}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record that `hilum stages --json` prints."""
+        record: dict[str, Any] = {"name": self.name, "required": self.required}
+        if not self.required:
+            record["default"] = to_plain_json(self.default)
+        return record | {
+            "unit": self.unit,
+            "description": self.description,
+            "schema": self.schema,
+        }
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One entry of the table: a function, its version and its group in the workflow."""
+
+    group: str
+    function: Callable[..., Any]
+    version: int = 1
+
+    @property
+    def name(self) -> str:
+        """The stage's name in plans: package (or planning) and function."""
+        module = self.function.__module__.split(".")
+        return f"{'planning' if 'planning' in module else module[0]}.{self.function.__name__}"
+
+    @property
+    def title(self) -> str:
+        """The first line of the documentation."""
+        return (inspect.getdoc(self.function) or self.name).split("\n", 1)[0].rstrip(".")
+
+    @cached_property
+    def _hints(self) -> dict[str, Any]:
+        return typing.get_type_hints(self.function, include_extras=True)
+
+    @cached_property
+    def output_kind(self) -> str:
+        """The name of the type of the result."""
+        return str(self._hints["return"].__name__)
+
+    @cached_property
+    def inputs(self) -> tuple[Input, ...]:
+        """The values that the stage takes, in the order of its signature."""
+        found = []
+        for parameter in inspect.signature(self.function).parameters.values():
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY or parameter.name == "progress":
+                continue
+            hint = self._hints[parameter.name]
+            union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+            kinds = [t for t in typing.get_args(hint) if t is not type(None)] if union else [hint]
+            optional = parameter.default is not inspect.Parameter.empty
+            found.append(Input(parameter.name, " | ".join(k.__name__ for k in kinds), optional))
+        return tuple(found)
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The JSON parameters by name, in the order of the signature."""
+        help_texts = _argument_help(inspect.getdoc(self.function) or "")
+        found = {}
+        for parameter in inspect.signature(self.function).parameters.values():
+            if parameter.kind is not inspect.Parameter.KEYWORD_ONLY or parameter.name == "progress":
+                continue
+            required = parameter.default is inspect.Parameter.empty
+            found[parameter.name] = Parameter(
+                parameter.name,
+                self._hints[parameter.name],
+                None if required else parameter.default,
+                required,
+                _unit_of(parameter.name),
+                help_texts.get(parameter.name, ""),
+            )
+        return found
+
+    def check_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return ``params`` converted to the types of the signature.
+
+        Raises:
+            StageError: naming the parameter, what is wrong with it and what is allowed.
+        """
+        checked = {}
+        for name, value in params.items():
+            if name not in self.parameters:
+                known = ", ".join(self.parameters) or "none"
+                raise StageError(f"{self.name} has no parameter {name!r}; it has: {known}")
+            try:
+                checked[name] = self.parameters[name].adapter.validate_python(to_plain_json(value))
+            except ValidationError as error:
+                reason = error.errors()[0]["msg"]
+                raise StageError(f"{self.name}: {name} = {value!r} is refused: {reason}") from error
+        missing = [p.name for p in self.parameters.values() if p.required and p.name not in checked]
+        if missing:
+            raise StageError(f"{self.name} needs a value for: {', '.join(missing)}")
+        return checked
+
+    def run(self, inputs: Mapping[str, Any], params: Mapping[str, Any], progress: Progress) -> Any:
+        """Call the function; a label map gets its volume as a number."""
+        result = self.function(**inputs, **self.check_params(params), progress=progress)
+        return with_volume(result) if isinstance(result, LabelMap) else result
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record that `hilum stages --json` prints."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "group": self.group,
+            "title": self.title,
+            "inputs": [
+                {"name": i.name, "type": i.kind, "optional": i.optional} for i in self.inputs
+            ],
+            "parameters": [p.to_json() for p in self.parameters.values()],
+            "output": self.output_kind,
+        }
+
+
+def with_volume(labels: LabelMap) -> LabelMap:
+    """Return ``labels`` with the volume of the whole, and of each label where there are several."""
+    if any(number.quantity == "volume" for number in labels.numbers):
+        return labels
+    source = "voxel count x voxel volume"
+    numbers = [Number("volume", labels.volume_ml(), "mL", source)]
+    if len(labels.labels) > 1:
+        numbers += [
+            Number(f"volume.{label.name}", labels.volume_ml(value), "mL", source)
+            for value, label in labels.labels.items()
+        ]
+    return replace(labels, numbers=(*numbers, *labels.numbers))
+
+
+def _unit_of(name: str) -> str:
+    for ending, unit in sorted(UNITS.items(), key=lambda item: -len(item[0])):
+        if name.endswith("_" + ending):
+            return unit
+    return ""
+
+
+def _argument_help(text: str) -> dict[str, str]:
+    """Return argument name to description, from the ``Args:`` section of a docstring."""
+    section = re.search(r"^Args:\n(.*?)(?:\n\S|\Z)", text, re.S | re.M)
+    if section is None:
+        return {}
+    entries = re.findall(
+        r"^ {4}(\w+): (.*?)(?=^ {4}\w+(?:, \w+)*: |\Z)", section.group(1), re.S | re.M
+    )
+    return {name: " ".join(body.split()) for name, body in entries}
+
+
+_TABLE = (
+    Stage("Segment", operations.threshold),
+    Stage("Segment", seeded.grow_from_seeds),
+    Stage("Segment", volume.edit),
+)
+
+STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _TABLE}
+
+
+def find_stage(step: Step) -> Stage:
+    """Return the stage that ``step`` calls.
+
+    Raises:
+        PlanError: if there is none of that name, or the step needs a newer version of it.
+    """
+    stage = STAGES.get(step.stage)
+    if stage is None:
+        raise PlanError(f"step {step.output!r} calls the unknown stage {step.stage!r}")
+    if step.version > stage.version:
+        raise PlanError(
+            f"step {step.output!r} needs version {step.version} of {step.stage}, this Hilum has "
+            f"version {stage.version}; update Hilum"
+        )
+    return stage
+
+
+def check_plan(plan: Plan) -> None:
+    """Raise unless every step calls a known stage with the inputs and parameters it takes.
+
+    Raises:
+        PlanError: for an unknown stage or input.
+        StageError: for a parameter that is refused.
+    """
+    for step in plan.steps:
+        stage = find_stage(step)
+        known = {i.name: i for i in stage.inputs}
+        for name in step.inputs:
+            if name not in known:
+                raise PlanError(f"step {step.output!r}: {step.stage} takes no input {name!r}")
+        missing = [i.name for i in stage.inputs if not i.optional and i.name not in step.inputs]
+        if missing:
+            raise PlanError(f"step {step.output!r} lacks its input: {', '.join(missing)}")
+        stage.check_params(step.params)
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """What became of one step in one run."""
+
+    output: str
+    key: str
+    state: str
+    seconds: float = 0.0
+    error: str = ""
+
+
+def run_plan(
+    plan: Plan,
+    store: MutableMapping[str, Any],
+    progress: Progress = silent,
+    on_step: Callable[[StepRun], None] = lambda run: None,
+) -> dict[str, str]:
+    """Compute what ``store`` (content key to value) lacks; return name to content key.
+
+    ``on_step`` hears of each step as it ends: "cached", "done" or "failed".
+
+    Raises:
+        StepFailed: from the error of the first step that fails; earlier results stay.
+        PlanError, StageError: before anything runs, if the plan does not hold together.
+    """
+    check_plan(plan)
+    keys = plan.keys()
+    for number, step in enumerate(plan.steps):
+        key = keys[step.output]
+        part = share(progress, number, len(plan.steps))
+        part(0.0, step.output)
+        if key in store:
+            on_step(StepRun(step.output, key, "cached"))
+            continue
+        started = time.perf_counter()
+        inputs = {argument: store[keys[name]] for argument, name in step.inputs.items()}
+        try:
+            store[key] = find_stage(step).run(inputs, step.params, part)
+        except (ValueError, RuntimeError, ArithmeticError, MemoryError, OSError) as error:
+            on_step(StepRun(step.output, key, "failed", time.perf_counter() - started, str(error)))
+            raise StepFailed(step.output, step.stage, error) from error
+        on_step(StepRun(step.output, key, "done", time.perf_counter() - started))
+    progress(1.0)
+    return keys
