@@ -1,0 +1,373 @@
+"""Pictures of surfaces in 3D, drawn off screen with VTK and without Qt.
+
+The window and the report draw with the same `Scene`, so that a plan looks the same in both.
+Everything is in DICOM patient LPS millimetres; see `workstation.camera` for display positions.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import vtkmodules.vtkRenderingOpenGL2  # noqa: F401  registers the OpenGL classes
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkCommonCore import reference, vtkUnsignedCharArray
+from vtkmodules.vtkCommonDataModel import vtkStaticCellLocator
+from vtkmodules.vtkFiltersCore import vtkPolyDataNormals
+from vtkmodules.vtkRenderingAnnotation import vtkAnnotatedCubeActor
+from vtkmodules.vtkRenderingCore import (
+    vtkActor,
+    vtkLightKit,
+    vtkPolyDataMapper,
+    vtkRenderer,
+    vtkRenderWindow,
+)
+
+from meshing.surface import SurfaceMesh, to_vtk
+from workstation.camera import Camera, Side, Size, Vector, vector
+
+Picture = npt.NDArray[np.uint8]
+Colour = tuple[int, int, int]
+Kind = Literal["organ", "vessel", "bone", "device", "sheet"]
+
+BACKGROUND_TOP = (0x15, 0x1A, 0x20)
+BACKGROUND = (0x0B, 0x0E, 0x11)
+CUBE_FRACTION = 0.16  # side of the orientation cube's corner, of the picture's height
+MOST_PEELS = 6  # layers of transparency that are sorted; deeper ones are blended unsorted
+
+# kind -> (ambient, diffuse, specular, specular power)
+SHINE: dict[Kind, tuple[float, float, float, float]] = {
+    "organ": (0.06, 0.92, 0.10, 18.0),
+    "vessel": (0.06, 0.90, 0.35, 40.0),
+    "bone": (0.08, 0.92, 0.06, 12.0),
+    "device": (0.06, 0.86, 0.45, 60.0),
+    "sheet": (0.40, 0.60, 0.05, 10.0),
+}
+
+# The outline of a transparent organ: opaque where the surface turns away from the viewer.
+RIM = """//VTK::Light::Impl
+  if (opacity < 1.0) {
+    float rim = 1.0 - abs(normalVCVSOutput.z);
+    float edge = rim * rim * rim;
+    fragOutput0 = vec4(fragOutput0.rgb * (1.0 + 0.6 * edge), mix(opacity, 1.0, 0.8 * edge));
+  }
+"""
+# The side of the cut plane decides the colour of each pixel; no geometry is touched.
+SPLIT_VERTEX = {
+    "//VTK::PositionVC::Dec": "//VTK::PositionVC::Dec\nout vec3 positionLPS;\n",
+    "//VTK::PositionVC::Impl": "//VTK::PositionVC::Impl\n  positionLPS = vertexMC.xyz;\n",
+}
+SPLIT_FRAGMENT = {
+    "//VTK::PositionVC::Dec": "//VTK::PositionVC::Dec\nin vec3 positionLPS;\n",
+    "//VTK::Color::Impl": """//VTK::Color::Impl
+  if (dot(positionLPS - splitPoint, splitNormal) > 0.0) {
+    ambientColor = ambientIntensity * splitColour;
+    diffuseColor = diffuseIntensity * splitColour;
+  }
+""",
+}
+
+
+@dataclass(frozen=True)
+class SceneItem:
+    """One surface and how it is drawn: sRGB colour 0 to 255, opacity 0 to 1, and its matter.
+
+    A "sheet" is an open surface, such as a cut; all other kinds are closed.
+    """
+
+    surface: SurfaceMesh
+    colour: Colour
+    opacity: float = 1.0
+    visible: bool = True
+    kind: Kind = "organ"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Colours item ``name`` anew where it lies on the side that ``normal`` (LPS) points to."""
+
+    name: str
+    point_mm: Vector
+    normal: Vector
+    colour: Colour
+
+
+class Scene:
+    """An off-screen render window, its lights, the surfaces shown in it and the eye.
+
+    Attributes:
+        camera: the eye; a new value shows with the next `render`.
+        frames: how many pictures have been drawn.
+    """
+
+    def __init__(self) -> None:
+        self.camera = Camera()
+        self.frames = 0
+        self._items: dict[str, SceneItem] = {}
+        self._actors: dict[str, Any] = {}
+        self._locators: dict[str, Any] = {}
+        self._split: Split | None = None
+        self._renderer = _main_renderer()
+        self._cube = _cube_renderer()
+        self._window = vtkRenderWindow()
+        self._window.SetOffScreenRendering(True)
+        self._window.SetMultiSamples(0)
+        self._window.SetAlphaBitPlanes(True)
+        self._window.SetNumberOfLayers(2)
+        self._window.AddRenderer(self._renderer)
+        self._window.AddRenderer(self._cube)
+        self._lights = vtkLightKit()
+        self._lights.SetKeyLightIntensity(1.0)
+        self._lights.SetKeyToFillRatio(2.4)
+        self._lights.SetKeyToHeadRatio(4.0)
+        self._lights.SetKeyToBackRatio(2.6)
+        self._lights.AddLightsToRenderer(self._renderer)
+
+    @property
+    def items(self) -> Mapping[str, SceneItem]:
+        """What the scene holds, by name."""
+        return dict(self._items)
+
+    def set_values(self, items: Mapping[str, SceneItem]) -> bool:
+        """Show ``items``; only surfaces that are another object are built anew.
+
+        Returns whether anything changed, so whether a new picture is worth drawing.
+        """
+        if dict(items) == self._items:
+            return False
+        for name in self._items.keys() - items.keys():
+            self._forget(name)
+        for name, item in items.items():
+            old = self._items.get(name)
+            if old is None or old.surface is not item.surface or old.kind != item.kind:
+                self._forget(name)
+                self._actors[name] = _actor(item)
+                self._renderer.AddActor(self._actors[name])
+            _style(self._actors[name], item)
+        self._items = dict(items)
+        self._apply_split()
+        return True
+
+    def set_split(self, split: Split | None) -> bool:
+        """Colour one item by its side of a plane, or none; return whether anything changed."""
+        if split == self._split:
+            return False
+        self._split = split
+        self._apply_split()
+        return True
+
+    def reset(self, size: Size) -> None:
+        """Move the eye back or forth until all visible items fit a picture of ``size``."""
+        points = [
+            item.surface.points_mm
+            for item in self._items.values()
+            if item.visible and len(item.surface.points_mm)
+        ]
+        if points:
+            self.camera = self.camera.frame(np.concatenate(points), size)
+
+    def look_from(self, side: Side, size: Size) -> None:
+        """Look at everything from the patient's ``side``."""
+        self.camera = self.camera.look_from(side)
+        self.reset(size)
+
+    def pick(self, x: float, y: float, size: Size) -> Vector | None:
+        """Return the nearest visible surface point (LPS mm) under the pixel position (x, y)."""
+        eye = np.asarray(self.camera.eye_mm)
+        reach = self.camera.distance_mm * 100
+        end = eye + reach * self.camera.ray(x, y, size)
+        hits = [
+            hit
+            for name, item in self._items.items()
+            if item.visible and (hit := self._hit(name, eye, end)) is not None
+        ]
+        return min(hits, key=lambda hit: float(np.linalg.norm(hit - eye)), default=None)
+
+    def render(self, width: int, height: int, *, draft: bool = False) -> Picture:
+        """Draw the scene; return uint8 (height, width, 3), sRGB, top row first.
+
+        A ``draft`` sorts transparent surfaces as wholes instead of pixel by pixel, which
+        takes a fraction of the time without a graphics card.
+        """
+        self._renderer.SetUseDepthPeeling(not draft)
+        camera = self._renderer.GetActiveCamera()
+        camera.SetPosition(self.camera.eye_mm)
+        camera.SetFocalPoint(self.camera.focal_mm)
+        camera.SetViewUp(self.camera.up)
+        camera.SetViewAngle(self.camera.angle_deg)
+        self._renderer.ResetCameraClippingRange()
+        self._aim_cube(width, height)
+        self._window.SetSize(width, height)
+        self._window.Render()
+        self.frames += 1
+        pixels = vtkUnsignedCharArray()
+        self._window.GetPixelData(0, 0, width - 1, height - 1, 0, pixels, 0)
+        rows = vtk_to_numpy(pixels).reshape(height, width, 3)
+        return np.ascontiguousarray(rows[::-1])
+
+    def close(self) -> None:
+        """Give the graphics memory back; the scene cannot draw afterwards."""
+        self.set_values({})
+        self._window.Finalize()
+
+    def _forget(self, name: str) -> None:
+        actor = self._actors.pop(name, None)
+        self._locators.pop(name, None)
+        if actor is not None:
+            self._renderer.RemoveActor(actor)
+
+    def _apply_split(self) -> None:
+        for name, actor in self._actors.items():
+            if self._split is not None and self._split.name == name:
+                _colour_by_side(actor, self._split)
+            else:
+                _colour_plain(actor)
+
+    def _hit(self, name: str, start: Any, end: Any) -> Any:
+        locator = self._locators.get(name)
+        if locator is None:
+            locator = self._locators[name] = vtkStaticCellLocator()
+            locator.SetDataSet(self._actors[name].GetMapper().GetInput())
+            locator.BuildLocator()
+        point, local = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+        along, part, cell = reference(0.0), reference(0), reference(0)
+        found = locator.IntersectWithLine(start, end, 1e-6, along, point, local, part, cell)
+        return vector(np.array(point)) if found else None
+
+    def _aim_cube(self, width: int, height: int) -> None:
+        side = CUBE_FRACTION * height
+        self._cube.SetViewport(1 - side / max(width, 1), 1 - CUBE_FRACTION, 1, 1)
+        camera = self._cube.GetActiveCamera()
+        camera.SetFocalPoint(0, 0, 0)
+        camera.SetPosition(self.camera.axes[2] * 4.2)
+        camera.SetViewUp(self.camera.up)
+        self._cube.ResetCameraClippingRange()
+
+
+def render_scene(items: Mapping[str, SceneItem], camera: Camera | Side, size: Size) -> Picture:
+    """Return one picture, uint8 (height, width, 3), of ``items``.
+
+    ``camera`` is an eye, or the side of the patient from which everything is shown. The
+    picture is drawn at twice ``size`` and averaged, which smooths every edge.
+    """
+    width, height = size
+    scene = Scene()
+    scene.set_values(items)
+    if isinstance(camera, Camera):
+        scene.camera = camera
+    else:
+        scene.look_from(camera, size)
+    fine = scene.render(2 * width, 2 * height).reshape(height, 2, width, 2, 3)
+    scene.close()
+    return (fine.mean(axis=(1, 3)) + 0.5).astype(np.uint8)
+
+
+@cache
+def probe() -> str | None:
+    """Return why 3D cannot be drawn on this machine, or None; the answer is kept.
+
+    A small picture is drawn in another process, because VTK ends the process that asks for
+    OpenGL where there is none.
+    """
+    code = "from workstation.picture import Scene; Scene().render(8, 8)"
+    try:
+        run = subprocess.run(  # noqa: S603  our own interpreter and our own words
+            [sys.executable, "-c", code], capture_output=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"3D cannot be drawn here: the test picture did not finish ({error})"
+    if run.returncode == 0:
+        return None
+    return (
+        "3D cannot be drawn here: OpenGL did not start "
+        f"(exit code {run.returncode}). Install a graphics driver, or the packages "
+        "libegl1 and libgl1 (Mesa), and start again."
+    )
+
+
+def _actor(item: SceneItem) -> Any:
+    normals = vtkPolyDataNormals()
+    normals.SetInputData(to_vtk(item.surface))
+    normals.ConsistencyOff()
+    normals.SetSplitting(item.kind == "device")  # made things have sharp edges, organs none
+    normals.SetFeatureAngle(40)
+    normals.Update()
+    mapper = vtkPolyDataMapper()
+    mapper.SetInputData(normals.GetOutput())
+    mapper.ScalarVisibilityOff()
+    mapper.SetVBOShiftScaleMethod(0)  # the split shader needs coordinates in mm
+    actor = vtkActor()
+    actor.SetMapper(mapper)
+    _colour_plain(actor)
+    return actor
+
+
+def _style(actor: Any, item: SceneItem) -> None:
+    ambient, diffuse, specular, power = SHINE[item.kind]
+    look = actor.GetProperty()
+    look.SetColor(*(channel / 255 for channel in item.colour))
+    look.SetOpacity(item.opacity)
+    look.SetAmbient(ambient)
+    look.SetDiffuse(diffuse)
+    look.SetSpecular(specular)
+    look.SetSpecularPower(power)
+    # Of a closed transparent surface only the near wall is drawn: clearer, and half the work.
+    look.SetBackfaceCulling(item.opacity < 1 and item.kind != "sheet")
+    actor.SetVisibility(item.visible)
+
+
+def _colour_plain(actor: Any) -> None:
+    shaders = actor.GetShaderProperty()
+    if shaders.GetNumberOfShaderReplacements() != 1:
+        shaders.ClearAllShaderReplacements()
+        shaders.AddFragmentShaderReplacement("//VTK::Light::Impl", True, RIM, False)
+
+
+def _colour_by_side(actor: Any, split: Split) -> None:
+    shaders = actor.GetShaderProperty()
+    if shaders.GetNumberOfShaderReplacements() == 1:
+        for tag, text in SPLIT_VERTEX.items():
+            shaders.AddVertexShaderReplacement(tag, True, text, False)
+        for tag, text in SPLIT_FRAGMENT.items():
+            shaders.AddFragmentShaderReplacement(tag, True, text, False)
+    uniforms = shaders.GetFragmentCustomUniforms()
+    uniforms.SetUniform3f("splitPoint", split.point_mm)
+    uniforms.SetUniform3f("splitNormal", split.normal)
+    uniforms.SetUniform3f("splitColour", [channel / 255 for channel in split.colour])
+
+
+def _main_renderer() -> Any:
+    renderer = vtkRenderer()
+    renderer.SetLayer(0)
+    renderer.GradientBackgroundOn()
+    renderer.SetBackground(*(channel / 255 for channel in BACKGROUND))
+    renderer.SetBackground2(*(channel / 255 for channel in BACKGROUND_TOP))
+    renderer.GetCullers().GetLastItem().SetSortingStyleToBackToFront()
+    renderer.SetMaximumNumberOfPeels(MOST_PEELS)
+    renderer.SetOcclusionRatio(0.0)
+    return renderer
+
+
+def _cube_renderer() -> Any:
+    cube = vtkAnnotatedCubeActor()
+    for axis, plus, minus in (("X", "L", "R"), ("Y", "P", "A"), ("Z", "S", "I")):
+        getattr(cube, f"Set{axis}PlusFaceText")(plus)
+        getattr(cube, f"Set{axis}MinusFaceText")(minus)
+    cube.SetFaceTextScale(0.6)
+    cube.SetZFaceTextRotation(90)
+    cube.GetCubeProperty().SetColor(0.27, 0.32, 0.38)
+    cube.GetTextEdgesProperty().SetColor(0.9, 0.92, 0.94)
+    for axis in ("X", "Y", "Z"):
+        for sign in ("Plus", "Minus"):
+            getattr(cube, f"Get{axis}{sign}FaceProperty")().SetColor(0.9, 0.92, 0.94)
+    renderer = vtkRenderer()
+    renderer.SetLayer(1)
+    renderer.InteractiveOff()
+    renderer.AddActor(cube)
+    return renderer
