@@ -1,0 +1,249 @@
+"""Gestures on a label: brush, scissors, fill between slices. Each yields a `LabelPatch`.
+
+Points are LPS mm. A gesture that changes nothing yields None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage.measure import points_in_poly
+
+from segmentation.volume import (
+    Array,
+    Floats,
+    ImageGeometry,
+    LabelMap,
+    LabelPatch,
+    bounding_block,
+)
+
+Mask = npt.NDArray[np.bool_]
+Block = tuple[slice, slice, slice]
+Vector = tuple[float, float, float]
+
+
+def brush_stroke(
+    labels: LabelMap,
+    points_mm: npt.ArrayLike,
+    *,
+    radius_mm: float,
+    value: int,
+    erase: bool = False,
+    normal: Vector | None = None,
+    only_over: int | None = None,
+) -> LabelPatch | None:
+    """Paint or erase along a stroke.
+
+    Args:
+        labels: the labels to edit.
+        points_mm: the stroke, LPS mm, shape (n, 3) or (3,); its points are joined by segments.
+        radius_mm: the radius of the brush. The voxel under each point is always hit.
+        value: the label value to paint, or to erase.
+        erase: turn ``value`` into background instead of painting it.
+        normal: LPS normal of the slice to paint on, for a disc; None paints a ball.
+        only_over: paint only on voxels of this value (0: background); None paints over all.
+
+    Raises:
+        ValueError: for no point, a radius that is not positive or a value that does not fit.
+    """
+    points = np.asarray(points_mm, float).reshape(-1, 3)
+    if not len(points) or not np.isfinite(points).all() or not radius_mm > 0:
+        raise ValueError("a brush stroke needs finite points and a positive radius in mm")
+    _check_value(labels, value)
+    grid = labels.geometry
+    stroke = grid.to_index(points) * np.asarray(grid.spacing_mm)  # mm along the image axes
+    block = _stroke_block(stroke, radius_mm, grid)
+    if block is None:
+        return None
+    axes = _axes_mm(block, grid)
+    ends = list(pairwise(stroke)) or [(stroke[0], stroke[0])]
+    hit = np.zeros([s.stop - s.start for s in block], np.bool_)
+    for start, end in ends:
+        part = _stroke_block(np.stack([start, end]), radius_mm, grid)
+        if part is not None:
+            within = _relative(part, block)
+            hit[within] |= _near_segment(_axes_mm(part, grid), start, end, radius_mm)
+    if normal is not None:
+        hit &= _on_plane(axes, grid, stroke[0], normal)
+    for k, j, i in np.rint(grid.to_index(points)[:, ::-1]).astype(int):
+        if all(s.start <= n < s.stop for s, n in zip(block, (k, j, i))):
+            hit[k - block[0].start, j - block[1].start, i - block[2].start] = True
+    old = labels.array[block]
+    if erase:
+        hit &= old == value
+    elif only_over is not None:
+        hit &= old == only_over
+    return _patch(labels, block, np.where(hit, old.dtype.type(0 if erase else value), old))
+
+
+def scissors(
+    labels: LabelMap,
+    polygon_mm: npt.ArrayLike,
+    direction: Vector,
+    *,
+    cut: Literal["inside", "outside"] = "inside",
+    value: int | None = None,
+    eye_mm: Vector | None = None,
+) -> LabelPatch | None:
+    """Cut labels with an outline drawn on the screen, through the whole depth.
+
+    Args:
+        labels: the labels to edit.
+        polygon_mm: corners of the outline, LPS mm, shape (n, 3), n >= 3, closed by itself.
+        direction: LPS direction of view; the outline is extruded along it.
+        cut: erase what lies inside or outside of the outline.
+        value: the one label to cut; None cuts all.
+        eye_mm: LPS position of the camera, for a perspective view; None is a parallel one.
+
+    Raises:
+        ValueError: for fewer than three corners, or a direction of no length.
+    """
+    polygon = np.asarray(polygon_mm, float).reshape(-1, 3)
+    length = float(np.linalg.norm(direction))
+    if len(polygon) < 3 or not np.isfinite(polygon).all() or not length > 0:
+        raise ValueError("scissors need three corners or more and a direction of view")
+    block = bounding_block(labels.mask(value))
+    if block is None:
+        return None
+    old = labels.array[block]
+    chosen = np.argwhere(old != 0 if value is None else old == value)
+    start = [s.start for s in block]
+    points = labels.geometry.to_world((chosen + start)[:, ::-1])
+    inside = _in_outline(points, polygon, np.asarray(direction, float) / length, eye_mm)
+    new = old.copy()
+    new[tuple(chosen[inside if cut == "inside" else ~inside].T)] = 0
+    return _patch(labels, block, new)
+
+
+def fill_between_slices(labels: LabelMap, axis: int, *, value: int = 1) -> LabelPatch | None:
+    """Fill the slices between drawn ones by interpolating signed distances.
+
+    ``axis`` is the image axis (0 x, 1 y, 2 z) across the drawn slices. Only background between
+    two slices that hold ``value`` is filled.
+
+    Raises:
+        ValueError: if the value does not fit the labels.
+    """
+    _check_value(labels, value)
+    block = bounding_block(labels.array == value)
+    if block is None:
+        return None
+    across = 2 - axis
+    old = np.moveaxis(labels.array[block], across, 0)
+    spacing = [s for n, s in enumerate(labels.geometry.spacing_kji_mm) if n != across]
+    new = old.copy()
+    drawn = np.flatnonzero((old == value).any(axis=(1, 2)))
+    for first, last in pairwise(drawn):
+        if last - first == 1:
+            continue
+        near, far = (_signed_distance(old[n] == value, spacing) for n in (first, last))
+        for n in range(first + 1, last):
+            share = (n - first) / (last - first)
+            filled = (1 - share) * near + share * far < 0
+            new[n][filled & (old[n] == 0)] = value
+    return _patch(labels, block, np.moveaxis(new, 0, across))
+
+
+def _check_value(labels: LabelMap, value: int) -> None:
+    most = int(np.iinfo(labels.array.dtype).max)
+    if not 1 <= value <= most:
+        raise ValueError(f"a label value must lie between 1 and {most} here, not {value}")
+
+
+def _patch(labels: LabelMap, block: Block, after: Array) -> LabelPatch | None:
+    """Return the tightest patch that turns the block into ``after``, or None if nothing changes."""
+    before = labels.array[block]
+    changed = bounding_block(before != after)
+    if changed is None:
+        return None
+    k, j, i = (b.start + c.start for b, c in zip(block, changed))
+    return LabelPatch((k, j, i), before[changed].copy(), after[changed].copy())
+
+
+def _stroke_block(stroke: Floats, radius_mm: float, grid: ImageGeometry) -> Block | None:
+    """Return the block [k, j, i] that a stroke (mm along image axes) can reach within the image."""
+    spacing = np.asarray(grid.spacing_mm)
+    reach = np.maximum(radius_mm, spacing / 2)
+    low = np.maximum(np.ceil((stroke.min(axis=0) - reach) / spacing - 1e-9).astype(int), 0)
+    high = np.floor((stroke.max(axis=0) + reach) / spacing + 1e-9).astype(int) + 1
+    high = np.minimum(high, grid.size)
+    if np.any(low >= high):
+        return None
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high))
+    return k, j, i
+
+
+def _relative(part: Block, block: Block) -> Block:
+    k, j, i = (slice(p.start - b.start, p.stop - b.start) for p, b in zip(part, block))
+    return k, j, i
+
+
+def _axes_mm(block: Block, grid: ImageGeometry) -> list[npt.NDArray[np.float32]]:
+    """Return open coordinates (x, y, z) of a block, in mm along the image axes."""
+    z, y, x = np.ogrid[block]
+    return [
+        (axis * spacing).astype(np.float32) for axis, spacing in zip((x, y, z), grid.spacing_mm)
+    ]
+
+
+def _near_segment(axes: list[Any], start: Floats, end: Floats, radius_mm: float) -> Mask:
+    """Tell which voxels lie within the radius of a segment (all in mm along image axes)."""
+    offset = [a - np.float32(s) for a, s in zip(axes, start)]
+    along = (end - start).astype(np.float32)
+    square = float(along @ along)
+    limit = np.float32((radius_mm + 1e-4) ** 2)
+    if square == 0.0:
+        return np.asarray(sum(o * o for o in offset) <= limit)
+    share = sum(o * a for o, a in zip(offset, along / np.float32(square)))
+    share = np.clip(share, 0, 1)
+    return np.asarray(sum((o - share * a) ** 2 for o, a in zip(offset, along)) <= limit)
+
+
+def _on_plane(axes: list[Any], grid: ImageGeometry, point: Floats, normal: Vector) -> Mask:
+    """Tell which voxels a plane through ``point`` (mm along image axes) cuts."""
+    along = grid.axes.T @ np.asarray(normal, float)
+    along = along / np.linalg.norm(along)
+    half = float(np.abs(along) @ np.asarray(grid.spacing_mm)) / 2
+    depth = sum(n * (a - p) for n, a, p in zip(along, axes, point))
+    # Half open, so that a plane midway between two slices paints one of them.
+    shift = 1e-3 * half
+    return np.asarray((depth > shift - half) & (depth <= half + shift))
+
+
+def _in_outline(points: Floats, polygon: Floats, view: Floats, eye_mm: Vector | None) -> Mask:
+    """Tell which LPS points (n, 3) lie inside the outline as seen along ``view``."""
+    helper = np.eye(3)[int(np.argmin(np.abs(view)))]
+    right = np.cross(view, helper)
+    right = right / np.linalg.norm(right)
+    screen = np.stack([right, np.cross(view, right)], axis=1)
+    if eye_mm is None:
+        seen, outline = points @ screen, polygon @ screen
+        ahead = np.ones(len(points), np.bool_)
+    else:
+        seen, ahead = _perspective(points - eye_mm, screen, view)
+        outline, _ = _perspective(polygon - eye_mm, screen, view)
+    low, high = outline.min(axis=0), outline.max(axis=0)
+    near = ahead & ((seen >= low) & (seen <= high)).all(axis=1)
+    near[near] = points_in_poly(seen[near], outline)
+    return np.asarray(near)
+
+
+def _perspective(rays: Floats, screen: Floats, view: Floats) -> tuple[Floats, Mask]:
+    depth = rays @ view
+    ahead = depth > 0
+    return (rays @ screen) / np.where(ahead, depth, 1.0)[:, None], ahead
+
+
+def _signed_distance(mask: Mask, spacing: Sequence[float]) -> Floats:
+    """Return the distance in mm to the outline of a slice, negative inside."""
+    # One row of background around it, so that a slice that is full has an outline too.
+    wide = np.pad(mask, 1)
+    inside = ndimage.distance_transform_edt(wide, spacing)
+    outside = ndimage.distance_transform_edt(~wide, spacing)
+    return np.asarray(outside - inside)[1:-1, 1:-1]

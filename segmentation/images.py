@@ -1,0 +1,480 @@
+"""Images and labels at the edges: SimpleITK, VTK, and NIfTI, NRRD and MetaImage files.
+
+Files of the three kinds are read and written by SimpleITK, which turns NIfTI's RAS into LPS.
+NRRD and MetaImage carry the frame of reference and the label names; NIfTI has no room for
+them. NIfTI stores positions as 32-bit floats, so they return to about 0.0001 mm.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonDataModel import vtkImageData
+
+from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
+from segmentation.volume import (
+    Array,
+    ImageGeometry,
+    Label,
+    LabelMap,
+    Volume,
+    bounding_block,
+)
+
+ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
+PALETTE = (
+    (222, 158, 110), (98, 152, 220), (120, 190, 110), (220, 100, 100), (170, 130, 205),
+    (230, 205, 90), (90, 190, 190), (225, 140, 185),
+)  # fmt: skip
+_FRAME_KEY = "frame_of_reference_uid"
+_QUANTITY_KEY = "quantity"
+
+
+class UnusableImage(ValueError):
+    """A file cannot be read as an image or a label in patient space."""
+
+
+# --- SimpleITK and VTK -----------------------------------------------------------------
+
+
+def to_sitk(value: Volume | LabelMap) -> sitk.Image:
+    """Return a copy as a three-dimensional SimpleITK image in LPS mm."""
+    image = sitk.GetImageFromArray(value.array)
+    image.SetSpacing(value.geometry.spacing_mm)
+    image.SetOrigin(value.geometry.origin_mm)
+    image.SetDirection(value.geometry.direction)
+    return image
+
+
+def geometry_from_sitk(image: sitk.Image, frame_uid: str) -> ImageGeometry:
+    """Return the grid of a three-dimensional SimpleITK image (LPS mm).
+
+    Raises:
+        ValueError: if its axes are not orthonormal.
+    """
+    return ImageGeometry(
+        image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection(), frame_uid
+    )
+
+
+def volume_from_sitk(image: sitk.Image, frame_uid: str, quantity: str = "HU") -> Volume:
+    """Return a copy of a three-dimensional scalar SimpleITK image as a `Volume`."""
+    return Volume(sitk.GetArrayFromImage(image), geometry_from_sitk(image, frame_uid), quantity)
+
+
+def labels_from_sitk(
+    image: sitk.Image, frame_uid: str, labels: Mapping[int, Label] | None = None
+) -> LabelMap:
+    """Return a copy of a SimpleITK image as a `LabelMap`; values without a name get one.
+
+    Raises:
+        UnusableImage: for values that are not whole numbers from 0 to 65535.
+    """
+    array = _label_values(sitk.GetArrayFromImage(image))
+    found = (int(v) for v in np.flatnonzero(np.bincount(array.ravel())) if v != 0)
+    named = {v: Label(f"label {v}", PALETTE[(v - 1) % len(PALETTE)]) for v in found}
+    return LabelMap(array, geometry_from_sitk(image, frame_uid), named | dict(labels or {}))
+
+
+def to_vtk(value: Volume | LabelMap) -> vtkImageData:
+    """Return a VTK image in LPS mm, with direction matrix, that shares the voxels.
+
+    The voxels belong to an immutable value: treat the image as read-only.
+    """
+    geometry = value.geometry
+    array = value.array.view(np.uint8) if value.array.dtype == np.bool_ else value.array
+    scalars = numpy_to_vtk(array.reshape(-1))
+    scalars.SetName("labels" if isinstance(value, LabelMap) else value.quantity)
+    image = vtkImageData()
+    image.SetDimensions(geometry.size)
+    image.SetSpacing(geometry.spacing_mm)
+    image.SetOrigin(geometry.origin_mm)
+    image.SetDirectionMatrix(geometry.direction)
+    image.GetPointData().SetScalars(scalars)
+    return image
+
+
+def volume_from_vtk(image: vtkImageData, frame_uid: str, quantity: str = "HU") -> Volume:
+    """Return a copy of the scalars of a VTK image (LPS mm) as a `Volume`."""
+    array, geometry = _from_vtk(image, frame_uid)
+    return Volume(array, geometry, quantity)
+
+
+def labels_from_vtk(
+    image: vtkImageData, frame_uid: str, labels: Mapping[int, Label] | None = None
+) -> LabelMap:
+    """Return a copy of the scalars of a VTK image (LPS mm) as a `LabelMap`.
+
+    Raises:
+        UnusableImage: for values that are not whole numbers from 0 to 65535.
+    """
+    array, geometry = _from_vtk(image, frame_uid)
+    return LabelMap(_label_values(array), geometry, labels or {})
+
+
+def _from_vtk(image: vtkImageData, frame_uid: str) -> tuple[Array, ImageGeometry]:
+    matrix = image.GetDirectionMatrix()
+    direction = tuple(matrix.GetElement(row, column) for row in range(3) for column in range(3))
+    corner = [0.0, 0.0, 0.0]
+    image.TransformIndexToPhysicalPoint(*image.GetExtent()[::2], corner)
+    geometry = ImageGeometry(
+        image.GetDimensions(),
+        image.GetSpacing(),
+        (corner[0], corner[1], corner[2]),
+        direction,
+        frame_uid,
+    )
+    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(geometry.shape).copy(), geometry
+
+
+def _label_values(array: Array) -> Array:
+    """Return ``array`` as uint8 or uint16, or refuse it."""
+    if array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
+        raise UnusableImage("labels must be whole numbers; this is an image or a probability map")
+    low, high = array.min(), array.max()
+    if low < 0 or high > 65535:
+        raise UnusableImage(f"labels must lie between 0 and 65535, not between {low} and {high}")
+    return array.astype(np.uint8 if high <= 255 else np.uint16)
+
+
+# --- files -----------------------------------------------------------------------------
+
+
+def read_volume(
+    path: str | os.PathLike[str], frame_uid: str | None = None, quantity: str | None = None
+) -> Volume:
+    """Read a NIfTI, NRRD or MetaImage file as a `Volume` in LPS mm.
+
+    ``frame_uid`` is the frame of reference of the study it belongs to. Without it the one
+    that the file carries is used, or else one derived from the voxels and the geometry.
+    ``quantity`` defaults to the file's own, or else to "HU".
+
+    Raises:
+        UnusableImage: if the file is missing, damaged, not three-dimensional and scalar, or
+            says nothing usable about its place in the patient.
+    """
+    image, header = _read(Path(path))
+    array = sitk.GetArrayFromImage(image)
+    frame, findings = _frame(frame_uid, header, image, array)
+    geometry = _geometry(image, frame, Path(path))
+    return Volume(array, geometry, quantity or header.get(_QUANTITY_KEY, "HU"), findings)
+
+
+def read_labels(path: str | os.PathLike[str], frame_uid: str | None = None) -> LabelMap:
+    """Read a NIfTI, NRRD or MetaImage file as a `LabelMap` in LPS mm.
+
+    ``frame_uid`` is that of the image the labels belong to; see `read_volume`. Names, colours
+    and codes come from ``Segment0_Name``, ``Segment0_LabelValue``, ... where the file has
+    them, as 3D Slicer and `write_labels` write them.
+
+    Raises:
+        UnusableImage: as `read_volume`, and for values that are not whole numbers from 0 to
+            65535 or segments that overlap in several layers.
+    """
+    image, header = _read(Path(path))
+    frame, findings = _frame(frame_uid, header, image, sitk.GetArrayViewFromImage(image))
+    _geometry(image, frame, Path(path))
+    try:
+        labels = labels_from_sitk(image, frame, _segments(header))
+    except UnusableImage as error:
+        raise UnusableImage(f"{path}: {error}") from error
+    return replace(labels, findings=findings)
+
+
+def write_volume(volume: Volume, path: str | os.PathLike[str]) -> None:
+    """Write a volume as .nii, .nii.gz, .nrrd or .mha; the file appears whole or not at all.
+
+    Raises:
+        ValueError: for another ending.
+    """
+    image = to_sitk(volume)
+    header = {_FRAME_KEY: volume.geometry.frame_uid, _QUANTITY_KEY: volume.quantity}
+    _write(image, header, Path(path))
+
+
+def write_labels(labels: LabelMap, path: str | os.PathLike[str]) -> None:
+    """Write labels as .nii, .nii.gz, .nrrd or .mha; the file appears whole or not at all.
+
+    NRRD (as ``.seg.nrrd`` for 3D Slicer) and MetaImage keep names, colours and codes.
+
+    Raises:
+        ValueError: for another ending.
+    """
+    header = {_FRAME_KEY: labels.geometry.frame_uid}
+    for n, (value, label) in enumerate(labels.labels.items()):
+        header |= {
+            f"Segment{n}_ID": f"Segment_{value}",
+            f"Segment{n}_Name": label.name,
+            f"Segment{n}_LabelValue": str(value),
+            f"Segment{n}_Layer": "0",
+            f"Segment{n}_Color": " ".join(f"{c / 255:.6g}" for c in label.colour),
+        }
+        if label.code:
+            header[f"Segment{n}_Code"] = label.code
+    _write(to_sitk(labels), header, Path(path))
+
+
+def _ending(path: Path) -> str:
+    for ending in ENDINGS:
+        if path.name.lower().endswith(ending):
+            return ending
+    raise UnusableImage(f"{path.name}: the ending must be one of {', '.join(ENDINGS)}")
+
+
+def _write(image: sitk.Image, header: Mapping[str, str], path: Path) -> None:
+    ending = _ending(path)
+    if not ending.startswith(".nii"):
+        for key, value in header.items():
+            image.SetMetaData(key, " ".join(value.split()))
+    partial = path.with_name(f".{uuid.uuid4().hex}{ending}")
+    try:
+        sitk.WriteImage(image, str(partial), useCompression=ending != ".nii")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> tuple[sitk.Image, dict[str, str]]:
+    """Read a file and its header, refusing what cannot be a volume in patient space."""
+    ending = _ending(path)
+    if not path.is_file():
+        raise UnusableImage(f"{path}: there is no such file")
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise UnusableImage(f"{path}: cannot be read as an image ({reason})") from error
+    header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    if image.GetNumberOfComponentsPerPixel() != 1 or image.GetPixelID() in (
+        sitk.sitkComplexFloat32,
+        sitk.sitkComplexFloat64,
+    ):
+        raise UnusableImage(
+            f"{path}: each voxel holds several values; save one channel, or segments that do not "
+            "overlap, and read that"
+        )
+    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
+        image = image[:, :, :, 0]
+    if image.GetDimension() != 3:
+        raise UnusableImage(
+            f"{path}: has {image.GetDimension()} dimensions instead of three; save one volume of it"
+        )
+    if not _placed(ending, header, path):
+        raise UnusableImage(
+            f"{path}: does not say where its voxels lie in the patient; export it again with "
+            "spacing, position and orientation"
+        )
+    return image, header
+
+
+def _placed(ending: str, header: Mapping[str, str], path: Path) -> bool:
+    """Tell whether the file itself states its geometry, which the reader would else invent."""
+    if ending.startswith(".nii"):
+        return any(int(header.get(key, "0")) > 0 for key in ("qform_code", "sform_code"))
+    if ending == ".nrrd":
+        return header.get("NRRD_space") == "left-posterior-superior"
+    with path.open("rb") as stream:
+        text = stream.read(65536).split(b"ElementDataFile")[0]
+    named = {line.split(b"=")[0].strip() for line in text.splitlines()}
+    return b"ElementSpacing" in named and bool(named & {b"Offset", b"Position", b"Origin"})
+
+
+def _geometry(image: sitk.Image, frame_uid: str, path: Path) -> ImageGeometry:
+    try:
+        return geometry_from_sitk(image, frame_uid)
+    except ValueError as error:
+        raise UnusableImage(f"{path}: {error}") from error
+
+
+def _frame(
+    wanted: str | None, header: Mapping[str, str], image: sitk.Image, array: Array
+) -> tuple[str, tuple[Finding, ...]]:
+    """Return the frame of reference of a file, and what is odd about it."""
+    carried = header.get(_FRAME_KEY, "")
+    if wanted and carried and wanted != carried:
+        sentence = f"the file names frame of reference {carried} but is used in {wanted}"
+        remedy = "make sure that it was drawn on this image, or register it"
+        return wanted, (Finding(Severity.WARNING, "frame_replaced", sentence, remedy=remedy),)
+    if wanted or carried:
+        return wanted or carried, ()
+    place = (image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    digest = sha256(repr(place).encode() + np.ascontiguousarray(array).tobytes()).digest()
+    return f"2.25.{int.from_bytes(digest[:16], 'big')}", ()
+
+
+def _segments(header: Mapping[str, str]) -> dict[int, Label]:
+    """Return the labels that Segment0_..., Segment1_..., ... of a header describe."""
+    labels: dict[int, Label] = {}
+    n = 0
+    while f"Segment{n}_Name" in header:
+        value = int(header.get(f"Segment{n}_LabelValue", n + 1))
+        colour = [float(c) for c in header.get(f"Segment{n}_Color", "").split()]
+        r, g, b = (
+            (min(255, max(0, round(255 * c))) for c in colour)
+            if len(colour) == 3
+            else PALETTE[(value - 1) % len(PALETTE)]
+        )
+        labels[value] = Label(
+            header[f"Segment{n}_Name"], (r, g, b), header.get(f"Segment{n}_Code", "")
+        )
+        n += 1
+    return labels
+
+
+# --- from grid to grid -----------------------------------------------------------------
+
+
+def resample_volume(
+    volume: Volume, geometry: ImageGeometry, *, outside: float | None = None
+) -> Volume:
+    """Return the volume on another grid of the same frame, by linear interpolation.
+
+    ``outside`` is the value beyond the image; by default its lowest (air in CT). Structures
+    finer than the new grid alias: blur before going much coarser.
+
+    Raises:
+        FrameMismatch: if the frames of reference differ.
+    """
+    _require_frame(volume.geometry, geometry)
+    if volume.geometry == geometry:
+        return volume
+    default = float(volume.array.min()) if outside is None else outside
+    image = _resampled(to_sitk(volume), geometry, sitk.sitkLinear, default)
+    return replace(volume, array=sitk.GetArrayFromImage(image), geometry=geometry, numbers=())
+
+
+def conform(
+    labels: LabelMap,
+    volume: Volume,
+    *,
+    label: str = "",
+    name: str = "",
+    progress: Progress = silent,
+) -> LabelMap:
+    """Bring a label file onto the grid of the image.
+
+    Each voxel of the image takes the label at its centre (nearest neighbour). The result has
+    one label, of value 1.
+
+    Args:
+        labels: the labels as they were read, in the frame of reference of the image.
+        volume: the image whose voxel grid is wanted.
+        label: name or value of the one label to keep; empty merges all labels into one.
+        name: what to call the result; empty keeps the name of the label.
+        progress: told how far the work is.
+
+    Raises:
+        FrameMismatch: if the frames of reference differ.
+        ValueError: if there is no such label or it lies outside the image.
+    """
+    _require_frame(labels.geometry, volume.geometry)
+    value = _chosen(labels, label)
+    target = volume.geometry
+    progress(0.0, "reading the label")
+    box = bounding_block(labels.mask(value))
+    kept = _describe(labels, value, name)
+    if box is None:
+        empty = Finding(Severity.WARNING, "empty_label", f"{kept.name} has no voxel")
+        return LabelMap(np.zeros(target.shape, np.uint8), target, {1: kept}, (empty,))
+    source = labels.geometry.cropped(
+        [s.start for s in reversed(box)], [s.stop - s.start for s in reversed(box)]
+    )
+    block = LabelMap(_mask(labels.array[box], value), source)
+    total, inside = int(np.count_nonzero(block.array)), _count_inside(block, target)
+    if inside == 0:
+        raise ValueError(
+            f"{kept.name} lies outside the image: it spans {_extent(source)} and the image "
+            f"{_extent(target)} (LPS mm); check that both show the same patient and position"
+        )
+    progress(0.3, "resampling the label")
+    if labels.geometry.same_grid(target):
+        array = _mask(labels.array, value)
+    else:
+        image = _resampled(to_sitk(block), target, sitk.sitkNearestNeighbor, 0.0)
+        array = sitk.GetArrayFromImage(image)
+    result = LabelMap(array, target, {1: kept}, (*labels.findings, *_outside(kept, inside, total)))
+    progress(1.0, "done")
+    number = Number("volume", result.volume_ml(), "mL", "voxel count x voxel volume")
+    return replace(result, numbers=(number,))
+
+
+def _require_frame(one: ImageGeometry, other: ImageGeometry) -> None:
+    if one.frame_uid != other.frame_uid:
+        raise FrameMismatch(
+            f"the frames of reference differ ({one.frame_uid} and {other.frame_uid}); "
+            "register one to the other first"
+        )
+
+
+def _resampled(image: sitk.Image, grid: ImageGeometry, how: int, default: float) -> sitk.Image:
+    return sitk.Resample(
+        image,
+        grid.size,
+        sitk.Transform(),
+        how,
+        grid.origin_mm,
+        grid.spacing_mm,
+        grid.direction,
+        default,
+        image.GetPixelID(),
+    )
+
+
+def _chosen(labels: LabelMap, label: str) -> int | None:
+    """Return the value that ``label`` names, or None for all."""
+    if not label:
+        return None
+    if label.isdecimal() and all(known.name != label for known in labels.labels.values()):
+        if int(label) in labels.labels or np.any(labels.array == int(label)):
+            return int(label)
+        raise ValueError(f"no voxel and no name has label value {label}")
+    return labels.value(label)
+
+
+def _describe(labels: LabelMap, value: int | None, name: str) -> Label:
+    described = list(labels.labels.values())
+    if value is not None:
+        kept = labels.labels.get(value, Label(f"label {value}"))
+    else:
+        kept = described[0] if len(described) == 1 else Label("label")
+    return replace(kept, name=name or kept.name)
+
+
+def _mask(array: Array, value: int | None) -> Array:
+    return np.asarray((array != 0) if value is None else (array == value)).view(np.uint8)
+
+
+def _count_inside(block: LabelMap, target: ImageGeometry) -> int:
+    """Return how many voxels of the block have their centre within the box of ``target``."""
+    step = target.inverse_affine @ block.geometry.affine
+    kept = block.array != 0
+    axes: Sequence[Any] = np.ogrid[tuple(slice(0, n) for n in block.array.shape)]
+    for row in range(3):
+        place = step[row, 3] + sum(step[row, 2 - n] * axes[n] for n in range(3))
+        kept &= (place >= -0.5 - 1e-6) & (place <= target.size[row] - 0.5 + 1e-6)
+    return int(np.count_nonzero(kept))
+
+
+def _extent(grid: ImageGeometry) -> str:
+    corners = grid.corners_mm()
+    pairs = zip(corners.min(axis=0), corners.max(axis=0))
+    return " x ".join(f"{low:.0f} to {high:.0f}" for low, high in pairs)
+
+
+def _outside(label: Label, inside: int, total: int) -> tuple[Finding, ...]:
+    if inside == total:
+        return ()
+    share = 100 * (total - inside) / total
+    sentence = f"{share:.1f} % of {label.name} lies outside the image and is left out"
+    return (Finding(Severity.WARNING, "label_outside", sentence),)
