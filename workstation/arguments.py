@@ -1,0 +1,138 @@
+"""The command line's grammar. It imports nothing heavy, so that --help is instant."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+PATIENTS = ("liver",)
+"""The built-in synthetic patients."""
+
+EXIT_CODES = (
+    "exit codes: 0 done, 1 a problem that was explained, 2 wrong usage, "
+    "3 --check found a difference, 130 cancelled"
+)
+
+
+def setting(text: str) -> tuple[str, str, Any]:
+    """Read ``STEP.PARAM=VALUE``; the value is JSON, or else a plain string."""
+    target, equals, value = text.partition("=")
+    step, dot, parameter = target.strip().partition(".")
+    if not (equals and dot and step and parameter):
+        raise argparse.ArgumentTypeError(f"{text!r} is not STEP.PARAM=VALUE")
+    try:
+        return step, parameter, json.loads(value)
+    except ValueError:
+        return step, parameter, value
+
+
+def named_path(text: str) -> tuple[str, Path]:
+    """Read ``NAME=PATH``."""
+    name, equals, path = text.partition("=")
+    if not (equals and name.strip() and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
+    return name.strip(), Path(path)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="hilum",
+        description="Imaging-driven surgical planning, from DICOM to a plan. "
+        "Without a command it opens the window: hilum [CASE or FOLDER]. "
+        "Research use only, not for clinical decisions.",
+        epilog=EXIT_CODES,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    def command(name: str, text: str, *, prints_json: bool = True) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text, epilog=EXIT_CODES)
+        if prints_json:
+            added.add_argument("--json", action="store_true", help="print one JSON document")
+        return added
+
+    window = command("open", "open the window (also: hilum [CASE or FOLDER])", prints_json=False)
+    window.add_argument("path", nargs="?", type=Path, metavar="CASE or FOLDER")
+    window.add_argument(
+        "--screenshot", type=Path, metavar="PNG", help="write a picture of the window and leave"
+    )
+
+    demo = command("demo", "make a synthetic patient, run the whole plan and show it")
+    demo.add_argument("patient", nargs="?", choices=PATIENTS, default="liver")
+    demo.add_argument("--case", type=Path, metavar="DIR", help="where to keep the case")
+    demo.add_argument("--headless", action="store_true", help="print the table, open no window")
+    demo.add_argument("--screenshot", type=Path, metavar="PNG", help="write a picture")
+
+    scan = command("scan", "list the volumes that paths hold, without reading pixels")
+    scan.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+
+    importing = command("import", "read a volume into a case; originals are kept")
+    importing.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    importing.add_argument("--case", type=Path, required=True, metavar="DIR")
+    importing.add_argument("--series", metavar="UID", help="which series, where there are several")
+    importing.add_argument("--as", dest="name", default="", metavar="NAME", help="source name")
+
+    command("stages", "list every stage with its inputs and parameters")
+    command("templates", "list the plan templates that ship")
+
+    plan = command("plan", "start a plan from a template, run it, print its numbers")
+    plan.add_argument("template", metavar="TEMPLATE")
+    plan.add_argument("--case", type=Path, required=True, metavar="DIR")
+    plan.add_argument(
+        "--source",
+        dest="sources",
+        action="append",
+        default=[],
+        type=named_path,
+        metavar="NAME=PATH",
+        help="an image or label file for one of the template's sources",
+    )
+    plan.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        type=setting,
+        metavar="STEP.PARAM=VALUE",
+        help="a parameter of one step, e.g. cut.normal=[-1,0,0]",
+    )
+
+    run = command("run", "recompute what a plan lacks, or check all of it")
+    run.add_argument("plans", nargs="+", type=Path, metavar="CASE_OR_PLAN")
+    run.add_argument("--check", action="store_true", help="recompute everything and compare")
+
+    show = command("show", "print sources, steps, numbers and findings of a case")
+    show.add_argument("case", type=Path, metavar="CASE")
+
+    export = command("export", "write one source or result to a file", prints_json=False)
+    export.add_argument("case", type=Path, metavar="CASE")
+    export.add_argument("name", metavar="NAME")
+    export.add_argument("file", type=Path, metavar="FILE")
+
+    report = command("report", "write the report of a case as PDF", prints_json=False)
+    report.add_argument("case", type=Path, metavar="CASE")
+    report.add_argument("file", type=Path, metavar="FILE.pdf")
+
+    benchmark = command("benchmark", "measure speed on this machine, beside installed peers")
+    benchmark.add_argument("names", nargs="*", metavar="NAME")
+    benchmark.add_argument("--peers", action="store_true", help="measure installed peers too")
+
+    command("selftest", "tell what works on this machine")
+    return parser
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Parse a command line; a bare path, or nothing, means ``open``."""
+    parser = make_parser()
+    known = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
+    if not arguments or (arguments[0] not in known and not arguments[0].startswith("-")):
+        if arguments and not Path(arguments[0]).exists():
+            parser.error(
+                f"{arguments[0]!r} is neither a command nor a path; "
+                f"the commands are: {', '.join(known)}"
+            )
+        arguments = ["open", *arguments]
+    return parser.parse_args(arguments)

@@ -1,0 +1,330 @@
+"""The headless commands. JSON goes to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_data_path
+
+from workstation import benchmark, selftest
+from workstation.case import Case, CaseError, case_for_writing, open_case
+from workstation.export import export
+from workstation.importing import import_volume, scan, start_plan
+from workstation.jobs import Cancelled, Job, State
+from workstation.phantom import abdomen, write_dicom
+from workstation.planning.plan import read_plan
+from workstation.planning.template import find_template, templates
+from workstation.problems import explain
+from workstation.report import write_picture, write_report
+from workstation.stages import STAGES
+
+DONE, PROBLEM, DIFFERENCE, CANCELLED = 0, 1, 3, 130
+
+
+def main(options: argparse.Namespace) -> int:
+    """Run the command that ``options`` name; return the exit code."""
+    try:
+        return COMMANDS[options.command](options)
+    except (KeyboardInterrupt, Cancelled):
+        print("stopped", file=sys.stderr)
+        return CANCELLED
+    except BrokenPipeError:
+        return DONE
+    except Exception as error:
+        problem = explain(error)
+        print(f"hilum: {problem.title} {problem.detail}".rstrip(), file=sys.stderr)
+        if problem.remedy:
+            print(f"  {problem.remedy}", file=sys.stderr)
+        if not isinstance(error, ValueError | RuntimeError | OSError | MemoryError):
+            print(problem.trace, file=sys.stderr)
+        return PROBLEM
+
+
+def _print_json(document: Any) -> None:
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+    print()
+
+
+def _work(title: str, work: Callable[[Any], Any]) -> Any:
+    """Run ``work(progress)`` as a job that reports on standard error; return its result."""
+    job = Job(title, work, _Watch())
+    job.run()
+    if job.state is State.CANCELLED:
+        raise Cancelled(title)
+    if job.error is not None:
+        raise job.error
+    return job.result
+
+
+class _Watch:
+    """Prints a line when the message changes, at most four times a second."""
+
+    def __init__(self) -> None:
+        self.last = ""
+        self.when = 0.0
+
+    def __call__(self, job: Job[Any]) -> None:
+        now = time.monotonic()
+        if not job.message or job.message == self.last or now - self.when < 0.25:
+            return
+        self.last, self.when = job.message, now
+        print(f"{job.fraction:4.0%}  {job.title}: {job.message}", file=sys.stderr)
+
+
+def _scan(options: argparse.Namespace) -> int:
+    found = _work("Scan", lambda progress: scan(options.paths, progress))
+    document = found.to_json()
+    if options.json:
+        _print_json(document)
+        return DONE if found.volumes else PROBLEM
+    if not found.volumes:
+        raise CaseError("no image volume was found; choose a folder, file or ZIP with DICOM images")
+    for record in document["volumes"]:
+        size = " x ".join(map(str, record["size"])) if record["size"] else "-"
+        spacing = " x ".join(f"{s:.3g}" for s in record["spacing_mm"] or ())
+        print(
+            f"{record['status']:9} {record['modality']:4} {size:18} {spacing:20} mm  "
+            f"{record['description'] or '-'}  {record['series_uid']}"
+        )
+        for finding in record["findings"]:
+            print(f"          {finding['severity']}: {finding['sentence']}")
+    for record in document["ignored"]:
+        print(f"ignored   {record['path']}: {record['reason']}")
+    return DONE
+
+
+def _import(options: argparse.Namespace) -> int:
+    with case_for_writing(options.case) as case:
+        name = _work(
+            "Import",
+            lambda progress: import_volume(
+                case, options.paths, options.name, options.series, None, progress
+            ),
+        )
+        summary = case.summary()
+    if options.json:
+        _print_json(summary | {"source": name})
+        return DONE
+    source = next(s for s in summary["sources"] if s["name"] == name)
+    print(f"{name}: {source['modality']} {source['description']} in {options.case}")
+    _print_findings(summary)
+    return DONE
+
+
+def _stages(options: argparse.Namespace) -> int:
+    records = [stage.to_json() for stage in STAGES.values()]
+    if options.json:
+        _print_json({"stages": records})
+        return DONE
+    for record in records:
+        inputs = ", ".join(i["name"] for i in record["inputs"])
+        print(f"{record['name']}({inputs}) -> {record['output']}: {record['title']}")
+        for parameter in record["parameters"]:
+            unit = f" [{parameter['unit']}]" if parameter["unit"] else ""
+            print(f"    {parameter['name']}{unit}: {parameter['description']}")
+    return DONE
+
+
+def _templates(options: argparse.Namespace) -> int:
+    known = templates().values()
+    if options.json:
+        _print_json({"templates": [template.to_json() for template in known]})
+        return DONE
+    for template in known:
+        print(f"{template.name}: {template.description}")
+        for source in template.sources.values():
+            needed = "required" if source.required else "optional"
+            print(f"    --source {source.name}=PATH  ({needed}) {source.description}")
+    return DONE
+
+
+def _plan(options: argparse.Namespace) -> int:
+    template = find_template(options.template)
+    with case_for_writing(options.case) as case:
+        plan = _work(
+            "Import",
+            lambda progress: start_plan(
+                case, template, dict(options.sources), options.settings, progress
+            ),
+        )
+        try:
+            _work(template.title, lambda progress: case.run(plan, progress))
+        finally:
+            if options.json:
+                _print_json(case.summary())
+        if not options.json:
+            _print_summary(case.summary())
+    return DONE
+
+
+@contextmanager
+def _case_of(path: Path, write: bool) -> Iterator[tuple[Case, int | None]]:
+    """Open the case that ``path`` is, or the case that the plan file ``path`` belongs to."""
+    if not path.is_file():
+        with open_case(path, write) as case:
+            yield case, None
+        return
+    read_plan(path.read_bytes(), path.name)
+    if path.parent.name != "plans" or not path.stem.isdigit():
+        raise CaseError(f"{path} does not lie in the plans folder of a case; give the case instead")
+    with open_case(path.parent.parent, write) as case:
+        yield case, int(path.stem)
+
+
+def _run(options: argparse.Namespace) -> int:
+    code = DONE
+    documents = []
+    for path in options.plans:
+        with _case_of(path, write=not options.check) as (case, number):
+            plan = case.plan(number)
+            differences: list[dict[str, str]] = []
+            if options.check:
+                differences = _work("Check", lambda p, c=case, q=plan: c.check(q, p))
+            else:
+                _work("Run", lambda p, c=case, q=plan: c.run(q, p))
+            document = case.summary(number)
+        if options.check:
+            document["differences"] = differences
+        documents.append(document)
+        code = DIFFERENCE if differences else code
+        if not options.json:
+            _print_summary(document)
+            for difference in differences:
+                print(f"differs: {difference['what']} {difference['output']}")
+            if options.check and not differences:
+                print(f"checked: all {len(document['steps'])} steps reproduce")
+    if options.json:
+        _print_json(documents[0] if len(documents) == 1 else documents)
+    return code
+
+
+def _show(options: argparse.Namespace) -> int:
+    with open_case(options.case, write=False) as case:
+        summary = case.summary()
+    if options.json:
+        _print_json(summary)
+    else:
+        _print_summary(summary)
+    return DONE
+
+
+def _export(options: argparse.Namespace) -> int:
+    with open_case(options.case, write=False) as case:
+        export(case, options.name, options.file)
+    print(options.file)
+    return DONE
+
+
+def _report(options: argparse.Namespace) -> int:
+    with open_case(options.case, write=False) as case:
+        _work("Report", lambda progress: write_report(case, options.file, progress))
+    print(options.file)
+    return DONE
+
+
+def _demo(options: argparse.Namespace) -> int:
+    options.case = options.case or user_data_path("hilum") / "cases" / f"demo-{options.patient}"
+    exact = _work("Synthetic patient", lambda progress: _make_demo(options.case, progress))
+    with open_case(options.case, write=False) as case:
+        summary = case.summary()
+        if options.headless or options.screenshot is None:
+            picture = options.screenshot or options.case / "demo.png"
+            if options.screenshot or not options.headless:
+                write_picture(case, picture)
+                print(f"picture: {picture}", file=sys.stderr)
+    if options.json:
+        _print_json(summary | {"exact": exact})
+    else:
+        _print_summary(summary, exact)
+    return DONE
+
+
+def _make_demo(folder: Path, progress: Any) -> dict[str, float]:
+    """Make the synthetic patient, import it as any patient, run the plan; return exact values."""
+    template = find_template("liver-resection")
+    patient = abdomen(progress=lambda f, m="": progress(0.2 * f, m))
+    with case_for_writing(folder) as case:
+        if case.record.sources and not case.record.synthetic:
+            raise CaseError(f"{folder} holds a real patient; choose another folder with --case")
+        if not case.plan_number:
+            with tempfile.TemporaryDirectory() as scratch:
+                write_dicom(patient, Path(scratch), lambda f, m="": progress(0.2 + 0.1 * f, m))
+                start_plan(
+                    case,
+                    template,
+                    {"ct": Path(scratch)},
+                    progress=lambda f, m="": progress(0.3 + 0.1 * f, m),
+                )
+        case.run(case.plan(), lambda f, m="": progress(0.4 + 0.6 * f, m))
+        cut = case.value("cut")
+    specimen, remnant = patient.exact_cut_ml(cut.point_mm, cut.normal)
+    exact = {f"{name}.volume": ml for name, ml in patient.exact_ml.items()}
+    return exact | {
+        "specimen.volume": specimen,
+        "remnant.volume": remnant,
+        "margin.minimum": patient.tumor_plane_distance_mm(cut.point_mm, cut.normal),
+    }
+
+
+def _print_summary(summary: Mapping[str, Any], exact: Mapping[str, float] | None = None) -> None:
+    mark = "  SYNTHETIC PATIENT" if summary.get("synthetic") else ""
+    print(f"case {summary['case']}, plan {summary['plan']}{mark}")
+    for step in summary["steps"]:
+        print(f"  {step['state']:8} {step['output']} ({step['stage']})")
+    for number in summary["numbers"]:
+        band = ""
+        if number["low"] is not None:
+            band = f" ({number['low']:.4g} to {number['high']:.4g})"
+        truth = (exact or {}).get(number["name"])
+        beside = "" if truth is None else f"   exact {truth:.1f}"
+        name, value = number["name"], number["value"]
+        print(f"  {name:32} {value:10.1f} {number['unit']:4}{band}{beside}")
+    _print_findings(summary)
+    print("Research use only, not for clinical decisions.")
+
+
+def _print_findings(summary: Mapping[str, Any]) -> None:
+    for finding in summary["findings"]:
+        print(f"  {finding['severity']}: {finding['sentence']} [{finding.get('step', '')}]")
+
+
+def _benchmark(options: argparse.Namespace) -> int:
+    rows = _work("Benchmark", lambda p: benchmark.run(options.names, options.peers, p))
+    if options.json:
+        _print_json(benchmark.to_json(rows))
+    else:
+        print(benchmark.table(rows))
+    return DONE
+
+
+def _selftest(options: argparse.Namespace) -> int:
+    checks = _work("Self-test", selftest.run)
+    if options.json:
+        _print_json(selftest.to_json(checks))
+    else:
+        print(selftest.table(checks))
+    return DONE if all(check.ok or check.optional for check in checks) else PROBLEM
+
+
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "demo": _demo,
+    "scan": _scan,
+    "import": _import,
+    "stages": _stages,
+    "templates": _templates,
+    "plan": _plan,
+    "run": _run,
+    "show": _show,
+    "export": _export,
+    "report": _report,
+    "benchmark": _benchmark,
+    "selftest": _selftest,
+}

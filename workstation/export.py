@@ -1,0 +1,107 @@
+"""One result to one file, in the format that the file's ending names."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from meshing.files import write_surface
+from meshing.surface import SurfaceMesh, isosurface
+from segmentation.images import write_labels, write_volume
+from segmentation.volume import LabelMap, Volume
+from workstation.case import Case, CaseError
+from workstation.planning.plan import Plan
+from workstation.planning.resection import CutPlane
+from workstation.store import write_atomically, write_json
+
+IMAGES = (".nii", ".nii.gz", ".nrrd", ".mha")
+SURFACES = (".stl", ".ply", ".obj", ".vtp")
+TABLES = (".json", ".csv")
+
+
+def export(case: Case, name: str, path: Path) -> Path:
+    """Write the source or result ``name`` of the current plan to ``path``; return ``path``.
+
+    Images and labels go to .nii.gz, .nrrd or .mha; surfaces, cuts and labels (through their
+    surface) to .stl, .ply, .obj or .vtp, in LPS mm; every result's numbers and findings to
+    .json, its numbers to .csv.
+
+    Raises:
+        CaseError: if there is no such result, or it has no such format.
+    """
+    plan = case.plan()
+    value = case.value(name, plan)
+    ending = _ending(path)
+    if not path.parent.is_dir():
+        raise CaseError(f"the folder {path.parent} is not there; make it first")
+    if ending in TABLES:
+        _write_table(case, plan, name, value, path)
+    elif ending in IMAGES and isinstance(value, Volume):
+        write_volume(value, path)
+    elif ending in IMAGES and isinstance(value, LabelMap):
+        write_labels(value, path)
+    elif ending in SURFACES and isinstance(value, LabelMap | SurfaceMesh | CutPlane):
+        write_surface(surface_of(case, plan, name, value), path)
+    else:
+        raise CaseError(
+            f"{name!r} cannot be written as {ending or path.name!r}; it goes to: "
+            f"{', '.join(endings(value))}"
+        )
+    return path
+
+
+def endings(value: Any) -> tuple[str, ...]:
+    """Return the file endings that a value can be written to."""
+    if isinstance(value, Volume):
+        return IMAGES + TABLES
+    if isinstance(value, LabelMap):
+        return IMAGES + SURFACES + TABLES
+    if isinstance(value, SurfaceMesh | CutPlane):
+        return SURFACES + TABLES
+    return TABLES
+
+
+def surface_of(case: Case, plan: Plan, name: str, value: Any) -> SurfaceMesh:
+    """Return the surface of a result: its own, the plan's surface of it, or a new one."""
+    if isinstance(value, SurfaceMesh):
+        return value
+    if isinstance(value, CutPlane):
+        return value.surface
+    keys = plan.keys()
+    for step in plan.steps:
+        if step.stage == "meshing.isosurface" and step.inputs["labels"] == name:
+            if keys[step.output] in case.values:
+                surface: SurfaceMesh = case.values[keys[step.output]]
+                return surface
+    return isosurface(value)
+
+
+def _ending(path: Path) -> str:
+    name = path.name.lower()
+    return ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
+
+
+def _write_table(case: Case, plan: Plan, name: str, value: Any, path: Path) -> None:
+    summary = case.summary()
+    numbers = [n for n in summary["numbers"] if n["step"] == name]
+    if path.suffix.lower() == ".json":
+        record = {
+            "name": name,
+            "frame_uid": plan.frame_uid,
+            "space": "LPS mm",
+            "numbers": numbers,
+            "findings": [f for f in summary["findings"] if f.get("step") == name],
+        }
+        if isinstance(value, CutPlane):
+            record |= {"point_mm": list(value.point_mm), "normal": list(value.normal)}
+        write_json(path, record)
+        return
+
+    def write(part: Path) -> None:
+        with part.open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, ("name", "value", "unit", "low", "high", "source", "step"))
+            table.writeheader()
+            table.writerows(numbers)
+
+    write_atomically(path, write)

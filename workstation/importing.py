@@ -1,0 +1,164 @@
+"""From paths to a case: which volume is meant, and a plan from a template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segmentation.contract import Progress, share, silent
+from workstation.case import Case, CaseError
+from workstation.dicom import files as dicom
+from workstation.planning.plan import Plan
+from workstation.planning.template import Template
+from workstation.stages import check_plan, find_stage
+
+VOLUME_FILES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+DOMINANT = 3
+"""A series with this many times the slices of every other is the one that is meant."""
+
+
+def is_volume_file(path: Path) -> bool:
+    """Tell whether the name is that of a volume or label file, not of DICOM."""
+    return path.name.lower().endswith(VOLUME_FILES)
+
+
+def choose_volume(
+    found: dicom.Scan, series_uid: str | None = None, modality: str | None = None
+) -> dicom.ScannedVolume:
+    """Return the one volume that is meant.
+
+    With a series UID that series; otherwise the only usable volume, or the one that dwarfs
+    all others. ``modality`` narrows the choice.
+
+    Raises:
+        CaseError: for two patients, no usable volume, or several candidates; it lists them.
+    """
+    patients = {(v.patient.patient_id, v.patient.name) for v in found.volumes}
+    if series_uid is None and len(patients) > 1:
+        names = ", ".join(sorted(f"{name or 'no name'} ({uid})" for uid, name in patients))
+        raise CaseError(
+            f"the images belong to {len(patients)} patients: {names}; import one patient at a "
+            "time, or name a series with --series"
+        )
+    volumes = [v for v in found.volumes if series_uid in (None, v.series_uid, v.key)]
+    if not volumes:
+        raise CaseError(_nothing_found(found, series_uid))
+    usable = [v for v in volumes if v.status != "refused"]
+    if not usable:
+        reasons = [f.sentence for f in volumes[0].findings if f.severity == "problem"]
+        raise CaseError(f"no volume can be read: {' '.join(reasons) or 'refused'}")
+    matching = [v for v in usable if modality in (None, v.modality)]
+    if not matching:
+        kinds = ", ".join(sorted({v.modality for v in usable}))
+        raise CaseError(f"there is no {modality} volume among the images, only {kinds}")
+    matching.sort(key=_slices, reverse=True)
+    if len(matching) > 1 and _slices(matching[0]) < DOMINANT * _slices(matching[1]):
+        listed = "; ".join(
+            f"{v.series_uid} ({v.description or 'no description'}, {_slices(v)} slices)"
+            for v in matching
+        ).replace("; ", ", ")
+        raise CaseError(f"several volumes are here: {listed}; name one with --series UID")
+    return matching[0]
+
+
+def _slices(volume: dicom.ScannedVolume) -> int:
+    return volume.geometry.size[2] if volume.geometry else 0
+
+
+def _nothing_found(found: dicom.Scan, series_uid: str | None) -> str:
+    if series_uid is not None and found.volumes:
+        known = ", ".join(v.series_uid for v in found.volumes)
+        return f"there is no series {series_uid} here; the series are: {known}"
+    if not found.ignored:
+        return "no file was found; choose a folder, file or ZIP with DICOM images"
+    example = found.ignored[0]
+    return (
+        f"no image volume was found among {len(found.ignored)} file(s), for example "
+        f"{Path(str(example.path)).name}: {example.reason.rstrip('.')}; choose a folder, file or "
+        "ZIP with DICOM images"
+    )
+
+
+def scan(paths: Sequence[Path], progress: Progress = silent) -> dicom.Scan:
+    """Scan paths that must exist.
+
+    Raises:
+        CaseError: naming the first path that does not.
+    """
+    for path in paths:
+        if not path.exists():
+            raise CaseError(f"{path} is not there; check the path")
+    return dicom.scan(list(paths), progress)
+
+
+def import_volume(
+    case: Case,
+    paths: Sequence[Path],
+    name: str = "",
+    series_uid: str | None = None,
+    modality: str | None = None,
+    progress: Progress = silent,
+) -> str:
+    """Bring one volume into the case as a source; return the source's name.
+
+    The name defaults to the modality in small letters.
+    """
+    if len(paths) == 1 and is_volume_file(paths[0]):
+        name = name or "ct"
+        case.import_file(paths[0], name, "volume")
+        return name
+    found = scan(paths, share(progress, 0, 2))
+    chosen = choose_volume(found, series_uid, modality)
+    name = name or chosen.modality.lower() or "image"
+    case.import_dicom(chosen, name, share(progress, 1, 2))
+    return name
+
+
+def start_plan(
+    case: Case,
+    template: Template,
+    paths: Mapping[str, Path],
+    settings: Sequence[tuple[str, str, Any]] = (),
+    progress: Progress = silent,
+) -> Plan:
+    """Import the given sources, start a plan from ``template`` and keep it in the case.
+
+    ``paths`` goes from a template's source name to a file or folder; sources that the case
+    already holds are used too. ``settings`` are (step, parameter, value).
+
+    Raises:
+        PlanError, StageError: for a source, step or parameter that does not fit; CaseError and
+            DicomError for images that do not.
+    """
+    draft = template.plan("", dict.fromkeys((*paths, *_held(case, template)), ""))
+    check_plan(with_settings(draft, settings))  # a typing error costs no import
+    frame_uid = ""
+    for source in sorted(template.sources.values(), key=lambda s: s.kind != "volume"):
+        if source.name in paths and source.kind == "volume":
+            import_volume(case, [paths[source.name]], source.name, None, "CT", progress)
+        elif source.name in paths:
+            case.import_file(paths[source.name], source.source_name, source.kind, frame_uid)
+        if source.kind == "volume" and source.source_name in case.record.sources:
+            frame_uid = case.record.sources[source.source_name]["frame_uid"]
+    keys = {
+        name: case.record.sources[template.sources[name].source_name]["sha256"]
+        for name in (*paths, *_held(case, template))
+    }
+    plan = with_settings(template.plan(frame_uid, keys), settings)
+    check_plan(plan)
+    case.add_plan(plan, f"Start {template.title.lower()}")
+    return plan
+
+
+def _held(case: Case, template: Template) -> list[str]:
+    return [s.name for s in template.sources.values() if s.source_name in case.record.sources]
+
+
+def with_settings(plan: Plan, settings: Sequence[tuple[str, str, Any]]) -> Plan:
+    """Return ``plan`` with parameters set as (step, parameter, value)."""
+    for output, parameter, value in settings:
+        plan = plan.with_params(output, **{parameter: value})
+        step = plan.step(output)
+        find_stage(step).check_params(step.params)
+    return plan
