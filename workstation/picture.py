@@ -230,7 +230,7 @@ class Scene:
                 _colour_plain(actor)
 
     def _hit(self, name: str, start: Any, end: Any) -> Any:
-        locator = self._locators.get(name)
+        locator: Any = self._locators.get(name)
         if locator is None:
             locator = self._locators[name] = vtkStaticCellLocator()
             locator.SetDataSet(self._actors[name].GetMapper().GetInput())
@@ -265,7 +265,8 @@ def render_scene(items: Mapping[str, SceneItem], camera: Camera | Side, size: Si
         scene.look_from(camera, size)
     fine = scene.render(2 * width, 2 * height).reshape(height, 2, width, 2, 3)
     scene.close()
-    return (fine.mean(axis=(1, 3)) + 0.5).astype(np.uint8)
+    smooth: Picture = (fine.mean(axis=(1, 3)) + 0.5).astype(np.uint8)
+    return smooth
 
 
 @cache

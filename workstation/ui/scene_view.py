@@ -1,0 +1,307 @@
+"""The 3D view: shows a `Scene`, turns it with the mouse, and carries the cut handle.
+
+The scene is drawn off screen and shown as an image. A picture is drawn only in a paint event
+after something changed, so Qt itself merges all changes of one turn of its event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import perf_counter
+
+from PySide6.QtCore import QEvent, QPointF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QWidget
+
+from workstation.actors import CUT_LOOK
+from workstation.camera import SIDES, Camera, Side, Size, Vector, unit, vector
+from workstation.picture import Colour, Scene, SceneItem, Split, probe
+from workstation.ui.cut_handle import Cut, CutDrag, Part, grab, part_at
+from workstation.ui.guard import guarded
+from workstation.ui.scene_overlay import draw_crosshair, draw_cut, draw_frame, draw_sentence
+
+EMPTY = "No surface yet. Segment an organ, or drop a surface file here."
+CUT = "cut handle"
+SLOW_MS = 50.0
+SETTLE_MS = 160
+ZOOM_PER_NOTCH = 1.2
+# (resolution, draft): what a picture may look like while it moves, from best to fastest
+EFFORTS = ((1.0, False), (1.0, True), (0.5, True))
+
+
+class SceneView(QWidget):
+    """Surfaces in 3D (LPS mm), with an optional crosshair and cut handle.
+
+    Signals:
+        maximise_requested: the view was double clicked.
+        crosshair_requested: Shift and click on a surface; its point (LPS mm).
+        cut_dragging, cut_released: centre (LPS mm) and unit normal of the cut, during and
+            after a drag of its handle.
+    """
+
+    maximise_requested = Signal()
+    crosshair_requested = Signal(object)
+    cut_dragging = Signal(object, object)
+    cut_released = Signal(object, object)
+
+    def __init__(
+        self, parent: QWidget | None = None, *, probe: Callable[[], str | None] = probe
+    ) -> None:
+        super().__init__(parent)
+        self._probe = probe
+        self.scene = Scene()
+        self._items: Mapping[str, SceneItem] = {}
+        self._framed = False
+        self._image: QImage | None = None
+        self._problem: str | None = None
+        self._stale = True
+        self._effort = 0
+        self._moving = False
+        self._settle = QTimer(self, singleShot=True, interval=SETTLE_MS)
+        self._settle.timeout.connect(self._stand_still)
+        self._crosshair: Vector | None = None
+        self._cut: Cut | None = None
+        self._split: tuple[str, Colour] | None = None
+        self._hover: Part | None = None
+        self._cut_drag: CutDrag | None = None
+        self._pivot: Vector | None = None
+        self._before = self.scene.camera
+        self._last = QPointF()
+        self.setAccessibleName("3D view")
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setMinimumSize(120, 90)
+
+    @property
+    def camera(self) -> Camera:
+        """The eye; it is view state and can be kept and given back."""
+        return self.scene.camera
+
+    @camera.setter
+    def camera(self, camera: Camera) -> None:
+        if camera != self.scene.camera:
+            self.scene.camera = camera
+            self._redraw()
+
+    def set_values(self, items: Mapping[str, SceneItem]) -> None:
+        """Show ``items``; the first ones are framed from the front."""
+        self._items = dict(items)
+        self._show_items()
+        if items and not self._framed:
+            self._framed = True
+            self.look_from("A")
+
+    def set_crosshair(self, point_mm: Vector | None) -> None:
+        """Mark a point (LPS mm), or none."""
+        self._crosshair = point_mm
+        self.update()
+
+    def set_cut(
+        self, point_mm: Vector | None, normal: Vector = (0.0, 0.0, 1.0), radius_mm: float = 100.0
+    ) -> None:
+        """Show the cut handle: centre (LPS mm), normal to the specimen; or None to remove it."""
+        self._cut_drag = None
+        self._change_cut(point_mm and Cut(point_mm, vector(unit(normal)), radius_mm))
+
+    def set_split(self, name: str | None, specimen_colour: Colour = (0xE5, 0xA9, 0x4B)) -> None:
+        """Colour the part of item ``name`` on the cut's specimen side; None colours nothing."""
+        self._split = None if name is None else (name, specimen_colour)
+        self._show_items()
+
+    def look_from(self, side: Side) -> None:
+        """Look at everything from the patient's ``side``."""
+        self.scene.look_from(side, self._size())
+        self._redraw()
+
+    def reset_view(self) -> None:
+        """Fit everything into the view without turning it."""
+        self.scene.reset(self._size())
+        self._redraw()
+
+    @guarded
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the scene if it changed, and the marks over it."""
+        self._draw_if_stale()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        if self._image is not None:
+            painter.drawImage(self.rect(), self._image)
+        if self._problem or not self._items:
+            draw_sentence(painter, self.rect(), self._problem or EMPTY)
+        elif self._crosshair is not None:
+            draw_crosshair(painter, self._crosshair, self.camera, self._size())
+        if self._cut is not None and not self._problem:
+            held = self._cut_drag.part if self._cut_drag else self._hover
+            draw_cut(painter, self._cut, self.camera, self._size(), held)
+        draw_frame(painter, self.rect())
+
+    @guarded
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Draw anew in the new size."""
+        self._redraw()
+
+    @guarded
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Grab the handle, or begin to turn (left) or shift (middle) the view."""
+        x, y = event.position().x(), event.position().y()
+        left = event.button() == Qt.MouseButton.LeftButton
+        self._last = event.position()
+        self._before = self.camera
+        if left and event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            point = self.scene.pick(x, y, self._size())
+            if point is not None:
+                self.crosshair_requested.emit(point)
+        elif left and self._cut and (drag := grab(self._cut, self.camera, x, y, self._size())):
+            self._cut_drag = drag
+        elif left or event.button() == Qt.MouseButton.MiddleButton:
+            self._pivot = self._anchor(x, y)
+
+    @guarded
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Carry on what the press began; otherwise light up what could be grabbed."""
+        x, y = event.position().x(), event.position().y()
+        step = event.position() - self._last
+        self._last = event.position()
+        if self._cut_drag is not None:
+            self._moving = True
+            cut = self._cut_drag.to(x, y)
+            self._change_cut(cut)
+            self.cut_dragging.emit(cut.point_mm, cut.normal)
+        elif self._pivot is not None:
+            self._moving = True
+            left = event.buttons() & Qt.MouseButton.LeftButton
+            move = self.camera.orbit if left else self.camera.pan
+            self.camera = move(step.x(), step.y(), self._pivot, self._size())
+        else:
+            self._light_up(x, y)
+
+    @guarded
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """End the drag and draw once more in full quality."""
+        moved, drag = self._moving, self._cut_drag
+        self._stand_still()
+        if drag is not None and moved and self._cut is not None:
+            self.cut_released.emit(self._cut.point_mm, self._cut.normal)
+
+    @guarded
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Ask to be maximised."""
+        if event.button() == Qt.MouseButton.LeftButton:
+            self.maximise_requested.emit()
+
+    @guarded
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Zoom to the point under the cursor."""
+        x, y = event.position().x(), event.position().y()
+        factor = ZOOM_PER_NOTCH ** (event.angleDelta().y() / 120)
+        self._moving = True
+        self._settle.start()
+        self.camera = self.camera.zoom(factor, self._anchor(x, y))
+
+    @guarded
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """A P L R S I: standard views; Home: fit; Esc: give the drag back."""
+        side = event.text().upper()
+        if side in SIDES and not event.modifiers() & ~Qt.KeyboardModifier.ShiftModifier:
+            self.look_from(side)
+        elif event.key() == Qt.Key.Key_Home:
+            self.reset_view()
+        elif event.key() == Qt.Key.Key_Escape and (self._cut_drag or self._pivot):
+            self._give_back()
+        else:
+            super().keyPressEvent(event)
+
+    @guarded
+    def leaveEvent(self, event: QEvent) -> None:
+        """Nothing is under the cursor any more."""
+        self._light_up(-1.0, -1.0)
+
+    @guarded(default=QSize(480, 360))
+    def sizeHint(self) -> QSize:
+        """Room for a picture."""
+        return QSize(480, 360)
+
+    def _size(self) -> Size:
+        return self.width(), self.height()
+
+    def _redraw(self) -> None:
+        self._stale = True
+        self.update()
+
+    def _draw_if_stale(self) -> None:
+        if not self._stale:
+            return
+        self._stale = False
+        self._problem = self._probe()
+        if self._problem:
+            self._image = None
+            return
+        resolution, draft = EFFORTS[self._effort] if self._moving else EFFORTS[0]
+        scale = resolution * self.devicePixelRatioF()
+        width, height = (max(round(side * scale), 1) for side in self._size())
+        begin = perf_counter()
+        pixels = self.scene.render(width, height, draft=draft)
+        spent_ms = 1000 * (perf_counter() - begin)
+        if self._moving and spent_ms > SLOW_MS and self._effort + 1 < len(EFFORTS):
+            self._effort += 1
+        self._image = QImage(
+            pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888
+        ).copy()
+
+    def _show_items(self) -> None:
+        items = dict(self._items)
+        if self._cut is not None:
+            items[CUT] = SceneItem(
+                self._cut.disc(), CUT_LOOK.colour, CUT_LOOK.opacity, kind=CUT_LOOK.kind
+            )
+        split = None
+        if self._cut is not None and self._split is not None:
+            name, colour = self._split
+            split = Split(name, self._cut.point_mm, self._cut.normal, colour)
+        changed = self.scene.set_values(items)
+        if self.scene.set_split(split) or changed:
+            self._redraw()
+
+    def _change_cut(self, cut: Cut | None) -> None:
+        if cut != self._cut:
+            self._cut = cut
+            self._show_items()
+
+    def _anchor(self, x: float, y: float) -> Vector:
+        """The surface point under the cursor, or the point beside it as deep as the focus."""
+        picked = self.scene.pick(x, y, self._size())
+        return picked or self.camera.at_depth_of(self.camera.focal_mm, x, y, self._size())
+
+    def _light_up(self, x: float, y: float) -> None:
+        part = part_at(self._cut, self.camera, x, y, self._size()) if self._cut else None
+        if part != self._hover:
+            self._hover = part
+            shape = Qt.CursorShape.OpenHandCursor if part else Qt.CursorShape.ArrowCursor
+            self.setCursor(shape)
+            self.update()
+
+    def _give_back(self) -> None:
+        drag = self._cut_drag
+        self._stand_still()
+        if drag is not None:
+            self._change_cut(drag.start)
+            self.cut_dragging.emit(drag.start.point_mm, drag.start.normal)
+        else:
+            self.camera = self._before
+
+    def _stand_still(self) -> None:
+        self._cut_drag = None
+        self._pivot = None
+        if self._moving:
+            self._moving = False
+            self._redraw()
