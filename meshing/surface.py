@@ -105,6 +105,14 @@ def require_watertight(mesh: SurfaceMesh) -> None:
     )
 
 
+def enclosed_mm3(mesh: SurfaceMesh) -> float:
+    """Return the signed volume in mm3 below all triangles; negative when normals point inward.
+
+    It means the enclosed volume only for a closed surface; `volume_ml` checks that.
+    """
+    return _signed_mm3(mesh.points_mm, mesh.triangles)
+
+
 def _signed_mm3(points: Floats, triangles: Triangles) -> float:
     """Return the enclosed volume in mm3, negative when the normals point inward."""
     if not len(triangles):
@@ -120,7 +128,7 @@ def volume_ml(mesh: SurfaceMesh) -> float:
         OpenSurface: if the surface is not closed.
     """
     require_watertight(mesh)
-    return _signed_mm3(mesh.points_mm, mesh.triangles) / 1000.0
+    return enclosed_mm3(mesh) / 1000.0
 
 
 def area_mm2(mesh: SurfaceMesh) -> float:
@@ -378,12 +386,11 @@ def decimate(
     if len(mesh.triangles) <= triangles:
         return mesh
     progress(0.1, "reducing the triangles")
-    # The centre goes to the origin because the library works in single precision.
-    centre = mesh.points_mm.mean(axis=0)
+    # The library refuses read-only arrays, hence the copies.
     points, cells = fast_simplification.simplify(
-        mesh.points_mm - centre, mesh.triangles, target_count=triangles
+        mesh.points_mm.copy(), mesh.triangles.copy(), target_count=triangles
     )
-    result = replace(mesh, points_mm=points + centre, triangles=cells, point_data={})
+    result = replace(mesh, points_mm=points, triangles=cells, point_data={})
     if is_watertight(mesh) and not _as_closed(mesh, result):
         progress(0.5, "reducing the triangles another way")
         result = _quadric(mesh, triangles)
@@ -396,9 +403,8 @@ def decimate(
 
 def _as_closed(before: SurfaceMesh, after: SurfaceMesh) -> bool:
     """Tell whether the surface stayed closed and kept its volume within two percent."""
-    volume = _signed_mm3(before.points_mm, before.triangles)
     return is_watertight(after) and bool(
-        np.isclose(volume, _signed_mm3(after.points_mm, after.triangles), rtol=0.02)
+        np.isclose(enclosed_mm3(before), enclosed_mm3(after), rtol=0.02)
     )
 
 

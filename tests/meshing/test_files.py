@@ -1,0 +1,164 @@
+"""Surface files keep the surface, its unit and its side; bad files are refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from meshing import files
+from meshing.files import UnfaithfulFile, UnreadableSurface, read_surface, write_surface
+from meshing.surface import SurfaceMesh, enclosed_mm3, is_watertight, isosurface, volume_ml
+from segmentation.contract import FrameMismatch
+from tests.meshing.shapes import ellipsoid, grid, label_of
+
+KINDS = [".stl", ".ply", ".obj", ".vtp"]
+
+
+@pytest.fixture(scope="module")
+def mesh() -> SurfaceMesh:
+    shape = ellipsoid((14, 9, 11), (2, -1, 1))
+    surface = isosurface(label_of(grid((18, 18, 18)), shape, "left lobe"))
+    return replace(surface, point_data={"gap_mm": np.arange(len(surface.points_mm), dtype=float)})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_round_trip(mesh: SurfaceMesh, tmp_path: Path, kind: str) -> None:
+    back = read_surface(write_surface(mesh, tmp_path / f"a{kind}"), frame_uid="1.2.3")
+    assert back.points_mm.mean(axis=0) == pytest.approx(mesh.points_mm.mean(axis=0), abs=0.05)
+    assert volume_ml(back) == pytest.approx(volume_ml(mesh), rel=1e-5)
+    assert back.frame_uid == "1.2.3"
+    assert back.name.replace("_", " ") == "left lobe"
+    assert [f.code for f in back.findings] == []
+    assert [p.name for p in tmp_path.iterdir()] == [f"a{kind}"]
+
+
+def test_vtp_keeps_everything(mesh: SurfaceMesh, tmp_path: Path) -> None:
+    back = read_surface(write_surface(mesh, tmp_path / "a.vtp"))
+    assert np.array_equal(back.points_mm, mesh.points_mm)
+    assert np.array_equal(back.triangles, mesh.triangles)
+    assert np.array_equal(back.point_data["gap_mm"], mesh.point_data["gap_mm"])
+    assert (back.name, back.colour, back.frame_uid) == (mesh.name, mesh.colour, "1.2.3")
+    with pytest.raises(FrameMismatch, match=r"1\.2\.3, not in 9\.9"):
+        read_surface(tmp_path / "a.vtp", frame_uid="9.9")
+
+
+def test_stl_header_carries_space_and_unit(mesh: SurfaceMesh, tmp_path: Path) -> None:
+    data = write_surface(mesh, tmp_path / "a.stl").read_bytes()
+    assert b"SPACE=LPS" in data[:80]
+    assert b"UNIT=mm" in data[:80]
+    assert not data.startswith(b"solid")
+    assert len(data) == 84 + 50 * len(mesh.triangles)
+
+
+def test_tagged_ras_stl_is_turned_to_lps(mesh: SurfaceMesh, tmp_path: Path) -> None:
+    ras = replace(mesh, points_mm=mesh.points_mm * [-1, -1, 1])
+    path = write_surface(ras, tmp_path / "a.stl")
+    tagged = path.read_bytes().replace(b"SPACE=LPS", b"SPACE=RAS")
+    path.write_bytes(tagged)
+    back = read_surface(path, space="LPS")
+    assert back.points_mm.mean(axis=0) == pytest.approx(mesh.points_mm.mean(axis=0), abs=0.05)
+    assert volume_ml(back) == pytest.approx(volume_ml(mesh), rel=1e-5)
+    assert [f.code for f in back.findings] == ["space_from_file"]
+    path.write_bytes(tagged.replace(b"SPACE=RAS", b"         "))
+    assert [f.code for f in read_surface(path).findings] == ["space_assumed"]
+    asked = read_surface(path, space="RAS")
+    assert asked.findings == ()
+    assert np.array_equal(asked.points_mm, back.points_mm)
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("cm", 10.0), ("m", 1000.0)])
+def test_units_become_millimetres(tmp_path: Path, unit: str, scale: float) -> None:
+    box = trimesh.creation.box((20 / scale, 30 / scale, 40 / scale))
+    box.export(tmp_path / "box.stl")
+    back = read_surface(tmp_path / "box.stl", unit=unit, space="LPS")  # type: ignore[arg-type]
+    assert volume_ml(back) == pytest.approx(24.0, rel=1e-6)
+    assert np.ptp(back.points_mm, axis=0) == pytest.approx([20, 30, 40])
+    wrong = read_surface(tmp_path / "box.stl", space="LPS")
+    assert ("unit_doubtful" in {f.code for f in wrong.findings}) == (unit == "m")
+
+
+def test_ascii_stl_and_quads_are_read(tmp_path: Path) -> None:
+    box = trimesh.creation.box((20, 30, 40))
+    (tmp_path / "a.stl").write_text(trimesh.exchange.stl.export_stl_ascii(box))
+    assert volume_ml(read_surface(tmp_path / "a.stl", space="LPS")) == pytest.approx(24.0)
+    quads = (
+        "".join(f"v {x} {y} {z}\n" for x in (0, 10) for y in (0, 20) for z in (0, 30))
+        + "f 1 2 4 3\nf 5 7 8 6\nf 1 5 6 2\nf 3 4 8 7\nf 1 3 7 5\nf 2 6 8 4\n"
+    )
+    (tmp_path / "b.obj").write_text("# SPACE=LPS\n" + quads)
+    assert volume_ml(read_surface(tmp_path / "b.obj")) == pytest.approx(6.0)
+
+
+def test_inward_normals_are_turned(mesh: SurfaceMesh, tmp_path: Path) -> None:
+    inward = replace(mesh, triangles=mesh.triangles[:, ::-1])
+    files._write_stl(inward, tmp_path / "a.stl")
+    back = read_surface(tmp_path / "a.stl")
+    assert enclosed_mm3(back) > 0
+    assert [f.code for f in back.findings] == ["normals_turned"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_truncated_and_empty_files_are_refused(
+    mesh: SurfaceMesh, tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write_surface(mesh, tmp_path / f"a{kind}")
+    data = path.read_bytes()
+    # Half an OBJ is still an OBJ, so its tail of faces is cut off whole.
+    path.write_bytes(data[: data.index(b"f 1") if b"f 1" in data[-20000:] else len(data) // 2])
+    for content in (path.read_bytes(), b""):
+        path.write_bytes(content)
+        if kind == ".obj" and content:
+            continue
+        with pytest.raises(UnreadableSurface, match=path.name):
+            read_surface(path)
+    assert isinstance(capfd.readouterr().err, str)  # what VTK prints is not a warning
+
+
+def test_points_that_are_not_finite_are_refused(mesh: SurfaceMesh, tmp_path: Path) -> None:
+    path = write_surface(mesh, tmp_path / "a.stl")
+    data = bytearray(path.read_bytes())
+    data[96:100] = np.float32(np.nan).tobytes()
+    path.write_bytes(data)
+    with pytest.raises(UnreadableSurface, match="not finite"):
+        read_surface(path)
+
+
+def test_unknown_endings_and_empty_surfaces_are_refused(mesh: SurfaceMesh, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"'\.docx'"):
+        write_surface(mesh, tmp_path / "a.docx")
+    with pytest.raises(UnreadableSurface, match=r"a\.docx"):
+        read_surface(tmp_path / "a.docx")
+    with pytest.raises(ValueError, match="no triangle"):
+        write_surface(replace(mesh, triangles=np.empty((0, 3), int)), tmp_path / "a.stl")
+
+
+@pytest.mark.parametrize("fault", ["moved", "dropped", "disk"])
+def test_a_failed_write_leaves_the_old_file_alone(
+    mesh: SurfaceMesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    path = tmp_path / "a.stl"
+    path.write_bytes(b"precious")
+    true_write = files._write_stl
+
+    def bad_write(surface: SurfaceMesh, target: Path) -> None:
+        if fault == "disk":
+            target.write_bytes(b"half")
+            raise OSError("no space left")
+        shifted = surface.points_mm + (0.01 if fault == "moved" else 0.0)
+        kept = surface.triangles[fault == "dropped" :]
+        true_write(replace(surface, points_mm=shifted, triangles=kept), target)
+
+    monkeypatch.setitem(files._WRITERS, ".stl", bad_write)
+    with pytest.raises((UnfaithfulFile, OSError)):
+        write_surface(mesh, path)
+    assert path.read_bytes() == b"precious"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_open_surfaces_can_be_written(mesh: SurfaceMesh, tmp_path: Path) -> None:
+    sheet = replace(mesh, triangles=mesh.triangles[: len(mesh.triangles) // 2], point_data={})
+    back = read_surface(write_surface(sheet, tmp_path / "a.stl"))
+    assert not is_watertight(back)
+    assert [f.code for f in back.findings] == ["open_surface"]
