@@ -1,0 +1,11 @@
+"""Synthetic patients with known answers, for the demonstration and the tests.
+
+Everything here is made from analytic shapes: no person was scanned.
+"""
+
+from workstation.phantom.patient import Phantom, abdomen
+from workstation.phantom.series import write_dicom
+from workstation.phantom.shapes import Ellipsoid
+from workstation.phantom.solids import KnownSolid, sphere, tube
+
+__all__ = ["Ellipsoid", "KnownSolid", "Phantom", "abdomen", "sphere", "tube", "write_dicom"]
