@@ -70,10 +70,10 @@ def surface_of(case: Case, plan: Plan, name: str, value: Any) -> SurfaceMesh:
         return value.surface
     keys = plan.keys()
     for step in plan.steps:
-        if step.stage == "meshing.isosurface" and step.inputs["labels"] == name:
-            if keys[step.output] in case.values:
-                surface: SurfaceMesh = case.values[keys[step.output]]
-                return surface
+        drawn = step.stage == "meshing.isosurface" and step.inputs["labels"] == name
+        if drawn and keys[step.output] in case.values:
+            surface: SurfaceMesh = case.values[keys[step.output]]
+            return surface
     return isosurface(value)
 
 

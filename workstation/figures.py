@@ -1,0 +1,117 @@
+"""Pictures of a plan, without a window: the 3D scene and slices with outlines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from meshing.surface import SurfaceMesh
+from segmentation.volume import LabelMap, Vector, Volume
+from workstation.case import Case
+from workstation.picture import SceneItem
+from workstation.planning.plan import Plan
+from workstation.planning.resection import CutPlane
+from workstation.slices import (
+    SlicePlane,
+    ViewName,
+    grey,
+    outline_segments,
+    slice_labels,
+    slice_plane,
+)
+
+ACCENT = (0x4D, 0xA3, 0xFF)
+OUTLINED = ("liver", "vessels", "tumor", "specimen")
+"""Labels outlined on slices, in drawing order."""
+
+_LOOKS: Mapping[str, tuple[float, str]] = {
+    "remnant": (0.45, "organ"),
+    "specimen": (0.30, "organ"),
+    "vessels": (1.0, "vessel"),
+    "tumor": (1.0, "organ"),
+}
+
+
+def fresh_values(case: Case, plan: Plan) -> dict[str, object]:
+    """Return every computed result of ``plan`` that is shown in pictures, by name."""
+    keys = plan.keys()
+    return {
+        step.output: case.values[keys[step.output]]
+        for step in plan.steps
+        if keys[step.output] in case.values
+    }
+
+
+def plan_scene(values: Mapping[str, object]) -> dict[str, SceneItem]:
+    """Return what the 3D picture of a plan shows: both parts, vessels, tumour and the cut.
+
+    Without a cut, the organ itself is shown.
+    """
+    surfaces = {
+        name.removesuffix("_surface"): value
+        for name, value in values.items()
+        if isinstance(value, SurfaceMesh) and len(value.triangles)
+    }
+    items = {}
+    for name, surface in surfaces.items():
+        if name == "liver" and "remnant" in surfaces:
+            continue
+        opacity, kind = _LOOKS.get(name, (0.5, "organ"))
+        items[name] = SceneItem(surface, surface.colour, opacity, True, kind)  # type: ignore[arg-type]
+    cut = values.get("cut")
+    if isinstance(cut, CutPlane):
+        items["cut"] = SceneItem(cut.surface, ACCENT, 0.35, True, "sheet")
+    return items
+
+
+@dataclass(frozen=True)
+class SliceFigure:
+    """One slice: grey pixels [row, column], and outlines as segments in picture coordinates."""
+
+    plane: SlicePlane
+    pixels: npt.NDArray[np.uint8]
+    outlines: tuple[tuple[npt.NDArray[np.float64], tuple[int, int, int]], ...]
+    cut_line: npt.NDArray[np.float64] | None
+
+
+def slice_figure(
+    volume: Volume,
+    view: ViewName,
+    point_mm: Vector,
+    values: Mapping[str, object],
+    window: tuple[float, float] = (400.0, 60.0),
+) -> SliceFigure:
+    """Return the slice of ``view`` through an LPS mm point, with labels and the cut.
+
+    ``window`` is width and level in the image's unit.
+    """
+    plane = slice_plane(volume.geometry, view).through(point_mm)
+    outlines = []
+    for name in OUTLINED:
+        labels = values.get(name)
+        if not isinstance(labels, LabelMap):
+            continue
+        drawn = slice_labels(labels, plane)
+        for value, label in labels.labels.items():
+            segments = outline_segments(drawn == value)
+            if len(segments):
+                outlines.append((segments, label.colour))
+    cut = values.get("cut")
+    line = _cut_line(cut, plane) if isinstance(cut, CutPlane) else None
+    return SliceFigure(plane, grey(plane.extract(volume.array), *window), tuple(outlines), line)
+
+
+def _cut_line(cut: CutPlane, plane: SlicePlane) -> npt.NDArray[np.float64] | None:
+    """Return where the cut crosses the slice, two points in picture coordinates, if it does."""
+    corners = np.array([(0, 0), (plane.columns, 0), (plane.columns, plane.rows), (0, plane.rows)])
+    side = (plane.to_world(corners - 0.5) - np.asarray(cut.point_mm)) @ np.asarray(cut.normal)
+    crossings = []
+    for n in range(4):
+        a, b = side[n], side[(n + 1) % 4]
+        if a * b < 0:
+            share = a / (a - b)
+            crossings.append(corners[n] + share * (corners[(n + 1) % 4] - corners[n]))
+    return np.array(crossings, float) if len(crossings) == 2 else None
