@@ -108,25 +108,32 @@ class CutDrag:
 
 def part_at(cut: Cut, camera: Camera, x: float, y: float, size: Size) -> Part | None:
     """Return what of the handle lies under the pixel position (x, y)."""
-    held = grab(cut, camera, x, y, size)
-    return held.part if held else None
+    drag = grab(cut, camera, x, y, size)
+    return drag.part if drag else None
 
 
 def grab(cut: Cut, camera: Camera, x: float, y: float, size: Size) -> CutDrag | None:
     """Start a drag at the pixel position (x, y), or return None where nothing can be held."""
-    places = np.vstack([cut.point_mm, cut.tip_mm, cut.rim_mm])
-    away = np.hypot(*(camera.project(places, size)[:, :2] - (x, y)).T)
-    away = np.where(np.isnan(away), np.inf, away)
-    rim = int(np.argmin(away[2:])) + 2
-    choices: tuple[tuple[Part, int, float], ...] = (
-        ("centre", 0, BALL_REACH_PX),
-        ("tip", 1, BALL_REACH_PX),
-        ("rim", rim, max(RIM_REACH_PX, float(np.ptp(away[rim : rim + 2])) / 2)),
-    )
-    for part, place, reach in choices:
-        if away[place] <= reach:
-            return CutDrag(part, cut, camera, size, x, y, vector(places[place]))
-    return None
+    cursor = np.array([x, y])
+    balls: tuple[tuple[Part, Vector], ...] = (("centre", cut.point_mm), ("tip", cut.tip_mm))
+    for part, point in balls:
+        if np.linalg.norm(camera.project(point, size)[0, :2] - cursor) <= BALL_REACH_PX:
+            return CutDrag(part, cut, camera, size, x, y, point)
+    point, away_px = _nearest_on_rim(cut, camera, cursor, size)
+    return CutDrag("rim", cut, camera, size, x, y, point) if away_px <= RIM_REACH_PX else None
+
+
+def _nearest_on_rim(cut: Cut, camera: Camera, cursor: Floats, size: Size) -> tuple[Vector, float]:
+    """Return the rim's point (LPS mm) drawn nearest to the cursor, and how far away in pixels."""
+    rim = cut.rim_mm
+    start = camera.project(rim, size)[:, :2]
+    side = np.roll(start, -1, axis=0) - start
+    length = np.maximum((side**2).sum(axis=1), 1e-9)
+    along = np.clip(((cursor - start) * side).sum(axis=1) / length, 0, 1)[:, None]
+    away = np.linalg.norm(start + along * side - cursor, axis=1)
+    n = int(np.argmin(np.where(np.isnan(away), np.inf, away)))
+    point = rim[n] + along[n] * (np.roll(rim, -1, axis=0)[n] - rim[n])
+    return vector(point), float(away[n])
 
 
 def _between(start: Floats, end: Floats) -> Floats:
