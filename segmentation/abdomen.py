@@ -8,6 +8,7 @@ its slices therefore never matters.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ BELOW_BASE_MM = 260.0  # a long right lobe ends above this
 BODY_HU = -250.0  # between fat and air
 AIR_BELOW_HU = -400.0  # between lung and soft tissue
 GAS_HU = -945.0  # bowel gas is emptier than lung
+USUAL_MUSCLE_HU = 55.0
 BONE_HU = 180.0  # above soft tissue and most enhanced vessels after averaging to the work grid
 
 
@@ -56,6 +58,13 @@ class Abdomen:
     def step_mm(self) -> float:
         """The voxel edge in mm."""
         return self.geometry.spacing_mm[0]
+
+    @cached_property
+    def muscle_hu(self) -> float:
+        """The median level of the muscles behind the spine's front."""
+        back = self.body & (self.front_mm() < -25) & (np.abs(self.right_mm()) < 60)
+        muscle = self.hu[back & (self.hu > 0) & (self.hu < 100)]
+        return float(np.median(muscle)) if muscle.size else USUAL_MUSCLE_HU
 
     def voxels(self, length_mm: float) -> int:
         """Return ``length_mm`` as a whole number of voxels, at least one."""

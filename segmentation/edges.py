@@ -7,8 +7,6 @@ On a blurred straight edge that is the true position, whatever the blur.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
@@ -21,10 +19,12 @@ from segmentation.volume import ImageGeometry, Volume
 Block = tuple[slice, slice, slice]
 
 MARGIN_MM = 8.0  # native voxels this far around the coarse organ are looked at
-GROW_MM = 3.0  # how far the edge may lie outside the coarse boundary
-SHRINK_MM = 4.0  # how far the edge may lie inside it
-BALL_MM = 5.0  # the neighbour's level is looked for this near the boundary
-LEAST_CONTRAST_HU = 30.0  # less between organ and neighbour is no edge; the coarse one stays
+GROW_MM = 2.5  # how far the edge may lie outside the coarse boundary: one coarse voxel
+SHRINK_MM = 3.0  # how far the edge may lie inside it
+BRIGHT_SHRINK_MM = 1.0  # the same towards a brighter neighbour: vessels inside are bright, too
+SHELL_MM = (2.0, 6.0)  # the neighbour's level is taken this far outside, the organ's as far inside
+FAT_HU = -150.0  # below lies air, whole or in part
+LEAST_CONTRAST_HU = 25.0  # less between organ and neighbour is no edge; the coarse one stays
 SMOOTH_MM = 0.7  # evens out noise; shifts a boundary of radius R by 0.25 mm2 / R
 
 
@@ -33,27 +33,41 @@ def refine_edges(
 ) -> npt.NDArray[np.uint8]:
     """Return the organ on the grid of ``volume``, uint8 [k, j, i], in one piece."""
     inside_mm = signed_distance(coarse, abdomen.step_mm)
-    inner, outer = _levels(abdomen, coarse, inside_mm)
+    inner, outer = _levels(abdomen, inside_mm)
     progress(0.15, "Placing the boundary")
     block = native_block(volume.geometry, abdomen.geometry, coarse, MARGIN_MM)
-    near_mm = to_native(inside_mm, abdomen.geometry, volume.geometry, block)
-    hu = volume.array[block].astype(np.float32)
-    progress(0.35, "Placing the boundary")
-    contrast = inner - outer
-    middle = to_native((inner + outer) / 2, abdomen.geometry, volume.geometry, block)
-    contrast = to_native(contrast, abdomen.geometry, volume.geometry, block)
-    share = np.clip((hu - middle) / np.maximum(contrast, LEAST_CONTRAST_HU), -0.5, 0.5)
-    del hu, middle
-    progress(0.55, "Placing the boundary")
-    flat = contrast < LEAST_CONTRAST_HU
-    share[flat] = np.clip(near_mm[flat] / 2, -0.5, 0.5)
-    share[near_mm > SHRINK_MM] = 0.5
-    share[near_mm < -GROW_MM] = -0.5
+    grids = (abdomen.geometry, volume.geometry, block)
+    near_mm = to_native(inside_mm, *grids)
+    middle, contrast = to_native((inner + outer) / 2, *grids), to_native(inner - outer, *grids)
+    progress(0.4, "Placing the boundary")
+    share = _share(volume.array[block], near_mm, middle, contrast)
+    del near_mm, middle, contrast
     share = smoothed(share, volume.geometry, SMOOTH_MM)
     progress(0.8, "Keeping one piece")
     result = np.zeros(volume.array.shape, np.uint8)
     result[block] = one_piece(share > 0)
     return result
+
+
+def settle(abdomen: Abdomen, mask: Mask, zone: Mask, passes: int = 2) -> Mask:
+    """Move a coarse boundary to half height, at most ``GROW_MM`` per pass, within ``zone``."""
+    for _ in range(passes):
+        inside_mm = signed_distance(mask, abdomen.step_mm)
+        inner, outer = _levels(abdomen, inside_mm)
+        share = _share(abdomen.hu, inside_mm, (inner + outer) / 2, inner - outer)
+        mask = (ndimage.gaussian_filter(share, 0.7) > 0) & zone
+    return mask
+
+
+def _share(hu: npt.NDArray[np.generic], near_mm: Image, middle: Image, contrast: Image) -> Image:
+    """Return how far each voxel is the organ's, -0.5 to 0.5, zero at half height."""
+    known = np.abs(contrast) > LEAST_CONTRAST_HU
+    share = (hu - middle) / np.where(known, contrast, 1)
+    share = np.where(known, share, near_mm / 2)
+    shrink_mm = np.where(contrast > 0, SHRINK_MM, BRIGHT_SHRINK_MM)
+    share[near_mm > shrink_mm] = 0.5
+    share[near_mm < -GROW_MM] = -0.5
+    return np.clip(share, -0.5, 0.5).astype(np.float32)
 
 
 def signed_distance(mask: Mask, step_mm: float) -> Image:
@@ -63,16 +77,16 @@ def signed_distance(mask: Mask, step_mm: float) -> Image:
     return np.asarray((np.where(mask, inside - 0.5, 0.5 - outside)) * step_mm, np.float32)
 
 
-def _levels(abdomen: Abdomen, coarse: Mask, inside_mm: Image) -> tuple[Image, Image]:
-    """Return the organ's and the dark neighbour's level in HU near the boundary."""
-    step = abdomen.step_mm
-    deep = inside_mm > 4.0  # clear of partial volume
-    inner = normalised_blur(abdomen.hu, deep, 8.0 / step)
-    size = 2 * abdomen.voxels(BALL_MM) + 1
-    around = np.where(coarse, np.float32(1e4), abdomen.hu)
-    darkest = ndimage.minimum_filter(around, size)
-    band = (np.abs(inside_mm) < BALL_MM) & (darkest < 1e4)
-    return inner, normalised_blur(darkest, band, 4.0 / step)
+def _levels(abdomen: Abdomen, inside_mm: Image) -> tuple[Image, Image]:
+    """Return the organ's and its neighbour's level in HU near the boundary, everywhere.
+
+    Air never touches the liver: diaphragm or bowel wall lies between, so air counts as muscle.
+    """
+    near, far = SHELL_MM
+    inner = normalised_blur(abdomen.hu, inside_mm > near + 2, 8.0 / abdomen.step_mm)
+    around = np.where(abdomen.hu < FAT_HU, np.float32(abdomen.muscle_hu), abdomen.hu)
+    shell = (inside_mm < -near) & (inside_mm > -far)
+    return inner, normalised_blur(around, shell, 2.5 / abdomen.step_mm)
 
 
 def normalised_blur(image: Image, where: Mask, sigma: float) -> Image:

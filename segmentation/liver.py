@@ -17,7 +17,7 @@ from skimage.segmentation import watershed
 
 from segmentation.abdomen import Abdomen, Image, Mask, read_abdomen
 from segmentation.contract import Finding, Number, Progress, Severity, silent
-from segmentation.edges import refine_edges
+from segmentation.edges import refine_edges, settle
 from segmentation.volume import Label, LabelMap, Volume
 
 LIVER = Label("liver", (181, 101, 91), "10200004")
@@ -28,6 +28,7 @@ SKIN_MM = 20.0  # liver lies deeper than skin, fat and ribs
 BELOW_LEVEL_HU, ABOVE_LEVEL_HU = 18.0, 26.0  # left and right lobe differ by up to 12 HU
 WET_HU = 30.0  # bile and bowel fluid lie below, solid lesions above
 MUSCLE_MM = 7.0  # half the thickness of the abdominal wall's muscles
+VEIN_MM = 7.0  # the portal trunk's radius; the cava is wider
 USUAL_ML = (800.0, 3000.0)
 LEAST_ML = 200.0  # less is no liver worth proposing, except where the scan ends
 UNENHANCED_HU = 75.0  # livers after contrast in a portal phase lie above
@@ -248,14 +249,21 @@ def fill_lesions(abdomen: Abdomen, zone: Mask, level: Level, core: Mask) -> Mask
     """Add what the liver encloses: vessels, and masses that most of their surface has liver."""
     hu = ndimage.gaussian_filter(abdomen.hu, 0.7)
     soft = zone & (abdomen.hu > -10)
-    whole = core | _enclosed(abdomen, core, soft, 10.0, 0.5)
+    whole = core | _enclosed(abdomen, core, soft, 10.0, 0.5, VEIN_MM)
     whole = ndimage.binary_fill_holes(whole)
     dark = zone & (hu > WET_HU) & (hu < level.centre_hu - 0.5 * BELOW_LEVEL_HU)
     whole |= _enclosed(abdomen, whole, dark, 40.0, 0.38)
     return np.asarray(ndimage.binary_fill_holes(whole))
 
 
-def _enclosed(abdomen: Abdomen, organ: Mask, among: Mask, radius_mm: float, contact: float) -> Mask:
+def _enclosed(
+    abdomen: Abdomen,
+    organ: Mask,
+    among: Mask,
+    radius_mm: float,
+    contact: float,
+    thickest_mm: float = np.inf,
+) -> Mask:
     """Return the lumps of ``among`` in hollows of ``organ`` that touch it with enough surface.
 
     A hollow is what a ball of ``radius_mm`` rolling around the organ cannot reach; the watershed
@@ -276,6 +284,8 @@ def _enclosed(abdomen: Abdomen, organ: Mask, among: Mask, radius_mm: float, cont
     result = np.zeros_like(organ)
     for number, part in enumerate(ndimage.find_objects(lumps, count), start=1):
         lump = lumps[part] == number
+        if depth[part][lump].max() * step > thickest_mm:
+            continue
         rim = lump & ~ndimage.binary_erosion(lump)
         if (rim & near[part]).sum() >= contact * rim.sum():
             result[block][part] |= lump
@@ -304,6 +314,8 @@ def smooth_organ(abdomen: Abdomen, zone: Mask, level: Level, whole: Mask) -> Mas
     for _ in range(6):
         blurred = ndimage.gaussian_filter(mask.astype(np.float32), 1.2)
         mask = (blurred - 0.5 + 0.5 * likeness + 0.5 * prior > 0) & zone
+    mask = settle(abdomen, mask, zone)
+    mask |= _enclosed(abdomen, mask, zone & (abdomen.hu > 0), 10.0, 0.5, VEIN_MM)
     pieces, count = ndimage.label(mask)
     if count == 0:
         raise ValueError(_NO_LIVER)
