@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from segmentation.contract import Progress, silent
 from segmentation.volume import ImageGeometry, Label, LabelMap, Vector, Volume
-from workstation.phantom.anatomy import Anatomy, Layer, anatomy
+from workstation.phantom.anatomy import Anatomy, anatomy
+from workstation.phantom.habitus import Layer
 from workstation.phantom.rendering import Mask, bounds, cones, coverage, inside, scanned
 from workstation.phantom.shapes import Ellipsoid, Shape, coordinates_mm
 
@@ -26,7 +27,7 @@ LABELS: dict[str, tuple[int, tuple[int, int, int], str]] = {
     "heart": (7, (200, 60, 70), "80891009"),
     "bowel": (8, (210, 160, 120), "113276009"),
     "pancreas": (9, (230, 200, 110), "15776009"),
-    "mesenteric_vein": (10, (90, 110, 200), ""),
+    "other_vein": (10, (90, 110, 200), ""),
     "spleen": (11, (150, 80, 130), "78961009"),
     "stomach": (12, (220, 150, 150), "69695003"),
     "left_kidney": (13, (180, 100, 60), "18639004"),

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from segmentation.volume import ImageGeometry, Vector
 
 Values = npt.NDArray[Any]
+Points = npt.NDArray[np.float64]
 Distance = Callable[[Values, Values, Values], Values]
 
 EVERYWHERE = 1e4
@@ -179,7 +180,7 @@ def chain(points_mm: Sequence[Vector], radii_mm: Sequence[float], blend_mm: floa
 class Path:
     """A thin tube: LPS centreline points (n, 3) and radii (n,), in mm."""
 
-    points_mm: npt.NDArray[np.float64]
+    points_mm: Points
     radius_mm: npt.NDArray[np.float64]
 
     def cones(self, shrink_mm: float = 0.0) -> list[Shape]:

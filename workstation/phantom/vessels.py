@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 from scipy.interpolate import CubicSpline
 
 from segmentation.volume import Vector
-from workstation.phantom.shapes import Ellipsoid, Path
+from workstation.phantom.shapes import Ellipsoid, Path, Points
 
-Points = npt.NDArray[np.float64]
 Branch = tuple[float, float, tuple[Vector, ...]]
 
 PORTAL: dict[str, Branch] = {
@@ -35,7 +33,7 @@ PORTAL: dict[str, Branch] = {
     "left": (4.9, 4.5, ((-32, -13, 10), (-22, -22, 18), (-8, -32, 22), (2, -42, 24))),
     "umbilical": (4.6, 4.2, ((2, -42, 24), (6, -52, 26), (6, -62, 28))),
     "II": (3.6, 2.5, ((2, -42, 24), (14, -40, 28), (26, -44, 31), (39, -53, 33))),
-    "III": (3.5, 2.5, ((6, -60, 28), (16, -68, 25), (27, -71, 25), (36, -73, 27))),
+    "III": (3.5, 2.5, ((6, -60, 28), (16, -68, 25), (26, -70, 26), (34, -70, 28))),
     "IV": (3.5, 2.5, ((6, -58, 27), (-8, -62, 24), (-22, -66, 16), (-36, -68, 8))),
     "IV superior": (3.0, 2.5, ((4, -50, 26), (-8, -48, 36), (-18, -46, 46))),
 }
@@ -50,7 +48,7 @@ HEPATIC: dict[str, Branch] = {
     "middle left": (3.4, 2.5, ((-50, -38, 38), (-46, -54, 30), (-44, -68, 24))),
     "middle VIII": (3.2, 2.5, ((-42, -24, 50), (-54, -30, 60), (-64, -40, 66))),
     "left": (4.6, 3.8, ((-24, 0, 63), (-16, -10, 56), (-4, -22, 50), (10, -35, 45))),
-    "left lateral": (3.6, 2.5, ((8, -40, 48), (20, -54, 44), (32, -62, 41), (44, -68, 40))),
+    "left lateral": (3.6, 2.5, ((8, -40, 48), (20, -54, 44), (30, -61, 41), (40, -65, 40))),
     "left medial": (3.2, 2.5, ((-4, -24, 51), (-6, -44, 48), (-6, -60, 42), (-14, -70, 36))),
 }
 
