@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Le
 from scipy.ndimage import find_objects, map_coordinates
-from scipy.ndimage import label as label_components
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkFiltersCore import vtkClipPolyData
 
+from meshing.clipping import cross_section
 from meshing.surface import SurfaceMesh, area_mm2, from_vtk, isosurface, to_vtk
 from segmentation.contract import (
     Finding,
@@ -30,14 +31,14 @@ from segmentation.contract import (
     silent,
 )
 from segmentation.volume import Label, LabelMap, require_same_grid
+from workstation.planning.proposal import Floats, Point, as_point, centres_mm, proposed_cut, tight
 
-Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-Point = tuple[float, float, float]
 
 SPECIMEN_COLOUR = (226, 132, 72)
 REMNANT_COLOUR = (150, 62, 52)
 CUT_COLOUR = (90, 200, 220)
+VESSEL_REACH_MM = 3.0
 R0_MM = 1.0  # Sadot et al., Ann Surg 2015;262:476: survival is worse below 1 mm.
 
 
@@ -73,11 +74,6 @@ def _require_frame(cut: CutPlane, labels: LabelMap) -> None:
         )
 
 
-def _points(vector: npt.ArrayLike) -> Point:
-    x, y, z = (float(v) for v in np.asarray(vector, float))
-    return (x, y, z)
-
-
 def unit_normal(normal: npt.ArrayLike) -> Point:
     """Return the direction of length 1.
 
@@ -88,30 +84,14 @@ def unit_normal(normal: npt.ArrayLike) -> Point:
     length = float(np.linalg.norm(vector))
     if not np.isfinite(length) or length == 0.0:
         raise ValueError(f"the normal of a cut must be a finite vector with a length, not {vector}")
-    return _points(vector / length)
-
-
-def _tight(labels: LabelMap) -> LabelMap | None:
-    """Return all labels as one, cropped to their voxels; None where there is none."""
-    mask = labels.mask()
-    box = find_objects(mask.view(np.uint8))
-    if not box:
-        return None
-    crop = mask[box[0]]
-    start = [s.start for s in box[0]]
-    return LabelMap(crop, labels.geometry.cropped(start[::-1], crop.shape[::-1]))
+    return as_point(vector / length)
 
 
 def _require_voxels(liver: LabelMap) -> LabelMap:
-    organ = _tight(liver)
+    organ = tight(liver)
     if organ is None:
         raise ValueError("the organ to cut has no voxel; segment it first")
     return organ
-
-
-def _centres_mm(labels: LabelMap) -> Floats:
-    """Return the LPS centres in mm, shape (n, 3), of all labelled voxels."""
-    return labels.geometry.to_world(np.argwhere(labels.array)[:, ::-1])
 
 
 def cut_plane(
@@ -150,11 +130,11 @@ def cut_plane(
     if point_mm is None or normal is None:
         progress(0.1, "looking for a cut")
         direction = None if normal is None else unit_normal(normal)
-        point_mm, normal, findings = _proposal(organ, tumor, direction, margin_mm)
+        point_mm, normal, findings = proposed_cut(organ, tumor, direction, margin_mm)
     if not np.all(np.isfinite(point_mm)):
         raise ValueError(f"the point of a cut must be finite, not {point_mm}")
     progress(0.7, "drawing the cut")
-    return _finished(organ, _points(point_mm), unit_normal(normal), findings)
+    return _finished(organ, as_point(point_mm), unit_normal(normal), findings)
 
 
 def _finished(
@@ -162,7 +142,7 @@ def _finished(
 ) -> CutPlane:
     empty = SurfaceMesh(np.empty((0, 3)), np.empty((0, 3), np.int64), organ.geometry.frame_uid)
     cut = CutPlane(point, normal, organ.geometry.frame_uid, empty, findings)
-    distance = cut.distance_mm(_centres_mm(organ))
+    distance = cut.distance_mm(centres_mm(organ))
     if distance.min() >= 0 or distance.max() < 0:
         near = float(np.abs(distance).min())
         raise ValueError(
@@ -187,7 +167,7 @@ def _plane_samples(organ: LabelMap, cut: CutPlane, step_mm: float) -> tuple[Floa
     The grid covers the label's voxels near the plane; the label is interpolated linearly
     from 0 (outside) to 1.
     """
-    world = _centres_mm(organ)
+    world = centres_mm(organ)
     near = world[np.abs(cut.distance_mm(world)) <= max(organ.geometry.spacing_mm)]
     u, v = _plane_axes(cut.normal)
     axes = np.stack([u, v])
@@ -220,100 +200,25 @@ def _patch(organ: LabelMap, cut: CutPlane) -> SurfaceMesh:
     return replace(mesh, point_data={})
 
 
-def _directions(count: int) -> Floats:
-    """Return unit vectors, shape (count, 3), spread evenly (Fibonacci lattice)."""
-    n = np.arange(count) + 0.5
-    z = 1.0 - 2.0 * n / count
-    angle = np.pi * (1.0 + 5.0**0.5) * n
-    ring = np.sqrt(1.0 - z * z)
-    return np.stack([ring * np.cos(angle), ring * np.sin(angle), z], axis=1)
-
-
-def _proposal(
-    organ: LabelMap, tumor: LabelMap | None, direction: Point | None, margin_mm: float
-) -> tuple[Point, Point, tuple[Finding, ...]]:
-    """Return point, normal and findings of a first proposal for the cut."""
-    lesion = None if tumor is None else _largest(tumor)
-    centres = _centres_mm(organ)
-    if lesion is None:
-        return _right_third(centres, direction)
-    skin = isosurface(lesion, smoothing_mm=0.0).points_mm
-    sample = centres[:: max(1, len(centres) // 20_000)]
-    tried = _directions(600) if direction is None else np.asarray([direction])
-    best = _least_specimen(sample, skin, tried, margin_mm)
-    for spread in (0.1, 0.03) if direction is None else ():
-        tried = best + spread * np.vstack([np.zeros(3), _directions(60)])
-        tried /= np.linalg.norm(tried, axis=1, keepdims=True)
-        best = _least_specimen(sample, skin, tried, margin_mm)
-    nearest = skin[int(np.argmin(skin @ best))]
-    point = _points(nearest - margin_mm * best)
-    note = Finding(
-        Severity.INFO,
-        "proposed_cut",
-        f"The cut is a proposal: it keeps {margin_mm:g} mm from the largest tumour and removes "
-        "least; it takes no account of vessels, bile ducts or territories.",
-        point,
-        "Check the cut against the vessels and move it.",
-    )
-    return point, _points(best), (note,)
-
-
-def _largest(tumor: LabelMap) -> LabelMap | None:
-    """Return the largest connected part of all labels, or None where there is none."""
-    lesion = _tight(tumor)
-    if lesion is None:
-        return None
-    parts, count = label_components(lesion.array)
-    if count == 1:
-        return lesion
-    sizes = np.bincount(parts.ravel())[1:]
-    return _tight(replace(lesion, array=parts == 1 + int(np.argmax(sizes))))
-
-
-def _least_specimen(sample: Floats, skin: Floats, tried: Floats, margin_mm: float) -> Floats:
-    """Return the tried direction whose plane, margin_mm before the tumour, removes least."""
-    offsets = (skin @ tried.T).min(axis=0) - margin_mm
-    removed = (sample @ tried.T >= offsets).sum(axis=0)
-    return np.asarray(tried[int(np.argmin(removed))])
-
-
-def _right_third(
-    centres: Floats, direction: Point | None
-) -> tuple[Point, Point, tuple[Finding, ...]]:
-    """Return a plane that cuts off a third of the organ: without a direction, its right third."""
-    normal = (-1.0, 0.0, 0.0) if direction is None else direction
-    along = centres @ np.asarray(normal)
-    middle = centres.mean(axis=0)
-    point = _points(middle + (np.quantile(along, 2 / 3) - along.mean()) * np.asarray(normal))
-    side = "third on the given side" if direction else "patient's right third"
-    note = Finding(
-        Severity.WARNING,
-        "no_tumor",
-        f"There is no tumour, so the cut is only a start: it separates the {side}.",
-        point,
-        "Mark the tumour, or place the cut by hand.",
-    )
-    proposed = Finding(Severity.INFO, "proposed_cut", "The cut is a proposal.", point)
-    return point, normal, (note, proposed)
-
-
 def _sides(liver: LabelMap, cut: CutPlane) -> tuple[Bools, Bools]:
     """Return the specimen's and the remnant's voxels [k, j, i] by the side of their centres."""
     _require_frame(cut, liver)
     mask = liver.mask()
+    box = find_objects(mask.view(np.uint8))
+    if not box:
+        raise ValueError("the organ to cut has no voxel; segment it first")
     # Along each image axis the distance is linear, so three short vectors make the volume.
     step = liver.geometry.affine[:3, :3].T @ np.asarray(cut.normal)
-    i, j, k = (np.arange(n) * s for n, s in zip(liver.geometry.size, step))
-    distance = k[:, None, None] + j[:, None] + i + cut.distance_mm(liver.geometry.origin_mm)
-    specimen = mask & (distance >= 0)
-    return specimen, mask & ~specimen
+    k, j, i = (np.arange(s.start, s.stop) * h for s, h in zip(box[0], step[::-1]))
+    offset = float(cut.distance_mm(liver.geometry.origin_mm))
+    removed = np.zeros_like(mask)
+    removed[box[0]] = mask[box[0]] & (k[:, None, None] + j[:, None] + (i + offset) >= 0)
+    return removed, mask & ~removed
 
 
 def _part(liver: LabelMap, mask: Bools, label: Label, extra: tuple[Number, ...] = ()) -> LabelMap:
     whole = liver.volume_ml()
     part = LabelMap(mask, liver.geometry, {1: label})
-    if not whole:
-        raise ValueError("the organ to cut has no voxel; segment it first")
     volume = part.volume_ml()
     fraction = 100.0 * volume / whole
     numbers = (
@@ -364,7 +269,7 @@ def remnant(
     healthy = liver.mask() & ~tumor.mask()
     if not healthy.any():
         return _part(liver, stays, label)
-    ratio = 100.0 * np.count_nonzero(stays & healthy) / np.count_nonzero(healthy)
+    ratio = 100.0 * float(np.count_nonzero(stays & healthy) / np.count_nonzero(healthy))
     source = (
         "(remnant - tumour in it) / (liver - tumour), measured volumes; "
         "the future liver remnant ratio after Vauthey et al., Surgery 2000;127:512"
@@ -388,7 +293,7 @@ def margin(tumor: LabelMap, cut: CutPlane, *, progress: Progress = silent) -> Me
         FrameMismatch: if tumour and cut live in different frames.
     """
     _require_frame(cut, tumor)
-    lesions = _tight(tumor)
+    lesions = tight(tumor)
     if lesions is None:
         note = Finding(
             Severity.WARNING, "no_tumor", "The tumour label is empty, so there is no margin."
@@ -414,7 +319,7 @@ def margin(tumor: LabelMap, cut: CutPlane, *, progress: Progress = silent) -> Me
 
 
 def _margin_findings(skin: SurfaceMesh, distance: Floats, nearest: int) -> tuple[Finding, ...]:
-    place, value = _points(skin.points_mm[nearest]), float(distance[nearest])
+    place, value = as_point(skin.points_mm[nearest]), float(distance[nearest])
     lesions = _lesions(skin)
     crossed = sum(float(distance[n].min()) < 0 <= float(distance[n].max()) for n in lesions)
     left = sum(float(distance[n].max()) < 0 for n in lesions)
@@ -449,3 +354,45 @@ def _lesions(skin: SurfaceMesh) -> list[npt.NDArray[np.int64]]:
     graph = coo_matrix((np.ones(len(start), np.int8), (start, end)), (count, count))
     parts, member = connected_components(graph, directed=False)
     return [np.flatnonzero(member == n) for n in range(parts)]
+
+
+def cut_vessels(vessels: LabelMap, cut: CutPlane, *, progress: Progress = silent) -> Measurements:
+    """Count the vessels that the cut goes through and measure the widest.
+
+    A vessel counts where the plane crosses it within 3 mm of the organ. The equivalent
+    diameter is that of a circle of the same area, so an oblique cut makes a vessel wider.
+
+    Args:
+        vessels: the vessels; all labels together.
+        cut: the cut.
+        progress: told how far the work is.
+
+    Raises:
+        FrameMismatch: if vessels and cut live in different frames.
+    """
+    _require_frame(cut, vessels)
+    tree = tight(vessels)
+    sections = []
+    if tree is not None:
+        progress(0.1, "cutting the vessels")
+        section = cross_section(isosurface(tree), cut.point_mm, cut.normal)
+        organ = cKDTree(cut.surface.points_mm)
+        sections = [
+            (area, loop)
+            for area, loop in zip(section.areas_mm2, section.loops_mm)
+            if area > 0 and np.min(organ.query(loop)[0]) <= VESSEL_REACH_MM
+        ]
+    source = "closed loops of the vessels' surface in the cut plane"
+    count = Number("crossed", float(len(sections)), "", source)
+    if not sections:
+        return Measurements((count,))
+    area, loop = sections[0]
+    diameter_mm = 2.0 * float(np.sqrt(area / np.pi))
+    widest = Number("largest_diameter", diameter_mm, "mm", f"circle of equal area; {source}")
+    note = Finding(
+        Severity.INFO,
+        "vessel_crossed",
+        f"The widest vessel in the cut measures {diameter_mm:.1f} mm.",
+        as_point(loop.mean(axis=0)),
+    )
+    return Measurements((count, widest), (note,))
