@@ -1,0 +1,93 @@
+"""Decoding of stored pixels, also as a separate process: ``python -m workstation.dicom.decoder``.
+
+Decoders of compressed images are native code that a damaged file can crash, hang or make
+swallow all memory. They run in a process of their own that reads one JSON request per line
+(file, frames, limit of memory) and answers each frame with a JSON line and its raw values.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.pixels.utils import iter_pixels, pixel_array
+from pydicom.uid import JPEGLSLossless, JPEGLSNearLossless
+
+from workstation.dicom.datasets import NATIVE_SYNTAXES, open_dataset, syntax
+from workstation.dicom.sources import Member, Source
+
+Pixels = npt.NDArray[Any]
+
+
+def stored_values(source: Source, frames: Sequence[int | None]) -> Iterator[Pixels]:
+    """Yield the stored values [row, column] of ``frames`` (None: the only one), not rescaled.
+
+    Raises:
+        Exception: whatever the decoder raises on a damaged file.
+    """
+    data = open_dataset(source)
+    plugin = "gdcm" if syntax(data) in (JPEGLSLossless, JPEGLSNearLossless) else ""
+    if list(frames) == [None]:
+        yield _clean(data, pixel_array(data, raw=True, decoding_plugin=plugin))
+        return
+    wanted = [int(n or 0) for n in frames]
+    for pixels in iter_pixels(data, indices=wanted, raw=True, decoding_plugin=plugin):
+        yield _clean(data, pixels)
+
+
+def _clean(data: Dataset, pixels: Pixels) -> Pixels:
+    """Keep the stored bits only: overlays and rubbish may sit in the others (PS3.5 8.1.1)."""
+    if pixels.ndim != 2:
+        raise ValueError(f"it decodes to an array of shape {pixels.shape}, not to one image")
+    bits, allocated = int(data.BitsStored), pixels.dtype.itemsize * 8
+    low = int(data.get("HighBit", bits - 1)) - bits + 1
+    if bits == allocated or pixels.dtype.kind not in "iu":
+        return pixels
+    if syntax(data) not in NATIVE_SYNTAXES:
+        low = 0  # decoders of compressed images align the values themselves
+    left = allocated - bits - low
+    # Shifting up then down drops the bits above, and carries the sign down where there is one.
+    return np.right_shift(np.left_shift(pixels, left), left + low)
+
+
+def _limit_memory(limit_bytes: int) -> None:
+    try:
+        import resource  # absent on Windows
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+
+
+def _answer(request: dict[str, Any], out: BinaryIO) -> None:
+    member = request["member"]
+    source = Source(Path(request["path"]), request["size"], 0, Member(**member) if member else None)
+    for pixels in stored_values(source, request["frames"]):
+        values = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
+        line = {"dtype": values.dtype.str, "shape": values.shape}
+        out.write(json.dumps(line).encode() + b"\n" + values.tobytes())
+
+
+def serve() -> None:
+    """Answer requests from standard input until it ends."""
+    warnings.simplefilter("ignore")
+    out = sys.stdout.buffer
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        _limit_memory(request["memory_bytes"])
+        try:
+            _answer(request, out)
+        except BaseException as error:  # some decoders raise panics that are no Exception
+            text = f"{type(error).__name__}: {error}"[:300]
+            out.write(json.dumps({"error": text}).encode() + b"\n")
+        out.flush()
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,244 @@
+"""DICOM files: list the volumes in folders, files and ZIPs, read one, keep its originals.
+
+A volume comes out right or is refused by name: every slice corner of what `read` returns lies
+within 0.05 mm of where the slice's own header puts it.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segmentation.contract import Finding, Progress, Severity, share, silent
+from segmentation.volume import Array, Volume
+from workstation.dicom.geometry import require
+from workstation.dicom.headers import read_header
+from workstation.dicom.pixels import load
+from workstation.dicom.series import ScannedVolume, planes_of, volumes_of_series
+from workstation.dicom.slices import PatientIdentity, Slice
+from workstation.dicom.sources import DicomError, Ignored, Source, find_sources, require_unchanged
+
+__all__ = [
+    "DicomError",
+    "Ignored",
+    "PatientIdentity",
+    "Scan",
+    "ScannedVolume",
+    "Source",
+    "copy_originals",
+    "read",
+    "require_one_patient",
+    "scan",
+]
+
+PLAUSIBLE_HU = (-1100, 4000)
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """What a scan found: volumes, refused ones among them, and files that are in none."""
+
+    volumes: tuple[ScannedVolume, ...]
+    ignored: tuple[Ignored, ...]
+
+    @property
+    def patients(self) -> tuple[PatientIdentity, ...]:
+        """The different patients of the volumes."""
+        return tuple(dict.fromkeys(v.patient for v in self.volumes))
+
+    def require_images(self) -> None:
+        """Raise unless there is at least one volume, refused or not.
+
+        Raises:
+            DicomError: with the reason that the first file was ignored for.
+        """
+        if self.volumes:
+            return
+        if not self.ignored:
+            raise DicomError("there are no files here", "Choose the folder that holds the images")
+        first = self.ignored[0]
+        raise DicomError(
+            f"none of {len(self.ignored)} files is a DICOM image; {first.path}: {first.reason}",
+            "Choose the folder, file or ZIP that holds the images",
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of ``hilum scan --json``."""
+        return {
+            "volumes": [_volume_json(v) for v in self.volumes],
+            "ignored": [{"path": i.path, "reason": i.reason} for i in self.ignored],
+        }
+
+
+def _volume_json(volume: ScannedVolume) -> dict[str, Any]:
+    grid = volume.geometry
+    return {
+        "series_uid": volume.series_uid,
+        "description": volume.description,
+        "modality": volume.modality,
+        "files": len(volume.files),
+        "status": volume.status,
+        "size": None if grid is None else list(grid.size),
+        "spacing_mm": None if grid is None else list(grid.spacing_mm),
+        "origin_mm": None if grid is None else list(grid.origin_mm),
+        "direction": None if grid is None else list(grid.direction),
+        "findings": [f.to_json() for f in volume.findings],
+    }
+
+
+def scan(paths: Sequence[Path], progress: Progress = silent) -> Scan:
+    """List the volumes in folders, files and ZIPs from their headers alone.
+
+    No single bad file stops a scan: it is listed with its reason, and the series that it
+    belongs to is refused or carries a finding.
+
+    Raises:
+        DicomError: when one of ``paths`` does not exist.
+    """
+    sources, ignored = find_sources([Path(p) for p in paths])
+    slices: list[Slice] = []
+    with _quiet():
+        for n, source in enumerate(sources):
+            if n % 20 == 0:
+                progress(0.9 * n / len(sources), f"reading header {n + 1} of {len(sources)}")
+            found = read_header(source)
+            if isinstance(found, Ignored):
+                ignored.append(found)
+            else:
+                slices += found
+        volumes, unused = _assemble(slices, ignored, share(progress, 9, 10))
+    return Scan(tuple(volumes), (*ignored, *unused))
+
+
+def _assemble(
+    slices: Sequence[Slice], ignored: Sequence[Ignored], progress: Progress
+) -> tuple[list[ScannedVolume], list[Ignored]]:
+    series: dict[str, list[Slice]] = defaultdict(list)
+    lost: dict[str, list[Ignored]] = defaultdict(list)
+    for s in slices:
+        series[s.identity.series_uid].append(s)
+    for item in ignored:
+        lost[item.series_uid].append(item)
+    volumes: list[ScannedVolume] = []
+    unused: list[Ignored] = []
+    for n, (uid, own) in enumerate(series.items()):
+        progress(n / len(series), "building volumes")
+        made, copies = volumes_of_series(own, lost[uid])
+        volumes += made
+        unused += copies
+    return volumes, unused
+
+
+def read(volume: ScannedVolume, progress: Progress = silent) -> Volume:
+    """Read the pixels of a scanned volume, rescaled slice by slice.
+
+    Values are HU for a calibrated CT (int16 or int32 where every slice has slope 1 and a
+    whole intercept, else float32). Padding outside the scanner's field keeps its value and
+    is told in a finding. A tilted stack is interpolated linearly within each slice.
+
+    Raises:
+        DicomError: when the volume is refused, a file changed or cannot be decoded, or the
+            check of every slice corner fails.
+    """
+    if volume.stack is None:
+        problem = next(f for f in volume.findings if f.severity is Severity.PROBLEM)
+        raise DicomError(f"this series is refused: {problem.sentence}", problem.remedy)
+    with _quiet():
+        array = load(volume.slices, volume.stack, progress)
+    require(volume.stack, planes_of(volume.slices))
+    quantity = volume.slices[0].quantity
+    findings = (*volume.findings, *_value_findings(array, volume.slices, quantity))
+    return Volume(array, volume.stack.geometry, quantity, findings)
+
+
+def _value_findings(array: Array, slices: Sequence[Slice], quantity: str) -> Iterator[Finding]:
+    low, high = float(array.min()), float(array.max())
+    if low == high:
+        text = f"every voxel has the value {low:g}"
+        yield Finding(Severity.WARNING, "constant", text)
+    if quantity != "HU":
+        return
+    paddings = {
+        s.slope * s.form.padding + s.intercept for s in slices if s.form.padding is not None
+    }
+    padded = sum(int(np.count_nonzero(array == value)) for value in paddings)
+    if padded:
+        listed = ", ".join(f"{value:g}" for value in sorted(paddings))
+        text = f"{padded} voxels outside the scanner's field keep their padding value ({listed} HU)"
+        yield Finding(Severity.INFO, "padding", text)
+    below = int(np.count_nonzero(array < PLAUSIBLE_HU[0])) - sum(
+        int(np.count_nonzero(array == v)) for v in paddings if v < PLAUSIBLE_HU[0]
+    )
+    if below:
+        text = f"{below} voxels lie below {PLAUSIBLE_HU[0]} HU (down to {low:g} HU)"
+        yield Finding(Severity.WARNING, "implausible_low", text)
+    if high > PLAUSIBLE_HU[1]:
+        count = int(np.count_nonzero(array > PLAUSIBLE_HU[1]))
+        text = f"{count} voxels lie above {PLAUSIBLE_HU[1]} HU (up to {high:g} HU): metal"
+        yield Finding(Severity.INFO, "metal", text)
+    if low >= 0 and low != high:
+        text = f"there is no air: no value lies below {low:g} HU; the rescale may be missing"
+        yield Finding(Severity.WARNING, "no_air", text)
+
+
+def require_one_patient(volumes: Sequence[ScannedVolume]) -> None:
+    """Raise unless all volumes are of one patient.
+
+    Raises:
+        DicomError: with how many patients there are.
+    """
+    patients = {(v.patient.name, v.patient.patient_id, v.patient.birth_date) for v in volumes}
+    if len(patients) > 1:
+        raise DicomError(
+            f"these series belong to {len(patients)} different patients",
+            "Import the series of one patient into one case",
+        )
+
+
+def copy_originals(volume: ScannedVolume, folder: Path, progress: Progress = silent) -> list[str]:
+    """Copy the files of a volume, byte for byte, into ``folder`` and return their names there.
+
+    Names are made from the volume's key and a number, so neither a hostile archive nor a
+    patient's name shapes them. Each file appears whole or not at all.
+
+    Raises:
+        DicomError: when a file changed since the scan or is damaged.
+        OSError: when the folder cannot be written.
+    """
+    require_unchanged(volume.files)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    for n, source in enumerate(volume.files):
+        progress(n / len(volume.files), f"copying file {n + 1} of {len(volume.files)}")
+        name = f"{volume.key}-{n + 1:05d}.dcm"
+        _write_whole(folder / name, source.read_bytes())
+        names.append(name)
+    return names
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    temporary = path.with_suffix(".part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence pydicom's warnings about odd but readable values; ours travel as findings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,227 @@
+"""Pixels of a scanned volume: decoded in parallel, rescaled per slice, set on its grid."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import shift as shifted
+
+from segmentation.contract import Progress
+from workstation.dicom.decoder import Pixels, stored_values
+from workstation.dicom.geometry import Stack
+from workstation.dicom.slices import Slice
+from workstation.dicom.sources import DicomError, Source, require_unchanged
+
+DECODER_MEMORY_BYTES = 2 << 30
+DECODER_TIMEOUT_S = 20.0
+AIR_HU = -1024.0
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One file and where its frames go along z."""
+
+    source: Source
+    frames: tuple[int | None, ...]
+    places: tuple[int, ...]
+    native: bool
+
+
+class _Decoder:
+    """A decoder process; a crash, a hang or too much memory ends it, and nothing else."""
+
+    def __init__(self) -> None:
+        paths = os.pathsep.join(p or os.getcwd() for p in sys.path)
+        limits = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "workstation.dicom.decoder"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | limits | {"PYTHONPATH": paths},
+        )
+
+    def frames(self, task: _Task) -> Iterator[Pixels]:
+        """Yield the stored values of each frame of ``task``.
+
+        Raises:
+            DicomError: when the file cannot be decoded.
+        """
+        watch = threading.Timer(DECODER_TIMEOUT_S + task.source.size / 2e6, self._process.kill)
+        watch.start()
+        try:
+            self._ask(task)
+            for _ in task.frames:
+                yield self._next(task.source)
+        except (BrokenPipeError, json.JSONDecodeError) as error:
+            raise _undecodable(task.source, "it crashed or stalled the decoder") from error
+        finally:
+            watch.cancel()
+
+    def _ask(self, task: _Task) -> None:
+        assert self._process.stdin is not None
+        request = {
+            "path": str(task.source.path),
+            "size": task.source.size,
+            "member": asdict(task.source.member) if task.source.member else None,
+            "frames": task.frames,
+            "memory_bytes": DECODER_MEMORY_BYTES + 3 * task.source.size,
+        }
+        self._process.stdin.write(json.dumps(request).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def _next(self, source: Source) -> Pixels:
+        assert self._process.stdout is not None
+        line = json.loads(self._process.stdout.readline())
+        if "error" in line:
+            raise _undecodable(source, line["error"])
+        dtype = np.dtype(line["dtype"])
+        count = int(np.prod(line["shape"])) * dtype.itemsize
+        raw = self._process.stdout.read(count)
+        if len(raw) < count:
+            raise _undecodable(source, "it crashed or stalled the decoder")
+        return np.frombuffer(raw, dtype).reshape(line["shape"])
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
+
+
+def _undecodable(source: Source, why: str) -> DicomError:
+    return DicomError(f"the pixels of {source} cannot be decoded ({why})", "Fetch the image again")
+
+
+def load(slices: Sequence[Slice], stack: Stack, progress: Progress) -> Pixels:
+    """Return the rescaled values [k, j, i] of ``slices`` (in z order) on the grid of ``stack``.
+
+    The type is int16 or int32 where no slice scales or offsets by fractions, else float32.
+
+    Raises:
+        DicomError: naming the file that cannot be decoded or has changed.
+    """
+    require_unchanged(s.source for s in slices)
+    whole = all(s.slope == 1 and s.intercept.is_integer() for s in slices)
+    kinds: list[npt.DTypeLike] = [np.int16, np.int32] if whole else []
+    for kind in (*kinds, np.float32):
+        try:
+            return _load(slices, stack, np.dtype(kind), progress)
+        except OverflowError:
+            continue
+    raise DicomError("the pixel values do not fit any supported type", "Report this data set")
+
+
+def _load(slices: Sequence[Slice], stack: Stack, kind: np.dtype[Any], progress: Progress) -> Pixels:
+    geometry = stack.geometry
+    fill = AIR_HU if slices[0].quantity == "HU" else 0.0
+    array = (
+        np.empty(geometry.shape, kind) if not stack.tilted else np.full(geometry.shape, fill, kind)
+    )
+    idle: queue.SimpleQueue[_Decoder] = queue.SimpleQueue()
+    stop = threading.Event()
+    workers = max(1, min(8, os.cpu_count() or 1))
+    decoders: list[_Decoder] = []
+
+    def run(task: _Task) -> int:
+        if stop.is_set():
+            return 0
+        for place, stored in zip(task.places, _frames(task, idle, decoders)):
+            values = _rescaled(stored, slices[place], kind)
+            _set(array[place], values, stack.offsets[place])
+        return len(task.places)
+
+    tasks = _tasks(slices)
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                _follow([pool.submit(run, t) for t in tasks], len(slices), progress)
+            except BaseException:
+                stop.set()
+                raise
+    finally:
+        for decoder in decoders:
+            decoder.close()
+    return array
+
+
+def _tasks(slices: Sequence[Slice]) -> list[_Task]:
+    places: dict[Source, list[int]] = {}
+    for n, s in enumerate(slices):
+        places.setdefault(s.source, []).append(n)
+    return [
+        _Task(source, tuple(slices[n].frame for n in own), tuple(own), slices[own[0]].form.native)
+        for source, own in places.items()
+    ]
+
+
+def _frames(
+    task: _Task, idle: queue.SimpleQueue[_Decoder], decoders: list[_Decoder]
+) -> Iterator[Pixels]:
+    if task.native:
+        try:
+            yield from stored_values(task.source, task.frames)
+        except Exception as error:
+            raise _undecodable(task.source, str(error)[:300]) from error
+        return
+    try:
+        decoder = idle.get_nowait()
+    except queue.Empty:
+        decoder = _Decoder()
+        decoders.append(decoder)
+    yield from decoder.frames(task)
+    idle.put(decoder)
+
+
+def _follow(futures: list[Future[int]], total: int, progress: Progress) -> None:
+    done, waiting = 0, set(futures)
+    while waiting:
+        ready, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+        done += sum(future.result() for future in ready)
+        progress(done / total, f"reading slice {done} of {total}")
+
+
+def _rescaled(stored: Pixels, s: Slice, kind: np.dtype[Any]) -> Pixels:
+    """Return ``slope * stored + intercept`` as ``kind``.
+
+    Raises:
+        OverflowError: when the values do not fit an integer ``kind``.
+    """
+    if stored.shape != (s.form.rows, s.form.columns):
+        raise _undecodable(s.source, f"it decodes to {stored.shape[::-1]} pixels")
+    if kind.kind == "f":
+        return (stored * np.float64(s.slope) + s.intercept).astype(kind)
+    limits = np.iinfo(kind)
+    low, high = int(stored.min()) + int(s.intercept), int(stored.max()) + int(s.intercept)
+    if low < limits.min or high > limits.max:
+        raise OverflowError
+    return (stored.astype(np.int64 if kind.itemsize > 2 else np.int32) + int(s.intercept)).astype(
+        kind
+    )
+
+
+def _set(target: Pixels, values: Pixels, offset: npt.NDArray[np.float64]) -> None:
+    """Write ``values`` into the slice ``target`` so that its first voxel lies at ``offset``.
+
+    A whole offset copies; a fraction interpolates linearly within the slice.
+    """
+    if target.shape == values.shape and not offset.any():
+        target[...] = values
+        return
+    base = np.floor(offset + 1e-9).astype(int)
+    part = np.where(np.abs(offset - base) < 1e-6, 0.0, offset - base)
+    grown = np.pad(values.astype(np.float64), [(0, int(p > 0)) for p in part[::-1]], mode="edge")
+    moved = shifted(grown, part[::-1], order=1, mode="nearest") if part.any() else grown
+    exact = np.rint(moved) if target.dtype.kind in "iu" else moved
+    i, j = base
+    target[j : j + exact.shape[0], i : i + exact.shape[1]] = exact

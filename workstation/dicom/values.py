@@ -1,0 +1,78 @@
+"""Values of a DICOM data set as plain Python; what is absent or unreadable is empty or None."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+Numbers = tuple[float, ...]
+
+
+def value(data: Dataset, name: str | int) -> Any:
+    """Return the value as the parser gives it, or None when it is absent or unreadable."""
+    try:
+        found = data.get(name)
+        return found.value if isinstance(found, pydicom.DataElement) else found
+    except Exception:  # the parser raises many kinds on a damaged value
+        return None
+
+
+def text(data: Dataset, name: str | int) -> str:
+    """Return the value as text, several values joined by "/", or ""."""
+    found = value(data, name)
+    if found is None:
+        return ""
+    joined = "/".join(map(str, found)) if isinstance(found, (list, MultiValue)) else str(found)
+    return joined.replace("\0", "").strip()
+
+
+def values(data: Dataset, name: str | int) -> list[str]:
+    """Return the values in capitals; none if absent."""
+    joined = text(data, name).replace("\\", "/").upper()
+    return [part.strip() for part in joined.split("/")] if joined else []
+
+
+def numbers(data: Dataset, name: str, count: int) -> Numbers | None:
+    """Return ``count`` finite numbers, or None when there are not exactly as many."""
+    try:
+        found = tuple(float(v) for v in value(data, name))
+    except (TypeError, ValueError):
+        return None
+    return found if len(found) == count and all(map(math.isfinite, found)) else None
+
+
+def number(data: Dataset, name: str) -> float | None:
+    """Return a finite number, or None."""
+    try:
+        found = float(value(data, name))
+    except (TypeError, ValueError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def whole(data: Dataset, name: str, default: int = 0) -> int:
+    """Return a whole number, or ``default`` when it is absent.
+
+    Raises:
+        ValueError: when the value is no whole number.
+    """
+    found = value(data, name)
+    return default if found is None or found == "" else int(found)
+
+
+def quantity_of(header: Dataset, rescale: Dataset) -> str:
+    """Name what rescaled values mean, from the image and from the item that rescales it."""
+    modality, kind = text(header, "Modality"), text(rescale, "RescaleType").upper()
+    if modality == "CT":
+        calibrated = value(rescale, "RescaleIntercept") is not None and kind in ("", "HU", "US")
+        if calibrated and "PERFUSION" not in values(header, "ImageType"):
+            return "HU"
+        return f"CT value ({kind})" if kind else "CT value"
+    if modality == "PT":
+        units = text(header, "Units").upper()
+        return "PET activity (Bq/mL)" if units == "BQML" else f"PET activity ({units or 'no unit'})"
+    return f"{modality or 'image'} intensity"
