@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QByteArray, QDataStream
 from PySide6.QtGui import QImage, QPainterPath
+from scipy.ndimage import find_objects
 
 from segmentation.volume import Array, Label, LabelMap, Volume
 from workstation.ui.slice_geometry import SlicePlane
@@ -22,25 +23,19 @@ Rgb = tuple[int, int, int]
 
 # Marching squares: for each of the 16 cases (bit 0 top left, 1 top right, 2 bottom right,
 # 3 bottom left), the cell edges (0 top, 1 right, 2 bottom, 3 left) that segments join.
+# fmt: off
 _CASES: tuple[tuple[tuple[int, int], ...], ...] = (
-    (),
-    ((3, 0),),
-    ((0, 1),),
-    ((3, 1),),
-    ((1, 2),),
-    ((3, 0), (1, 2)),
-    ((0, 2),),
-    ((3, 2),),
-    ((2, 3),),
-    ((2, 0),),
-    ((0, 1), (2, 3)),
-    ((2, 1),),
-    ((1, 3),),
-    ((1, 0),),
-    ((0, 3),),
-    (),
+    (), ((3, 0),), ((0, 1),), ((3, 1),), ((1, 2),), ((3, 0), (1, 2)), ((0, 2),), ((3, 2),),
+    ((2, 3),), ((2, 0),), ((0, 1), (2, 3)), ((2, 1),), ((1, 3),), ((1, 0),), ((0, 3),), (),
 )
+# fmt: on
 _EDGE_MIDDLES = np.array([(0.5, 0.0), (1.0, 0.5), (0.5, 1.0), (0.0, 0.5)])
+# The same as one table [case, first or second segment, end, x or y], NaN where there is none.
+_SEGMENTS = np.full((16, 2, 2, 2), np.nan)
+for _case, _pairs in enumerate(_CASES):
+    for _n, _pair in enumerate(_pairs):
+        _SEGMENTS[_case, _n] = _EDGE_MIDDLES[list(_pair)]
+
 _PATH_POINT = np.dtype([("kind", ">i4"), ("x", ">f8"), ("y", ">f8")])
 
 
@@ -105,39 +100,37 @@ def _table(dtype: str, width: float, level: float) -> npt.NDArray[np.uint8]:
 _GREY_TO_RGB = (np.arange(256, dtype=np.uint32) * 0x010101) | np.uint32(0xFF000000)
 
 
-def render(
-    volume: Volume,
-    plane: SlicePlane,
-    window: tuple[float, float],
-    overlays: Sequence[Overlay] = (),
-) -> QImage:
-    """Return the slice of ``volume`` as shown: window (width, level), label fills on top.
+@dataclass(frozen=True, eq=False)
+class Region:
+    """The pixels of one label on a slice: ``mask`` [row, column] begins at ``corner``."""
 
-    Raises:
-        FrameMismatch: if an overlay lies in another frame than the volume.
-    """
-    shades = grey(plane.extract(volume.array), *window)
-    picture: Pixels = _GREY_TO_RGB.take(shades)
+    corner: tuple[int, int]
+    mask: npt.NDArray[np.bool_]
+    colour: Rgb
+    opacity: float
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """The rows and columns of the slice that the mask covers."""
+        (row, column), (rows, columns) = self.corner, self.mask.shape
+        return slice(row, row + rows), slice(column, column + columns)
+
+
+def regions(overlays: Sequence[Overlay], plane: SlicePlane) -> list[Region]:
+    """Return every label shown on a slice, in the order in which they are drawn."""
+    found = []
     for overlay in overlays:
-        if overlay.colours() and overlay.opacity > 0:
-            _fill(picture, shades, slice_labels(overlay.labels, plane), overlay)
-    return to_image(picture)
-
-
-def _fill(picture: Pixels, shades: npt.NDArray[np.uint8], labels: Array, overlay: Overlay) -> None:
-    """Mix the label colours of ``overlay`` into ``picture`` in place."""
-    rows, columns = np.nonzero(labels)
-    values = labels[rows, columns]
-    base = shades[rows, columns].astype(np.float32) * (1 - overlay.opacity)
-    for value, colour in overlay.colours().items():
-        chosen = values == value
-        if not chosen.any():
+        colours = overlay.colours()
+        if not colours:
             continue
-        red, green, blue = (
-            (base[chosen] + overlay.opacity * part).astype(np.uint32) for part in colour
-        )
-        mixed = np.uint32(0xFF000000) | (red << 16) | (green << 8) | blue
-        picture[rows[chosen], columns[chosen]] = mixed
+        labels = slice_labels(overlay.labels, plane)
+        boxes = find_objects(labels)
+        for value, colour in colours.items():
+            box = boxes[value - 1] if 0 < value <= len(boxes) else None
+            if box is not None:
+                corner = (box[0].start, box[1].start)
+                found.append(Region(corner, labels[box] == value, colour, overlay.opacity))
+    return found
 
 
 def slice_labels(labels: LabelMap, plane: SlicePlane) -> Array:
@@ -146,18 +139,38 @@ def slice_labels(labels: LabelMap, plane: SlicePlane) -> Array:
     if grid is plane.geometry or grid.same_grid(plane.geometry):
         return plane.extract(labels.array)
     matrix = grid.inverse_affine @ plane.matrix
-    rows, columns = np.arange(plane.rows)[:, None], np.arange(plane.columns)[None, :]
-    index = [
-        np.rint(matrix[n, 0] * columns + matrix[n, 1] * rows + matrix[n, 3]).astype(np.intp)
-        for n in range(3)
-    ]
-    inside = np.ones((plane.rows, plane.columns), bool)
-    for positions, size in zip(index, grid.size):
-        inside &= (positions >= 0) & (positions < size)
-    found = np.zeros(inside.shape, labels.array.dtype)
-    i, j, k = (positions[inside] for positions in index)
-    found[inside] = labels.array[k, j, i]
-    return found
+    steps = {0: np.arange(plane.columns)[None, :], 1: np.arange(plane.rows)[:, None]}
+    index, inside = [], np.ones((1, 1), bool)
+    for row, size in zip(matrix[:3], grid.size):
+        # Parallel grids leave out most terms, and arrays of one row or column are quick.
+        position = np.full((1, 1), row[3])
+        for n, step in steps.items():
+            if abs(row[n]) * step.size > 1e-3:
+                position = position + row[n] * step
+        nearest = np.rint(position).astype(np.intp)
+        inside = inside & (nearest >= 0) & (nearest < size)
+        index.append(np.clip(nearest, 0, size - 1))
+    i, j, k = index
+    return np.where(inside, labels.array[k, j, i], 0)
+
+
+def render(
+    volume: Volume, plane: SlicePlane, window: tuple[float, float], fills: Sequence[Region] = ()
+) -> QImage:
+    """Return the slice of ``volume`` seen through a window (width, level), labels on top."""
+    shades = grey(plane.extract(volume.array), *window)
+    picture: Pixels = _GREY_TO_RGB.take(shades)
+    for region in fills:
+        mixed = _mixed(region.colour, region.opacity).take(shades[region.box])
+        np.copyto(picture[region.box], mixed, where=region.mask)
+    return to_image(picture)
+
+
+def _mixed(colour: Rgb, opacity: float) -> Pixels:
+    """Return what each grey value looks like under a colour of that opacity."""
+    base = np.arange(256) * (1 - opacity)
+    red, green, blue = ((base + opacity * part).astype(np.uint32) for part in colour)
+    return np.asarray(np.uint32(0xFF000000) | (red << 16) | (green << 8) | blue, np.uint32)
 
 
 def to_image(picture: Pixels) -> QImage:
@@ -168,21 +181,16 @@ def to_image(picture: Pixels) -> QImage:
     return view.copy()  # the array behind the view dies with this call
 
 
-def outlines(overlays: Sequence[Overlay], plane: SlicePlane) -> list[tuple[QPainterPath, Rgb]]:
-    """Return the outline of each label shown on a slice, with its colour.
+def outlines(shown: Sequence[Region]) -> list[tuple[QPainterPath, Rgb]]:
+    """Return the outline of each region, with its colour.
 
     The paths are in picture coordinates: the pixel at column c covers c to c + 1.
     """
     drawn = []
-    for overlay in overlays:
-        colours = overlay.colours()
-        labels = slice_labels(overlay.labels, plane) if colours else None
-        if labels is None or not labels.any():
-            continue
-        for value, colour in colours.items():
-            segments = outline_segments(labels == value)
-            if len(segments):
-                drawn.append((segments_path(segments), colour))
+    for region in shown:
+        row, column = region.corner
+        segments = outline_segments(region.mask) + np.array([column, row])
+        drawn.append((segments_path(segments), region.colour))
     return drawn
 
 
@@ -192,23 +200,14 @@ def outline_segments(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     Marching squares between pixel centres (Lorensen and Cline 1987, in two dimensions); a
     mask that reaches the border is closed there.
     """
-    rows, columns = np.nonzero(mask)
-    if not len(rows):
-        return np.empty((0, 2, 2))
-    top, left = int(rows.min()), int(columns.min())
-    box = np.pad(mask[top : rows.max() + 1, left : columns.max() + 1], 1).astype(np.uint8)
+    box = np.pad(mask, 1).view(np.uint8)
     case = box[:-1, :-1] | box[:-1, 1:] << 1 | box[1:, 1:] << 2 | box[1:, :-1] << 3
     y, x = np.nonzero((case != 0) & (case != 15))
-    cases = case[y, x]
-    # The cell at (0, 0) of the padded box has its first corner at the centre of the pixel
-    # up and left of the box, half a pixel outside it.
-    corners = np.stack([x + left - 0.5, y + top - 0.5], axis=1)
-    found = [
-        corners[cases == number][:, None, :] + _EDGE_MIDDLES[list(pair)]
-        for number, pairs in enumerate(_CASES)
-        for pair in pairs
-    ]
-    return np.concatenate(found)
+    # The cell at (0, 0) begins at the centre of the padding pixel, half a pixel outside.
+    corners = np.stack([x - 0.5, y - 0.5], axis=1)
+    segments = _SEGMENTS[case[y, x]] + corners[:, None, None, :]
+    kept: npt.NDArray[np.float64] = segments.reshape(-1, 2, 2)
+    return kept[~np.isnan(kept[:, 0, 0])]
 
 
 def segments_path(segments: npt.NDArray[np.float64]) -> QPainterPath:

@@ -166,8 +166,8 @@ def slice_plane(
         axes[through],
         axes[right],
         axes[down],
-        (geometry.axes[right, axes[right]] * right_sign < 0) != flip_across,
-        (geometry.axes[down, axes[down]] * down_sign < 0) != flip_down,
+        bool(geometry.axes[right, axes[right]] * right_sign < 0) != flip_across,
+        bool(geometry.axes[down, axes[down]] * down_sign < 0) != flip_down,
     )
     return plane.at(plane.count // 2 if index is None else index)
 

@@ -42,17 +42,13 @@ ZOOM_PER_STEP = 1.2
 _EMPTY = "No image yet. Import a scan, or drop a folder here."
 
 
-def _nothing() -> None:
-    """Do nothing."""
-
-
 @dataclass(frozen=True)
 class _Drag:
     """What a held mouse button does; positions are widget pixels."""
 
     move: Callable[[float, float], None]
-    finish: Callable[[], None] = _nothing
-    cancel: Callable[[], None] = _nothing
+    finish: Callable[[], None] = lambda: None
+    cancel: Callable[[], None] = lambda: None
 
 
 class SliceView(QWidget):
