@@ -283,7 +283,7 @@ def isosurface(
     labels: LabelMap,
     *,
     label: str = "",
-    smoothing_mm: Annotated[float, Ge(0), Le(5)] = 0.8,
+    smoothing_mm: Annotated[float, Ge(0), Le(5)] = 0.7,
     progress: Progress = silent,
 ) -> SurfaceMesh:
     """Make a closed surface from a label.

@@ -1,0 +1,95 @@
+"""The numbers of a cut while a hand moves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from segmentation.contract import FrameMismatch
+from segmentation.volume import LabelMap
+from workstation.planning.proposal import hull_mm, tight
+
+SAMPLES = 400_000
+
+
+@dataclass(frozen=True)
+class LiveNumbers:
+    """What a cut means, close to the full computation and fast.
+
+    Attributes:
+        specimen_ml, remnant_ml: the parts' volumes; together exactly the organ's.
+        remnant_percent: remnant, share of the whole organ label.
+        functional_percent: the same with the tumour taken from both; None without a tumour.
+        margin_mm: smallest signed distance from the tumour's surface to the plane, positive
+            inside the specimen; exact; None without a tumour.
+    """
+
+    specimen_ml: float
+    remnant_ml: float
+    remnant_percent: float
+    functional_percent: float | None
+    margin_mm: float | None
+
+
+class LivePreview:
+    """A liver and a tumour prepared once, so that any plane can be judged in milliseconds.
+
+    One voxel of every run of neighbours, drawn at random with a fixed seed, stands for all;
+    a regular sub-grid would make volumes jump as a plane passes its layers.
+    """
+
+    def __init__(self, liver: LabelMap, tumor: LabelMap | None = None) -> None:
+        """Prepare the organ and, where there is one, the tumour.
+
+        Raises:
+            ValueError: if the organ is empty.
+            FrameMismatch: if organ and tumour live in different frames.
+        """
+        if tumor is not None and tumor.geometry.frame_uid != liver.geometry.frame_uid:
+            raise FrameMismatch("liver and tumour live in different frames; register one first")
+        organ = tight(liver)
+        if organ is None:
+            raise ValueError("the organ to cut has no voxel; segment it first")
+        index = np.argwhere(organ.array)[:, ::-1]
+        self._whole_ml = len(index) * organ.geometry.voxel_ml
+        run = max(1, len(index) // SAMPLES)
+        starts = np.arange(0, len(index), run)
+        draw = np.random.default_rng(0).integers(0, run, len(starts))
+        points = organ.geometry.to_world(index[np.minimum(starts + draw, len(index) - 1)])
+        self._origin = points.mean(axis=0)
+        # Rows of coordinates in single precision about the middle: less memory to walk.
+        self._points = np.ascontiguousarray((points - self._origin).T, np.float32)
+        lesion = None if tumor is None else tight(tumor)
+        self._hull = None if lesion is None else hull_mm(lesion)
+        self._healthy = None if lesion is None else ~_inside(lesion, points)
+
+    def at(self, point_mm: npt.ArrayLike, normal: npt.ArrayLike) -> LiveNumbers:
+        """Return the numbers for the plane through a point (LPS mm) with a unit normal (LPS).
+
+        The normal points to the specimen.
+        """
+        point, direction = np.asarray(point_mm, float), np.asarray(normal, float)
+        offset = np.float32((point - self._origin) @ direction)
+        stays = direction.astype(np.float32) @ self._points < offset
+        share = np.count_nonzero(stays) / len(stays)
+        functional = margin = None
+        if self._hull is not None and self._healthy is not None:
+            margin = float(((self._hull - point) @ direction).min())
+            healthy = np.count_nonzero(self._healthy)
+            if healthy:
+                functional = 100.0 * np.count_nonzero(stays & self._healthy) / healthy
+        remnant_ml = share * self._whole_ml
+        return LiveNumbers(
+            self._whole_ml - remnant_ml, remnant_ml, 100.0 * share, functional, margin
+        )
+
+
+def _inside(labels: LabelMap, points_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Tell for each point (n, 3), LPS mm, whether its nearest voxel is labelled."""
+    index = np.rint(labels.geometry.to_index(points_mm)).astype(np.int64)
+    within = np.all((index >= 0) & (index < labels.geometry.size), axis=1)
+    i, j, k = index[within].T
+    within[within] = labels.array[k, j, i] != 0
+    return np.asarray(within)
