@@ -9,9 +9,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,83 +18,42 @@ import vtkmodules.vtkRenderingOpenGL2  # noqa: F401  registers the OpenGL classe
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import reference, vtkUnsignedCharArray
 from vtkmodules.vtkCommonDataModel import vtkStaticCellLocator
-from vtkmodules.vtkFiltersCore import vtkPolyDataNormals
 from vtkmodules.vtkRenderingAnnotation import vtkAnnotatedCubeActor
-from vtkmodules.vtkRenderingCore import (
-    vtkActor,
-    vtkLightKit,
-    vtkPolyDataMapper,
-    vtkRenderer,
-    vtkRenderWindow,
+from vtkmodules.vtkRenderingCore import vtkLightKit, vtkRenderer, vtkRenderWindow
+
+from workstation.camera import Camera, Side, Size, Vector, vector
+from workstation.shading import (
+    Colour,
+    Kind,
+    ScalarMap,
+    SceneItem,
+    Split,
+    build_actor,
+    build_scalar_bar,
+    colour_by_side,
+    colour_plain,
+    size_text,
+    style,
 )
 
-from meshing.surface import SurfaceMesh, to_vtk
-from workstation.camera import Camera, Side, Size, Vector, vector
+__all__ = [
+    "Colour",
+    "Kind",
+    "Picture",
+    "ScalarMap",
+    "Scene",
+    "SceneItem",
+    "Split",
+    "probe",
+    "render_scene",
+]
 
 Picture = npt.NDArray[np.uint8]
-Colour = tuple[int, int, int]
-Kind = Literal["organ", "vessel", "bone", "device", "sheet"]
 
 BACKGROUND_TOP = (0x15, 0x1A, 0x20)
 BACKGROUND = (0x0B, 0x0E, 0x11)
-CUBE_FRACTION = 0.16  # side of the orientation cube's corner, of the picture's height
+CUBE_FRACTION = 0.2  # side of the orientation cube's corner, of the picture's height
 MOST_PEELS = 6  # layers of transparency that are sorted; deeper ones are blended unsorted
-
-# kind -> (ambient, diffuse, specular, specular power)
-SHINE: dict[Kind, tuple[float, float, float, float]] = {
-    "organ": (0.06, 0.92, 0.10, 18.0),
-    "vessel": (0.06, 0.90, 0.35, 40.0),
-    "bone": (0.08, 0.92, 0.06, 12.0),
-    "device": (0.06, 0.86, 0.45, 60.0),
-    "sheet": (0.40, 0.60, 0.05, 10.0),
-}
-
-# The outline of a transparent organ: opaque where the surface turns away from the viewer.
-RIM = """//VTK::Light::Impl
-  if (opacity < 1.0) {
-    float rim = 1.0 - abs(normalVCVSOutput.z);
-    float edge = rim * rim * rim;
-    fragOutput0 = vec4(fragOutput0.rgb * (1.0 + 0.6 * edge), mix(opacity, 1.0, 0.8 * edge));
-  }
-"""
-# The side of the cut plane decides the colour of each pixel; no geometry is touched.
-SPLIT_VERTEX = {
-    "//VTK::PositionVC::Dec": "//VTK::PositionVC::Dec\nout vec3 positionLPS;\n",
-    "//VTK::PositionVC::Impl": "//VTK::PositionVC::Impl\n  positionLPS = vertexMC.xyz;\n",
-}
-SPLIT_FRAGMENT = {
-    "//VTK::PositionVC::Dec": "//VTK::PositionVC::Dec\nin vec3 positionLPS;\n",
-    "//VTK::Color::Impl": """//VTK::Color::Impl
-  if (dot(positionLPS - splitPoint, splitNormal) > 0.0) {
-    ambientColor = ambientIntensity * splitColour;
-    diffuseColor = diffuseIntensity * splitColour;
-  }
-""",
-}
-
-
-@dataclass(frozen=True)
-class SceneItem:
-    """One surface and how it is drawn: sRGB colour 0 to 255, opacity 0 to 1, and its matter.
-
-    A "sheet" is an open surface, such as a cut; all other kinds are closed.
-    """
-
-    surface: SurfaceMesh
-    colour: Colour
-    opacity: float = 1.0
-    visible: bool = True
-    kind: Kind = "organ"
-
-
-@dataclass(frozen=True)
-class Split:
-    """Colours item ``name`` anew where it lies on the side that ``normal`` (LPS) points to."""
-
-    name: str
-    point_mm: Vector
-    normal: Vector
-    colour: Colour
 
 
 class Scene:
@@ -113,6 +71,7 @@ class Scene:
         self._actors: dict[str, Any] = {}
         self._locators: dict[str, Any] = {}
         self._split: Split | None = None
+        self._bar: Any = None
         self._renderer = _main_renderer()
         self._cube = _cube_renderer()
         self._window = vtkRenderWindow()
@@ -124,8 +83,8 @@ class Scene:
         self._window.AddRenderer(self._cube)
         self._lights = vtkLightKit()
         self._lights.SetKeyLightIntensity(1.0)
-        self._lights.SetKeyToFillRatio(2.4)
-        self._lights.SetKeyToHeadRatio(4.0)
+        self._lights.SetKeyToFillRatio(2.2)
+        self._lights.SetKeyToHeadRatio(2.8)
         self._lights.SetKeyToBackRatio(2.6)
         self._lights.AddLightsToRenderer(self._renderer)
 
@@ -145,12 +104,13 @@ class Scene:
             self._forget(name)
         for name, item in items.items():
             old = self._items.get(name)
-            if old is None or old.surface is not item.surface or old.kind != item.kind:
+            if old is None or _shape(old) != _shape(item):
                 self._forget(name)
-                self._actors[name] = _actor(item)
+                self._actors[name] = build_actor(item)
                 self._renderer.AddActor(self._actors[name])
-            _style(self._actors[name], item)
+            style(self._actors[name], item)
         self._items = dict(items)
+        self._show_bar()
         self._apply_split()
         return True
 
@@ -196,6 +156,7 @@ class Scene:
         takes a fraction of the time without a graphics card.
         """
         self._renderer.SetUseDepthPeeling(not draft)
+        self._renderer.SetUseFXAA(not draft)
         camera = self._renderer.GetActiveCamera()
         camera.SetPosition(self.camera.eye_mm)
         camera.SetFocalPoint(self.camera.focal_mm)
@@ -203,6 +164,8 @@ class Scene:
         camera.SetViewAngle(self.camera.angle_deg)
         self._renderer.ResetCameraClippingRange()
         self._aim_cube(width, height)
+        if self._bar is not None:
+            size_text(self._bar, height)
         self._window.SetSize(width, height)
         self._window.Render()
         self.frames += 1
@@ -222,12 +185,22 @@ class Scene:
         if actor is not None:
             self._renderer.RemoveActor(actor)
 
+    def _show_bar(self) -> None:
+        """Explain the colours of the first visible item that is coloured by a quantity."""
+        if self._bar is not None:
+            self._renderer.RemoveViewProp(self._bar)
+        maps = (item.scalars for item in self._items.values() if item.visible and item.scalars)
+        shown = next(maps, None)
+        self._bar = None if shown is None else build_scalar_bar(shown)
+        if self._bar is not None:
+            self._renderer.AddViewProp(self._bar)
+
     def _apply_split(self) -> None:
         for name, actor in self._actors.items():
             if self._split is not None and self._split.name == name:
-                _colour_by_side(actor, self._split)
+                colour_by_side(actor, self._split)
             else:
-                _colour_plain(actor)
+                colour_plain(actor)
 
     def _hit(self, name: str, start: Any, end: Any) -> Any:
         locator: Any = self._locators.get(name)
@@ -278,7 +251,7 @@ def probe() -> str | None:
     """
     code = "from workstation.picture import Scene; Scene().render(8, 8)"
     try:
-        run = subprocess.run(  # noqa: S603  our own interpreter and our own words
+        run = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -292,55 +265,8 @@ def probe() -> str | None:
     )
 
 
-def _actor(item: SceneItem) -> Any:
-    normals = vtkPolyDataNormals()
-    normals.SetInputData(to_vtk(item.surface))
-    normals.ConsistencyOff()
-    normals.SetSplitting(item.kind == "device")  # made things have sharp edges, organs none
-    normals.SetFeatureAngle(40)
-    normals.Update()
-    mapper = vtkPolyDataMapper()
-    mapper.SetInputData(normals.GetOutput())
-    mapper.ScalarVisibilityOff()
-    mapper.SetVBOShiftScaleMethod(0)  # the split shader needs coordinates in mm
-    actor = vtkActor()
-    actor.SetMapper(mapper)
-    _colour_plain(actor)
-    return actor
-
-
-def _style(actor: Any, item: SceneItem) -> None:
-    ambient, diffuse, specular, power = SHINE[item.kind]
-    look = actor.GetProperty()
-    look.SetColor(*(channel / 255 for channel in item.colour))
-    look.SetOpacity(item.opacity)
-    look.SetAmbient(ambient)
-    look.SetDiffuse(diffuse)
-    look.SetSpecular(specular)
-    look.SetSpecularPower(power)
-    # Of a closed transparent surface only the near wall is drawn: clearer, and half the work.
-    look.SetBackfaceCulling(item.opacity < 1 and item.kind != "sheet")
-    actor.SetVisibility(item.visible)
-
-
-def _colour_plain(actor: Any) -> None:
-    shaders = actor.GetShaderProperty()
-    if shaders.GetNumberOfShaderReplacements() != 1:
-        shaders.ClearAllShaderReplacements()
-        shaders.AddFragmentShaderReplacement("//VTK::Light::Impl", True, RIM, False)
-
-
-def _colour_by_side(actor: Any, split: Split) -> None:
-    shaders = actor.GetShaderProperty()
-    if shaders.GetNumberOfShaderReplacements() == 1:
-        for tag, text in SPLIT_VERTEX.items():
-            shaders.AddVertexShaderReplacement(tag, True, text, False)
-        for tag, text in SPLIT_FRAGMENT.items():
-            shaders.AddFragmentShaderReplacement(tag, True, text, False)
-    uniforms = shaders.GetFragmentCustomUniforms()
-    uniforms.SetUniform3f("splitPoint", split.point_mm)
-    uniforms.SetUniform3f("splitNormal", split.normal)
-    uniforms.SetUniform3f("splitColour", [channel / 255 for channel in split.colour])
+def _shape(item: SceneItem) -> tuple[Any, ...]:
+    return item.surface, item.kind, item.scalars
 
 
 def _main_renderer() -> Any:
@@ -362,11 +288,11 @@ def _cube_renderer() -> Any:
         getattr(cube, f"Set{axis}MinusFaceText")(minus)
     cube.SetFaceTextScale(0.6)
     cube.SetZFaceTextRotation(90)
-    cube.GetCubeProperty().SetColor(0.27, 0.32, 0.38)
-    cube.GetTextEdgesProperty().SetColor(0.9, 0.92, 0.94)
+    cube.GetCubeProperty().SetColor(0.40, 0.46, 0.53)
+    cube.GetTextEdgesProperty().SetColor(0.97, 0.98, 1.0)
     for axis in ("X", "Y", "Z"):
         for sign in ("Plus", "Minus"):
-            getattr(cube, f"Get{axis}{sign}FaceProperty")().SetColor(0.9, 0.92, 0.94)
+            getattr(cube, f"Get{axis}{sign}FaceProperty")().SetColor(0.97, 0.98, 1.0)
     renderer = vtkRenderer()
     renderer.SetLayer(1)
     renderer.InteractiveOff()

@@ -1,4 +1,5 @@
 import gc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from meshing.surface import SurfaceMesh
 from tests.workstation.shapes import blob, sphere
 from workstation import picture
 from workstation.camera import Camera
-from workstation.picture import Scene, SceneItem, Split, render_scene
+from workstation.picture import ScalarMap, Scene, SceneItem, Split, render_scene
 
 RED, GREEN, BLUE = (220, 30, 30), (30, 220, 30), (30, 30, 220)
 SIZE = (300, 200)
@@ -195,3 +196,53 @@ def test_the_probe_says_what_is_wrong_in_words(monkeypatch):
     monkeypatch.undo()
     assert "OpenGL did not start" in picture.probe(), "the answer is kept"
     picture.probe.cache_clear()
+
+
+def coloured(values, **limits):
+    ball = sphere((0, 0, 0), 40)
+    ball = replace(ball, point_data={"height_mm": values(ball.points_mm)})
+    scalars = ScalarMap("height_mm", "Height", "mm", **limits)
+    return {"ball": SceneItem(ball, RED, scalars=scalars)}
+
+
+def test_a_quantity_colours_the_surface_within_fixed_limits():
+    scene = Scene()
+    scene.set_values(coloured(lambda p: p[:, 2], low=-40, high=40, threshold=0.0))
+    scene.look_from("A", (300, 300))
+    image = scene.render(300, 300).astype(int)
+    low, high = image[280, 150], image[20, 150]
+    assert low[2] > low[1] + 30, "the low end is violet"
+    assert high[1] > high[2] + 100, "the high end is yellow"
+    assert np.ptp(image[147:154, 150].max(axis=0)[:3]) < 40, "the threshold is a white line"
+    scene.set_values(coloured(lambda p: p[:, 2], low=200, high=300))
+    flat = scene.render(300, 300).astype(int)
+    assert flat[20, 150, 2] > flat[20, 150, 1], "far below the limits everything is violet"
+    scene.close()
+
+
+def test_the_bar_stands_while_something_is_coloured_by_a_quantity():
+    scene = Scene()
+    scene.look_from("A", (300, 300))
+    bare = scene.render(300, 300)
+    items = coloured(lambda p: p[:, 2] * np.nan, low=0, high=1)
+    hidden = {"ball": replace(items["ball"], visible=False)}
+    scene.set_values(hidden)
+    assert (scene.render(300, 300) == bare).all()
+    scene.set_values(items)
+    scene.camera = scene.camera.zoom(0.01, scene.camera.focal_mm)
+    assert (scene.render(300, 300)[200:, :60] != bare[200:, :60]).any()
+    scene.set_values({})
+    assert (scene.render(300, 300)[:, :240] == bare[:, :240]).all()
+    scene.close()
+
+
+def test_a_quantity_that_is_not_there_is_named():
+    items = coloured(lambda p: p[:, 2], low=0, high=1)
+    wrong = replace(items["ball"], scalars=ScalarMap("wss_pa", "WSS", "Pa", 0, 1))
+    with pytest.raises(ValueError, match="'wss_pa', only height_mm"):
+        Scene().set_values({"ball": wrong})
+
+
+def test_a_bar_needs_two_limits():
+    with pytest.raises(ValueError, match="from 1 to 1"):
+        ScalarMap("wss_pa", "WSS", "Pa", 1, 1)
