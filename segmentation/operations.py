@@ -262,6 +262,27 @@ def combine(
     return with_volume(labels, result, empty="nothing is left after combining")
 
 
+def join(labels: LabelMap, other: LabelMap, *, progress: Progress = silent) -> LabelMap:
+    """Put two label maps into one.
+
+    Where both claim a voxel, the first one keeps it. The labels keep their names and colours;
+    those of the second get the next free values.
+
+    Raises:
+        FrameMismatch: if the grids differ.
+    """
+    require_same_grid(labels, other)
+    shift = max(labels.labels, default=0)
+    array = labels.array.astype(np.uint16)
+    free = (array == 0) & (other.array != 0)
+    array[free] = other.array[free].astype(np.uint16) + shift
+    progress(1.0)
+    names = {**labels.labels, **{value + shift: label for value, label in other.labels.items()}}
+    kind = np.uint8 if max(names, default=0) <= 255 else np.uint16
+    joined = replace(labels, labels=names, findings=(*labels.findings, *other.findings))
+    return with_volume(joined, array.astype(kind))
+
+
 def _blocks(labels: LabelMap, padding: tuple[int, int, int] = (0, 0, 0)) -> Mapping[int, Block]:
     """Return the block [k, j, i] around each label value that occurs."""
     whole = bounding_block(labels.array)

@@ -23,7 +23,7 @@ from segmentation.operations import threshold
 from segmentation.volume import ImageGeometry, Label, LabelMap, Volume
 from workstation.dicom import files as dicom
 from workstation.phantom import abdomen, write_dicom
-from workstation.planning.resection import LivePreview
+from workstation.planning.live import LivePreview
 
 REPEATS = 5
 

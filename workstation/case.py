@@ -22,7 +22,7 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -174,8 +174,11 @@ class Case:
                 shutil.rmtree(part, ignore_errors=True)
             sync_folder(self.folder / "dicom")
         if not self.record.sources:
-            self.record.patient = scanned.patient.to_json()
-            self.record.study = {"uid": scanned.study_uid, "date": scanned.study_date}
+            self.record.patient = asdict(scanned.patient)
+            self.record.study = {
+                "uid": scanned.identity.study_uid,
+                "date": scanned.identity.study_date,
+            }
         self.record.synthetic |= scanned.synthetic
         self._add_source(
             name,
@@ -203,7 +206,7 @@ class Case:
         folder.mkdir(exist_ok=True)
         copy = folder / f"{name}-{digest_source(value)[:12]}{_ending(path)}"
         if not copy.exists():
-            write_atomically(copy, lambda part: shutil.copyfile(path, part) and None)
+            write_atomically(copy, lambda part: shutil.copyfile(path, part))
         self._add_source(
             name,
             value,
@@ -238,7 +241,7 @@ class Case:
         return key
 
     def _check_patient(self, scanned: dicom.ScannedVolume) -> None:
-        here, there = self.record.patient, scanned.patient.to_json()
+        here, there = self.record.patient, asdict(scanned.patient)
         if here and any(here.get(tag, "") != there.get(tag, "") for tag in ("patient_id", "name")):
             raise CaseError(
                 "the images belong to another patient than this case; make a new case for them"

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +188,9 @@ def _run(options: argparse.Namespace) -> int:
             plan = case.plan(number)
             differences: list[dict[str, str]] = []
             if options.check:
-                differences = _work("Check", lambda p, c=case, q=plan: c.check(q, p))
+                differences = _work("Check", partial(case.check, plan))
             else:
-                _work("Run", lambda p, c=case, q=plan: c.run(q, p))
+                _work("Run", partial(case.run, plan))
             document = case.summary(number)
         if options.check:
             document["differences"] = differences

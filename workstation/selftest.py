@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,

@@ -12,15 +12,17 @@ import time
 import types
 import typing
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from segmentation import operations, seeded, volume
-from segmentation.contract import Number, Progress, share, silent
+from meshing import surface
+from segmentation import images, liver, operations, seeded, volume
+from segmentation.contract import Progress, share, silent
 from segmentation.volume import LabelMap
+from workstation.planning import patient, pressure, resection
 from workstation.planning.plan import Plan, PlanError, Step, to_plain_json
 
 UNITS = {
@@ -182,7 +184,9 @@ class Stage:
     def run(self, inputs: Mapping[str, Any], params: Mapping[str, Any], progress: Progress) -> Any:
         """Call the function; a label map gets its volume as a number."""
         result = self.function(**inputs, **self.check_params(params), progress=progress)
-        return with_volume(result) if isinstance(result, LabelMap) else result
+        if isinstance(result, LabelMap) and not any(n.quantity == "volume" for n in result.numbers):
+            return operations.with_volume(result, result.array)
+        return result
 
     def to_json(self) -> dict[str, Any]:
         """Return the record that `hilum stages --json` prints."""
@@ -197,20 +201,6 @@ class Stage:
             "parameters": [p.to_json() for p in self.parameters.values()],
             "output": self.output_kind,
         }
-
-
-def with_volume(labels: LabelMap) -> LabelMap:
-    """Return ``labels`` with the volume of the whole, and of each label where there are several."""
-    if any(number.quantity == "volume" for number in labels.numbers):
-        return labels
-    source = "voxel count x voxel volume"
-    numbers = [Number("volume", labels.volume_ml(), "mL", source)]
-    if len(labels.labels) > 1:
-        numbers += [
-            Number(f"volume.{label.name}", labels.volume_ml(value), "mL", source)
-            for value, label in labels.labels.items()
-        ]
-    return replace(labels, numbers=(*numbers, *labels.numbers))
 
 
 def _unit_of(name: str) -> str:
@@ -232,9 +222,28 @@ def _argument_help(text: str) -> dict[str, str]:
 
 
 _TABLE = (
+    Stage("Case", patient.patient),
+    Stage("Segment", images.conform),
+    Stage("Segment", liver.propose_liver),
     Stage("Segment", operations.threshold),
     Stage("Segment", seeded.grow_from_seeds),
+    Stage("Segment", seeded.refine),
+    Stage("Segment", operations.keep_islands),
+    Stage("Segment", operations.fill_holes),
+    Stage("Segment", operations.margin),
+    Stage("Segment", operations.smooth),
+    Stage("Segment", operations.combine),
+    Stage("Segment", operations.join),
     Stage("Segment", volume.edit),
+    Stage("Model", surface.isosurface),
+    Stage("Model", surface.smooth_surface),
+    Stage("Model", surface.decimate),
+    Stage("Plan", resection.cut_plane),
+    Stage("Plan", resection.specimen),
+    Stage("Plan", resection.remnant),
+    Stage("Plan", resection.margin),
+    Stage("Plan", resection.cut_vessels),
+    Stage("Plan", pressure.portal_pressure),
 )
 
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _TABLE}

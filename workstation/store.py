@@ -28,7 +28,7 @@ from workstation.planning.resection import CutPlane
 Record = dict[str, Any]
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write`` with a temporary name beside ``path``, flush to disk, then rename.
 
     The ending is kept, so writers that choose a format by it work. Nothing half-written is
@@ -62,7 +62,7 @@ def sync_folder(folder: Path) -> None:
 def write_json(path: Path, record: Any) -> None:
     """Write JSON atomically; numbers that are not finite are refused."""
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8") and None)
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def _notes(value: Any) -> Record:
@@ -119,10 +119,9 @@ def _surface_record(value: SurfaceMesh) -> Record:
 
 
 def _write_surface(value: SurfaceMesh, path: Path) -> None:
+    arrays: dict[str, Any] = dict(value.point_data)
     with path.open("wb") as file:
-        np.savez(
-            file, points_mm=value.points_mm, triangles=value.triangles, **dict(value.point_data)
-        )
+        np.savez(file, points_mm=value.points_mm, triangles=value.triangles, **arrays)
 
 
 def _read_surface(record: Record, path: Path) -> SurfaceMesh:
@@ -168,7 +167,7 @@ def _edits_record(value: EditLog) -> Record:
 
 
 def _write_edits(value: EditLog, path: Path) -> None:
-    blocks = {}
+    blocks: dict[str, Any] = {}
     for number, patch in enumerate(value.patches):
         blocks[f"before{number}"], blocks[f"after{number}"] = patch.before, patch.after
     with path.open("wb") as file:

@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Le
-from scipy.ndimage import find_objects, map_coordinates
+from scipy.ndimage import map_coordinates
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -20,7 +20,7 @@ from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkFiltersCore import vtkClipPolyData
 
 from meshing.clipping import cross_section
-from meshing.surface import SurfaceMesh, area_mm2, from_vtk, isosurface, to_vtk
+from meshing.surface import SurfaceMesh, area_mm2, bounding_block, from_vtk, isosurface, to_vtk
 from segmentation.contract import (
     Finding,
     FrameMismatch,
@@ -30,8 +30,8 @@ from segmentation.contract import (
     Severity,
     silent,
 )
-from segmentation.volume import Label, LabelMap, require_same_grid
-from workstation.planning.proposal import Floats, Point, as_point, centres_mm, proposed_cut, tight
+from segmentation.volume import ImageGeometry, Label, LabelMap, require_same_grid
+from workstation.planning.proposal import Floats, Point, as_point, proposed_cut, tight
 
 Bools = npt.NDArray[np.bool_]
 
@@ -142,7 +142,7 @@ def _finished(
 ) -> CutPlane:
     empty = SurfaceMesh(np.empty((0, 3)), np.empty((0, 3), np.int64), organ.geometry.frame_uid)
     cut = CutPlane(point, normal, organ.geometry.frame_uid, empty, findings)
-    distance = cut.distance_mm(centres_mm(organ))
+    distance = _distances_mm(organ.geometry, cut)[organ.mask()]
     if distance.min() >= 0 or distance.max() < 0:
         near = float(np.abs(distance).min())
         raise ValueError(
@@ -151,6 +151,15 @@ def _finished(
     surface = _patch(organ, cut)
     area = Number("area", area_mm2(surface) / 100.0, "cm2", "area of the plane inside the organ")
     return replace(cut, surface=surface, numbers=(area,))
+
+
+def _distances_mm(geometry: ImageGeometry, cut: CutPlane) -> Floats:
+    """Return the signed distances in mm [k, j, i] of all voxel centres from the cut."""
+    # Along each image axis the distance is linear, so three short vectors make the volume.
+    step = geometry.affine[:3, :3].T @ np.asarray(cut.normal)
+    i, j, k = (np.arange(n) * h for n, h in zip(geometry.size, step))
+    offset = float(cut.distance_mm(geometry.origin_mm))
+    return np.asarray(k[:, None, None] + j[:, None] + (i + offset))
 
 
 def _plane_axes(normal: Point) -> tuple[Floats, Floats]:
@@ -167,8 +176,8 @@ def _plane_samples(organ: LabelMap, cut: CutPlane, step_mm: float) -> tuple[Floa
     The grid covers the label's voxels near the plane; the label is interpolated linearly
     from 0 (outside) to 1.
     """
-    world = centres_mm(organ)
-    near = world[np.abs(cut.distance_mm(world)) <= max(organ.geometry.spacing_mm)]
+    touched = np.abs(_distances_mm(organ.geometry, cut)) <= max(organ.geometry.spacing_mm)
+    near = organ.geometry.to_world(np.argwhere(organ.mask() & touched)[:, ::-1])
     u, v = _plane_axes(cut.normal)
     axes = np.stack([u, v])
     flat = (near - cut.point_mm) @ axes.T if len(near) else np.zeros((1, 2))
@@ -204,15 +213,12 @@ def _sides(liver: LabelMap, cut: CutPlane) -> tuple[Bools, Bools]:
     """Return the specimen's and the remnant's voxels [k, j, i] by the side of their centres."""
     _require_frame(cut, liver)
     mask = liver.mask()
-    box = find_objects(mask.view(np.uint8))
-    if not box:
+    block = bounding_block(mask)
+    if block is None:
         raise ValueError("the organ to cut has no voxel; segment it first")
-    # Along each image axis the distance is linear, so three short vectors make the volume.
-    step = liver.geometry.affine[:3, :3].T @ np.asarray(cut.normal)
-    k, j, i = (np.arange(s.start, s.stop) * h for s, h in zip(box[0], step[::-1]))
-    offset = float(cut.distance_mm(liver.geometry.origin_mm))
+    crop = liver.geometry.cropped([s.start for s in block][::-1], mask[block].shape[::-1])
     removed = np.zeros_like(mask)
-    removed[box[0]] = mask[box[0]] & (k[:, None, None] + j[:, None] + (i + offset) >= 0)
+    removed[block] = mask[block] & (_distances_mm(crop, cut) >= 0)
     return removed, mask & ~removed
 
 
