@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import trimesh
 from annotated_types import Ge, Gt, Le
-from scipy.ndimage import find_objects, gaussian_filter
+from scipy.ndimage import gaussian_filter
 from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
@@ -223,6 +223,18 @@ def from_trimesh(
     return SurfaceMesh(mesh.vertices, mesh.faces, frame_uid, name, colour)
 
 
+def bounding_block(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice] | None:
+    """Return the slices [k, j, i] of the smallest block with all voxels of a mask, or None."""
+    block: list[slice] = []
+    for axis in range(3):
+        rest = tuple(a for a in range(3) if a != axis)
+        used = np.flatnonzero(mask[tuple(block)].any(axis=rest))
+        if not len(used):
+            return None
+        block.append(slice(int(used[0]), int(used[-1]) + 1))
+    return block[0], block[1], block[2]
+
+
 def _label_of(labels: LabelMap, label: str) -> Label:
     """Return the meaning of one label by name, or of the only one."""
     if label:
@@ -303,12 +315,12 @@ def isosurface(
     """
     what = _label_of(labels, label)
     mask = labels.mask(label or None)
-    box = find_objects(mask.view(np.uint8))
-    if not box:
+    block = bounding_block(mask)
+    if block is None:
         raise ValueError(f"the label {label or 'map'!r} has no voxel, so it has no surface")
     spacing = np.asarray(labels.geometry.spacing_kji_mm)
     pad = np.ceil(5 * smoothing_mm / spacing).astype(int) + 1
-    padded = np.pad(mask[box[0]], [(int(n), int(n)) for n in pad])
+    padded = np.pad(mask[block], [(int(n), int(n)) for n in pad])
     voxels = int(np.count_nonzero(padded))
     contour, used_mm = None, smoothing_mm
     for used_mm in (smoothing_mm, smoothing_mm / 2, 0.0):
@@ -319,7 +331,7 @@ def isosurface(
         if contour:
             break
     points, triangles = contour or _contour(padded.astype(np.float32), 0.5)
-    start = np.array([s.start for s in box[0]]) - pad
+    start = np.array([s.start for s in block]) - pad
     points = labels.geometry.to_world(points + start[::-1])
     if _signed_mm3(points, triangles) < 0:
         triangles = triangles[:, ::-1]
