@@ -24,6 +24,7 @@ SHRINK_MM = 3.0  # how far the edge may lie inside it
 BRIGHT_SHRINK_MM = 1.0  # the same towards a brighter neighbour: vessels inside are bright, too
 SHELL_MM = (2.0, 6.0)  # the neighbour's level is taken this far outside, the organ's as far inside
 FAT_HU = -150.0  # below lies air, whole or in part
+FAT_LAYER_HU = 50.0  # a layer of fat, however thin, is what the organ touches: weigh it more
 LEAST_CONTRAST_HU = 25.0  # less between organ and neighbour is no edge; the coarse one stays
 SMOOTH_MM = 0.7  # evens out noise; shifts a boundary of radius R by 0.25 mm2 / R
 
@@ -50,11 +51,17 @@ def refine_edges(
 
 
 def settle(abdomen: Abdomen, mask: Mask, zone: Mask, passes: int = 2) -> Mask:
-    """Move a coarse boundary to half height, at most ``GROW_MM`` per pass, within ``zone``."""
+    """Move a coarse boundary to half height within ``zone``.
+
+    It may grow by ``GROW_MM`` per pass, but shrink by ``SHRINK_MM`` in all, so that a lesion at
+    the rim is not eaten up.
+    """
+    start_mm = signed_distance(mask, abdomen.step_mm)
     for _ in range(passes):
         inside_mm = signed_distance(mask, abdomen.step_mm)
         inner, outer = _levels(abdomen, inside_mm)
-        share = _share(abdomen.hu, inside_mm, (inner + outer) / 2, inner - outer)
+        near_mm = np.maximum(inside_mm, start_mm)
+        share = _share(abdomen.hu, near_mm, (inner + outer) / 2, inner - outer)
         mask = (ndimage.gaussian_filter(share, 0.7) > 0) & zone
     return mask
 
@@ -81,21 +88,22 @@ def _levels(abdomen: Abdomen, inside_mm: Image) -> tuple[Image, Image]:
     """Return the organ's and its neighbour's level in HU near the boundary, everywhere.
 
     Air never touches the liver: diaphragm or bowel wall lies between, so air counts as muscle.
+    Fat counts up to five times, since behind a thin layer of it there is muscle in the shell.
     """
     near, far = SHELL_MM
     inner = normalised_blur(abdomen.hu, inside_mm > near + 2, 8.0 / abdomen.step_mm)
     around = np.where(abdomen.hu < FAT_HU, np.float32(abdomen.muscle_hu), abdomen.hu)
     shell = (inside_mm < -near) & (inside_mm > -far)
-    return inner, normalised_blur(around, shell, 2.5 / abdomen.step_mm)
+    weight = shell * (1 + np.clip(-around / FAT_LAYER_HU, 0, 4))
+    return inner, normalised_blur(around, weight, 2.5 / abdomen.step_mm)
 
 
-def normalised_blur(image: Image, where: Mask, sigma: float) -> Image:
-    """Return the Gaussian mean of ``image`` over the voxels ``where``, everywhere."""
-    weight = ndimage.gaussian_filter(where.astype(np.float32), sigma, truncate=5.0)
-    total = ndimage.gaussian_filter(
-        np.where(where, image, 0).astype(np.float32), sigma, truncate=5.0
-    )
-    overall = float(image[where].mean()) if where.any() else 0.0
+def normalised_blur(image: Image, where: Mask | Image, sigma: float) -> Image:
+    """Return the Gaussian mean of ``image`` weighted with ``where``, everywhere."""
+    share = where.astype(np.float32)
+    weight = ndimage.gaussian_filter(share, sigma, truncate=5.0)
+    total = ndimage.gaussian_filter(image * share, sigma, truncate=5.0)
+    overall = float((image * share).sum() / max(float(share.sum()), 1e-6))
     return np.asarray((total + 1e-5 * overall) / (weight + 1e-5), np.float32)
 
 

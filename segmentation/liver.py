@@ -29,6 +29,7 @@ BELOW_LEVEL_HU, ABOVE_LEVEL_HU = 18.0, 26.0  # left and right lobe differ by up 
 WET_HU = 30.0  # bile and bowel fluid lie below, solid lesions above
 MUSCLE_MM = 7.0  # half the thickness of the abdominal wall's muscles
 VEIN_MM = 7.0  # the portal trunk's radius; the cava is wider
+WIDE_MM = 8.5  # radius of what is no vein inside the liver: cava, heart, kidney
 USUAL_ML = (800.0, 3000.0)
 LEAST_ML = 200.0  # less is no liver worth proposing, except where the scan ends
 UNENHANCED_HU = 75.0  # livers after contrast in a portal phase lie above
@@ -57,6 +58,7 @@ def propose_liver(volume: Volume, *, progress: Progress = silent) -> LabelMap:
     progress(0.15, "Looking for the liver's grey level")
     zone = allowed_zone(abdomen)
     level = find_level(abdomen, zone)
+    zone &= ~wide_vessels(abdomen, level)
     progress(0.25, "Separating the liver from its neighbours")
     core = liver_basins(abdomen, zone, level)
     whole = fill_lesions(abdomen, zone, level, core)
@@ -170,6 +172,14 @@ def find_level(abdomen: Abdomen, zone: Mask) -> Level:
     if depth[near].max() < 12:  # a psoas is this deep, a liver deeper
         raise ValueError(_NO_LIVER)
     return Level(float(np.median(mean[near])), float(np.median(spread[near])))
+
+
+def wide_vessels(abdomen: Abdomen, level: Level) -> Mask:
+    """Return what is brighter and wider than any vein inside the liver: cava, heart, kidney."""
+    bright = abdomen.body & (abdomen.hu > level.centre_hu + 0.8 * ABOVE_LEVEL_HU)
+    core = ndimage.distance_transform_edt(bright) * abdomen.step_mm > WIDE_MM
+    near = ndimage.distance_transform_edt(~core) * abdomen.step_mm < WIDE_MM + abdomen.step_mm
+    return np.asarray(bright & near)
 
 
 def liver_basins(abdomen: Abdomen, zone: Mask, level: Level) -> Mask:
