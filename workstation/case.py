@@ -20,10 +20,9 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from filelock import FileLock, Timeout
 from segmentation.contract import Number, Progress, share, silent
 from segmentation.images import read_labels, read_volume
 from segmentation.volume import EditLog, LabelMap, Volume
+from workstation.case_record import CaseError, CaseRecord, CaseValues, Revision, now, read_record
 from workstation.dicom import files as dicom
 from workstation.planning.plan import Plan, read_plan
 from workstation.stages import StepRun, run_plan
@@ -44,76 +44,6 @@ from workstation.store import (
     write_atomically,
     write_json,
 )
-
-SCHEMA = 1
-
-
-class CaseError(ValueError):
-    """A case cannot be opened or changed; the text says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Revision:
-    """One entry of the history: what was done, and the plan that resulted."""
-
-    label: str
-    plan: int
-
-
-@dataclass
-class CaseRecord:
-    """What ``case.json`` holds."""
-
-    patient: dict[str, str] = field(default_factory=dict)
-    study: dict[str, str] = field(default_factory=dict)
-    synthetic: bool = False
-    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
-    history: list[Revision] = field(default_factory=list)
-    position: int = -1
-    created: str = field(default_factory=lambda: _now())
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the JSON form; `from_json` reverses it."""
-        history = [{"label": entry.label, "plan": entry.plan} for entry in self.history]
-        return {"schema": SCHEMA} | vars(self) | {"history": history}
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> CaseRecord:
-        """Read what `to_json` wrote."""
-        fields = {name: value for name, value in record.items() if name != "schema"}
-        fields["history"] = [Revision(e["label"], e["plan"]) for e in record["history"]]
-        return cls(**fields)
-
-
-class CaseValues(MutableMapping[str, Any]):
-    """Sources and results of a case by content key; new values are results."""
-
-    def __init__(self, sources: ResultStore, results: ResultStore) -> None:
-        self.sources = sources
-        self.results = results
-
-    def __getitem__(self, key: str) -> Any:
-        return self.sources[key] if key in self.sources else self.results[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.results or key in self.sources
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.results[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.results[key]
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self.sources
-        yield from self.results
-
-    def __len__(self) -> int:
-        return len(self.sources) + len(self.results)
-
-    def record(self, key: str) -> dict[str, Any]:
-        """Return a value's JSON record without reading its arrays."""
-        return self.sources.record(key) if key in self.sources else self.results.record(key)
 
 
 class Case:
@@ -323,7 +253,7 @@ class Case:
             steps.append(step)
             on_step(step)
 
-        started = _now()
+        started = now()
         try:
             return run_plan(plan, self.values, progress, note)
         finally:
@@ -352,7 +282,7 @@ class Case:
             "plan": self.plan_number,
             "plan_digest": plan.digest(),
             "started": started,
-            "ended": _now(),
+            "ended": now(),
             "versions": _versions(),
             "device": "cpu",
             "steps": records,
@@ -488,7 +418,7 @@ def open_case(folder: Path, write: bool = True) -> Case:
         raise CaseError(f"{folder} is not a Hilum case: it holds no case.json")
     lock = _lock(folder) if write else None
     try:
-        record = _read_record(path)
+        record = read_record(path)
     except BaseException:
         if lock is not None:
             lock.release()
@@ -548,19 +478,6 @@ def _lock(folder: Path) -> FileLock:
     return lock
 
 
-def _read_record(path: Path) -> CaseRecord:
-    try:
-        record = json.loads(path.read_text("utf-8"))
-        schema = record["schema"]
-        if schema > SCHEMA:
-            raise CaseError(
-                f"{path} was written by a newer Hilum (schema {schema}); update Hilum to open it"
-            )
-        return CaseRecord.from_json(record)
-    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CaseError(f"{path} is damaged ({error}); restore it from a backup") from error
-
-
 def _sweep(folder: Path) -> None:
     """Remove what a killed process left half-written."""
     for part in [*folder.glob(".part-*"), *folder.glob("*/.part-*")]:
@@ -580,10 +497,6 @@ def _ending(path: Path) -> str:
 
 def _difference(output: str, what: str, stored: str, found: str) -> dict[str, str]:
     return {"output": output, "what": what, "stored": stored, "recomputed": found}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _versions() -> dict[str, str]:

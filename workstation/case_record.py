@@ -1,0 +1,106 @@
+"""What ``case.json`` holds, and the values of a case by content key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from workstation.store import ResultStore
+
+
+def now() -> str:
+    """Return the time in UTC as ISO 8601 with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+SCHEMA = 1
+
+
+class CaseError(ValueError):
+    """A case cannot be opened or changed; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One entry of the history: what was done, and the plan that resulted."""
+
+    label: str
+    plan: int
+
+
+@dataclass
+class CaseRecord:
+    """What ``case.json`` holds."""
+
+    patient: dict[str, str] = field(default_factory=dict)
+    study: dict[str, str] = field(default_factory=dict)
+    synthetic: bool = False
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    history: list[Revision] = field(default_factory=list)
+    position: int = -1
+    created: str = field(default_factory=now)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form; `from_json` reverses it."""
+        history = [{"label": entry.label, "plan": entry.plan} for entry in self.history]
+        return {"schema": SCHEMA} | vars(self) | {"history": history}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> CaseRecord:
+        """Read what `to_json` wrote."""
+        fields = {name: value for name, value in record.items() if name != "schema"}
+        fields["history"] = [Revision(e["label"], e["plan"]) for e in record["history"]]
+        return cls(**fields)
+
+
+class CaseValues(MutableMapping[str, Any]):
+    """Sources and results of a case by content key; new values are results."""
+
+    def __init__(self, sources: ResultStore, results: ResultStore) -> None:
+        self.sources = sources
+        self.results = results
+
+    def __getitem__(self, key: str) -> Any:
+        return self.sources[key] if key in self.sources else self.results[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.results or key in self.sources
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.results[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.results[key]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.sources
+        yield from self.results
+
+    def __len__(self) -> int:
+        return len(self.sources) + len(self.results)
+
+    def record(self, key: str) -> dict[str, Any]:
+        """Return a value's JSON record without reading its arrays."""
+        return self.sources.record(key) if key in self.sources else self.results.record(key)
+
+
+def read_record(path: Path) -> CaseRecord:
+    """Read ``case.json``.
+
+    Raises:
+        CaseError: if it is damaged or was written by a newer release.
+    """
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        schema = record["schema"]
+        if schema > SCHEMA:
+            raise CaseError(
+                f"{path} was written by a newer Hilum (schema {schema}); update Hilum to open it"
+            )
+        return CaseRecord.from_json(record)
+    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CaseError(f"{path} is damaged ({error}); restore it from a backup") from error
