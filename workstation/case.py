@@ -18,12 +18,10 @@ process killed at any moment leaves the last acknowledged state.
 from __future__ import annotations
 
 import json
-import platform
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +30,15 @@ from filelock import FileLock, Timeout
 from segmentation.contract import Number, Progress, share, silent
 from segmentation.images import read_labels, read_volume
 from segmentation.volume import EditLog, LabelMap, Volume
-from workstation.case_record import CaseError, CaseRecord, CaseValues, Revision, now, read_record
+from workstation.case_record import (
+    CaseError,
+    CaseRecord,
+    CaseValues,
+    Revision,
+    now,
+    read_record,
+    versions,
+)
 from workstation.dicom import files as dicom
 from workstation.planning.plan import Plan, read_plan
 from workstation.stages import StepRun, run_plan
@@ -44,6 +50,8 @@ from workstation.store import (
     write_atomically,
     write_json,
 )
+
+__all__ = ["Case", "CaseError", "case_for_writing", "create_case", "number_record", "open_case"]
 
 
 class Case:
@@ -283,7 +291,7 @@ class Case:
             "plan_digest": plan.digest(),
             "started": started,
             "ended": now(),
-            "versions": _versions(),
+            "versions": versions(),
             "device": "cpu",
             "steps": records,
         }
@@ -497,12 +505,3 @@ def _ending(path: Path) -> str:
 
 def _difference(output: str, what: str, stored: str, found: str) -> dict[str, str]:
     return {"output": output, "what": what, "stored": stored, "recomputed": found}
-
-
-def _versions() -> dict[str, str]:
-    names = ("hilum", "numpy", "scipy", "SimpleITK", "scikit-image", "vtk", "pydicom", "trimesh")
-    found = {"python": platform.python_version(), "system": platform.system()}
-    for name in names:
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +107,13 @@ def read_record(path: Path) -> CaseRecord:
         return CaseRecord.from_json(record)
     except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CaseError(f"{path} is damaged ({error}); restore it from a backup") from error
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, the system and the packages that compute results."""
+    names = ("hilum", "numpy", "scipy", "SimpleITK", "scikit-image", "vtk", "pydicom", "trimesh")
+    found = {"python": platform.python_version(), "system": platform.system()}
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found

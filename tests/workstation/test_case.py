@@ -19,8 +19,6 @@ from workstation.store import ResultStore, digest_value, write_json
 
 FLIPPED = (0, 1, 0, 1, 0, 0, 0, 0, -1)
 GRID = ImageGeometry((14, 12, 10), (0.8, 0.9, 2.0), (-5, 7, 11), FLIPPED, "1.2")
-    (14, 12, 10), (0.8, 0.9, 2.0), (-5, 7, 11), (0, 1, 0, 1, 0, 0, 0, 0, -1), "1.2"
-)
 
 
 def make_volume(seed: int = 1) -> Volume:
