@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segmentation.volume import Vector
-from workstation.phantom.habitus import CAVITY_POWER, Habitus, Layer
+from workstation.phantom.habitus import Habitus, Layer
 from workstation.phantom.rendering import cones
 from workstation.phantom.shapes import (
     Ellipsoid,
@@ -44,7 +44,7 @@ class Anatomy:
 def anatomy(seed: int, lesions: int) -> Anatomy:
     """Return the patient of a seed with one or two liver lesions."""
     body = Habitus(seed)
-    cavity = column(body.at(0, -4, 0)[:2], body.at(138, 84, 0)[:2], CAVITY_POWER)
+    cavity = column(body.at(0, -4, 0)[:2], body.at(138, 84, 0)[:2], square=True)
     domes = _domes(body)
     organs = _upper_organs(body, cavity, domes)
     liver = _liver(body, cavity, domes, organs)
@@ -134,7 +134,7 @@ def _liver(body: Habitus, cavity: Shape, domes: Shape, organs: dict[str, Shape])
         half_space(body.at(reach, 15, 0), (0.75, 0.65, 0.0)),
         blend_mm=22,
     )
-    spine = column(body.at(2, 54, 0)[:2], (38, 44), 2)
+    spine = column(body.at(2, 54, 0)[:2], (38, 44))
     fissure = ellipsoid(body.at(8, -76, -4), (3.5, 22, 20))
     return intersection(
         wedge,

@@ -11,8 +11,6 @@ from segmentation.volume import Vector
 from workstation.phantom.rendering import Solid, cones
 from workstation.phantom.shapes import Path, Points, Shape, chain
 
-CAVITY_POWER = 2.4
-
 
 @dataclass(frozen=True)
 class Layer:

@@ -82,19 +82,24 @@ def ellipsoid(centre_mm: Vector, radii_mm: Vector) -> Shape:
     return Ellipsoid(centre_mm, radii_mm).shape()
 
 
-def column(centre_mm: tuple[float, float], radii_mm: tuple[float, float], power: float) -> Shape:
+def column(
+    centre_mm: tuple[float, float], radii_mm: tuple[float, float], *, square: bool = False
+) -> Shape:
     """Return an endless cylinder along z: LPS centre (x, y) and half axes in mm.
 
-    Its section is the superellipse |x/a|^n + |y/b|^n = 1 with n = ``power``.
+    Its section is an ellipse or, if ``square``, the superellipse |x/a|^2.5 + |y/b|^2.5 = 1.
     """
     (cx, cy), (a, b) = centre_mm, radii_mm
+    power = 2.5 if square else 2.0
 
     def distance(x: Values, y: Values, z: Values) -> Values:
         u, v = np.abs(x - np.float32(cx)) / a, np.abs(y - np.float32(cy)) / b
-        total = np.maximum(u**power + v**power, np.float32(1e-6))
-        slope = np.hypot(u ** (power - 1) / a, v ** (power - 1) / b)
-        slope = slope * total ** (1 / power - 1)
-        return np.asarray((total ** (1 / power) - 1) / np.maximum(slope, np.float32(1e-4)))
+        # u to the power less one; square roots are far quicker than general powers.
+        du, dv = (u * np.sqrt(u), v * np.sqrt(v)) if square else (u, v)
+        total = np.maximum(u * du + v * dv, np.float32(1e-6))
+        root = total ** (1 / power)
+        slope = np.sqrt((du / a) ** 2 + (dv / b) ** 2) * root / total
+        return np.asarray((root - 1) / np.maximum(slope, np.float32(1e-4)))
 
     low = (cx - a, cy - b, -EVERYWHERE)
     return Shape(distance, low, (cx + a, cy + b, EVERYWHERE))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from segmentation.volume import ImageGeometry, Label, LabelMap, Vector, Volume
-from workstation.phantom.rendering import coverage, inside
+from workstation.phantom.rendering import coverage
 from workstation.phantom.shapes import Shape, ellipsoid, round_cone
 
 
@@ -71,9 +71,8 @@ def _drawn(
     )
     image = np.full(geometry.shape, outside_hu, np.float32)
     truth = np.zeros(geometry.shape, np.uint8)
-    block, part = coverage(shape, straight)
+    block, part, mask = coverage(shape, straight)
     image[block] += part * np.float32(inside_hu - outside_hu)
-    block, mask = inside(shape, straight)
     truth[block] = mask
     return KnownSolid(
         Volume(image, geometry), LabelMap(truth, geometry, {1: Label("solid")}), exact_ml

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from segmentation.volume import Vector
-from workstation.phantom.habitus import CAVITY_POWER, Habitus, Layer
+from workstation.phantom.habitus import Habitus, Layer
 from workstation.phantom.rendering import cones
 from workstation.phantom.shapes import (
     Path,
@@ -23,8 +23,8 @@ from workstation.phantom.shapes import (
 def wall(body: Habitus, cavity: Shape) -> tuple[Layer, ...]:
     """Return couch, skin, fat, muscle and the fat that fills ``cavity``."""
     fat = float(body.drawn(3, 1)[0])
-    skin = column(body.at(0, 0, 0)[:2], body.at(161 + fat, 109 + fat, 0)[:2], CAVITY_POWER)
-    muscle = column(body.at(0, 1, 0)[:2], body.at(151, 98, 0)[:2], CAVITY_POWER)
+    skin = column(body.at(0, 0, 0)[:2], body.at(161 + fat, 109 + fat, 0)[:2], square=True)
+    muscle = column(body.at(0, 1, 0)[:2], body.at(151, 98, 0)[:2], square=True)
     couch = intersection(
         half_space(body.at(0, 118 + fat, 0), (0, 1, 0)),
         half_space(body.at(0, 112 + fat, 0), (0, -1, 0)),
@@ -42,7 +42,7 @@ def chest(body: Habitus, cavity: Shape, domes: Shape) -> tuple[Layer, ...]:
     """Return lung bases, diaphragm, heart and ribs; ``domes`` is all below the diaphragm."""
     thorax = grown(cavity, -0.8)
     above = half_space(body.at(0, 0, 4), (0, 0.35, -1))
-    middle = column(body.at(6, -4, 0)[:2], (44, 70), 2)
+    middle = column(body.at(6, -4, 0)[:2], (44, 70))
     heart = intersection(
         ellipsoid(body.at(24, -30, 108), (58, 44, 50)), outside(grown(domes, 3)), blend_mm=6
     )
@@ -68,7 +68,7 @@ def _rib(body: Habitus, side: int, z_mm: float) -> Path:
     angle = np.deg2rad(72 - 165 * t)
     a, b = body.at(144.5, 90.5, 0)[:2]
     c, s = np.cos(angle), np.sin(angle)
-    radius = (np.abs(c / a) ** CAVITY_POWER + np.abs(s / b) ** CAVITY_POWER) ** (-1 / CAVITY_POWER)
+    radius = (np.abs(c / a) ** 2.5 + np.abs(s / b) ** 2.5) ** -0.4
     y = radius * s - 2
     points = np.stack([side * radius * c, y, body.scale[2] * (z_mm - 70 * t)], axis=1)
     return Path(points, np.full(len(t), 4.6))
@@ -77,7 +77,7 @@ def _rib(body: Habitus, side: int, z_mm: float) -> Path:
 def spine(body: Habitus, cavity: Shape) -> tuple[Layer, ...]:
     """Return vertebrae, discs, the canal and the muscles along them."""
     centre, canal = body.at(0, 53, 0)[:2], body.at(0, 78, 0)[:2]
-    disc, ring = column(centre, (23, 17), 2), column(canal, (14, 12), 2)
+    disc, ring = column(centre, (23, 17)), column(canal, (14, 12))
     back = intersection(grown(cavity, 15), half_space(body.at(0, 68, 0), (0, -1, 0)))
     bones: list[Layer] = []
     for level in range(-136, 137, 34):
@@ -101,7 +101,11 @@ def spine(body: Habitus, cavity: Shape) -> tuple[Layer, ...]:
         ]
     return (
         *(
-            Layer("muscle", 58, intersection(column(body.at(x, 84, 0)[:2], (27, 19), 2.4), back))
+            Layer(
+                "muscle",
+                58,
+                intersection(column(body.at(x, 84, 0)[:2], (27, 19), square=True), back),
+            )
             for x in (-28, 28)
         ),
         *(
@@ -114,7 +118,7 @@ def spine(body: Habitus, cavity: Shape) -> tuple[Layer, ...]:
         ),
         Layer("disc", 85, disc),
         *bones,
-        Layer("canal", 25, column(canal, (9.5, 8), 2)),
+        Layer("canal", 25, column(canal, (9.5, 8))),
     )
 
 
