@@ -178,6 +178,18 @@ def test_decimation_stays_closed_and_in_place(organ: SurfaceMesh) -> None:
     assert decimate(few, triangles=2000) is few
 
 
+def test_decimation_keeps_thin_plates_closed() -> None:
+    """Bold collapse would fold these together; more triangles are kept instead, and said."""
+    geometry = grid((14, 14, 14))
+    wall, hollow = ellipsoid((13, 11, 12)), ellipsoid((11.4, 9.4, 10.4))
+    shell = isosurface(label_of(geometry, lambda p: wall(p) & ~hollow(p)))
+    few = decimate(shell, triangles=60)
+    assert is_watertight(few)
+    assert volume_ml(few) == pytest.approx(volume_ml(shell), rel=0.01)
+    assert len(few.triangles) > 60
+    assert [f.code for f in few.findings] == ["triangles_kept"]
+
+
 def test_same_input_gives_the_same_bytes(organ: SurfaceMesh) -> None:
     again = isosurface(label_of(grid((30, 30, 30)), ellipsoid((28, 20, 16))))
     assert np.array_equal(again.points_mm, organ.points_mm)
