@@ -1,0 +1,89 @@
+"""Who the patient is and what the images are for, always visible on top of the window."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QWidget
+
+from workstation.case import Case
+from workstation.planning.template import templates
+from workstation.ui.desk import Desk
+from workstation.ui.words import date_text
+
+HEIGHT_PX = 36
+NO_CASE = "No case is open"
+
+
+def _modality(case: Case) -> str:
+    images = [s for s in case.record.sources.values() if s["kind"] in ("dicom", "volume")]
+    return str(images[0].get("modality", "")) if images else ""
+
+
+def identity(case: Case) -> list[str]:
+    """Return name, ID, birth date with sex, and study of a case, as the banner shows them."""
+    patient, study = case.record.patient, case.record.study
+    born = " ".join(
+        part for part in (patient.get("sex", ""), date_text(patient.get("birth_date", ""))) if part
+    )
+    when = " ".join(part for part in (_modality(case), date_text(study.get("date", ""))) if part)
+    return [
+        patient.get("name", "") or "No name",
+        f"ID {patient.get('patient_id', '') or 'none'}",
+        born or "birth date unknown",
+        when or "study date unknown",
+    ]
+
+
+class Banner(QFrame):
+    """One line: identity, study, procedure, and what the case may be used for."""
+
+    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._desk = desk
+        self.setFixedHeight(HEIGHT_PX)
+        self.setProperty("role", "panel")
+        self._titles = {name: template.title for name, template in templates().items()}
+        self.name = QLabel()
+        self.name.setProperty("role", "title")
+        self.facts = QLabel()
+        self.procedure = QLabel()
+        self.facts.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.synthetic = self._chip("SYNTHETIC PATIENT", "warning")
+        self.synthetic.setToolTip("This patient was computed; no person has these images")
+        self.research = self._chip("Research use", "")
+        self.research.setToolTip("Research use only, not for clinical decisions")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 0, 12, 0)
+        row.setSpacing(16)
+        row.addWidget(self.name)
+        row.addWidget(self.facts, 1)
+        for widget in (self.procedure, self.synthetic, self.research):
+            row.addWidget(widget)
+        for label in (self.name, self.facts, self.procedure):
+            label.setTextFormat(Qt.TextFormat.PlainText)
+        desk.bindings.add(self.refresh)
+        self.refresh()
+
+    @staticmethod
+    def _chip(text: str, role: str) -> QLabel:
+        label = QLabel(text)
+        frame = "background: transparent; border: 1px solid palette(mid); border-radius: 6px;"
+        label.setProperty("role", role or "muted")
+        label.setStyleSheet(f"QLabel {{ {frame} padding: 1px 8px; }}")
+        return label
+
+    def refresh(self) -> None:
+        """Show the open case."""
+        case, plan = self._desk.session.case, self._desk.session.plan
+        self.synthetic.setVisible(bool(case and case.record.synthetic))
+        if case is None:
+            self.name.setText(NO_CASE)
+            self.facts.setText("")
+            self.procedure.setText("")
+            return
+        name, *facts = identity(case)
+        self.name.setText(name)
+        self.facts.setText("    ".join(facts))
+        self.facts.setToolTip("\n".join([name, *facts, str(case.folder)]))
+        template = plan.template if plan else ""
+        self.procedure.setText(self._titles.get(template, ""))

@@ -1,0 +1,119 @@
+"""Moving the cut: numbers follow the hand at once, the plan follows on release."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from PySide6.QtCore import QObject
+
+from segmentation.contract import FrameMismatch
+from segmentation.volume import LabelMap, Vector
+from workstation.jobs import Job
+from workstation.planning.live import LivePreview
+from workstation.planning.resection import CutPlane
+from workstation.ui.desk import Desk
+from workstation.ui.four_up import CUT_STEP, FourUp
+
+SAME = 1e-6
+
+
+class CutDrag(QObject):
+    """Links the cut's handles in the views with the live numbers and the session."""
+
+    def __init__(self, desk: Desk, views: FourUp) -> None:
+        super().__init__(views)
+        self._desk, self._views = desk, views
+        self._preview: LivePreview | None = None
+        self._prepared: tuple[object, ...] = ()
+        self._moved: CutPlane | None = None
+        for view in views.slices.values():
+            view.plane_dragged.connect(self._drag_line)
+            view.plane_released.connect(self._release)
+        views.scene.cut_dragging.connect(self._drag_handle)
+        views.scene.cut_released.connect(lambda point, normal: self._release())
+        desk.bindings.add(self._prepare)
+
+    # Drag ----------------------------------------------------------------------------
+
+    def _drag_line(self, point_mm: Vector, name: str) -> None:
+        cut = self._views.current_cut()
+        if name == CUT_STEP and cut is not None:
+            self._move(cut, replace(cut, point_mm=point_mm), from_scene=False)
+
+    def _drag_handle(self, point_mm: Vector, normal: Vector) -> None:
+        cut = self._views.current_cut()
+        if cut is not None:
+            self._move(cut, replace(cut, point_mm=point_mm, normal=normal), from_scene=True)
+
+    def _move(self, before: CutPlane, cut: CutPlane, from_scene: bool) -> None:
+        self._moved = cut
+        if _same(before, cut):  # given back
+            self._release()
+            return
+        self._views.dragging = True
+        self._views.show_lines(cut)
+        if not from_scene:
+            self._views.show_handle(cut)
+        self._tell(cut)
+
+    def _tell(self, cut: CutPlane) -> None:
+        if self._preview is None:
+            return
+        live = self._preview.at(cut.point_mm, cut.normal)
+        values = {
+            "remnant.volume": live.remnant_ml,
+            "remnant.fraction": live.remnant_percent,
+            "specimen.volume": live.specimen_ml,
+            "specimen.fraction": 100.0 - live.remnant_percent,
+            "remnant.functional_fraction": live.functional_percent,
+            "margin.minimum": live.margin_mm,
+        }
+        known = {name: value for name, value in values.items() if value is not None}
+        self._desk.previewed.emit(known)
+
+    def _release(self) -> None:
+        before, cut = self._views.current_cut(), self._moved
+        self._moved, self._views.dragging = None, False
+        if cut is None or before is None:
+            return
+        if _same(before, cut):
+            self._desk.previewed.emit(None)
+            self._desk.session.notify()
+            return
+        session = self._desk.session
+        if self._desk.attempt(lambda: session.move_cut(cut.point_mm, cut.normal)):
+            self._views.pending_cut = cut
+            self._desk.compute(CUT_STEP, *session.require_plan().downstream(CUT_STEP))
+
+    # Preparation ---------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Get the live numbers ready, beside the window, whenever organ or tumour changed."""
+        plan = self._desk.session.plan
+        step = next((s for s in plan.steps if s.output == CUT_STEP), None) if plan else None
+        if step is None or self._moved is not None:
+            return
+        liver, tumor = (self._desk.value(step.inputs.get(n, "")) for n in ("liver", "tumor"))
+        if not isinstance(liver, LabelMap) or (liver, tumor) == self._prepared:
+            return
+        self._prepared, self._preview = (liver, tumor), None
+        organ, lesion = liver, tumor if isinstance(tumor, LabelMap) else None
+
+        def work(progress: object) -> LivePreview | None:
+            try:
+                return LivePreview(organ, lesion)
+            except (FrameMismatch, ValueError):  # nothing to preview; the steps say why
+                return None
+
+        def take(job: Job[LivePreview | None]) -> None:
+            if self._prepared == (liver, tumor):
+                self._preview = job.result
+
+        self._desk.jobs.start(Job("Prepare live numbers", work), take, light=True)
+
+
+def _same(a: CutPlane, b: CutPlane) -> bool:
+    """Tell whether both are one plane with one side."""
+    offset = abs(float(a.distance_mm(b.point_mm)))
+    return offset < SAME and bool(np.allclose(a.normal, b.normal, atol=SAME))

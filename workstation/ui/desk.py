@@ -1,0 +1,214 @@
+"""What all parts of the window share: the session, its jobs, loaded values and the tool in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from segmentation.contract import Progress, share
+from segmentation.volume import LabelMap, Volume
+from workstation.jobs import Job, State
+from workstation.problems import explain
+from workstation.session import Point, Session
+from workstation.ui.bind import Bindings
+from workstation.ui.job_bar import JobRunner
+from workstation.ui.slice_paint import Tool
+
+
+@dataclass
+class Hand:
+    """The tool that a left drag in a slice uses, and the label it works on."""
+
+    tool: Tool = "navigate"
+    radius_mm: float = 6.0
+    target: str = ""
+
+
+class Desk(QObject):
+    """One open window's session and the work that runs for it.
+
+    Views never read values from disk themselves: a background job loads what the plan has,
+    and `value` returns None until it is there.
+    """
+
+    failed = Signal(object)
+    stage_asked = Signal(str)
+    previewed = Signal(object)
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session = session
+        self.jobs = JobRunner(self)
+        self.bindings = Bindings(session, self)
+        self.hand = Hand()
+        self._loaded: dict[str, Any] = {}
+        self._last: dict[str, Any] = {}
+        self._computing: Job[Any] | None = None
+        self._loading: Job[Any] | None = None
+        self._message = ""
+        self.jobs.changed.connect(self._follow)
+        self.bindings.add(self._load_missing)
+
+    # Errors --------------------------------------------------------------------------
+
+    def attempt(self, action: Callable[[], object]) -> bool:
+        """Call ``action``; show a card if it fails. Returns whether it succeeded."""
+        try:
+            action()
+        except Exception as error:
+            self.fail(error)
+            return False
+        return True
+
+    def fail(self, error: BaseException) -> None:
+        """Show ``error`` as a card."""
+        self.failed.emit(explain(error))
+
+    # Work ----------------------------------------------------------------------------
+
+    def run(
+        self, title: str, work: Callable[[Progress], Any], then: Callable[[Any], None]
+    ) -> Job[Any]:
+        """Do ``work`` in the background; ``then`` takes its result if it succeeds."""
+        job = Job(title, work)
+        self.jobs.start(job, lambda done: self._ended(done, then))
+        return job
+
+    def _ended(self, job: Job[Any], then: Callable[[Any], None]) -> None:
+        if job.error is not None:
+            self.fail(job.error)
+        elif job.state is State.SUCCESS:
+            self.attempt(lambda: then(job.result))
+
+    def compute(self, *outputs: str) -> None:
+        """Compute the named outputs, or the whole plan; a computation that runs gives way."""
+        if self._computing is not None:
+            self._computing.cancel()
+        job = self.session.compute_job(outputs)
+        self._computing = job
+        self.jobs.start(job, self._computed)
+
+    def _computed(self, job: Job[Any]) -> None:
+        if self._computing is job:
+            self._computing = None
+        if job.error is not None:
+            self.fail(job.error)
+        self.session.notify()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the plan is being computed, or a result is on its way to the views."""
+        return self._computing is not None or self._loading is not None
+
+    @property
+    def computing(self) -> str:
+        """The output that is computed right now, "" for none."""
+        job = self._computing
+        return job.message if job is not None and job.state is State.RUNNING else ""
+
+    def _follow(self, job: Job[Any]) -> None:
+        """Refresh when the plan's computation goes on to another step."""
+        if job is self._computing and job.message != self._message:
+            self._message = job.message
+            self.session.notify()
+
+    # Values --------------------------------------------------------------------------
+
+    def value(self, name: str) -> Any:
+        """Return the value of a source or computed result once it is loaded, or None."""
+        if self.session.plan is not None and name not in self.session.plan.sources:
+            return self.results().get(name)
+        return self._loaded.get(self._source_key(name))
+
+    def image(self) -> Volume | None:
+        """Return the image that the views show, once it is loaded."""
+        value = self.value(self.session.view.image)
+        return value if isinstance(value, Volume) else None
+
+    def results(self) -> dict[str, Any]:
+        """Return what is loaded of the results that are computed, by name, in plan order.
+
+        While the plan is computed, the last value of a result stands in for the next one.
+        """
+        plan = self.session.plan
+        if plan is None:
+            return {}
+        keys = plan.keys()
+        earlier = self._last if self.busy else {}
+        found = {}
+        for step in plan.steps:
+            value = self._loaded.get(keys[step.output], earlier.get(step.output))
+            if value is not None:
+                found[step.output] = value
+        self._last = found
+        return found
+
+    def labels(self) -> dict[str, LabelMap]:
+        """Return the loaded label maps by name, in plan order."""
+        return {n: v for n, v in self.results().items() if isinstance(v, LabelMap)}
+
+    def _source_key(self, name: str) -> str:
+        case, plan = self.session.case, self.session.plan
+        if plan is not None and name in plan.sources:
+            return plan.sources[name]
+        return str(case.record.sources[name]["sha256"]) if case and name else ""
+
+    def _wanted(self) -> dict[str, str]:
+        """Return content key to name of all that the views may show."""
+        session = self.session
+        if session.case is None:
+            return {}
+        wanted = {self._source_key(session.view.image): session.view.image}
+        if session.plan is not None:
+            keys = session.plan.keys()
+            wanted |= {keys[name]: name for name in session.available()}
+        wanted.pop("", None)
+        return wanted
+
+    def _load_missing(self) -> None:
+        wanted = self._wanted()
+        self._loaded = {key: v for key, v in self._loaded.items() if key in wanted}
+        missing = [key for key in wanted if key not in self._loaded]
+        if self._loading is not None or not missing or self.session.case is None:
+            return
+        values = self.session.case.values
+
+        def load(progress: Progress) -> Mapping[str, Any]:
+            found = {}
+            for n, key in enumerate(missing):
+                share(progress, n, len(missing))(0.0, wanted[key])
+                found[key] = values[key]
+            return found
+
+        self._loading = Job("Load", load)
+        self.jobs.start(self._loading, self._take, light=True)
+
+    def _take(self, job: Job[Mapping[str, Any]]) -> None:
+        self._loading = None
+        if job.error is not None:
+            self.fail(job.error)
+        elif job.result is not None:
+            self._loaded |= job.result
+            self.session.notify()
+
+    # Places --------------------------------------------------------------------------
+
+    def go_to(self, point_mm: Point) -> None:
+        """Move the views to an LPS point in mm."""
+        x, y, z = (float(v) for v in point_mm)
+        self.session.set_view(crosshair_mm=(x, y, z))
+
+    def take_tool(self, tool: Tool, target: str = "") -> None:
+        """Take another tool in hand; it works on the label ``target``."""
+        self.hand.tool = tool
+        self.hand.target = target or self.hand.target
+        self.session.notify()
+
+    def close(self) -> None:
+        """Stop all work and close the case."""
+        self.jobs.stop()
+        self.bindings.close()
+        self.session.close()

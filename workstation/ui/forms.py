@@ -1,0 +1,300 @@
+"""A form generated from the parameters of a stage.
+
+What is left empty takes the stage's default, which the field shows as its placeholder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workstation.planning.plan import to_plain_json
+from workstation.stages import Parameter, Stage
+from workstation.ui.words import parameter_label
+
+SHOWN = 4  # optional parameters beyond the first few are folded, unless they are set
+Changed = Callable[[Any], None]
+
+
+def _core_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of the value itself where None is allowed too."""
+    options = [o for o in schema.get("anyOf", ()) if o.get("type") != "null"]
+    return options[0] if options else schema
+
+
+def _plain_number(value: Any) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+class NumberField(QLineEdit):
+    """A number as text; empty is the default. Up and down keys go in sensible steps."""
+
+    def __init__(self, parameter: Parameter, changed: Changed) -> None:
+        super().__init__()
+        schema = _core_schema(parameter.schema)
+        self._whole = schema.get("type") == "integer"
+        default = parameter.default
+        self.setPlaceholderText(_plain_number(default) if default is not None else "not given")
+        self.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.editingFinished.connect(lambda: changed(self.value()))
+
+    def value(self) -> Any:
+        """Return the number; None when empty; the text itself when it is no number."""
+        text = self.text().strip().replace(",", ".").replace("−", "-")
+        if not text:
+            return None
+        try:
+            return int(text) if self._whole else float(text)
+        except ValueError:
+            return text
+
+    def show_value(self, value: Any) -> None:
+        """Show a number, or the default for None."""
+        if not self.hasFocus() or not self.isModified():
+            self.setText(_plain_number(value))
+
+
+class VectorField(QWidget):
+    """Three numbers x, y, z (LPS)."""
+
+    def __init__(self, parameter: Parameter, changed: Changed) -> None:
+        super().__init__()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        self._fields = [QLineEdit() for _ in range(3)]
+        default = parameter.default or ("x", "y", "z")
+        for field, name, shown in zip(self._fields, "xyz", default):
+            field.setPlaceholderText(shown if isinstance(shown, str) else f"{shown:g}")
+            field.setAccessibleName(f"{parameter_label(parameter.name)} {name}")
+            field.setMinimumWidth(40)
+            field.editingFinished.connect(lambda: self._done(changed))
+            row.addWidget(field)
+
+    def _done(self, changed: Changed) -> None:
+        texts = [field.text().strip().replace(",", ".") for field in self._fields]
+        if not any(texts):
+            changed(None)
+        elif all(texts):
+            try:
+                changed([float(text) for text in texts])
+            except ValueError:
+                changed(texts)
+
+    def show_value(self, value: Any) -> None:
+        """Show three numbers, or the default for None."""
+        for field, part in zip(self._fields, value or (None, None, None)):
+            if not field.hasFocus() or not field.isModified():
+                field.setText("" if part is None else f"{part:.3f}".rstrip("0").rstrip("."))
+
+
+class PointsField(QWidget):
+    """How many points were picked in the views, and a button that removes them."""
+
+    def __init__(self, changed: Changed) -> None:
+        super().__init__()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        self._count = QLabel()
+        self._clear = QPushButton("Clear")
+        self._clear.setToolTip("Remove these points")
+        self._clear.clicked.connect(lambda: changed(None))
+        row.addWidget(self._count, 1)
+        row.addWidget(self._clear)
+
+    def show_value(self, value: Any) -> None:
+        """Show how many points there are."""
+        count = len(value or ())
+        self._count.setText(f"{count} point{'' if count == 1 else 's'}")
+        self._clear.setEnabled(count > 0)
+
+
+class ChoiceField(QComboBox):
+    """One of a few words."""
+
+    def __init__(self, parameter: Parameter, changed: Changed) -> None:
+        super().__init__()
+        self._default = parameter.default
+        for choice in _core_schema(parameter.schema)["enum"]:
+            self.addItem(str(choice).replace("_", " "), choice)
+        self.activated.connect(lambda _: changed(self._chosen()))
+
+    def _chosen(self) -> Any:
+        value = self.currentData()
+        return None if value == self._default else value
+
+    def show_value(self, value: Any) -> None:
+        """Show the choice, or the default for None."""
+        with QSignalBlocker(self):
+            self.setCurrentIndex(self.findData(self._default if value is None else value))
+
+
+class SwitchField(QCheckBox):
+    """Yes or no."""
+
+    def __init__(self, parameter: Parameter, changed: Changed) -> None:
+        super().__init__()
+        self._default = parameter.default
+        self.clicked.connect(lambda on: changed(None if on == self._default else on))
+
+    def show_value(self, value: Any) -> None:
+        """Show yes or no, or the default for None."""
+        self.setChecked(bool(self._default if value is None else value))
+
+
+class TextField(QLineEdit):
+    """A short text; empty is the default."""
+
+    def __init__(self, parameter: Parameter, changed: Changed) -> None:
+        super().__init__()
+        self.setPlaceholderText(str(parameter.default or ""))
+        self.editingFinished.connect(lambda: changed(self.text() or None))
+
+    def show_value(self, value: Any) -> None:
+        """Show the text, or the default for None."""
+        if not self.hasFocus() or not self.isModified():
+            self.setText("" if value is None else str(value))
+
+
+Field = NumberField | VectorField | PointsField | ChoiceField | SwitchField | TextField
+
+
+def field_for(parameter: Parameter, changed: Changed) -> Field:
+    """Return the field that suits a parameter's schema; ``changed`` hears of new values."""
+    schema = _core_schema(parameter.schema)
+    kind = schema.get("type")
+    if "enum" in schema:
+        return ChoiceField(parameter, changed)
+    if kind == "array":
+        single = schema.get("maxItems") == 3 and schema["prefixItems"][0].get("type") == "number"
+        return VectorField(parameter, changed) if single else PointsField(changed)
+    if kind == "boolean":
+        return SwitchField(parameter, changed)
+    if kind in ("number", "integer"):
+        return NumberField(parameter, changed)
+    return TextField(parameter, changed)
+
+
+def tooltip(parameter: Parameter) -> str:
+    """Return what a parameter means, its default and its limits."""
+    schema = _core_schema(parameter.schema)
+    lines = [parameter.description or parameter_label(parameter.name)]
+    if not parameter.required:
+        lines.append(f"Default: {'none' if parameter.default is None else parameter.default}")
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    if low is not None or high is not None:
+        lines.append(f"Allowed: {'' if low is None else low} … {'' if high is None else high}")
+    lines.append(parameter.name)
+    return "\n".join(lines)
+
+
+class ParameterForm(QWidget):
+    """The parameters of one stage; ``changed`` tells name and new value (None: default)."""
+
+    changed = Signal(str, object)
+
+    def __init__(self, stage: Stage, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.stage = stage
+        self.fields: dict[str, Field] = {}
+        self.problems: dict[str, QLabel] = {}
+        self._values: Mapping[str, Any] = {}
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        parameters = list(stage.parameters.values())
+        self._folded = QWidget()
+        self.fold = QToolButton()
+        self.fold.setText("▸ More")
+        self.fold.setProperty("flat", "true")
+        self.fold.setToolTip("Parameters that seldom need a change")
+        self.fold.clicked.connect(lambda: self._unfold(self._folded.isHidden()))
+        column.addLayout(self._rows(parameters[:SHOWN], QFormLayout()))
+        self._folded.setLayout(self._rows(parameters[SHOWN:], QFormLayout()))
+        column.addWidget(self.fold)
+        column.addWidget(self._folded)
+        self.fold.setVisible(len(parameters) > SHOWN)
+        self._folded.hide()
+
+    def _rows(self, parameters: list[Parameter], form: QFormLayout) -> QFormLayout:
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setSpacing(4)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for parameter in parameters:
+            field = field_for(parameter, lambda value, p=parameter: self._set(p, value))
+            field.setToolTip(tooltip(parameter))
+            field.setAccessibleName(parameter_label(parameter.name))
+            problem = QLabel()
+            problem.setProperty("role", "problem")
+            problem.setWordWrap(True)
+            problem.hide()
+            label = QLabel(parameter_label(parameter.name))
+            label.setToolTip(tooltip(parameter))
+            form.addRow(label, self._with_unit(field, parameter.unit))
+            form.addRow(problem)
+            self.fields[parameter.name], self.problems[parameter.name] = field, problem
+        return form
+
+    @staticmethod
+    def _with_unit(field: QWidget, unit: str) -> QWidget:
+        if not unit:
+            return field
+        holder = QWidget()
+        row = QHBoxLayout(holder)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        suffix = QLabel(unit)
+        suffix.setProperty("role", "muted")
+        suffix.setMinimumWidth(30)
+        row.addWidget(field, 1)
+        row.addWidget(suffix)
+        return holder
+
+    def show_values(self, values: Mapping[str, Any]) -> None:
+        """Show the parameters of a step; what it does not set is at its default."""
+        self._values = values
+        for name, field in self.fields.items():
+            field.show_value(values.get(name))
+            self._tell(name, "")
+        if any(name in values for name in list(self.fields)[SHOWN:]):
+            self._unfold(True)
+
+    def _set(self, parameter: Parameter, value: Any) -> None:
+        if value is None:
+            if parameter.required:
+                self._tell(parameter.name, "A value is needed.")
+                return
+        else:
+            try:
+                value = to_plain_json(parameter.adapter.validate_python(value))
+            except ValidationError as error:
+                self._tell(parameter.name, error.errors()[0]["msg"])
+                return
+        self._tell(parameter.name, "")
+        if value != to_plain_json(self._values.get(parameter.name)):
+            self.changed.emit(parameter.name, value)
+
+    def _tell(self, name: str, problem: str) -> None:
+        label = self.problems[name]
+        label.setText(f"▲ {problem}" if problem else "")
+        label.setVisible(bool(problem))
+
+    def _unfold(self, open_: bool) -> None:
+        self._folded.setVisible(open_)
+        self.fold.setText("▾ Less" if open_ else "▸ More")

@@ -1,0 +1,241 @@
+"""The four linked views: axial, coronal, sagittal and 3D."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import numpy as np
+from PySide6.QtWidgets import QGridLayout, QWidget
+
+from meshing.surface import SurfaceMesh
+from segmentation.brush import brush_stroke
+from segmentation.volume import LabelMap, Vector, Volume
+from workstation.actors import look_of, scene_items
+from workstation.planning.plan import Step
+from workstation.planning.resection import CutPlane
+from workstation.session import Window
+from workstation.ui.desk import Desk
+from workstation.ui.raster import Overlay
+from workstation.ui.scene_view import SceneView
+from workstation.ui.slice_geometry import ViewName
+from workstation.ui.slice_overlay import CutLine
+from workstation.ui.slice_view import SliceView
+
+GAP_PX = 2
+CUT_STEP = "cut"
+SPLIT_PARTS = ("specimen", "remnant")
+SEED_STAGE = "segmentation.refine"
+
+
+class FourUp(QWidget):
+    """Shows what the desk's session holds; what a hand does in a view goes to the session."""
+
+    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._desk = desk
+        self.slices: dict[str, SliceView] = {v: SliceView(v) for v in get_args(ViewName)}
+        self.scene = SceneView()
+        self.views: dict[str, QWidget] = {**self.slices, "3d": self.scene}
+        self._alone = ""
+        self._image: Volume | None = None
+        self.pending_cut: CutPlane | None = None
+        self.dragging = False
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(GAP_PX)
+        places = {"axial": (0, 0), "coronal": (0, 1), "sagittal": (1, 0), "3d": (1, 1)}
+        for name, view in self.views.items():
+            self._grid.addWidget(view, *places[name])
+        self.show_only("")
+        for name, view in self.slices.items():
+            view.maximise_requested.connect(lambda n=name: self._toggle(n))
+            view.crosshair_moved.connect(self._move_crosshair)
+            view.window_changed.connect(self._change_window)
+            view.seed_placed.connect(self._place_seed)
+            view.stroke_finished.connect(lambda points, v=view: self._paint(v, points))
+        self.scene.maximise_requested.connect(lambda: self._toggle("3d"))
+        self.scene.crosshair_requested.connect(self._move_crosshair)
+        desk.bindings.add(self.refresh)
+
+    # Layout --------------------------------------------------------------------------
+
+    @property
+    def alone(self) -> str:
+        """The name of the view that fills the space, "" while all four are shown."""
+        return self._alone
+
+    def show_only(self, name: str) -> None:
+        """Give one view all the space; "" shows the four again."""
+        self._alone = name
+        for other, view in self.views.items():
+            view.setVisible(name in ("", other))
+        for n in range(2):
+            self._grid.setRowStretch(n, 1)
+            self._grid.setColumnStretch(n, 1)
+        if name:
+            row, column, _, _ = self._grid.getItemPosition(self._grid.indexOf(self.views[name]))
+            self._grid.setRowStretch(1 - row, 0)
+            self._grid.setColumnStretch(1 - column, 0)
+            self.views[name].setFocus()
+
+    def _toggle(self, name: str) -> None:
+        self.show_only("" if self._alone else name)
+
+    # Gestures ------------------------------------------------------------------------
+
+    def _move_crosshair(self, point_mm: Vector) -> None:
+        self._desk.session.view.crosshair_mm = point_mm
+        for view in self.slices.values():
+            view.set_crosshair(point_mm)
+        self.scene.set_crosshair(point_mm)
+
+    def _change_window(self, width: float, level: float) -> None:
+        self._desk.session.view.window = Window(width, level)
+        for view in self.slices.values():
+            view.set_window(width, level)
+
+    def _place_seed(self, point_mm: Vector, foreground: bool) -> None:
+        desk = self._desk
+        target = desk.hand.target
+        if desk.attempt(lambda: desk.session.add_prompt(target, point_mm, foreground)):
+            desk.compute(target)
+
+    def _paint(self, view: SliceView, points_mm: Any) -> None:
+        desk = self._desk
+        labels = desk.labels().get(desk.hand.target)
+        if labels is None or view.placement is None or not len(points_mm):
+            return
+        x, y, z = (float(v) for v in view.placement.plane.matrix[:3, 2])
+        patch = brush_stroke(
+            labels,
+            points_mm,
+            radius_mm=desk.hand.radius_mm,
+            value=next(iter(labels.labels), 1),
+            erase=desk.hand.tool == "erase",
+            normal=(x, y, z),
+        )
+        if patch is None:
+            return
+        name = "Erase" if desk.hand.tool == "erase" else "Brush stroke"
+        if desk.attempt(lambda: desk.session.add_patch(desk.hand.target, patch, name)):
+            desk.compute(desk.hand.target)
+
+    # Refresh -------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Show what the session holds now; a view redraws only what changed."""
+        desk, view = self._desk, self._desk.session.view
+        image = desk.image()
+        if image is not None and view.crosshair_mm is None:
+            x, y, z = (float(v) for v in image.geometry.centre_mm())
+            view.crosshair_mm = (x, y, z)
+        overlays = self.overlays() if image is not None else []
+        foreground, background = self._seeds()
+        if image is not self._image:  # overlays of another case must not meet the new image
+            self._image = image
+            for one in self.slices.values():
+                one.set_overlays(())
+                one.set_volume(image)
+        for one in self.slices.values():
+            one.set_overlays(overlays)
+            one.set_crosshair(view.crosshair_mm)
+            one.set_window(view.window.width, view.window.level)
+            one.set_seeds(foreground, background)
+            one.set_tool(desk.hand.tool)
+            one.set_brush_radius(desk.hand.radius_mm)
+        self.scene.set_values(scene_items(self.surfaces()))
+        self.scene.set_crosshair(view.crosshair_mm if image is not None else None)
+        if not self.dragging:
+            self._settle_cut()
+            self.show_cut(self.current_cut())
+
+    def current_cut(self) -> CutPlane | None:
+        """Return the cut that is shown: the one just released, or the plan's."""
+        cut = self.pending_cut or self._desk.value(CUT_STEP)
+        return cut if isinstance(cut, CutPlane) else None
+
+    def _settle_cut(self) -> None:
+        """Let go of the released cut once the plan's own is computed or computing has ended."""
+        if self.pending_cut is None:
+            return
+        if not self._desk.busy or CUT_STEP in self._desk.session.available():
+            self.pending_cut = None
+
+    def overlays(self) -> list[Overlay]:
+        """Return the label maps to show over the image, in plan order."""
+        view = self._desk.session.view
+        return [
+            Overlay(name, labels, _colour(name, labels), opacity=view.opacity)
+            for name, labels in self._desk.labels().items()
+            if self.is_shown(name)
+        ]
+
+    def surfaces(self) -> dict[str, object]:
+        """Return the surfaces to show in 3D; a split organ is shown by colouring one surface."""
+        return {
+            name: value
+            for name, value in self._desk.results().items()
+            if isinstance(value, SurfaceMesh)
+            and name.removesuffix("_surface") not in SPLIT_PARTS
+            and self.is_shown(name)
+        }
+
+    def is_shown(self, name: str) -> bool:
+        """Tell whether a result is switched on; proposals and parts of a split are not."""
+        hidden = self._desk.session.view.hidden
+        return not (name in hidden or name.rstrip("_").endswith("_proposal") or name in SPLIT_PARTS)
+
+    def show_cut(self, cut: CutPlane | None) -> None:
+        """Show a cut plane in all views, or none."""
+        if cut is None or CUT_STEP in self._desk.session.view.hidden:
+            self.scene.set_cut(None)
+            self.scene.set_split(None)
+            for view in self.slices.values():
+                view.set_lines(())
+            return
+        self.show_lines(cut)
+        self.show_handle(cut)
+        plan = self._desk.session.plan
+        organ = _split_surface(plan.steps) if plan is not None else ""
+        self.scene.set_split(organ if organ in self.surfaces() else None)
+
+    def show_lines(self, cut: CutPlane) -> None:
+        """Draw where a cut meets the slices."""
+        for view in self.slices.values():
+            view.set_lines((CutLine(cut.point_mm, cut.normal, CUT_STEP),))
+
+    def show_handle(self, cut: CutPlane) -> None:
+        """Put the 3D handle of a cut in the middle of the organ's section."""
+        points = cut.surface.points_mm
+        reach = np.linalg.norm(points - points.mean(axis=0), axis=1).max() if len(points) else 50
+        self.scene.set_cut(centre_of(cut), cut.normal, float(reach))
+
+    def _seeds(self) -> tuple[tuple[Vector, ...], tuple[Vector, ...]]:
+        plan, target = self._desk.session.plan, self._desk.hand.target
+        step = next((s for s in plan.steps if s.output == target), None) if plan else None
+        if step is None or step.stage != SEED_STAGE:
+            return (), ()
+        return step.params.get("foreground_mm", ()), step.params.get("background_mm", ())
+
+
+def centre_of(cut: CutPlane) -> Vector:
+    """Return the middle of the cut inside the organ, projected onto the plane, LPS mm."""
+    points = cut.surface.points_mm
+    if not len(points):
+        return cut.point_mm
+    middle = points.mean(axis=0)
+    x, y, z = (float(v) for v in middle - cut.distance_mm(middle) * np.asarray(cut.normal))
+    return (x, y, z)
+
+
+def _split_surface(steps: tuple[Step, ...]) -> str:
+    """Return the name of the surface of the organ that the plan cuts, "" for none."""
+    organ = next((s.inputs.get("liver", "") for s in steps if s.output == CUT_STEP), "")
+    found = (s.output for s in steps if s.stage == "meshing.isosurface")
+    return next((name for name in found if name == f"{organ}_surface"), "")
+
+
+def _colour(name: str, labels: LabelMap) -> tuple[int, int, int] | None:
+    """Return the colour of anatomy for a single label; several labels keep their own."""
+    look = look_of(name)
+    return look.colour if look is not None and len(labels.labels) < 2 else None

@@ -1,0 +1,159 @@
+"""Runs jobs beside the window, and the bar that shows them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+from PySide6.QtCore import QObject, Qt, QThreadPool, QTimer, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QToolButton, QWidget
+
+from workstation.jobs import Job, State
+from workstation.ui.theme import icon
+
+ENDED = (State.SUCCESS, State.ERROR, State.CANCELLED)
+NEWS_S = 0.05  # progress is told at most this often; the end of a job always is
+STOP_MS = 10_000
+
+Then = Callable[[Job[Any]], None]
+
+
+class JobRunner(QObject):
+    """One slot for heavy work, where jobs wait in order, and one for light work beside it.
+
+    ``changed`` and ``ended`` come on the thread that owns the runner.
+    """
+
+    changed = Signal(object)
+    ended = Signal(object)
+    _told = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._heavy, self._light = QThreadPool(self), QThreadPool(self)
+        self._heavy.setMaxThreadCount(1)
+        self._light.setMaxThreadCount(1)
+        self._then: dict[Job[Any], Then] = {}
+        self._news_s = 0.0
+        self._told.connect(self._hear, Qt.ConnectionType.QueuedConnection)
+
+    @property
+    def jobs(self) -> list[Job[Any]]:
+        """The jobs that run or wait, oldest first."""
+        return list(self._then)
+
+    def start(self, job: Job[Any], then: Then = lambda job: None, light: bool = False) -> None:
+        """Run ``job`` in the background; ``then`` hears of its end in the window's thread."""
+        job.watch = self._watch
+        self._then[job] = then
+        self.changed.emit(job)
+        (self._light if light else self._heavy).start(lambda: job.run() and None)
+
+    def stop(self) -> None:
+        """Cancel everything and wait until it has ended."""
+        for job in self.jobs:
+            job.cancel()
+        self._heavy.waitForDone(STOP_MS)
+        self._light.waitForDone(STOP_MS)
+
+    def _watch(self, job: Job[Any]) -> None:
+        now = time.monotonic()
+        if job.state in ENDED or now - self._news_s >= NEWS_S:
+            self._news_s = now
+            self._told.emit(job)
+
+    def _hear(self, job: Job[Any]) -> None:
+        if job.state not in ENDED:
+            self.changed.emit(job)
+            return
+        then = self._then.pop(job, None)
+        if then is None:  # an earlier message of the same job already told its end
+            return
+        try:
+            then(job)
+        finally:
+            self.changed.emit(job)
+            self.ended.emit(job)
+
+
+def time_left(seconds: float | None) -> str:
+    """Return remaining seconds in words, such as "1:10 left"."""
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s left"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} left"
+    return f"{whole // 3600}:{whole // 60 % 60:02d} h left"
+
+
+class JobBar(QWidget):
+    """Undo name, the running job, memory and device; 28 px high."""
+
+    def __init__(self, jobs: JobRunner, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._jobs = jobs
+        self.setFixedHeight(28)
+        self.undo = QToolButton()
+        self.undo.setProperty("flat", "true")
+        self.undo.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.title = QLabel()
+        self.title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.title.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.bar.setTextVisible(False)
+        self.bar.setFixedWidth(160)
+        self.left = QLabel()
+        self.left.setProperty("role", "muted")
+        self.left.setMinimumWidth(64)
+        self.cancel = QToolButton()
+        self.cancel.setIcon(icon("ph.x"))
+        self.cancel.setProperty("flat", "true")
+        self.cancel.setToolTip("Stop the work that runs (Ctrl+.)")
+        self.cancel.setAccessibleName("Stop")
+        self.cancel.clicked.connect(self.cancel_first)
+        self.memory = QLabel()
+        self.memory.setProperty("role", "muted")
+        self.memory.setToolTip("Memory that Hilum uses, and where it computes")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(8, 0, 12, 0)
+        row.setSpacing(8)
+        row.addWidget(self.undo)
+        row.addWidget(self.title, 1)
+        for widget in (self.bar, self.left, self.cancel, self.memory):
+            row.addWidget(widget)
+        jobs.changed.connect(self._show)
+        self._process = psutil.Process()
+        self._clock = QTimer(self)
+        self._clock.setInterval(2000)
+        self._clock.timeout.connect(self._measure)
+        self._clock.start()
+        self._measure()
+        self._show()
+
+    def cancel_first(self) -> None:
+        """Ask the oldest job to stop."""
+        for job in self._jobs.jobs[:1]:
+            job.cancel()
+            self.title.setText(f"Stopping: {job.title}")
+
+    def _show(self, _: object = None) -> None:
+        running = self._jobs.jobs
+        for widget in (self.bar, self.left, self.cancel):
+            widget.setVisible(bool(running))
+        if not running:
+            self.title.setText("")
+            return
+        job = running[0]
+        queue = f"   +{len(running) - 1} waiting" if len(running) > 1 else ""
+        message = f": {job.message}" if job.message else ""
+        self.title.setText(f"{job.title}{message}   {job.fraction:.0%}{queue}")
+        self.bar.setValue(round(job.fraction * 1000))
+        self.left.setText(time_left(job.remaining_s()))
+
+    def _measure(self) -> None:
+        self.memory.setText(f"{self._process.memory_info().rss / 1e9:.1f} GB   CPU")

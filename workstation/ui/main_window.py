@@ -1,0 +1,330 @@
+"""The window: banner, stages, four views, panel and job bar, driven by one session."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from platformdirs import user_data_path
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QMainWindow,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from segmentation.contract import Progress, share
+from workstation.case import case_for_writing
+from workstation.importing import start_plan
+from workstation.phantom import abdomen, write_dicom
+from workstation.planning.template import find_template
+from workstation.session import PRESETS, Session
+from workstation.ui.banner import Banner
+from workstation.ui.cut_drag import CutDrag
+from workstation.ui.desk import Desk
+from workstation.ui.error_card import CardStack
+from workstation.ui.four_up import FourUp
+from workstation.ui.guard import guarded
+from workstation.ui.job_bar import JobBar
+from workstation.ui.palette import Commands, Palette, ShortcutSheet
+from workstation.ui.panels.case_panel import CasePanel, Doors, StartPage
+from workstation.ui.panels.import_panel import ImportPanel
+from workstation.ui.panels.model_panel import ModelPanel
+from workstation.ui.panels.plan_panel import PlanPanel
+from workstation.ui.panels.report_panel import ReportPanel
+from workstation.ui.panels.segment_panel import SegmentPanel
+from workstation.ui.recent import recent_cases, recent_file, remember
+from workstation.ui.stage_rail import STAGE_NAMES, StageRail
+
+PANEL_PX = 340
+DEMO_TEMPLATE = "liver-resection"
+VIEW_KEYS = {"axial": "Ctrl+1", "coronal": "Ctrl+2", "sagittal": "Ctrl+3", "3d": "Ctrl+4"}
+
+
+def make_demo(folder: Path, progress: Progress) -> Path:
+    """Make the synthetic patient, import it as any patient and start a plan; return its folder."""
+    with case_for_writing(folder) as case, tempfile.TemporaryDirectory() as scratch:
+        write_dicom(abdomen(progress=share(progress, 0, 2)), Path(scratch))
+        start_plan(
+            case,
+            find_template(DEMO_TEMPLATE),
+            {"ct": Path(scratch)},
+            progress=share(progress, 1, 2),
+        )
+    return folder
+
+
+class MainWindow(QMainWindow):
+    """One case at a time. Everything it offers is in ``commands``."""
+
+    def __init__(self, session: Session, recent: Path | None = None) -> None:
+        super().__init__()
+        self.session = session
+        self._recent = recent or recent_file()
+        self.desk = Desk(session, self)
+        self.setWindowTitle("Hilum")
+        self.setAcceptDrops(True)
+        self.resize(1600, 1000)
+        self.setMinimumSize(1100, 700)
+        self.doors = Doors(
+            self.open_demo, self._ask_images, self._ask_file, self._ask_case, self.open_case
+        )
+        self.banner, self.rail = Banner(self.desk), StageRail(self.desk)
+        self.views, self.start_page = FourUp(self.desk), StartPage(self.doors)
+        self.drag = CutDrag(self.desk, self.views)
+        self.cards, self.job_bar = CardStack(), JobBar(self.desk.jobs)
+        self._make_panels()
+        self._arrange()
+        self.commands = Commands(self)
+        self._fill_commands()
+        self._fill_menus()
+        self.job_bar.undo.clicked.connect(self.undo)
+        self.rail.chosen.connect(self.show_stage)
+        self.desk.stage_asked.connect(self.show_stage)
+        self.desk.failed.connect(self.cards.show_problem)
+        self.desk.bindings.add(self.refresh)
+        self.show_stage("Case")
+        self.desk.bindings.refresh()
+
+    # Layout --------------------------------------------------------------------------
+
+    def _make_panels(self) -> None:
+        self.case_panel = CasePanel(self.desk, self.doors, self.close_case)
+        self.import_panel = ImportPanel(self.desk, self._imported)
+        self.segment_panel = SegmentPanel(self.desk)
+        self.model_panel = ModelPanel(self.desk)
+        self.plan_panel = PlanPanel(self.desk)
+        self.report_panel = ReportPanel(self.desk)
+        self.panels = QStackedWidget()
+        for panel in (
+            self.case_panel,
+            self.import_panel,
+            self.segment_panel,
+            self.model_panel,
+            self.plan_panel,
+            self.report_panel,
+        ):
+            self.panels.addWidget(panel.widget)
+
+    def _arrange(self) -> None:
+        self.middle = QStackedWidget()
+        self.middle.addWidget(self.start_page)
+        self.middle.addWidget(self.views)
+        right = QWidget()
+        right.setFixedWidth(PANEL_PX)
+        column = QVBoxLayout(right)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.panels, 1)
+        column.addWidget(self.cards)
+        row = QHBoxLayout()
+        row.setSpacing(2)
+        row.addWidget(self.rail)
+        row.addWidget(self.middle, 1)
+        row.addWidget(right)
+        whole = QWidget()
+        page = QVBoxLayout(whole)
+        page.setContentsMargins(0, 0, 0, 0)
+        page.setSpacing(2)
+        page.addWidget(self.banner)
+        page.addLayout(row, 1)
+        page.addWidget(self.job_bar)
+        self.setCentralWidget(whole)
+
+    def _fill_commands(self) -> None:
+        add = self.commands.add
+        add("Case", "Open the built-in synthetic patient", self.open_demo)
+        add("Case", "Open a folder of images…", self._ask_images, "Ctrl+I")
+        add("Case", "Open a ZIP or image file…", self._ask_file, "Ctrl+Shift+I")
+        add("Case", "Open a case…", self._ask_case, "Ctrl+O")
+        add("Case", "Close the case", self.close_case, "Ctrl+W", self._lacks_case)
+        add("Case", "Quit", self.close, "Ctrl+Q")
+        self._undo = add("Edit", "Undo", self.undo, "Ctrl+Z", self._lacks_undo)
+        self._redo = add("Edit", "Redo", self.redo, "Ctrl+Shift+Z", self._lacks_redo)
+        add("Plan", "Recompute", self.compute, "F5", self._lacks_plan)
+        add("Plan", "Stop the work that runs", self.job_bar.cancel_first, "Ctrl+.", self._lacks_job)
+        for tool, key in zip(self.segment_panel.tools, ("Q", "G", "X", "B", "E")):
+            made = self.segment_panel.tools[tool]
+            add(
+                "Tool",
+                f"{made.text()} tool",
+                lambda t=tool: self.desk.take_tool(t),
+                key,
+                lambda m=made: "" if m.isEnabled() else "a computed label; choose one",
+            )
+        for number, name in enumerate(STAGE_NAMES, 1):
+            add("Go", f"Go to {name}", lambda n=name: self.show_stage(n), f"Alt+{number}")
+        for number, (name, window) in enumerate(PRESETS.items(), 1):
+            text = f"Window {name.lower()} (W {window.width:g} L {window.level:g})"
+            add("View", text, lambda w=window: self.session.set_view(window=w), str(number))
+        for name, key in VIEW_KEYS.items():
+            title = name.upper() if name == "3d" else name
+            add("View", f"Maximise {title}", lambda n=name: self.views.show_only(n), key)
+        add("View", "Show all four views", lambda: self.views.show_only(""), "Ctrl+0")
+        add("View", "Show or hide labels", self._toggle_labels, "L", self._lacks_case)
+        add("Help", "Search an action", self.show_palette, "Ctrl+K")
+        add("Help", "Shortcuts", self.show_shortcuts, "F1")
+
+    def _fill_menus(self) -> None:
+        for name in dict.fromkeys(command.menu for command in self.commands.all):
+            menu = self.menuBar().addMenu(name)
+            menu.setToolTipsVisible(True)
+            menu.addActions([c.action for c in self.commands.all if c.menu == name])
+
+    # What is missing -----------------------------------------------------------------
+
+    def _lacks_case(self) -> str:
+        return "" if self.session.case is not None else "an open case"
+
+    def _lacks_plan(self) -> str:
+        return "" if self.session.plan is not None else "a plan"
+
+    def _lacks_undo(self) -> str:
+        return "" if self.session.undo_label else "something to undo"
+
+    def _lacks_redo(self) -> str:
+        return "" if self.session.redo_label else "something to redo"
+
+    def _lacks_job(self) -> str:
+        return "" if self.desk.jobs.jobs else "work that runs"
+
+    # Doors ---------------------------------------------------------------------------
+
+    def open(self, path: Path) -> None:
+        """Open a case, or show what a folder, ZIP or image file holds."""
+        if (path / "case.json").is_file():
+            self.open_case(path)
+        else:
+            self.show_stage("Import")
+            self.import_panel.offer(path)
+
+    def open_case(self, folder: Path) -> None:
+        """Open a case; one that cannot be opened leaves everything as it was."""
+        if self.desk.attempt(lambda: self.session.open(folder)):
+            remember(self._recent, folder)
+            self.show_stage("Plan" if self.session.plan is not None else "Case")
+
+    def open_demo(self) -> None:
+        """Open the synthetic patient; it is made the first time."""
+        folder = user_data_path("hilum") / "cases" / "demo-liver"
+        if (folder / "case.json").is_file():
+            self._imported(folder)
+            return
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self.desk.run("Synthetic patient", lambda p: make_demo(folder, p), self._imported)
+
+    def _imported(self, folder: Path) -> None:
+        self.open_case(folder)
+        if self.session.plan is not None and self.session.case is not None:
+            states = self.session.case.states(self.session.plan).values()
+            if any(state != "fresh" for state in states):
+                self.compute()
+
+    def close_case(self) -> None:
+        """Close the case; everything is saved already."""
+        self.session.close()
+        self.show_stage("Case")
+
+    def _ask_images(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "A folder of images")
+        if chosen:
+            self.open(Path(chosen))
+
+    def _ask_file(self) -> None:
+        kinds = "Images (*.zip *.dcm *.nii *.nii.gz *.nrrd *.mha *.mhd);;All files (*)"
+        chosen = QFileDialog.getOpenFileName(self, "A ZIP or image file", "", kinds)[0]
+        if chosen:
+            self.open(Path(chosen))
+
+    def _ask_case(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "The folder of a case")
+        if chosen:
+            self.open_case(Path(chosen))
+
+    # Actions -------------------------------------------------------------------------
+
+    def undo(self) -> None:
+        """Take back the last change of the plan."""
+        if self.session.undo_label:
+            self.plan_panel.show_live(None)
+            self.desk.attempt(self.session.undo)
+
+    def redo(self) -> None:
+        """Bring back the change that was taken back last."""
+        if self.session.redo_label:
+            self.plan_panel.show_live(None)
+            self.desk.attempt(self.session.redo)
+
+    def compute(self) -> None:
+        """Compute what the plan lacks."""
+        self.desk.attempt(self.desk.compute)
+
+    def show_stage(self, name: str) -> None:
+        """Show the panel of a stage; a drawing tool is put away."""
+        self.panels.setCurrentIndex(STAGE_NAMES.index(name))
+        self.rail.choose(name)
+        if name != "Segment" and self.desk.hand.tool != "navigate":
+            self.desk.take_tool("navigate")
+
+    def show_palette(self) -> None:
+        """Search an action by name."""
+        palette = Palette(self.commands, self)
+        palette.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        palette.show()
+        palette.query.setFocus()
+
+    def show_shortcuts(self) -> None:
+        """Show all shortcuts."""
+        sheet = ShortcutSheet(self.commands, self)
+        sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        sheet.show()
+
+    def _toggle_labels(self) -> None:
+        names = set(self.desk.labels())
+        hidden = set(self.session.view.hidden)
+        shown = names - hidden
+        self.session.set_view(hidden=hidden | names if shown else hidden - names)
+
+    # Refresh -------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Show what can be undone, the start page without a case, and the title."""
+        session = self.session
+        undo, redo = session.undo_label, session.redo_label
+        self._undo.setText(f"Undo: {undo}" if undo else "Undo")
+        self._redo.setText(f"Redo: {redo}" if redo else "Redo")
+        self.job_bar.undo.setText(f"Undo: {undo}" if undo else "Nothing to undo")
+        self.job_bar.undo.setEnabled(bool(undo))
+        self.job_bar.undo.setToolTip(f"Undo: {undo} (Ctrl+Z)" if undo else "Nothing to undo yet")
+        if session.case is None:
+            self.start_page.show_recent(recent_cases(self._recent))
+        self.middle.setCurrentWidget(self.views if session.case is not None else self.start_page)
+        name = session.case.folder.name if session.case is not None else ""
+        self.setWindowTitle(f"{name} – Hilum" if name else "Hilum")
+        self.commands.refresh()
+
+    # Qt ------------------------------------------------------------------------------
+
+    @guarded
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take files and folders."""
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    @guarded
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open what was dropped."""
+        paths = [Path(u.toLocalFile()) for u in event.mimeData().urls() if u.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.open(paths[0])
+
+    @guarded
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Stop the work and close the case."""
+        self.desk.close()
+        super().closeEvent(event)

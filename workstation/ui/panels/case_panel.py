@@ -1,0 +1,138 @@
+"""Case: where the work begins, and what the open case holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+
+from workstation.ui.banner import identity
+from workstation.ui.desk import Desk
+from workstation.ui.panels.parts import RecordList, Sheet, button, label
+from workstation.ui.panels.steps import StepList
+from workstation.ui.words import readable
+
+
+class Doors:
+    """What opens something: called by start page, case panel and menus alike."""
+
+    def __init__(
+        self,
+        demo: Callable[[], object],
+        images: Callable[[], object],
+        file: Callable[[], object],
+        case: Callable[[], object],
+        recent: Callable[[Path], object],
+    ) -> None:
+        self.demo, self.images, self.file, self.case = demo, images, file, case
+        self.recent = recent
+
+    def buttons(self) -> list[QWidget]:
+        """Return one button for each door."""
+        return [
+            button(
+                "Built-in synthetic patient",
+                "A computed abdominal CT with known answers; nothing is downloaded",
+                self.demo,
+                primary=True,
+            ),
+            button("Open a folder of images", "A folder with DICOM images", self.images),
+            button("Open a ZIP or image file", "A ZIP with DICOM images, NIfTI, NRRD", self.file),
+            button("Open a case", "A folder in which Hilum keeps a case", self.case),
+        ]
+
+
+class StartPage(QWidget):
+    """Fills the middle of the window while no case is open."""
+
+    def __init__(self, doors: Doors) -> None:
+        super().__init__()
+        self._doors = doors
+        card = QFrame()
+        card.setProperty("role", "card")
+        card.setFixedWidth(460)
+        column = QVBoxLayout(card)
+        column.setContentsMargins(24, 20, 24, 24)
+        column.setSpacing(8)
+        title = label("Hilum", "number")
+        column.addWidget(title)
+        column.addWidget(label("Plan a resection from a CT. Where do the images come from?"))
+        for made in doors.buttons():
+            made.setMinimumHeight(36)
+            column.addWidget(made)
+        column.addWidget(label("You can also drop a folder, a ZIP or a case anywhere.", "muted"))
+        self.title = label("Recent cases")
+        self.title.setStyleSheet("font-weight: 600; margin-top: 8px;")
+        column.addWidget(self.title)
+        self.recent = RecordList(self._recent_button)
+        column.addWidget(self.recent)
+        column.addWidget(label("Research use only, not for clinical decisions.", "muted"))
+        row = QHBoxLayout(self)
+        row.addStretch(1)
+        row.addWidget(card, 0, Qt.AlignmentFlag.AlignVCenter)
+        row.addStretch(1)
+
+    def show_recent(self, folders: list[Path]) -> None:
+        """List the cases that were opened last."""
+        self.title.setVisible(bool(folders))
+        self.recent.show_records(folders)
+
+    def _recent_button(self, folder: Path) -> QWidget:
+        text = f"{folder.name}   —   {folder.parent}"
+        shown = text if len(text) < 60 else f"{text[:28]}…{text[-28:]}"
+        made = button(shown, str(folder), lambda: self._doors.recent(folder))
+        made.setProperty("flat", "true")
+        made.setStyleSheet("text-align: left;")
+        return made
+
+
+class CasePanel:
+    """Identity, folder and sources of the open case."""
+
+    def __init__(self, desk: Desk, doors: Doors, close: Callable[[], object]) -> None:
+        self._desk = desk
+        self.widget = Sheet("Case", "One case is one patient. It keeps the original images.")
+        self.identity = label()
+        self.folder = label("", "muted")
+        self.folder.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.sources = RecordList(self._source, "Nothing is imported yet.")
+        self.close = button("Close the case", "Everything is saved already", close)
+        body = self.widget.body
+        body.addWidget(self.identity)
+        body.addWidget(self.folder)
+        self.widget.heading("Sources")
+        body.addWidget(self.sources)
+        self.values = StepList(desk, "Case")
+        body.addWidget(self.values)
+        body.addWidget(self.close)
+        self.widget.heading("Open something else")
+        for made in doors.buttons():
+            made.setProperty("primary", "false")
+            body.addWidget(made)
+        desk.bindings.enable(
+            self.close,
+            lambda: "" if desk.session.case is not None else "an open case",
+            "Close the case; everything is saved already",
+        )
+        desk.bindings.add(self.refresh)
+
+    @staticmethod
+    def _source(record: Any) -> QWidget:
+        about = f"{record.get('modality', '')} {record.get('description', '')}".strip()
+        return label(f"{readable(record['name'])}   {about}", "muted")
+
+    def refresh(self) -> None:
+        """Show the open case."""
+        session = self._desk.session
+        self.widget.show_needs("" if session.case is not None else "a case")
+        if session.case is None:
+            self.identity.setText("No case is open.")
+            self.folder.setText("")
+            self.sources.show_records([])
+            return
+        self.identity.setText("\n".join(identity(session.case)))
+        self.folder.setText(str(session.case.folder))
+        self.sources.show_records(session.summary()["sources"])

@@ -1,0 +1,207 @@
+"""The building blocks of panels: the sheet, numbers with their recipe, findings, lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workstation.ui.guard import guarded
+from workstation.ui.words import (
+    SEVERITY_MARKS,
+    SEVERITY_ROLES,
+    band_text,
+    readable,
+    unit_text,
+    value_text,
+)
+
+Record = Mapping[str, Any]
+
+
+def label(text: str = "", role: str = "", wrap: bool = True) -> QLabel:
+    """Return a plain-text label in the look of ``role``."""
+    made = QLabel(text)
+    made.setTextFormat(Qt.TextFormat.PlainText)
+    made.setWordWrap(wrap)
+    made.setProperty("role", role)
+    return made
+
+
+def button(
+    text: str, tip: str, clicked: Callable[[], object], primary: bool = False
+) -> QPushButton:
+    """Return a button with a verb on it."""
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    made.setProperty("primary", "true" if primary else "false")
+    made.clicked.connect(lambda: clicked() and None)
+    return made
+
+
+class Sheet(QScrollArea):
+    """A panel's page: title, one sentence of what it is for, what is missing, then the body."""
+
+    def __init__(self, title: str, sentence: str) -> None:
+        super().__init__()
+        self.setProperty("role", "panel")
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        page = QWidget()
+        self.body = QVBoxLayout(page)
+        self.body.setContentsMargins(16, 12, 16, 12)
+        self.body.setSpacing(8)
+        self.body.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.body.addWidget(label(title, "title"))
+        self.body.addWidget(label(sentence, "muted"))
+        self.needs = label("", "warning")
+        self.needs.hide()
+        self.body.addWidget(self.needs)
+        self.setWidget(page)
+
+    def show_needs(self, needs: str) -> None:
+        """Say what the stage lacks; nothing for ""."""
+        self.needs.setText(f"Needs: {needs}" if needs else "")
+        self.needs.setVisible(bool(needs))
+
+    def heading(self, text: str) -> None:
+        """Add a heading to the body."""
+        made = label(text)
+        made.setStyleSheet("font-weight: 600; margin-top: 8px;")
+        self.body.addWidget(made)
+
+
+class NumberView(QFrame):
+    """One number: value large, unit small, band below; a click shows its recipe."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setProperty("role", "card")
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setToolTip("Click to see how this number was made")
+        self.name = label(name, "muted", wrap=False)
+        self.value, self.unit = label("–", "number", wrap=False), label("", "muted", wrap=False)
+        self.band, self.recipe = label("", "muted", wrap=False), label("", "muted")
+        self.recipe.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.recipe.hide()
+        line = QHBoxLayout()
+        line.setSpacing(4)
+        line.addWidget(self.name, 1)
+        line.addWidget(self.value, 0, Qt.AlignmentFlag.AlignBaseline)
+        line.addWidget(self.unit, 0, Qt.AlignmentFlag.AlignBaseline)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(12, 4, 12, 6)
+        column.setSpacing(0)
+        column.addLayout(line)
+        column.addWidget(self.band, 0, Qt.AlignmentFlag.AlignRight)
+        column.addWidget(self.recipe)
+
+    def show_number(self, record: Record, recipe: str) -> None:
+        """Show a number record of a case's summary."""
+        self.value.setText(value_text(record["value"], record["unit"]))
+        self.unit.setText(unit_text(record["unit"]))
+        self.band.setText(band_text(dict(record)))
+        self.recipe.setText(recipe)
+
+    def show_live(self, value: float, unit: str) -> None:
+        """Show a value that is measured while a hand moves; it has no band yet."""
+        self.value.setText(value_text(value, unit))
+        self.unit.setText(unit_text(unit))
+        self.band.setText("while moving")
+
+    def show_nothing(self, reason: str) -> None:
+        """Show that there is no number, and why."""
+        self.value.setText("–")
+        self.unit.setText("")
+        self.band.setText(reason)
+        self.recipe.hide()
+
+    @guarded
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Show or hide the recipe."""
+        if self.recipe.text():
+            self.recipe.setVisible(self.recipe.isHidden())
+
+
+class FindingRow(QFrame):
+    """One finding; with a place, a click asks to go there."""
+
+    asked = Signal(object)
+
+    def __init__(self, record: Record) -> None:
+        super().__init__()
+        self._place = record.get("location_mm")
+        self.setProperty("role", "card")
+        mark = label(SEVERITY_MARKS[record["severity"]], SEVERITY_ROLES[record["severity"]])
+        mark.setFixedWidth(14)
+        mark.setToolTip(record["severity"])
+        texts = QVBoxLayout()
+        texts.setSpacing(2)
+        texts.addWidget(label(record["sentence"]))
+        if record.get("remedy"):
+            texts.addWidget(label(record["remedy"], "muted"))
+        row = QHBoxLayout(self)
+        row.setContentsMargins(10, 6, 10, 6)
+        row.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
+        row.addLayout(texts, 1)
+        if self._place is not None:
+            self.setCursor(Qt.CursorShape.PointingHandCursor)
+            self.setToolTip("Show this place in the views")
+
+    @guarded
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Ask to go to the place of the finding."""
+        if self._place is not None:
+            self.asked.emit(tuple(self._place))
+
+
+class RecordList(QWidget):
+    """Widgets made from records; they are made anew only when the records change."""
+
+    def __init__(self, make: Callable[[Any], QWidget], empty: str = "") -> None:
+        super().__init__()
+        self._make = make
+        self._empty = empty
+        self._records: list[Any] | None = None
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(4)
+
+    def show_records(self, records: Sequence[Any]) -> None:
+        """Show one widget for each record."""
+        if list(records) == self._records:
+            return
+        self._records = list(records)
+        while (item := self._column.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.setParent(None)
+                widget.deleteLater()
+        for record in records:
+            self._column.addWidget(self._make(record))
+        if not records and self._empty:
+            self._column.addWidget(label(self._empty, "muted"))
+
+
+def recipe(number: Record, step: Record | None) -> str:
+    """Return how a number was made: its step, the step's inputs and the source of the value."""
+    lines = [f"Step: {readable(number['step'])}"]
+    if step is not None:
+        lines.append(f"Stage: {step['stage']} (version {step['version']})")
+        inputs = [f"{argument} = {name}" for argument, name in step["inputs"].items()]
+        lines.append("From: " + (", ".join(inputs) or "no input"))
+        params = [f"{name} = {value}" for name, value in step["params"].items()]
+        lines.append("Set: " + (", ".join(params) or "all at their defaults"))
+    lines.append(f"Source: {number['source']}")
+    return "\n".join(lines)

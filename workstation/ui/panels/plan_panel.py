@@ -1,0 +1,141 @@
+"""Plan: place the cut and read what it costs, while it moves and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from PySide6.QtWidgets import QHBoxLayout
+
+from workstation.planning.plan import Step
+from workstation.ui.desk import Desk
+from workstation.ui.panels.parts import FindingRow, NumberView, RecordList, Sheet, button, recipe
+from workstation.ui.panels.steps import StepList
+from workstation.ui.stage_rail import group_of
+from workstation.ui.words import readable
+
+CUT_STEP = "cut"
+KEY_NUMBERS = {
+    "margin.minimum": ("Margin", "mm"),
+    "remnant.volume": ("Remnant", "mL"),
+    "remnant.fraction": ("Remnant share", "%"),
+    "specimen.volume": ("Specimen", "mL"),
+    "specimen.fraction": ("Specimen share", "%"),
+}
+
+
+class PlanPanel:
+    """The numbers that decide, their findings, and the steps of the plan."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.widget = Sheet(
+            "Plan", "Move the cut by its line in a slice or its handle in 3D; the numbers follow."
+        )
+        self.numbers = {name: NumberView(title) for name, (title, _) in KEY_NUMBERS.items()}
+        self.reset = button(
+            "Proposed cut", "Go back to the cut that the margin proposes", self._reset
+        )
+        self.flip = button("Swap sides", "Turn the cut round: specimen and remnant", self._flip)
+        self.recompute = button(
+            "Recompute", "Compute what is not up to date", self._compute, primary=True
+        )
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        for made in (self.reset, self.flip, self.recompute):
+            row.addWidget(made)
+        self.findings = RecordList(self._finding, "No finding for this plan.")
+        self.steps = StepList(desk, "Plan")
+        self._live: Mapping[str, float] | None = None
+        body = self.widget.body
+        for view in self.numbers.values():
+            body.addWidget(view)
+        body.addLayout(row)
+        self.widget.heading("Findings")
+        body.addWidget(self.findings)
+        self.widget.heading("Steps")
+        body.addWidget(self.steps)
+        desk.previewed.connect(self.show_live)
+        bindings = desk.bindings
+        bindings.enable(self.recompute, self._lacks_plan, "Compute what is not up to date")
+        bindings.enable(self.reset, self._lacks_own_cut, "Go back to the proposed cut")
+        bindings.enable(self.flip, self.lacks, "Turn the cut round: swap specimen and remnant")
+        bindings.add(self.refresh)
+
+    # What can be done -----------------------------------------------------------------
+
+    def _cut_step(self) -> Step | None:
+        plan = self._desk.session.plan
+        steps = plan.steps if plan is not None else ()
+        return next((step for step in steps if step.output == CUT_STEP), None)
+
+    def _lacks_plan(self) -> str:
+        return "" if self._desk.session.plan is not None else "a plan"
+
+    def lacks(self) -> str:
+        """Return what moving the cut needs, "" when it can be moved."""
+        if self._cut_step() is None:
+            return self._lacks_plan() or "a plan with a cut"
+        return "" if self._desk.value(CUT_STEP) is not None else "a computed cut; recompute"
+
+    def _lacks_own_cut(self) -> str:
+        step = self._cut_step()
+        if step is None:
+            return self.lacks()
+        return "" if "point_mm" in step.params else "a cut that was moved; this is the proposal"
+
+    def _reset(self) -> None:
+        session = self._desk.session
+        if self._desk.attempt(
+            lambda: session.set_params(CUT_STEP, "Proposed cut", point_mm=None, normal=None)
+        ):
+            self.show_live(None)
+            self._desk.compute()
+
+    def _flip(self) -> None:
+        cut = self._desk.value(CUT_STEP)
+        x, y, z = cut.normal
+        plan = self._desk.session.with_cut(cut.point_mm, (-x, -y, -z))
+        if self._desk.attempt(lambda: self._desk.session.do("Swap sides of the cut", plan)):
+            self.show_live(None)
+            self._desk.compute()
+
+    def _compute(self) -> None:
+        self._desk.attempt(self._desk.compute)
+
+    def _finding(self, record: Mapping[str, object]) -> FindingRow:
+        row = FindingRow(record)
+        row.asked.connect(self._desk.go_to)
+        return row
+
+    # Refresh -------------------------------------------------------------------------
+
+    def show_live(self, values: Mapping[str, float] | None) -> None:
+        """Show values (by number name) of a cut that moves; None ends that."""
+        self._live = values
+        for name, value in (values or {}).items():
+            if name in self.numbers:
+                self.numbers[name].show_live(value, KEY_NUMBERS[name][1])
+
+    def refresh(self) -> None:
+        """Show the numbers and findings of the plan."""
+        session = self._desk.session
+        self.widget.show_needs(self.lacks())
+        if session.plan is None:
+            for view in self.numbers.values():
+                view.show_nothing("")
+            self.findings.show_records([])
+            return
+        summary = session.summary()
+        records = {number["name"]: number for number in summary["numbers"]}
+        states = {step["output"]: step["state"] for step in summary["steps"]}
+        for name, view in self.numbers.items():
+            output = name.split(".")[0]
+            if name in records:
+                step = session.plan.step(output)
+                view.show_number(records[name], recipe(records[name], step.to_json()))
+            elif self._live is None or name not in self._live:
+                state = states.get(output)
+                why = {None: f"the plan has no {readable(output).lower()}", "fresh": "no value"}
+                view.show_nothing(why.get(state, "recompute to see it"))
+        outputs = {s["output"] for s in summary["steps"] if group_of(s) == "Plan"}
+        self.findings.show_records([f for f in summary["findings"] if f.get("step") in outputs])

@@ -1,0 +1,162 @@
+"""The steps of one stage of the work: state, main number, switch, and the form of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from workstation.stages import STAGES, Stage
+from workstation.ui.desk import Desk
+from workstation.ui.forms import ParameterForm
+from workstation.ui.panels.parts import label
+from workstation.ui.stage_rail import group_of
+from workstation.ui.words import MARKS, STATES, readable, unit_text, value_text
+
+SHOWABLE = ("LabelMap", "SurfaceMesh", "CutPlane")
+
+
+class StepRow(QWidget):
+    """One step: state, name, its first number, and a switch for the views."""
+
+    chosen = Signal(str)
+    switched = Signal(str, bool)
+
+    def __init__(self, output: str, stage: Stage) -> None:
+        super().__init__()
+        self.output = output
+        self.mark = label("", wrap=False)
+        self.mark.setFixedWidth(16)
+        self.name = QPushButton(readable(output))
+        self.name.setProperty("flat", "true")
+        self.name.setCheckable(True)
+        self.name.setStyleSheet("text-align: left;")
+        self.name.setToolTip(f"{stage.title}\n{stage.name}")
+        self.name.clicked.connect(lambda: self.chosen.emit(output))
+        self.number = label("", "muted", wrap=False)
+        self.shown = QCheckBox()
+        self.shown.setToolTip(f"Show {readable(output).lower()} in the views")
+        self.shown.setAccessibleName(self.shown.toolTip())
+        self.shown.toggled.connect(lambda on: self.switched.emit(output, on))
+        self.shown.setVisible(stage.output_kind in SHOWABLE)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        row.addWidget(self.mark)
+        row.addWidget(self.name, 1)
+        row.addWidget(self.number)
+        row.addWidget(self.shown, 0, Qt.AlignmentFlag.AlignRight)
+
+    def show_state(self, state: str, number: Mapping[str, Any] | None, shown: bool) -> None:
+        """Show how the step stands, its number and whether the views show it."""
+        self.mark.setText(MARKS[state])
+        self.mark.setToolTip(STATES.get(state, "being computed"))
+        text = ""
+        if number is not None:
+            value = value_text(number["value"], number["unit"])
+            text = f"{value} {unit_text(number['unit'])}"
+        self.number.setText(text)
+        self.shown.blockSignals(True)
+        self.shown.setChecked(shown)
+        self.shown.blockSignals(False)
+
+
+class StepList(QWidget):
+    """The steps of one group in the order of the plan, and the form of the chosen one."""
+
+    def __init__(self, desk: Desk, group: str) -> None:
+        super().__init__()
+        self._desk, self._group = desk, group
+        self.rows: dict[str, StepRow] = {}
+        self.chosen = ""
+        self.form: ParameterForm | None = None
+        self._list = QVBoxLayout()
+        self._list.setSpacing(0)
+        self._about = label("", "muted")
+        self._place = QVBoxLayout()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        column.addLayout(self._list)
+        column.addWidget(self._about)
+        column.addLayout(self._place)
+        desk.bindings.add(self.refresh)
+
+    def outputs(self) -> list[str]:
+        """Return the outputs of this group's steps."""
+        return [record["output"] for record in self._records()]
+
+    def _records(self) -> list[Mapping[str, Any]]:
+        session = self._desk.session
+        if session.plan is None:
+            return []
+        return [s for s in session.summary()["steps"] if group_of(s) == self._group]
+
+    def refresh(self) -> None:
+        """Show the steps as they stand."""
+        records = self._records()
+        outputs = [record["output"] for record in records]
+        if outputs != list(self.rows):
+            self._rebuild(records)
+        if self.chosen not in outputs:
+            self.choose("")
+        numbers: dict[str, Mapping[str, Any]] = {}
+        if records:
+            for number in self._desk.session.summary()["numbers"]:
+                numbers.setdefault(number["step"], number)
+        for record in records:
+            output = record["output"]
+            state = "running" if output == self._desk.computing else record["state"]
+            shown = output not in self._desk.session.view.hidden
+            self.rows[output].show_state(state, numbers.get(output), shown)
+        self._fill()
+
+    def _rebuild(self, records: list[Mapping[str, Any]]) -> None:
+        for row in self.rows.values():
+            row.setParent(None)
+            row.deleteLater()
+        self.rows = {}
+        for record in records:
+            row = StepRow(record["output"], STAGES[record["stage"]])
+            row.chosen.connect(self.choose)
+            row.switched.connect(self._switch)
+            self._list.addWidget(row)
+            self.rows[record["output"]] = row
+
+    def choose(self, output: str) -> None:
+        """Show the form of the step that makes ``output``; "" shows none."""
+        self.chosen = output
+        for name, row in self.rows.items():
+            row.name.setChecked(name == output)
+        if output and self._group == "Segment":
+            self._desk.hand.target = output
+            self._desk.session.notify()
+        self._fill()
+
+    def _fill(self) -> None:
+        plan = self._desk.session.plan
+        step = plan.step(self.chosen) if plan is not None and self.chosen else None
+        stage = STAGES[step.stage] if step is not None else None
+        if self.form is not None and self.form.stage is not stage:
+            self.form.setParent(None)
+            self.form.deleteLater()
+            self.form = None
+        self._about.setText(f"{stage.title}." if stage is not None else "")
+        self._about.setVisible(stage is not None)
+        if step is None or stage is None:
+            return
+        if self.form is None:
+            self.form = ParameterForm(stage)
+            self.form.changed.connect(self._change)
+            self._place.addWidget(self.form)
+        self.form.show_values(step.params)
+
+    def _change(self, name: str, value: object) -> None:
+        output = self.chosen
+        self._desk.attempt(lambda: self._desk.session.set_params(output, **{name: value}))
+
+    def _switch(self, output: str, shown: bool) -> None:
+        hidden = set(self._desk.session.view.hidden) - {output}
+        self._desk.session.set_view(hidden=hidden if shown else hidden | {output})

@@ -1,0 +1,167 @@
+"""The stages of the work, on the left: free navigation, marks, findings, what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from workstation.stages import STAGES
+from workstation.ui.desk import Desk
+
+STAGE_NAMES = ("Case", "Import", "Segment", "Model", "Plan", "Report")
+WIDTH_PX = 200
+DONE, WORKING, OPEN, STALE, FAILED = "✓", "●", "○", "↻", "▲"
+MEANING = {
+    DONE: "done",
+    WORKING: "being worked on",
+    OPEN: "open",
+    STALE: "needs recomputing",
+    FAILED: "failed",
+}
+_ROLES = {DONE: "done", WORKING: "", OPEN: "muted", STALE: "warning", FAILED: "problem"}
+
+
+@dataclass(frozen=True)
+class StageState:
+    """How a stage stands: its mark, how many findings need attention, what it lacks."""
+
+    mark: str = OPEN
+    findings: int = 0
+    needs: str = ""
+
+
+def group_of(step: Mapping[str, Any]) -> str:
+    """Return the stage of the work that a step of a summary belongs to."""
+    stage = STAGES.get(step["stage"])
+    return stage.group if stage is not None else ""
+
+
+def _mark(states: Sequence[str]) -> str:
+    if not states:
+        return OPEN
+    if "failed" in states:
+        return FAILED
+    if all(state == "fresh" for state in states):
+        return DONE
+    if "stale" in states:
+        return STALE
+    return WORKING if "fresh" in states else OPEN
+
+
+def stage_states(summary: Mapping[str, Any] | None, running: str = "") -> dict[str, StageState]:
+    """Return how each stage stands, from a case's summary (None: no case is open).
+
+    ``running`` is the output that is computed right now.
+    """
+    if summary is None:
+        first = {"Case": StageState(OPEN, 0, "a case")}
+        return first | {name: StageState(OPEN, 0, "an open case") for name in STAGE_NAMES[1:]}
+    images = [s for s in summary["sources"] if s["kind"] in ("dicom", "volume")]
+    serious = [f for f in summary["findings"] if f["severity"] != "info"]
+    sources = {s["name"] for s in summary["sources"]}
+    states = {
+        "Case": StageState(DONE),
+        "Import": StageState(
+            DONE if images else OPEN, sum(f.get("step") in sources for f in serious)
+        ),
+    }
+    lack = "" if summary["steps"] else ("a plan" if images else "an image")
+    for name in ("Segment", "Model", "Plan"):
+        steps = [s for s in summary["steps"] if group_of(s) == name]
+        outputs = {s["output"] for s in steps}
+        mark = WORKING if running in outputs else _mark([s["state"] for s in steps])
+        missing = [s["output"] for s in steps if s["state"] != "fresh"]
+        needs = lack or ("recompute" if mark == STALE else "")
+        if not steps or not missing:
+            needs = lack
+        states[name] = StageState(mark, sum(f.get("step") in outputs for f in serious), needs)
+    every = all(s["state"] == "fresh" for s in summary["steps"]) and bool(summary["steps"])
+    needs = lack or ("" if every else "a computed plan")
+    states["Report"] = StageState(OPEN, len(serious), needs)
+    return states
+
+
+class _Row(QPushButton):
+    """One stage of the rail."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.setCheckable(True)
+        self.setAutoExclusive(True)
+        self.setProperty("flat", "true")
+        self.setFixedHeight(36)
+        self.mark, self.count = QLabel(OPEN), QLabel()
+        title = QLabel(name)
+        self.mark.setFixedWidth(18)
+        self.count.setAlignment(Qt.AlignmentFlag.AlignRight)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(8, 0, 8, 0)
+        for label in (self.mark, title, self.count):
+            label.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+            row.addWidget(label, 1 if label is title else 0)
+
+    def show_state(self, state: StageState) -> None:
+        """Show mark, findings and what is missing."""
+        _set_role(self.mark, _ROLES[state.mark])
+        self.mark.setText(state.mark)
+        self.count.setText(f"! {state.findings}" if state.findings else "")
+        _set_role(self.count, "warning")
+        words = [f"{self.name}: {MEANING[state.mark]}"]
+        if state.findings:
+            words.append(f"{state.findings} finding(s) to look at")
+        if state.needs:
+            words.append(f"needs: {state.needs}")
+        self.setToolTip("\n".join(words))
+        self.setAccessibleName(", ".join(words))
+
+
+def _set_role(label: QLabel, role: str) -> None:
+    if label.property("role") != role:
+        label.setProperty("role", role)
+        label.style().unpolish(label)
+        label.style().polish(label)
+
+
+class StageRail(QFrame):
+    """The list of stages; ``chosen`` tells the name of the one that a person asks for."""
+
+    chosen = Signal(str)
+
+    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._desk = desk
+        self.setFixedWidth(WIDTH_PX)
+        self.setProperty("role", "panel")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(2)
+        self.rows = {name: _Row(name) for name in STAGE_NAMES}
+        for name, row in self.rows.items():
+            row.clicked.connect(lambda _, n=name: self.chosen.emit(n))
+            column.addWidget(row)
+        column.addStretch(1)
+        self.hint = QLabel("Ctrl+K  all actions\nF1  shortcuts")
+        self.hint.setProperty("role", "muted")
+        column.addWidget(self.hint)
+        desk.bindings.add(self.refresh)
+        self.refresh()
+
+    def states(self) -> dict[str, StageState]:
+        """Return how each stage stands now."""
+        session = self._desk.session
+        summary = session.summary() if session.case is not None else None
+        return stage_states(summary, self._desk.computing)
+
+    def refresh(self) -> None:
+        """Show how the stages stand."""
+        for name, state in self.states().items():
+            self.rows[name].show_state(state)
+
+    def choose(self, name: str) -> None:
+        """Mark ``name`` as the stage that is shown."""
+        self.rows[name].setChecked(True)

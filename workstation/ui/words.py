@@ -1,0 +1,62 @@
+"""How names, numbers and states of a plan read to a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workstation.stages import UNITS
+
+_WORDS = {"tumor": "tumour", "ct": "CT", "cvp": "CVP", "map": "MAP"}
+MARKS = {"fresh": "✓", "stale": "↻", "missing": "○", "failed": "▲", "running": "●"}
+STATES = {
+    "fresh": "computed",
+    "stale": "needs recomputing",
+    "missing": "not computed yet",
+    "failed": "failed",
+}
+SEVERITY_MARKS = {"info": "i", "warning": "!", "problem": "▲"}
+SEVERITY_ROLES = {"info": "muted", "warning": "warning", "problem": "problem"}
+
+
+def readable(name: str) -> str:
+    """Return the name of a step, result or quantity in sentence case."""
+    words = name.replace(".", " ").replace("_", " ").split()
+    text = " ".join(_WORDS.get(word, word) for word in words)
+    return text[:1].upper() + text[1:]
+
+
+def parameter_label(name: str) -> str:
+    """Return the name of a parameter without its unit, in sentence case."""
+    for ending in sorted(UNITS, key=len, reverse=True):
+        if name.endswith(f"_{ending}"):
+            return readable(name.removesuffix(f"_{ending}"))
+    return readable(name)
+
+
+def value_text(value: float, unit: str) -> str:
+    """Return a number with a sensible number of digits: mL without decimals from 100 on."""
+    if abs(value) >= 100 or (unit in ("", "triangles") and float(value).is_integer()):
+        return f"{value:,.0f}".replace(",", "\u202f")
+    if unit in ("mm", "mL", "%", "cm2", "mmHg") or abs(value) >= 10:
+        return f"{value:.1f}"
+    return f"{value:.3g}"
+
+
+def unit_text(unit: str) -> str:
+    """Return a unit as it is printed."""
+    return unit.replace("2", "²").replace("mm3", "mm³")
+
+
+def band_text(number: dict[str, Any]) -> str:
+    """Return the band of a number record, or that it is not known."""
+    if number["low"] is None or number["high"] is None:
+        return "uncertainty not known"
+    low, high = (value_text(number[end], number["unit"]) for end in ("low", "high"))
+    return f"{low} to {high} {unit_text(number['unit'])}"
+
+
+def date_text(dicom_date: str) -> str:
+    """Return a DICOM date (YYYYMMDD) with dashes; what is no date stays as it is."""
+    if len(dicom_date) == 8 and dicom_date.isdigit():
+        return f"{dicom_date[:4]}-{dicom_date[4:6]}-{dicom_date[6:]}"
+    return dicom_date
