@@ -15,6 +15,7 @@ from PySide6.QtCore import QByteArray, QDataStream
 from PySide6.QtGui import QImage, QPainterPath
 from scipy.ndimage import find_objects
 
+from meshing.surface import SurfaceMesh
 from segmentation.volume import Array, Label, LabelMap, Volume
 from workstation.ui.slice_geometry import SlicePlane
 
@@ -208,6 +209,31 @@ def outline_segments(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     segments = _SEGMENTS[case[y, x]] + corners[:, None, None, :]
     kept: npt.NDArray[np.float64] = segments.reshape(-1, 2, 2)
     return kept[~np.isnan(kept[:, 0, 0])]
+
+
+def surface_outlines(
+    surfaces: Sequence[SurfaceMesh], plane: SlicePlane
+) -> list[tuple[QPainterPath, Rgb]]:
+    """Return where each surface meets a slice, with its colour, in picture coordinates."""
+    found = ((surface_segments(surface, plane), surface.colour) for surface in surfaces)
+    return [(segments_path(segments), colour) for segments, colour in found if len(segments)]
+
+
+def surface_segments(surface: SurfaceMesh, plane: SlicePlane) -> npt.NDArray[np.float64]:
+    """Return where a surface meets a slice as segments, shape (n, 2, 2), of (x, y)."""
+    depth = surface.points_mm @ plane.inverse[2, :3] + plane.inverse[2, 3]
+    above = (depth >= 0)[surface.triangles]
+    crossing = above.any(axis=1) & ~above.all(axis=1)
+    triangles, above = surface.triangles[crossing], above[crossing]
+    # One corner is alone on its side; the plane cuts the two edges that leave it.
+    alone = np.where(above.sum(axis=1) == 1, above.argmax(axis=1), above.argmin(axis=1))
+    rows = np.arange(len(triangles))
+    start = triangles[rows, alone]
+    ends = np.stack([triangles[rows, (alone + turn) % 3] for turn in (1, 2)], axis=1)
+    share = depth[start][:, None] / (depth[start][:, None] - depth[ends])
+    first = plane.to_pixel(surface.points_mm[start])[:, None, :2]
+    segments = first + share[..., None] * (plane.to_pixel(surface.points_mm[ends])[..., :2] - first)
+    return np.asarray(segments + 0.5)
 
 
 def segments_path(segments: npt.NDArray[np.float64]) -> QPainterPath:

@@ -92,6 +92,11 @@ class SlicePlane:
         index[self.axis, 2], index[self.axis, 3], index[3, 3] = 1, self.index, 1
         return np.asarray(self.geometry.affine @ index)
 
+    @property
+    def normal(self) -> Vector:
+        """The LPS direction, of length 1, that goes through the slices."""
+        return vector(self.geometry.axes[:, self.axis])
+
     @cached_property
     def inverse(self) -> Floats:
         """The 4x4 matrix from LPS mm to (column, row, slices away, 1)."""
@@ -188,6 +193,12 @@ def direction_letters(direction: npt.ArrayLike) -> str:
     return "".join(_LETTERS[axis][int(vector[axis] < 0)] for axis in named)
 
 
+def vector(point: npt.ArrayLike) -> Vector:
+    """Return three numbers as a tuple of floats."""
+    x, y, z = np.asarray(point, float).tolist()
+    return x, y, z
+
+
 def point_text(point_mm: npt.ArrayLike) -> str:
     """Return an LPS mm point in words that need no sign, e.g. "R 12.0  A 3.5  S 80.1 mm"."""
     parts = (
@@ -247,8 +258,7 @@ class Placement:
 
     def to_world(self, x: float, y: float) -> Vector:
         """Return the LPS mm point of the slice at a widget position."""
-        px, py, pz = self.plane.to_world(self.to_pixel(x, y))
-        return float(px), float(py), float(pz)
+        return vector(self.plane.to_world(self.to_pixel(x, y)))
 
     def contains(self, x: float, y: float) -> bool:
         """Tell whether a widget position lies on the picture."""

@@ -5,8 +5,17 @@ from __future__ import annotations
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPixmap, QTransform
 
+from meshing.surface import SurfaceMesh
 from segmentation.volume import Volume
-from workstation.ui.raster import Overlay, Region, Rgb, outlines, regions, render
+from workstation.ui.raster import (
+    Overlay,
+    Region,
+    Rgb,
+    outlines,
+    regions,
+    render,
+    surface_outlines,
+)
 from workstation.ui.slice_geometry import Placement
 from workstation.ui.theme import DARK
 
@@ -21,7 +30,7 @@ class SlicePicture:
     """
 
     def __init__(self) -> None:
-        self._labels: tuple[object, ...] = ()
+        self._drawn: tuple[object, ...] = ()
         self._regions: list[Region] = []
         self._outlines: list[tuple[QPainterPath, Rgb]] = []
         self._content: tuple[object, ...] = ()
@@ -33,20 +42,22 @@ class SlicePicture:
         self,
         volume: Volume,
         overlays: tuple[Overlay, ...],
+        surfaces: tuple[SurfaceMesh, ...],
         window: tuple[float, float],
         placement: Placement,
         pixel_ratio: float,
     ) -> QPixmap:
         """Return the picture of the whole widget at ``pixel_ratio`` device pixels per pixel."""
-        labels = (overlays, placement.plane)
-        if labels != self._labels:
-            self._regions = regions(overlays, placement.plane)
-            self._outlines = outlines(self._regions)
-            self._labels = labels
-        content = (*labels, volume, window)
+        plane = placement.plane
+        drawn = (overlays, surfaces, plane)
+        if drawn != self._drawn:
+            self._regions = regions(overlays, plane)
+            self._outlines = outlines(self._regions) + surface_outlines(surfaces, plane)
+            self._drawn = drawn
+        content = (*drawn, volume, window)
         fresh = content == self._content
         if not fresh:
-            self._image = render(volume, placement.plane, window, self._regions)
+            self._image = render(volume, plane, window, self._regions)
             self._content = content
         view = (placement, pixel_ratio)
         if not fresh or view != self._view:

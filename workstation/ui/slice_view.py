@@ -6,10 +6,9 @@ may be called again with the same values at no cost. Points are LPS mm tuples (x
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import (
@@ -25,30 +24,22 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
+from meshing.surface import SurfaceMesh
 from segmentation.contract import FrameMismatch
-from segmentation.volume import ImageGeometry, Vector, Volume
+from segmentation.volume import Floats, ImageGeometry, Vector, Volume
 from workstation.ui.guard import guarded
 from workstation.ui.raster import Overlay, default_window
-from workstation.ui.slice_geometry import Placement, SlicePlane, ViewName, slice_plane
-from workstation.ui.slice_overlay import CutLine, distance_to_line_px, draw_bar, draw_empty
+from workstation.ui.slice_drags import Drag, begin_drag, line_at
+from workstation.ui.slice_geometry import Placement, SlicePlane, ViewName, slice_plane, vector
+from workstation.ui.slice_overlay import CutLine, draw_bar, draw_empty
 from workstation.ui.slice_paint import Marks, Tool, corner_font, paint_marks, paint_texts
 from workstation.ui.slice_picture import SlicePicture
 from workstation.ui.theme import DARK
 
-GRAB_PX = 6  # how near to a cut line a press takes hold of it
 WHEEL_STEP = 120  # what Qt reports for one notch of a wheel
 PAGE_SLICES = 10
 ZOOM_PER_STEP = 1.2
 _EMPTY = "No image yet. Import a scan, or drop a folder here."
-
-
-@dataclass(frozen=True)
-class _Drag:
-    """What a held mouse button does; positions are widget pixels."""
-
-    move: Callable[[float, float], None]
-    finish: Callable[[], None] = lambda: None
-    cancel: Callable[[], None] = lambda: None
 
 
 class SliceView(QWidget):
@@ -75,10 +66,11 @@ class SliceView(QWidget):
         self._volume: Volume | None = None
         self._placement: Placement | None = None
         self._overlays: tuple[Overlay, ...] = ()
+        self._surfaces: tuple[SurfaceMesh, ...] = ()
         self._marks = Marks()
         self._window = (400.0, 40.0)
         self._flips = (False, False)
-        self._drag: _Drag | None = None
+        self._drag: Drag | None = None
         self._wheel = 0
         self._picture = SlicePicture()
         self.setMouseTracking(True)
@@ -101,6 +93,7 @@ class SliceView(QWidget):
                 self._window = default_window(volume)
             if self._placement is None or self._placement.plane.geometry != volume.geometry:
                 self._place_anew(volume)
+            self._drop_strangers(volume.geometry.frame_uid)
         self.update()
 
     def set_overlays(self, overlays: Sequence[Overlay]) -> None:
@@ -110,17 +103,31 @@ class SliceView(QWidget):
             FrameMismatch: if an overlay lies in another frame than the volume.
         """
         given = tuple(overlays)
-        if given == self._overlays:
-            return
-        for overlay in given:
-            frame_uid = overlay.labels.geometry.frame_uid
-            if self._volume is not None and frame_uid != self._volume.geometry.frame_uid:
-                raise FrameMismatch(
-                    f"{overlay.name} lies in another frame of reference than the image; "
-                    "register one to the other first"
-                )
-        self._overlays = given
-        self.update()
+        if given != self._overlays:
+            for overlay in given:
+                self._check_frame(overlay.name, overlay.labels.geometry.frame_uid)
+            self._overlays = given
+            self.update()
+
+    def set_surfaces(self, surfaces: Sequence[SurfaceMesh]) -> None:
+        """Draw surfaces, in their own colours, where they meet the slice.
+
+        Raises:
+            FrameMismatch: if a surface lies in another frame than the volume.
+        """
+        given = tuple(surfaces)
+        if given != self._surfaces:
+            for surface in given:
+                self._check_frame(surface.name, surface.frame_uid)
+            self._surfaces = given
+            self.update()
+
+    def _check_frame(self, name: str, frame_uid: str) -> None:
+        if self._volume is not None and frame_uid != self._volume.geometry.frame_uid:
+            raise FrameMismatch(
+                f"{name or 'the overlay'} lies in another frame of reference than the image; "
+                "register one to the other first"
+            )
 
     def set_lines(self, lines: Sequence[CutLine]) -> None:
         """Draw cut planes where they meet the slice."""
@@ -128,13 +135,14 @@ class SliceView(QWidget):
             self._marks.lines = tuple(lines)
             self.update()
 
-    def set_crosshair(self, point_mm: Vector | None) -> None:
+    def set_crosshair(self, point_mm: npt.ArrayLike | None) -> None:
         """Put the crosshair at an LPS mm point and show the slice through it."""
-        if point_mm == self._marks.crosshair:
+        point = None if point_mm is None else vector(point_mm)
+        if point == self._marks.crosshair:
             return
-        self._marks.crosshair = point_mm
-        if point_mm is not None and self._placement is not None:
-            self._show_plane(self._placement.plane.through(point_mm))
+        self._marks.crosshair = point
+        if point is not None and self._placement is not None:
+            self._show_plane(self._placement.plane.through(point))
         self.update()
 
     def set_window(self, width: float, level: float) -> None:
@@ -143,9 +151,11 @@ class SliceView(QWidget):
             self._window = (float(width), float(level))
             self.update()
 
-    def set_seeds(self, foreground: Sequence[Vector], background: Sequence[Vector]) -> None:
+    def set_seeds(
+        self, foreground: Iterable[npt.ArrayLike], background: Iterable[npt.ArrayLike]
+    ) -> None:
         """Show seeds at LPS mm points: inside and outside of what is being marked."""
-        seeds = (tuple(foreground), tuple(background))
+        seeds = (tuple(map(vector, foreground)), tuple(map(vector, background)))
         if seeds != (self._marks.foreground, self._marks.background):
             self._marks.foreground, self._marks.background = seeds
             self.update()
@@ -181,7 +191,7 @@ class SliceView(QWidget):
         if plane == before:
             return
         if self._marks.crosshair is not None:
-            self._marks.crosshair = _vector(
+            self._marks.crosshair = vector(
                 plane.to_world(before.to_pixel(self._marks.crosshair)[:2])
             )
         self._show_plane(plane)
@@ -191,7 +201,7 @@ class SliceView(QWidget):
     def reset_view(self) -> None:
         """Fit the picture to the view again."""
         if self._placement is not None:
-            self._place(replace(self._placement, zoom=1.0, pan_mm=(0.0, 0.0)))
+            self.place(replace(self._placement, zoom=1.0, pan_mm=(0.0, 0.0)))
 
     # What others may ask
 
@@ -206,15 +216,22 @@ class SliceView(QWidget):
         return self._window
 
     @property
-    def tool(self) -> Tool:
-        """What a left click or drag does."""
-        return self._marks.tool
+    def marks(self) -> Marks:
+        """What lies over the picture; the setters change it."""
+        return self._marks
 
     # State
 
     def _plane(self, geometry: ImageGeometry, index: int | None = None) -> SlicePlane:
         across, down = self._flips
         return slice_plane(geometry, self._view, index, flip_across=across, flip_down=down)
+
+    def _drop_strangers(self, frame_uid: str) -> None:
+        """Let go of what lies in another frame: it must never be drawn over this image."""
+        self._overlays = tuple(
+            overlay for overlay in self._overlays if overlay.labels.geometry.frame_uid == frame_uid
+        )
+        self._surfaces = tuple(s for s in self._surfaces if s.frame_uid == frame_uid)
 
     def _place_anew(self, volume: Volume) -> None:
         plane = self._plane(volume.geometry)
@@ -232,119 +249,52 @@ class SliceView(QWidget):
         if moved:
             self.slice_changed.emit(plane.index)
 
-    def _place(self, placement: Placement) -> None:
+    def place(self, placement: Placement) -> None:
+        """Pan or zoom."""
         zoomed = self._placement is None or placement.zoom != self._placement.zoom
         self._placement = placement
         self.update()
         if zoomed:
             self.zoom_changed.emit(placement.zoom)
 
-    def _move_crosshair(self, x: float, y: float) -> None:
+    def move_crosshair(self, x: float, y: float) -> None:
+        """Put the crosshair under a widget position and say so."""
         if self._placement is None:
             return
         self._marks.crosshair = self._placement.to_world(*self._placement.clamped(x, y))
         self.update()
         self.crosshair_moved.emit(self._marks.crosshair)
 
-    def _change_window(self, width: float, level: float) -> None:
+    def change_window(self, width: float, level: float) -> None:
+        """Set the window and say so."""
         self.set_window(width, level)
         self.window_changed.emit(*self._window)
 
-    # Drags
+    def move_line(self, number: int, line: CutLine, point_mm: Vector) -> None:
+        """Move cut line ``number`` to an LPS mm point and say so."""
+        lines = list(self._marks.lines)
+        if number < len(lines):
+            lines[number] = replace(line, point_mm=point_mm)
+            self.set_lines(lines)
+        self.plane_dragged.emit(point_mm, line.name)
 
-    def _begin(self, button: Qt.MouseButton, x: float, y: float) -> _Drag | None:
-        if button == Qt.MouseButton.RightButton:
-            return self._window_drag(x, y)
-        if button == Qt.MouseButton.MiddleButton:
-            return self._pan_drag(x, y)
-        if button != Qt.MouseButton.LeftButton:
-            return None
-        if self._marks.tool == "navigate":
-            held = self._line_at(x, y)
-            return self._crosshair_drag(x, y) if held is None else self._plane_drag(held, x, y)
-        if self._placement is None or not self._placement.contains(x, y):
-            return None
-        if self._marks.tool in ("brush", "erase"):
-            return self._stroke_drag(x, y)
-        self.seed_placed.emit(self._placement.to_world(x, y), self._marks.tool == "seed_foreground")
-        return None
+    def release_line(self) -> None:
+        """Say that the cut line has come to rest."""
+        self.plane_released.emit()
 
-    def _window_drag(self, x0: float, y0: float) -> _Drag:
-        width0, level0 = self._window
+    def finish_stroke(self, points_mm: Floats) -> None:
+        """Tell the stroke, LPS mm points of shape (n, 3)."""
+        self.stroke_finished.emit(points_mm)
 
-        def move(x: float, y: float) -> None:
-            # Right widens, up brightens; a sweep of 200 pixels changes the width e-fold.
-            width = width0 * float(np.exp((x - x0) / 200))
-            self._change_window(max(width, 1e-6), level0 + (y - y0) * width0 / 300)
-
-        return _Drag(move, cancel=lambda: self._change_window(width0, level0))
-
-    def _pan_drag(self, x0: float, y0: float) -> _Drag | None:
-        start = self._placement
-        if start is None:
-            return None
-        return _Drag(
-            lambda x, y: self._place(start.panned(x - x0, y - y0)),
-            cancel=lambda: self._place(start),
-        )
-
-    def _crosshair_drag(self, x: float, y: float) -> _Drag:
-        self._move_crosshair(x, y)
-        return _Drag(self._move_crosshair)
-
-    def _plane_drag(self, held: int, x0: float, y0: float) -> _Drag | None:
-        if self._placement is None:
-            return None
-        line, start = self._marks.lines[held], np.asarray(self._placement.to_world(x0, y0))
-        normal = np.asarray(line.normal, float) / np.linalg.norm(line.normal)
-
-        def put(point: Vector) -> None:
-            if held < len(self._marks.lines):
-                lines = list(self._marks.lines)
-                lines[held] = replace(line, point_mm=point)
-                self.set_lines(lines)
-            self.plane_dragged.emit(point, line.name)
-
-        def move(x: float, y: float) -> None:
-            if self._placement is not None:
-                travel_mm = normal @ (np.asarray(self._placement.to_world(x, y)) - start)
-                put(_vector(np.asarray(line.point_mm) + normal * travel_mm))
-
-        def cancel() -> None:
-            put(line.point_mm)
-            self.plane_released.emit()
-
-        return _Drag(move, self.plane_released.emit, cancel)
-
-    def _stroke_drag(self, x0: float, y0: float) -> _Drag:
-        def move(x: float, y: float) -> None:
-            if self._placement is not None and self._placement.contains(x, y):
-                self._marks.stroke.append(self._placement.to_world(x, y))
-
-        def finish() -> None:
-            points_mm = np.array(self._marks.stroke)
-            self._marks.stroke.clear()
-            self.stroke_finished.emit(points_mm)
-
-        self._marks.stroke.clear()
-        move(x0, y0)
-        return _Drag(move, finish, self._marks.stroke.clear)
+    def place_seed(self, point_mm: Vector) -> None:
+        """Tell the seed: inside or outside as the tool says."""
+        self.seed_placed.emit(point_mm, self._marks.tool == "seed_foreground")
 
     def _end_drag(self, cancel: bool = False) -> None:
         drag, self._drag = self._drag, None
         if drag is not None:
             (drag.cancel if cancel else drag.finish)()
             self.update()
-
-    def _line_at(self, x: float, y: float) -> int | None:
-        if self._placement is None:
-            return None
-        distances = [
-            distance_to_line_px(self._placement, line, x, y) if line.draggable else float("inf")
-            for line in self._marks.lines
-        ]
-        nearest = int(np.argmin(distances)) if distances else None
-        return nearest if nearest is not None and distances[nearest] <= GRAB_PX else None
 
     # Events
 
@@ -353,7 +303,7 @@ class SliceView(QWidget):
         """Begin a drag, place a seed or move the crosshair."""
         if self._placement is not None and self._drag is None:
             place = event.position()
-            self._drag = self._begin(event.button(), place.x(), place.y())
+            self._drag = begin_drag(self, event.button(), place.x(), place.y())
             self.update()
 
     @guarded
@@ -364,9 +314,9 @@ class SliceView(QWidget):
         if self._drag is not None:
             self._drag.move(x, y)
         elif event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
-            self._move_crosshair(x, y)
+            self.move_crosshair(x, y)
         else:
-            self._marks.hovered = self._line_at(x, y) if self._marks.tool == "navigate" else None
+            self._marks.hovered = line_at(self, x, y) if self._marks.tool == "navigate" else None
             self.setCursor(
                 Qt.CursorShape.ArrowCursor
                 if self._marks.hovered is None
@@ -397,7 +347,7 @@ class SliceView(QWidget):
         turned, place = event.angleDelta().y(), event.position()
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             factor = ZOOM_PER_STEP ** (turned / WHEEL_STEP)
-            self._place(self._placement.zoomed(factor, place.x(), place.y()))
+            self.place(self._placement.zoomed(factor, place.x(), place.y()))
             return
         self._wheel += turned
         steps = int(self._wheel / WHEEL_STEP)
@@ -412,13 +362,13 @@ class SliceView(QWidget):
     @guarded
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Scroll with arrows and page keys, reset with Home, give a drag back with Escape."""
-        steps = {
+        steps: dict[int, int] = {
             Qt.Key.Key_Up: 1,
             Qt.Key.Key_Down: -1,
             Qt.Key.Key_PageUp: PAGE_SLICES,
             Qt.Key.Key_PageDown: -PAGE_SLICES,
         }
-        key = Qt.Key(event.key())
+        key = event.key()  # a number: not every key of every layout is in Qt.Key
         if key in steps:
             self._step(steps[key])
         elif key == Qt.Key.Key_Home:
@@ -482,6 +432,7 @@ class SliceView(QWidget):
             pixmap = self._picture.pixmap(
                 self._volume,
                 self._overlays,
+                self._surfaces,
                 self._window,
                 self._placement,
                 self.devicePixelRatioF(),
@@ -490,8 +441,3 @@ class SliceView(QWidget):
             paint_marks(painter, self._placement, self._marks)
             paint_texts(painter, self._placement, self._volume, self._window, self._marks.cursor)
             draw_bar(painter, self._placement, self.hasFocus())
-
-
-def _vector(point: npt.ArrayLike) -> Vector:
-    x, y, z = np.asarray(point, float).tolist()
-    return x, y, z

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
 
+from meshing.surface import SurfaceMesh
 from segmentation.volume import ImageGeometry, Label, LabelMap, Volume
 from workstation.ui.raster import (
     Overlay,
@@ -16,6 +18,8 @@ from workstation.ui.raster import (
     render,
     segments_path,
     slice_labels,
+    surface_outlines,
+    surface_segments,
     to_image,
 )
 from workstation.ui.slice_geometry import slice_plane
@@ -160,6 +164,35 @@ def test_outlines_lie_around_their_regions_in_the_picture():
     assert (first, second) == (RED, BLUE)
     assert red.getRect() == (1.0, 1.0, 3.0, 2.0)
     assert blue.getRect() == (4.0, 3.0, 1.0, 1.0)
+
+
+def test_a_surface_is_outlined_where_it_meets_the_slice():
+    box = trimesh.creation.box((3.0, 4.0, 5.0))
+    centre = np.array((12.2, 23.1, 33.3))
+    surface = SurfaceMesh(box.vertices + centre, box.faces, "1", "box", BLUE)
+    plane = slice_plane(GRID, "axial", 1)
+    ((path, colour),) = surface_outlines([surface], plane)
+    assert colour == BLUE
+    low, high = (
+        plane.to_pixel(centre + np.array(s) * (1.5, 2.0, 0)) for s in ((-1, -1, 0), (1, 1, 0))
+    )
+    x, y, width, height = path.boundingRect().getRect()
+    assert (x, y) == pytest.approx(tuple(low[:2] + 0.5))
+    assert (x + width, y + height) == pytest.approx(tuple(high[:2] + 0.5))
+    assert surface_outlines([surface], plane.at(3)) == []
+
+
+@pytest.mark.parametrize("view", ["axial", "coronal", "sagittal"])
+def test_the_outline_of_a_ball_is_a_circle(view):
+    ball = trimesh.creation.icosphere(4, 2.0)
+    centre = np.array((12.4, 23.2, 33.1))
+    surface = SurfaceMesh(ball.vertices + centre, ball.faces, "1")
+    plane = slice_plane(GRID, view).through(centre)
+    corners = plane.to_world(surface_segments(surface, plane).reshape(-1, 2) - 0.5)
+    assert len(corners) > 50
+    assert np.linalg.norm(corners - centre, axis=1) == pytest.approx(2.0, abs=0.01)
+    _, counts = np.unique(corners.round(9), axis=0, return_counts=True)
+    assert set(counts % 2) == {0}
 
 
 def test_a_path_holds_every_segment():

@@ -2,11 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import trimesh
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QImage, QMouseEvent, QWheelEvent
+from PySide6.QtGui import QImage, QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication
 from scipy.spatial.transform import Rotation
 
+from meshing.surface import SurfaceMesh
 from segmentation.contract import FrameMismatch
 from segmentation.volume import ImageGeometry, Label, LabelMap, Volume
 from workstation.ui.raster import Overlay
@@ -154,7 +156,7 @@ def test_at_twice_the_pixels_the_picture_is_the_same_but_finer(make):
     widget = make()
     plane = widget.placement.plane.through(BLOB)
     placement = replace(widget.placement, plane=plane)
-    pixmap = SlicePicture().pixmap(volume(), (), (1000, 500), placement, 2.0)
+    pixmap = SlicePicture().pixmap(volume(), (), (), (1000, 500), placement, 2.0)
     assert (pixmap.width(), pixmap.height()) == (840, 660)
     image = pixmap.toImage().convertToFormat(QImage.Format.Format_Grayscale8)
     flat = np.frombuffer(image.constBits(), np.uint8).reshape(660, -1)[:, :840].astype(float)
@@ -448,12 +450,46 @@ def test_the_same_values_again_cost_no_repaint(make, qtbot, monkeypatch):
         widget.set_tool("brush")
         widget.set_brush_radius(3)
         widget.set_flips(False, True)
+        widget.set_surfaces([])
 
     apply()
     updates = []
     monkeypatch.setattr(widget, "update", lambda: updates.append(1))
     apply()
     assert updates == []
+
+
+def test_surfaces_are_drawn_and_those_of_another_frame_refused(make):
+    ball = trimesh.creation.icosphere(3, 12.0)
+    here = SurfaceMesh(ball.vertices + CENTRE, ball.faces, "1.2", "ball", (0, 255, 0))
+    widget = make(shown=volume(blob_mm=(0, 0, 0)))
+    plain = grabbed(widget)
+    widget.set_surfaces([here])
+    drawn = (grabbed(widget) - plain)[..., 1] > 128
+    rows, columns = np.nonzero(drawn)
+    points = [widget.placement.to_world(c + 0.5, r + 0.5) for r, c in zip(rows, columns)]
+    away_px = (np.linalg.norm(np.subtract(points, CENTRE), axis=1) - 12) * widget.placement.scale
+    assert len(rows) > 300
+    assert np.abs(away_px).max() < 2.5
+    with pytest.raises(FrameMismatch, match="ball"):
+        widget.set_surfaces([replace(here, frame_uid="9.9")])
+
+
+def test_what_lies_in_another_frame_does_not_stay_over_another_image(make):
+    widget = make(shown=volume(blob_mm=(0, 0, 0)))
+    organ = LabelMap(np.ones(volume().geometry.shape, np.uint8), volume().geometry)
+    widget.set_overlays([Overlay("organ", organ, (255, 0, 0))])
+    widget.set_volume(volume(blob_mm=(0, 0, 0), frame_uid="9.9"))
+    with_stranger = grabbed(widget)
+    widget.set_overlays([])
+    np.testing.assert_array_equal(grabbed(widget), with_stranger)
+
+
+def test_keys_that_qt_has_no_name_for_are_left_to_others(make):
+    widget = make()
+    event = QKeyEvent(QEvent.Type.KeyPress, 0x416, Qt.KeyboardModifier.NoModifier, "Ж")
+    QApplication.sendEvent(widget, event)
+    assert not event.isAccepted()
 
 
 def test_another_image_on_the_same_grid_keeps_slice_and_zoom(make):
