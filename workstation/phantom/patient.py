@@ -171,7 +171,7 @@ def _within(liver: Shape, geometry: ImageGeometry, block: Block, mask: Mask) -> 
 
 def _measured(patient: Anatomy, frame_uid: str) -> tuple[dict[str, float], LabelMap]:
     """Count centres on grids so fine that the volumes are right within 0.05 %."""
-    grid = _grid_around(patient.liver, 1.25, frame_uid)
+    grid = axial_grid(patient.liver, 1.25, frame_uid)
     block, mask = inside(patient.liver, grid)
     whole = np.zeros(grid.shape, np.uint8)
     whole[block] = mask
@@ -187,7 +187,7 @@ def _measured(patient: Anatomy, frame_uid: str) -> tuple[dict[str, float], Label
 
 
 def _lumen_ml(lumen: tuple[Shape, ...], liver: Shape, frame_uid: str) -> float:
-    grid = _grid_around(bounds(lumen), 0.5, frame_uid)
+    grid = axial_grid(bounds(lumen), 0.5, frame_uid)
     block, mask = inside(lumen, grid)
     within = _within(liver, grid, block, mask)
     return float(np.count_nonzero(within)) * grid.voxel_ml
@@ -208,7 +208,8 @@ def _field_of_view(spacing_mm: Vector, frame_uid: str) -> ImageGeometry:
     )
 
 
-def _grid_around(shape: Shape, spacing_mm: float, frame_uid: str) -> ImageGeometry:
+def axial_grid(shape: Shape, spacing_mm: float, frame_uid: str) -> ImageGeometry:
+    """Return an axial grid of cubes whose edge is ``spacing_mm`` that holds a shape."""
     low, high = (
         np.asarray(shape.low_mm) - 2 * spacing_mm,
         np.asarray(shape.high_mm) + 2 * spacing_mm,
