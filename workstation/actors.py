@@ -45,7 +45,7 @@ LOOKS: Mapping[str, Look] = MappingProxyType(
         "lumen": Look((0xD9, 0x53, 0x4F), kind="vessel"),
         "vessel": Look((0x4F, 0x8F, 0xD9), kind="vessel"),
         "bile": Look((0x6F, 0xA8, 0x4F), kind="vessel"),
-        "liver": Look((0xB5, 0x65, 0x5B), 0.45),
+        "liver": Look((0xB5, 0x65, 0x5B), 0.35),
         "gallbladder": Look((0x7F, 0xA6, 0x50)),
         "kidney": Look((0xB9, 0x77, 0x5A), 0.6),
         "spleen": Look((0x8E, 0x5B, 0x9F), 0.6),

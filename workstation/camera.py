@@ -19,6 +19,7 @@ Size = tuple[int, int]
 Side = Literal["A", "P", "L", "R", "S", "I"]
 
 ROOM = 0.12  # of the half picture, left free around what `Camera.frame` shows
+NEAREST_MM, FARTHEST_MM = 2.0, 20000.0
 
 # side the eye is on -> (direction from the scene to the eye, what is up on the screen)
 SIDES: dict[Side, tuple[Vector, Vector]] = {
@@ -99,8 +100,12 @@ class Camera:
         )
 
     def zoom(self, factor: float, at_mm: Vector) -> Camera:
-        """Come ``factor`` times nearer to ``at_mm``, which keeps its place on the screen."""
-        at = np.asarray(at_mm)
+        """Come ``factor`` times nearer to ``at_mm``, which keeps its place on the screen.
+
+        The eye stays between `NEAREST_MM` and `FARTHEST_MM` from what it looks at.
+        """
+        at, away = np.asarray(at_mm), self.distance_mm
+        factor = away / min(max(away / factor, NEAREST_MM), FARTHEST_MM)
         return Camera(
             vector(at + (np.asarray(self.eye_mm) - at) / factor),
             vector(at + (np.asarray(self.focal_mm) - at) / factor),

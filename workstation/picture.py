@@ -21,7 +21,7 @@ from vtkmodules.vtkCommonDataModel import vtkStaticCellLocator
 from vtkmodules.vtkRenderingAnnotation import vtkAnnotatedCubeActor
 from vtkmodules.vtkRenderingCore import vtkLightKit, vtkRenderer, vtkRenderWindow
 
-from workstation.camera import Camera, Side, Size, Vector, vector
+from workstation.camera import SIDES, Camera, Side, Size, Vector, vector
 from workstation.shading import (
     Colour,
     Kind,
@@ -52,7 +52,8 @@ Picture = npt.NDArray[np.uint8]
 
 BACKGROUND_TOP = (0x15, 0x1A, 0x20)
 BACKGROUND = (0x0B, 0x0E, 0x11)
-CUBE_FRACTION = 0.2  # side of the orientation cube's corner, of the picture's height
+CUBE_FRACTION = 0.18  # side of the orientation cube's corner, of the picture's height
+CUBE_DISTANCE = 4.2  # of the eye, in edges of the cube
 MOST_PEELS = 6  # layers of transparency that are sorted; deeper ones are blended unsorted
 
 
@@ -149,6 +150,21 @@ class Scene:
         ]
         return min(hits, key=lambda hit: float(np.linalg.norm(hit - eye)), default=None)
 
+    def cube_side(self, x: float, y: float, size: Size) -> Side | None:
+        """Return the side that the orientation cube shows at the pixel position (x, y)."""
+        corner = CUBE_FRACTION * size[1]
+        x, y = x - size[0] + corner, y
+        eye = self._cube_camera()
+        sight = eye.ray(x, y, (round(corner), round(corner)))
+        inside = 0 <= x <= corner and 0 <= y <= corner
+        places = {
+            side: np.asarray(eye.eye_mm) + sight * (0.5 - np.dot(eye.eye_mm, out)) / facing
+            for side, (out, _) in SIDES.items()
+            if (facing := float(sight @ np.asarray(out))) < -1e-9
+        }
+        hits = (side for side, place in places.items() if np.abs(place).max() < 0.5 + 1e-6)
+        return next(hits, None) if inside else None
+
     def render(self, width: int, height: int, *, draft: bool = False) -> Picture:
         """Draw the scene; return uint8 (height, width, 3), sRGB, top row first.
 
@@ -157,12 +173,7 @@ class Scene:
         """
         self._renderer.SetUseDepthPeeling(not draft)
         self._renderer.SetUseFXAA(not draft)
-        camera = self._renderer.GetActiveCamera()
-        camera.SetPosition(self.camera.eye_mm)
-        camera.SetFocalPoint(self.camera.focal_mm)
-        camera.SetViewUp(self.camera.up)
-        camera.SetViewAngle(self.camera.angle_deg)
-        self._renderer.ResetCameraClippingRange()
+        _aim(self._renderer, self.camera)
         self._aim_cube(width, height)
         if self._bar is not None:
             size_text(self._bar, height)
@@ -216,11 +227,10 @@ class Scene:
     def _aim_cube(self, width: int, height: int) -> None:
         side = CUBE_FRACTION * height
         self._cube.SetViewport(1 - side / max(width, 1), 1 - CUBE_FRACTION, 1, 1)
-        camera = self._cube.GetActiveCamera()
-        camera.SetFocalPoint(0, 0, 0)
-        camera.SetPosition(self.camera.axes[2] * 4.2)
-        camera.SetViewUp(self.camera.up)
-        self._cube.ResetCameraClippingRange()
+        _aim(self._cube, self._cube_camera())
+
+    def _cube_camera(self) -> Camera:
+        return Camera(vector(self.camera.axes[2] * CUBE_DISTANCE), up=self.camera.up)
 
 
 def render_scene(items: Mapping[str, SceneItem], camera: Camera | Side, size: Size) -> Picture:
@@ -263,6 +273,15 @@ def probe() -> str | None:
         f"(exit code {run.returncode}). Install a graphics driver, or the packages "
         "libegl1 and libgl1 (Mesa), and start again."
     )
+
+
+def _aim(renderer: Any, camera: Camera) -> None:
+    eye = renderer.GetActiveCamera()
+    eye.SetPosition(camera.eye_mm)
+    eye.SetFocalPoint(camera.focal_mm)
+    eye.SetViewUp(camera.up)
+    eye.SetViewAngle(camera.angle_deg)
+    renderer.ResetCameraClippingRange()
 
 
 def _shape(item: SceneItem) -> tuple[Any, ...]:

@@ -83,6 +83,12 @@ def test_a_zoom_keeps_the_point_under_the_cursor(camera, place, factor):
     assert near.distance_mm == pytest.approx(camera.distance_mm / factor)
 
 
+def test_a_zoom_ends_before_the_eye_loses_its_direction():
+    at = (3.0, 2.0, 1.0)
+    assert Camera().zoom(1e30, at).distance_mm == pytest.approx(2)
+    assert Camera().zoom(1e-30, at).distance_mm == pytest.approx(20000)
+
+
 @given(cameras(), st.lists(point, min_size=2, max_size=9), st.sampled_from([SIZE, (200, 500)]))
 def test_a_framed_scene_fits_the_picture(camera, points, size):
     points = np.vstack([points, (50, 40, 30)])

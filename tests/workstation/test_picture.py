@@ -246,3 +246,19 @@ def test_a_quantity_that_is_not_there_is_named():
 def test_a_bar_needs_two_limits():
     with pytest.raises(ValueError, match="from 1 to 1"):
         ScalarMap("wss_pa", "WSS", "Pa", 1, 1)
+
+
+@pytest.mark.parametrize("seen_from", ["A", "P", "L", "R", "S", "I"])
+def test_the_cube_knows_the_side_under_the_cursor(seen_from):
+    scene = Scene()
+    scene.camera = Camera().look_from(seen_from)
+    assert scene.cube_side(400 - 27, 27, (400, 300)) == seen_from
+    assert scene.cube_side(400 - 2, 2, (400, 300)) is None
+    assert scene.cube_side(200, 150, (400, 300)) is None
+    right = {"A": "L", "P": "R", "L": "P", "R": "A", "S": "R", "I": "L"}[seen_from]
+    scene.camera = scene.camera.orbit(-60, 0, (0, 0, 0), (300, 300))
+    sides = [scene.cube_side(400 - 54 + x, 27, (400, 300)) for x in range(54)]
+    assert [s for s, before in zip(sides, [None, *sides]) if s and s != before] == [
+        seen_from,
+        right,
+    ]

@@ -52,6 +52,11 @@ class Cut:
         rim: Floats = np.asarray(self.point_mm) + self.radius_mm * spokes
         return rim
 
+    def is_close_to(self, other: Cut) -> bool:
+        """Tell whether both are the same disc, to a nanometre."""
+        mine, theirs = (np.array([*c.point_mm, *c.normal, c.radius_mm]) for c in (self, other))
+        return bool(np.allclose(mine, theirs, rtol=0, atol=1e-6))
+
     def disc(self) -> SurfaceMesh:
         """Return the disc as triangles, for drawing only."""
         rim = np.arange(1, RIM_POINTS + 1)

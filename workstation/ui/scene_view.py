@@ -108,9 +108,14 @@ class SceneView(QWidget):
     def set_cut(
         self, point_mm: Vector | None, normal: Vector = (0.0, 0.0, 1.0), radius_mm: float = 100.0
     ) -> None:
-        """Show the cut handle: centre (LPS mm), normal to the specimen; or None to remove it."""
-        self._cut_drag = None
-        self._change_cut(point_mm and Cut(point_mm, vector(unit(normal)), radius_mm))
+        """Show the cut handle: centre (LPS mm), normal to the specimen; or None to remove it.
+
+        A drag goes on when it is told of its own cut, and ends when the cut becomes another.
+        """
+        cut = None if point_mm is None else Cut(point_mm, vector(unit(normal)), radius_mm)
+        if cut is None or self._cut is None or not cut.is_close_to(self._cut):
+            self._cut_drag = None
+            self._change_cut(cut)
 
     def set_split(self, name: str | None, specimen_colour: Colour = (0xE5, 0xA9, 0x4B)) -> None:
         """Colour the part of item ``name`` on the cut's specimen side; None colours nothing."""
@@ -152,7 +157,7 @@ class SceneView(QWidget):
 
     @guarded
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Grab the handle, or begin to turn (left) or shift (middle) the view."""
+        """Grab the handle or the cube, or begin to turn (left) or shift (middle) the view."""
         x, y = event.position().x(), event.position().y()
         left = event.button() == Qt.MouseButton.LeftButton
         self._last = event.position()
@@ -161,6 +166,8 @@ class SceneView(QWidget):
             point = self.scene.pick(x, y, self._size())
             if point is not None:
                 self.crosshair_requested.emit(point)
+        elif left and (side := self.scene.cube_side(x, y, self._size())):
+            self.look_from(side)
         elif left and self._cut and (drag := grab(self._cut, self.camera, x, y, self._size())):
             self._cut_drag = drag
         elif left or event.button() == Qt.MouseButton.MiddleButton:
@@ -183,7 +190,8 @@ class SceneView(QWidget):
             move = self.camera.orbit if left else self.camera.pan
             self.camera = move(step.x(), step.y(), self._pivot, self._size())
         else:
-            self._light_up(x, y)
+            cut, size = self._cut, self._size()
+            self._light_up(part_at(cut, self.camera, x, y, size) if cut else None)
 
     @guarded
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
@@ -224,7 +232,7 @@ class SceneView(QWidget):
     @guarded
     def leaveEvent(self, event: QEvent) -> None:
         """Nothing is under the cursor any more."""
-        self._light_up(-1.0, -1.0)
+        self._light_up(None)
 
     @guarded(default=QSize(480, 360))
     def sizeHint(self) -> QSize:
@@ -282,8 +290,7 @@ class SceneView(QWidget):
         picked = self.scene.pick(x, y, self._size())
         return picked or self.camera.at_depth_of(self.camera.focal_mm, x, y, self._size())
 
-    def _light_up(self, x: float, y: float) -> None:
-        part = part_at(self._cut, self.camera, x, y, self._size()) if self._cut else None
+    def _light_up(self, part: Part | None) -> None:
         if part != self._hover:
             self._hover = part
             shape = Qt.CursorShape.OpenHandCursor if part else Qt.CursorShape.ArrowCursor

@@ -301,3 +301,26 @@ def test_a_view_takes_its_vtk_objects_with_it(qtbot, items):
     QApplication.sendPostedEvents(None, 52)  # DeferredDelete
     gc.collect()
     assert len(gone) == 3
+
+
+def test_a_click_on_the_cube_looks_from_that_side(qtbot, view):
+    view.look_from("L")
+    qtbot.mouseClick(view, LEFT_BUTTON, pos=QPoint(400 - 27, 27))
+    np.testing.assert_allclose(view.camera.axes, view.camera.look_from("L").axes, atol=1e-12)
+    before = view.camera.orbit(-30, 0, view.camera.focal_mm, (400, 300))
+    view.camera = before
+    qtbot.mouseClick(view, LEFT_BUTTON, pos=QPoint(400 - 27, 27))
+    np.testing.assert_allclose(view.camera.axes, view.camera.look_from("L").axes, atol=1e-12)
+
+
+def test_a_drag_survives_hearing_of_its_own_cut_and_ends_with_another(qtbot, view):
+    view.set_cut((0.0, 0.0, 10.0), (1.0, 0.0, 0.0), 40.0)
+    dragged = []
+    view.cut_dragging.connect(lambda point, normal: dragged.append(point))
+    view.cut_dragging.connect(lambda point, normal: view.set_cut(point, normal, 40.0))
+    start = at(view, (0.0, 0.0, 10.0))
+    drag(qtbot, view, start, start + QPoint(40, 0), release=False)
+    assert len(dragged) == 2
+    view.set_cut((5.0, 0.0, 0.0), (0.0, 0.0, 1.0), 40.0)
+    qtbot.mouseMove(view, start + QPoint(50, 10))
+    assert len(dragged) == 2
