@@ -78,7 +78,7 @@ def _plain(stream: BinaryIO) -> BinaryIO:
     stream.seek(meta.tell())
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     data = inflater.decompress(stream.read(), DEFLATED_CAP_BYTES)
-    if inflater.unconsumed_tail:
+    if len(data) >= DEFLATED_CAP_BYTES:
         raise ValueError(f"it would inflate beyond {DEFLATED_CAP_BYTES >> 20} MiB")
     return io.BytesIO(data)
 

@@ -62,7 +62,8 @@ def _limit_memory(limit_bytes: int) -> None:
         import resource  # absent on Windows
     except ImportError:
         return
-    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, hard))
 
 
 def _answer(request: dict[str, Any], out: BinaryIO) -> None:
@@ -77,6 +78,8 @@ def _answer(request: dict[str, Any], out: BinaryIO) -> None:
 def serve() -> None:
     """Answer requests from standard input until it ends."""
     warnings.simplefilter("ignore")
+    # Run lengths that overrun their segment mean damage; the decoder would only warn.
+    warnings.filterwarnings("error", message=".*RLE segment")
     out = sys.stdout.buffer
     for line in sys.stdin.buffer:
         request = json.loads(line)

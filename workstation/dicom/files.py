@@ -11,8 +11,8 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -126,15 +126,29 @@ def _assemble(
     for s in slices:
         series[s.identity.series_uid].append(s)
     for item in ignored:
-        lost[item.series_uid].append(item)
+        if item.damaged:
+            lost[item.series_uid].append(item)
     volumes: list[ScannedVolume] = []
     unused: list[Ignored] = []
     for n, (uid, own) in enumerate(series.items()):
         progress(n / len(series), "building volumes")
         made, copies = volumes_of_series(own, lost[uid])
-        volumes += made
+        volumes += [_beside_damage(v, lost[""]) for v in made]
         unused += copies
     return volumes, unused
+
+
+def _beside_damage(volume: ScannedVolume, damaged: Sequence[Ignored]) -> ScannedVolume:
+    """Warn where a file in the same folder, of unknown series, cannot be read."""
+    folders = {source.folder for source in volume.files}
+    near = [d for d in damaged if str(PurePath(d.path).parent) in folders]
+    if not near:
+        return volume
+    text = (
+        f"{len(near)} unreadable file(s) in the same folder may be missing slices: {near[0].path}"
+    )
+    finding = Finding(Severity.WARNING, "unreadable_neighbour", text)
+    return replace(volume, findings=(*volume.findings, finding))
 
 
 def read(volume: ScannedVolume, progress: Progress = silent) -> Volume:

@@ -55,7 +55,7 @@ _KEYWORDS = """
     BitsStored HighBit PixelRepresentation PixelPaddingValue RescaleSlope RescaleIntercept
     RescaleType Units ModalityLUTSequence ImagePositionPatient ImageOrientationPatient
     PixelSpacing SliceThickness SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
-    EchoNumbers TemporalPositionIdentifier DiffusionBValue
+    EchoNumbers TemporalPositionIdentifier DiffusionBValue DirectoryRecordSequence
 """
 _TAGS = [
     *(Tag(word) for word in (*_KEYWORDS.split(), *HINTS)),
@@ -83,13 +83,13 @@ def read_header(source: Source) -> list[Slice] | Ignored:
     try:
         return _read(source)
     except Exception as error:  # a damaged header can fail anywhere inside the parser
-        return Ignored(str(source), f"damaged or unreadable DICOM file ({error})"[:300])
+        return Ignored(str(source), f"damaged or unreadable DICOM file ({error})"[:300], True)
 
 
 def _read(source: Source) -> list[Slice] | Ignored:
     head = source.head(ZIP_HEAD_BYTES)
     if not _looks_like_dicom(head):
-        return Ignored(str(source), "not a DICOM file" if head else "an empty file")
+        return Ignored(str(source), "not a DICOM file" if head else "an empty file", not head)
     if source.member and len(head) < source.size:
         # The head of a ZIP member mostly holds the whole header: inflate no more than that.
         header, stored = parse_header(BytesIO(head), source.size, _TAGS)
@@ -112,15 +112,22 @@ def _judged(source: Source, header: Dataset, stored: Stored) -> list[Slice] | Ig
     if modality in _NOT_IMAGES:
         return Ignored(str(source), _NOT_IMAGES[modality])
     if header.get("Rows") is None or header.get("Columns") is None:
-        what = "a DICOMDIR index" if "DICOMDIR" in source.path.name else "DICOM without an image"
-        return Ignored(str(source), f"{what} ({modality})" if modality else what)
+        return _without_image(source, header, stored)
     if "LOCALIZER" in values(header, "ImageType"):
         return Ignored(str(source), "a localizer (scout view)")
     try:
         return _slices(source, header, stored)
     except Exception as error:  # the series must hear of the slice it lacks
         reason = f"damaged DICOM header ({error})"[:300]
-        return Ignored(str(source), reason, text(header, "SeriesInstanceUID"))
+        return Ignored(str(source), reason, True, text(header, "SeriesInstanceUID"))
+
+
+def _without_image(source: Source, header: Dataset, stored: Stored) -> Ignored:
+    if header.get("DirectoryRecordSequence") is not None or "DICOMDIR" in source.name.upper():
+        return Ignored(str(source), "a DICOMDIR index")
+    modality = text(header, "Modality")
+    reason = f"DICOM without an image ({modality or 'no modality'}): {stored.missing}"
+    return Ignored(str(source), reason, True, text(header, "SeriesInstanceUID"))
 
 
 def _slices(source: Source, header: Dataset, stored: Stored) -> list[Slice]:

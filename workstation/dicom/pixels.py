@@ -136,7 +136,9 @@ def _load(slices: Sequence[Slice], stack: Stack, kind: np.dtype[Any], progress: 
     def run(task: _Task) -> int:
         if stop.is_set():
             return 0
-        for place, stored in zip(task.places, _frames(task, idle, decoders)):
+        places = iter(task.places)
+        for stored in _frames(task, idle, decoders):
+            place = next(places)
             values = _rescaled(stored, slices[place], kind)
             _set(array[place], values, stack.offsets[place])
         return len(task.places)

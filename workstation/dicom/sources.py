@@ -36,10 +36,14 @@ class DicomError(ValueError):
 
 @dataclass(frozen=True)
 class Ignored:
-    """A file that is part of no volume, and why; ``series_uid`` names the series it harms."""
+    """A file that is part of no volume, and why.
+
+    ``damaged`` tells that it may have been a slice, of ``series_uid`` where that is known.
+    """
 
     path: str
     reason: str
+    damaged: bool = False
     series_uid: str = ""
 
 
