@@ -294,29 +294,33 @@ def isosurface(
     labels: LabelMap,
     *,
     label: str = "",
-    smoothing_mm: Annotated[float, Ge(0), Le(5)] = 0.7,
+    smoothing_mm: Annotated[float, Ge(0), Le(5)] | None = None,
     progress: Progress = silent,
 ) -> SurfaceMesh:
     """Make a closed surface from a label.
 
     The surface is a level of the label smoothed without shrinking, chosen so that it encloses
     the volume of the voxels, in LPS mm. A label that touches the image border is closed there;
-    a label too thin for the smoothing is smoothed less, with a finding that says so.
+    a label too thin for the smoothing is smoothed less, with a finding that says so. An empty
+    label gives an empty surface, with a finding.
 
     Args:
         labels: the labelled voxels.
         label: name of the label; empty takes all labels together.
-        smoothing_mm: standard deviation of the smoothing in mm; 0 keeps the voxel steps.
+        smoothing_mm: standard deviation of the smoothing in mm; 0 keeps the voxel steps, empty
+            takes 0.6 of a voxel's mean edge, which keeps a 5 mm vessel's calibre within 3 percent.
         progress: told how far the work is.
 
     Raises:
-        ValueError: if the label does not exist or has no voxel.
+        ValueError: if the label does not exist.
     """
     what = _label_of(labels, label)
     mask = labels.mask(label or None)
     block = bounding_block(mask)
     if block is None:
-        raise ValueError(f"the label {label or 'map'!r} has no voxel, so it has no surface")
+        return _no_surface(labels, what)
+    if smoothing_mm is None:
+        smoothing_mm = 0.6 * float(np.prod(labels.geometry.spacing_mm)) ** (1 / 3)
     spacing = np.asarray(labels.geometry.spacing_kji_mm)
     pad = np.ceil(5 * smoothing_mm / spacing).astype(int) + 1
     padded = np.pad(mask[block], [(int(n), int(n)) for n in pad])
@@ -340,11 +344,19 @@ def isosurface(
     return measured(SurfaceMesh(points, triangles, frame, what.name, what.colour, findings=thin))
 
 
+def _no_surface(labels: LabelMap, what: Label) -> SurfaceMesh:
+    text = f"The label {what.name or 'map'} has no voxel, so its surface is empty."
+    note = Finding(Severity.WARNING, "empty_label", text)
+    nothing = np.empty((0, 3)), np.empty((0, 3), np.int64)
+    frame = labels.geometry.frame_uid
+    return SurfaceMesh(*nothing, frame, what.name, what.colour, findings=(note,))
+
+
 def _smoothed_less(name: str, used_mm: float) -> Finding:
     return Finding(
         Severity.INFO,
         "smoothed_less",
-        f"The label {name or 'map'} is too thin for the smoothing asked; {used_mm:g} mm was used.",
+        f"The label {name or 'map'} is too thin for the smoothing; {used_mm:.2g} mm was used.",
     )
 
 
