@@ -190,8 +190,8 @@ class SceneView(QWidget):
             move = self.camera.orbit if left else self.camera.pan
             self.camera = move(step.x(), step.y(), self._pivot, self._size())
         else:
-            cut, size = self._cut, self._size()
-            self._light_up(part_at(cut, self.camera, x, y, size) if cut else None)
+            shown, size = self._cut, self._size()
+            self._light_up(part_at(shown, self.camera, x, y, size) if shown else None)
 
     @guarded
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
