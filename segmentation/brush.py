@@ -69,11 +69,11 @@ def brush_stroke(
         if part is not None:
             within = _relative(part, block)
             hit[within] |= _near_segment(_axes_mm(part, grid), start, end, radius_mm)
-    if normal is not None:
-        hit &= _on_plane(axes, grid, stroke[0], normal)
     for k, j, i in np.rint(grid.to_index(points)[:, ::-1]).astype(int):
         if all(s.start <= n < s.stop for s, n in zip(block, (k, j, i))):
             hit[k - block[0].start, j - block[1].start, i - block[2].start] = True
+    if normal is not None:
+        hit &= _on_plane(axes, grid, stroke[0], normal)
     old = labels.array[block]
     if erase:
         hit &= old == value

@@ -190,7 +190,7 @@ def _masks(
 
 def _dice(one: Mask, other: Mask) -> float:
     total = np.count_nonzero(one) + np.count_nonzero(other)
-    return 2 * float(np.count_nonzero(one & other)) / total if total else 1.0
+    return 2 * float(np.count_nonzero(one & other)) / float(total) if total else 1.0
 
 
 def _volume_error(one: Mask, other: Mask) -> float:
