@@ -20,6 +20,7 @@ import SimpleITK as sitk
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkImageData
 
+from segmentation.anatomy import known_label
 from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
 from segmentation.volume import (
     Array,
@@ -358,7 +359,7 @@ def conform(
     labels: LabelMap,
     volume: Volume,
     *,
-    label: str = "",
+    label: str | int = "",
     name: str = "",
     progress: Progress = silent,
 ) -> LabelMap:
@@ -370,7 +371,8 @@ def conform(
     Args:
         labels: the labels as they were read, in the frame of reference of the image.
         volume: the image whose voxel grid is wanted.
-        label: name or value of the one label to keep; empty merges all labels into one.
+        label: name or value of the one label to keep; empty keeps the one that is called as the
+            result is, and where there is none merges all labels into one, with a finding.
         name: what to call the result; empty keeps the name of the label.
         progress: told how far the work is.
 
@@ -379,7 +381,7 @@ def conform(
         ValueError: if there is no such label or it lies outside the image.
     """
     _require_frame(labels.geometry, volume.geometry)
-    value = _chosen(labels, label)
+    value = _chosen(labels, str(label), name)
     target = volume.geometry
     progress(0.0, "reading the label")
     box = bounding_block(labels.mask(value))
@@ -403,7 +405,8 @@ def conform(
     else:
         image = _resampled(to_sitk(block), target, sitk.sitkNearestNeighbor, 0.0)
         array = sitk.GetArrayFromImage(image)
-    result = LabelMap(array, target, {1: kept}, (*labels.findings, *_outside(kept, inside, total)))
+    findings = (*labels.findings, *_merged(labels, value), *_outside(kept, inside, total))
+    result = LabelMap(array, target, {1: kept}, findings)
     progress(1.0, "done")
     number = Number("volume", result.volume_ml(), "mL", "voxel count x voxel volume")
     return replace(result, numbers=(number,))
@@ -431,10 +434,10 @@ def _resampled(image: sitk.Image, grid: ImageGeometry, how: int, default: float)
     )
 
 
-def _chosen(labels: LabelMap, label: str) -> int | None:
-    """Return the value that ``label`` names, or None for all."""
+def _chosen(labels: LabelMap, label: str, name: str) -> int | None:
+    """Return the value that ``label``, or else ``name``, names, or None for all."""
     if not label:
-        return None
+        return next((v for v, known in labels.labels.items() if name and known.name == name), None)
     if label.isdecimal() and all(known.name != label for known in labels.labels.values()):
         if int(label) in labels.labels or np.any(labels.array == int(label)):
             return int(label)
@@ -448,7 +451,23 @@ def _describe(labels: LabelMap, value: int | None, name: str) -> Label:
         kept = labels.labels.get(value, Label(f"label {value}"))
     else:
         kept = described[0] if len(described) == 1 else Label("label")
-    return replace(kept, name=name or kept.name)
+    known = known_label(name or kept.name)
+    return known or replace(kept, name=name or kept.name)
+
+
+def _merged(labels: LabelMap, value: int | None) -> tuple[Finding, ...]:
+    if value is not None or len(labels.labels) < 2:
+        return ()
+    names = [known.name for known in labels.labels.values()]
+    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return (
+        Finding(
+            Severity.WARNING,
+            "labels_merged",
+            f"The file holds {len(names)} labels ({shown}); all of them were merged into one.",
+            remedy="Name the one that is meant with the parameter label.",
+        ),
+    )
 
 
 def _mask(array: Array, value: int | None) -> Array:

@@ -109,7 +109,7 @@ def write_report(case: Case, path: Path, progress: Progress = silent) -> None:
 def _build(path: Path, case: Case, story: Sequence[Flowable]) -> None:
     width, height = A4
     margin = MARGIN_MM * mm
-    frame = Frame(margin, margin, width - 2 * margin, height - 2 * margin - 16 * mm, 0, 0, 0, 0)
+    frame = Frame(margin, margin, width - 2 * margin, height - 2 * margin - 6 * mm, 0, 0, 0, 0)
     document = BaseDocTemplate(
         str(path),
         pagesize=A4,
@@ -134,9 +134,9 @@ def _banner(canvas: Any, document: Any, case: Case) -> None:
         f"{label} {value}"
         for label, value in (
             ("ID", patient.get("patient_id", "")),
-            ("born", patient.get("birth_date", "")),
+            ("born", shown_date(patient.get("birth_date", ""))),
             ("sex", patient.get("sex", "")),
-            ("study", study.get("date", "")),
+            ("study", shown_date(study.get("date", ""))),
         )
         if value
     )
@@ -168,7 +168,8 @@ def _first_page(
     items = plan_scene(values)
     if items:
         picture = render_scene(items, "A", PICTURE_PX)
-        story += [Picture(picture, 178 * mm), _text(_scene_caption(items), "caption")]
+        caption = _text(_scene_caption(items), "caption")
+        story += [Picture(picture, 178 * mm), Spacer(1, 1 * mm), caption]
     story += [Spacer(1, 4 * mm), _key_numbers(summary), Spacer(1, 4 * mm)]
     story += _findings(summary)
     story.append(KeepTogether([Spacer(1, 6 * mm), _signatures()]))
@@ -292,7 +293,7 @@ def _point_of_interest(image: Volume, values: Mapping[str, object]) -> tuple[flo
 
 
 def _numbers(summary: Mapping[str, Any]) -> list[Flowable]:
-    rows: list[list[Any]] = [[_text(h, "head") for h in ("number", "value", "band", "source")]]
+    rows: list[list[Any]] = [[_text(h, "head") for h in ("number", "", "band", "source")]]
     rows += [
         [
             _text(NAMES.get(n["name"], n["name"].replace("_", " ")), "small"),
@@ -369,6 +370,11 @@ def shown_value(number: Mapping[str, Any]) -> str:
     value = number["value"]
     digits = 0 if number["unit"] == "mL" and abs(value) >= 100 else 1
     return f"{value:,.{digits}f} {number['unit']}"
+
+
+def shown_date(date: str) -> str:
+    """Return a DICOM date as YYYY-MM-DD; anything else as it is."""
+    return f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 and date.isdigit() else date
 
 
 def shown_band(number: Mapping[str, Any]) -> str:
