@@ -28,7 +28,7 @@ class Habitus:
         self.rng = np.random.default_rng(seed)
         self.varied = 0.0 if seed == 1 else 1.0
         self.scale = self.drawn(0.05, 3) + 1
-        self.phase = self.rng.uniform(0, 2 * np.pi, (3, 3))
+        self.phase = self.rng.uniform(0, 2 * np.pi, 3)
         self.enhancement = 1 + float(self.drawn(0.05, 1)[0])
 
     def drawn(self, spread: float, count: int) -> Points:
@@ -53,5 +53,5 @@ class Habitus:
 
     def warp(self, points: Points) -> Points:
         """Return vessel points (LPS mm) moved by the scale and a smooth sway of 2 mm."""
-        sway = np.sin(points @ np.full((3, 3), 2 * np.pi / 240) + self.phase[0])
+        sway = np.sin(points.sum(axis=1, keepdims=True) * (2 * np.pi / 240) + self.phase)
         return np.asarray(points * self.scale + 2.0 * self.varied * sway)

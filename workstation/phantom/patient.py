@@ -5,14 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
-from segmentation.contract import Progress, silent
+from segmentation.contract import Progress, share, silent
 from segmentation.volume import ImageGeometry, Label, LabelMap, Vector, Volume
 from workstation.phantom.anatomy import Anatomy, anatomy
-from workstation.phantom.rendering import Mask, bounds, cones, coverage, inside, scanned
+from workstation.phantom.rendering import (
+    Fractions,
+    Mask,
+    bounds,
+    cones,
+    coverage,
+    inside,
+    scanned,
+)
 from workstation.phantom.shapes import Block, Ellipsoid, Shape, coordinates_mm
 
 # Name -> (value, colour, SNOMED CT code).
@@ -70,6 +79,9 @@ class Phantom:
     tumors: tuple[Ellipsoid, ...]
     samples: LabelMap = field(repr=False)
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "exact_ml", MappingProxyType(dict(self.exact_ml)))
 
     def mask(self, name: str) -> Mask:
         """Return truth voxels [k, j, i] by the names of ``exact_ml`` or ``truth``."""
@@ -135,31 +147,48 @@ def abdomen(
         raise ValueError(f"the phantom has one or two lesions, not {lesions}")
     patient = anatomy(seed, lesions)
     geometry = _field_of_view(spacing_mm, stable_uid("frame", str(seed)))
-    image = np.full(geometry.shape, -1000, np.float32)
-    truth = np.zeros(geometry.shape, np.uint8)
-    for n, layer in enumerate(patient.layers):
-        progress(0.8 * n / len(patient.layers), f"drawing {layer.name or 'couch'}")
-        block, part, mask = coverage(layer.solid, geometry)
-        image[block] += part * (np.float32(layer.hu) - image[block])
-        if layer.name in OUTSIDE_LIVER:
-            _label_vein(
-                truth[block], mask, layer.name, _within(patient.liver, geometry, block, mask)
-            )
-        elif layer.name:
-            truth[block][mask] = LABELS[layer.name][0]
-    progress(0.8, "scanning")
+    image, truth = _drawn(patient, geometry, _between(progress, 0.0, 0.8))
     rng = np.random.default_rng([seed, 7])
-    hu = scanned(image, geometry, rng, blur_mm=(0.55, 0.55, 0.4), noise_hu=noise_hu)
-    progress(0.9, "measuring")
-    exact, samples = _measured(patient, geometry.frame_uid)
+    hu = scanned(
+        image,
+        geometry,
+        rng,
+        blur_mm=(0.55, 0.55, 0.4),
+        noise_hu=noise_hu,
+        progress=_between(progress, 0.8, 0.9, "scanning"),
+    )
+    measuring = _between(progress, 0.9, 1.0, "measuring")
+    exact, samples = _measured(patient, geometry.frame_uid, measuring)
     labels = {value: Label(name, colour, code) for name, (value, colour, code) in LABELS.items()}
     truths = LabelMap(truth, geometry, labels)
     return Phantom(Volume(hu, geometry), truths, exact, patient.tumors, samples, seed)
 
 
-def _label_vein(truth: Truth, lumen: Mask, name: str, within: Mask) -> None:
-    inner, outer = LABELS[name][0], LABELS[OUTSIDE_LIVER[name]][0]
-    truth[lumen] = np.where(within, inner, outer)
+def _between(progress: Progress, start: float, end: float, what: str = "") -> Progress:
+    def partial(fraction: float, message: str = "") -> None:
+        progress(start + (end - start) * fraction, message or what)
+
+    return partial
+
+
+def _drawn(
+    patient: Anatomy, geometry: ImageGeometry, progress: Progress
+) -> tuple[Fractions, Truth]:
+    """Return the image in HU before the scanner, and what each voxel centre lies in."""
+    image = np.full(geometry.shape, -1000, np.float32)
+    truth = np.zeros(geometry.shape, np.uint8)
+    for n, layer in enumerate(patient.layers):
+        part = share(progress, n, len(patient.layers))
+        what = f"drawing {layer.name or 'couch'}"
+        block, fractions, mask = coverage(layer.solid, geometry, _between(part, 0, 1, what))
+        image[block] += fractions * (np.float32(layer.hu) - image[block])
+        if layer.name in OUTSIDE_LIVER:
+            within = _within(patient.liver, geometry, block, mask)
+            inner, outer = LABELS[layer.name][0], LABELS[OUTSIDE_LIVER[layer.name]][0]
+            truth[block][mask] = np.where(within, inner, outer)
+        elif layer.name:
+            truth[block][mask] = LABELS[layer.name][0]
+    return image, truth
 
 
 def _within(liver: Shape, geometry: ImageGeometry, block: Block, mask: Mask) -> Mask:
@@ -169,10 +198,12 @@ def _within(liver: Shape, geometry: ImageGeometry, block: Block, mask: Mask) -> 
     return np.asarray(liver.distance_mm(x[0, 0, i], y[0, j, 0], z[k, 0, 0]) < 0)
 
 
-def _measured(patient: Anatomy, frame_uid: str) -> tuple[dict[str, float], LabelMap]:
+def _measured(
+    patient: Anatomy, frame_uid: str, progress: Progress
+) -> tuple[dict[str, float], LabelMap]:
     """Count centres on grids so fine that the volumes are right within 0.05 %."""
     grid = axial_grid(patient.liver, 1.25, frame_uid)
-    block, mask = inside(patient.liver, grid)
+    block, mask = inside(patient.liver, grid, progress)
     whole = np.zeros(grid.shape, np.uint8)
     whole[block] = mask
     exact = {"liver": float(np.count_nonzero(mask)) * grid.voxel_ml}

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from segmentation.contract import Progress, silent
 from segmentation.volume import ImageGeometry
 from workstation.phantom.shapes import Block, Path, Shape, Values, block_around, coordinates_mm
 
@@ -37,20 +38,27 @@ def _slabs(block: Block) -> list[Block]:
     return [(slice(a, min(a + _SLAB, k.stop)), j, i) for a in range(k.start, k.stop, _SLAB)]
 
 
-def inside(solid: Solid, geometry: ImageGeometry) -> tuple[Block, Mask]:
+def inside(
+    solid: Solid, geometry: ImageGeometry, progress: Progress = silent
+) -> tuple[Block, Mask]:
     """Return the block [k, j, i] that holds a solid and which voxel centres lie inside it.
 
     The grid must be axial (identity directions).
     """
     block = block_around(bounds(solid), geometry)
     mask = np.zeros([s.stop - s.start for s in block], bool)
-    for part in (solid,) if isinstance(solid, Shape) else solid:
-        for slab in _slabs(block_around(part, geometry)):
+    parts = (solid,) if isinstance(solid, Shape) else solid
+    for n, part in enumerate(parts):
+        slabs = _slabs(block_around(part, geometry))
+        for m, slab in enumerate(slabs):
+            progress((n + m / len(slabs)) / len(parts))
             mask[_relative(slab, block)] |= part.distance_mm(*coordinates_mm(geometry, slab)) < 0
     return block, mask
 
 
-def coverage(solid: Solid, geometry: ImageGeometry) -> tuple[Block, Fractions, Mask]:
+def coverage(
+    solid: Solid, geometry: ImageGeometry, progress: Progress = silent
+) -> tuple[Block, Fractions, Mask]:
     """Return the block [k, j, i] that holds a solid, how far each voxel is filled, and `inside`.
 
     The fraction is 0 to 1. Voxels the surface may pass are sampled at 4 x 4 x 4 points,
@@ -62,7 +70,9 @@ def coverage(solid: Solid, geometry: ImageGeometry) -> tuple[Block, Fractions, M
     block = block_around(solid, geometry)
     fractions = np.empty([s.stop - s.start for s in block], np.float32)
     mask = np.empty(fractions.shape, bool)
-    for slab in _slabs(block):
+    slabs = _slabs(block)
+    for n, slab in enumerate(slabs):
+        progress(n / len(slabs))
         place = _relative(slab, block)
         fractions[place], mask[place] = _sampled(solid, geometry, slab)
     return block, fractions, mask
@@ -119,6 +129,7 @@ def scanned(
     *,
     blur_mm: tuple[float, float, float],
     noise_hu: float,
+    progress: Progress = silent,
 ) -> npt.NDArray[np.int16]:
     """Return a CT [k, j, i] in whole HU: blurred like a scanner, with correlated noise.
 
@@ -128,6 +139,7 @@ def scanned(
     sigma = [b / s for b, s in zip(blur_mm[::-1], geometry.spacing_kji_mm)]
     image = ndimage.gaussian_filter(image, sigma, mode="nearest")
     for k in range(len(image)):
+        progress(k / len(image))
         grain = rng.standard_normal(image.shape[1:], dtype=np.float32)
         grain = ndimage.gaussian_filter(grain, [0.75 / s for s in geometry.spacing_mm[1::-1]])
         image[k] += grain * (noise_hu / max(float(grain.std()), 1e-6))
