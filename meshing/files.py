@@ -1,4 +1,7 @@
-"""Surfaces to and from files: STL, PLY, OBJ and VTP, with unit and space."""
+"""Surfaces to and from files, with unit and space.
+
+STL, PLY, OBJ and VTP are written and read; 3MF and GLB are written for other tools.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkIOGeometry import vtkSTLReader
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader, vtkXMLPolyDataWriter
 
+from meshing.exchange import reread_3mf, reread_glb, write_3mf, write_glb
 from meshing.surface import (
     SurfaceMesh,
     enclosed_mm3,
@@ -72,10 +76,11 @@ def _tags_of(text: str) -> _Tags:
 
 
 def write_surface(mesh: SurfaceMesh, path: Path | str) -> Path:
-    """Write a surface in LPS mm, in the format of the ending: .stl, .ply, .obj or .vtp.
+    """Write a surface in LPS mm, in the format of the ending.
 
-    The file is written under a temporary name, read back, compared, and only then takes its
-    place, so a failed write leaves what was there before. STL holds single precision; VTP
+    These are .stl, .ply, .obj, .vtp, .3mf and .glb (in metres, head up, as glTF asks). The
+    file is written under a temporary name, read back, compared, and only then takes its place,
+    so a failed write leaves what was there before. STL and GLB hold single precision; VTP
     keeps the point data.
 
     Raises:
@@ -86,7 +91,8 @@ def write_surface(mesh: SurfaceMesh, path: Path | str) -> Path:
     path = Path(path)
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
-        raise ValueError(f"a surface is not written as {path.suffix!r}; use {_known()}")
+        known = ", ".join(_WRITERS)
+        raise ValueError(f"a surface is not written as {path.suffix!r}; use {known}")
     if not len(mesh.triangles):
         raise ValueError(f"the surface {mesh.name!r} has no triangle; there is nothing to write")
     handle, name = tempfile.mkstemp(suffix=path.suffix.lower(), prefix=".", dir=path.parent)
@@ -94,12 +100,18 @@ def write_surface(mesh: SurfaceMesh, path: Path | str) -> Path:
     temporary = Path(name)
     try:
         write(mesh, temporary)
-        _require_same(mesh, read_surface(temporary, frame_uid=mesh.frame_uid), path)
+        _require_same(mesh, _reread(temporary), path)
         temporary.chmod(0o644)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def _reread(path: Path) -> SurfaceMesh:
+    """Return what was written: nothing that the file merged or lost is made up for."""
+    reread = _REREADERS.get(path.suffix)
+    return _welded(reread(path)) if reread else read_surface(path)
 
 
 def _require_same(mesh: SurfaceMesh, back: SurfaceMesh, path: Path) -> None:
@@ -184,7 +196,10 @@ _WRITERS: dict[str, Callable[[SurfaceMesh, Path], None]] = {
     ".ply": _write_ply,
     ".obj": _write_obj,
     ".vtp": _write_vtp,
+    ".3mf": write_3mf,
+    ".glb": write_glb,
 }
+_REREADERS: dict[str, Callable[[Path], SurfaceMesh]] = {".3mf": reread_3mf, ".glb": reread_glb}
 
 
 # ---------------------------------------------------------------- reading
@@ -217,7 +232,8 @@ def read_surface(
     path = Path(path)
     read = _READERS.get(path.suffix.lower())
     if read is None:
-        raise UnreadableSurface(f"{path.name} is not read as a surface; use {_known()}")
+        known = ", ".join(_READERS)
+        raise UnreadableSurface(f"{path.name} is not read as a surface; use {known}")
     mesh, tags = read(path)
     if not len(mesh.triangles):
         raise UnreadableSurface(f"{path.name} holds no triangle")
@@ -366,7 +382,3 @@ _READERS: dict[str, Callable[[Path], tuple[SurfaceMesh, _Tags]]] = {
     ".obj": _read_trimesh,
     ".vtp": _read_vtp,
 }
-
-
-def _known() -> str:
-    return ", ".join(_READERS)

@@ -1,5 +1,6 @@
 """Surface files keep the surface, its unit and its side; bad files are refused."""
 
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,25 @@ def test_round_trip(mesh: SurfaceMesh, tmp_path: Path, kind: str) -> None:
     assert back.name.replace("_", " ") == "left lobe"
     assert [f.code for f in back.findings] == []
     assert [p.name for p in tmp_path.iterdir()] == [f"a{kind}"]
+
+
+def test_print_and_viewer_files_say_their_unit_and_stand_upright(
+    mesh: SurfaceMesh, tmp_path: Path
+) -> None:
+    package = zipfile.ZipFile(write_surface(mesh, tmp_path / "a.3mf"))
+    model = package.read("3D/3dmodel.model").decode()
+    assert 'unit="millimeter"' in model
+    assert model.count("<triangle ") == len(mesh.triangles)
+    assert 'displaycolor="#0AC81E"' in model
+    viewer = trimesh.load_mesh(write_surface(mesh, tmp_path / "a.glb"), process=False)
+    x, y, z = mesh.points_mm.T / 1000
+    assert viewer.bounds == pytest.approx(
+        np.array([[x.min(), z.min(), -y.max()], [x.max(), z.max(), -y.min()]]), abs=1e-6
+    )
+    assert viewer.volume * 1e6 == pytest.approx(volume_ml(mesh), rel=1e-4)
+    for kind in (".3mf", ".glb"):
+        again = write_surface(mesh, tmp_path / f"b{kind}").read_bytes()
+        assert again == (tmp_path / f"a{kind}").read_bytes()
 
 
 def test_vtp_keeps_everything(mesh: SurfaceMesh, tmp_path: Path) -> None:
