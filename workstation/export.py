@@ -16,7 +16,7 @@ from workstation.planning.resection import CutPlane
 from workstation.store import write_atomically, write_json
 
 IMAGES = (".nii", ".nii.gz", ".nrrd", ".mha")
-SURFACES = (".stl", ".ply", ".obj", ".vtp")
+SURFACES = (".stl", ".ply", ".obj", ".vtp", ".3mf", ".glb")
 TABLES = (".json", ".csv")
 
 
@@ -24,7 +24,7 @@ def export(case: Case, name: str, path: Path) -> Path:
     """Write the source or result ``name`` of the current plan to ``path``; return ``path``.
 
     Images and labels go to .nii.gz, .nrrd or .mha; surfaces, cuts and labels (through their
-    surface) to .stl, .ply, .obj or .vtp, in LPS mm; every result's numbers and findings to
+    surface) to .stl, .ply, .obj, .vtp, .3mf (in LPS mm) or .glb; every result's numbers and findings to
     .json, its numbers to .csv.
 
     Raises:
