@@ -227,7 +227,7 @@ class _Scene:
         cost = np.ones(owner.shape, np.float32)
         if self.foreground:
             unlike = np.minimum(self.unlike(self.foreground), _UNLIKE_LIMIT)
-            cost += _binned(unlike, steps, np.mean)
+            cost += _binned(unlike, steps, np.min)
         edges = _binned(self.image, steps, np.mean) * np.float32(_EDGE_MM)
         arrays = [np.pad(a, 1, constant_values=v) for a, v in ((distance, np.inf), (owner, 0))]
         arrays += [np.pad(a, 1, mode="edge") for a in (cost, edges)]
