@@ -24,8 +24,8 @@ def export(case: Case, name: str, path: Path) -> Path:
     """Write the source or result ``name`` of the current plan to ``path``; return ``path``.
 
     Images and labels go to .nii.gz, .nrrd or .mha; surfaces, cuts and labels (through their
-    surface) to .stl, .ply, .obj, .vtp, .3mf (in LPS mm) or .glb; every result's numbers and findings to
-    .json, its numbers to .csv.
+    surface) to .stl, .ply, .obj, .vtp, .3mf (in LPS mm) or .glb; every result's numbers and
+    findings to .json, its numbers to .csv.
 
     Raises:
         CaseError: if there is no such result, or it has no such format.

@@ -277,8 +277,8 @@ def remnant(
         return _part(liver, stays, label)
     ratio = 100.0 * float(np.count_nonzero(stays & healthy) / np.count_nonzero(healthy))
     source = (
-        "(remnant - tumour in it) / (liver - tumour), measured volumes; "
-        "the future liver remnant ratio after Vauthey et al., Surgery 2000;127:512"
+        "(remnant - tumour in it) / (liver - tumour), both measured; the standardised ratio of "
+        "Vauthey et al., Surgery 2000;127:512, divides by a volume estimated from body size"
     )
     extra = Number("functional_fraction", ratio, "%", source)
     return _part(liver, stays, label, (extra,))
