@@ -61,11 +61,14 @@ def brush_stroke(
     block = _stroke_block(stroke, radius_mm, grid)
     if block is None:
         return None
-    axes = _axes_mm(block, grid)
+    if normal is not None:
+        block = _within_block(block, _on_plane(_axes_mm(block, grid), grid, stroke[0], normal))
+        if block is None:
+            return None
     ends = list(pairwise(stroke)) or [(stroke[0], stroke[0])]
     hit = np.zeros([s.stop - s.start for s in block], np.bool_)
     for start, end in ends:
-        part = _stroke_block(np.stack([start, end]), radius_mm, grid)
+        part = _shared(_stroke_block(np.stack([start, end]), radius_mm, grid), block)
         if part is not None:
             within = _relative(part, block)
             hit[within] |= _near_segment(_axes_mm(part, grid), start, end, radius_mm)
@@ -73,7 +76,7 @@ def brush_stroke(
         if all(s.start <= n < s.stop for s, n in zip(block, (k, j, i))):
             hit[k - block[0].start, j - block[1].start, i - block[2].start] = True
     if normal is not None:
-        hit &= _on_plane(axes, grid, stroke[0], normal)
+        hit &= _on_plane(_axes_mm(block, grid), grid, stroke[0], normal)
     old = labels.array[block]
     if erase:
         hit &= old == value
@@ -112,12 +115,22 @@ def scissors(
     if block is None:
         return None
     old = labels.array[block]
-    chosen = np.argwhere(old != 0 if value is None else old == value)
-    start = [s.start for s in block]
-    points = labels.geometry.to_world((chosen + start)[:, ::-1])
-    inside = _in_outline(points, polygon, np.asarray(direction, float) / length, eye_mm)
     new = old.copy()
-    new[tuple(chosen[inside if cut == "inside" else ~inside].T)] = 0
+    start = [s.start for s in reversed(block)]
+    grid = labels.geometry.cropped(start, old.shape[::-1])
+    camera = _camera(
+        np.asarray(direction, float) / length, polygon[0] if eye_mm is None else eye_mm
+    )
+    perspective = eye_mm is not None
+    right, up, depth = camera[:3, :3] @ polygon.T + camera[:3, 3:]
+    outline = _on_screen(right, up, depth, perspective)
+    matrix = camera @ grid.affine
+    j, i = np.ogrid[: old.shape[1], : old.shape[2]]
+    for k, plane in enumerate(old):
+        right, up, depth = (row[0] * i + row[1] * j + (row[2] * k + row[3]) for row in matrix[:3])
+        seen = _on_screen(right, up, depth, perspective)
+        hit = (plane != 0) if value is None else (plane == value)
+        new[k][hit & (_inside(seen, outline) == (cut == "inside"))] = 0
     return _patch(labels, block, new)
 
 
@@ -159,11 +172,12 @@ def _check_value(labels: LabelMap, value: int) -> None:
 def _patch(labels: LabelMap, block: Block, after: Array) -> LabelPatch | None:
     """Return the tightest patch that turns the block into ``after``, or None if nothing changes."""
     before = labels.array[block]
-    changed = bounding_block(before != after)
-    if changed is None:
+    tight = _within_block(block, before != after)
+    if tight is None:
         return None
-    k, j, i = (b.start + c.start for b, c in zip(block, changed))
-    return LabelPatch((k, j, i), before[changed].copy(), after[changed].copy())
+    part = _relative(tight, block)
+    corner = (tight[0].start, tight[1].start, tight[2].start)
+    return LabelPatch(corner, before[part].copy(), after[part].copy())
 
 
 def _stroke_block(stroke: Floats, radius_mm: float, grid: ImageGeometry) -> Block | None:
@@ -177,6 +191,23 @@ def _stroke_block(stroke: Floats, radius_mm: float, grid: ImageGeometry) -> Bloc
         return None
     i, j, k = (slice(int(a), int(b)) for a, b in zip(low, high))
     return k, j, i
+
+
+def _within_block(block: Block, mask: Mask) -> Block | None:
+    """Return the tightest part of the block that holds all of ``mask``, which is as large."""
+    found = bounding_block(mask)
+    if found is None:
+        return None
+    k, j, i = (slice(b.start + f.start, b.start + f.stop) for b, f in zip(block, found))
+    return k, j, i
+
+
+def _shared(part: Block | None, block: Block) -> Block | None:
+    """Return what two blocks have in common."""
+    if part is None:
+        return None
+    k, j, i = (slice(max(p.start, b.start), min(p.stop, b.stop)) for p, b in zip(part, block))
+    return (k, j, i) if all(s.start < s.stop for s in (k, j, i)) else None
 
 
 def _relative(part: Block, block: Block) -> Block:
@@ -216,28 +247,29 @@ def _on_plane(axes: list[Any], grid: ImageGeometry, point: Floats, normal: Vecto
     return np.asarray((depth > shift - half) & (depth <= half + shift))
 
 
-def _in_outline(points: Floats, polygon: Floats, view: Floats, eye_mm: Vector | None) -> Mask:
-    """Tell which LPS points (n, 3) lie inside the outline as seen along ``view``."""
-    helper = np.eye(3)[int(np.argmin(np.abs(view)))]
-    right = np.cross(view, helper)
+def _camera(view: Floats, eye_mm: npt.ArrayLike) -> Floats:
+    """Return the 4x4 matrix from LPS mm to (right, up, depth) in mm as seen along ``view``."""
+    right = np.cross(view, np.eye(3)[int(np.argmin(np.abs(view)))])
     right = right / np.linalg.norm(right)
-    screen = np.stack([right, np.cross(view, right)], axis=1)
-    if eye_mm is None:
-        seen, outline = points @ screen, polygon @ screen
-        ahead = np.ones(len(points), np.bool_)
-    else:
-        seen, ahead = _perspective(points - eye_mm, screen, view)
-        outline, _ = _perspective(polygon - eye_mm, screen, view)
-    low, high = outline.min(axis=0), outline.max(axis=0)
-    near = ahead & ((seen >= low) & (seen <= high)).all(axis=1)
+    matrix = np.eye(4)
+    matrix[:3, :3] = right, np.cross(view, right), view
+    matrix[:3, 3] = -matrix[:3, :3] @ np.asarray(eye_mm, float)
+    return matrix
+
+
+def _on_screen(right: Floats, up: Floats, depth: Floats, perspective: bool) -> Floats:
+    """Return screen positions (..., 2); what lies behind the eye has none (NaN)."""
+    seen = np.stack([right, up], axis=-1)
+    if not perspective:
+        return seen
+    return np.asarray(seen / np.where(depth > 0, depth, np.nan)[..., None])
+
+
+def _inside(seen: Floats, outline: Floats) -> Mask:
+    """Tell which screen positions (..., 2) lie inside the outline (n, 2)."""
+    near = ((seen >= outline.min(axis=0)) & (seen <= outline.max(axis=0))).all(axis=-1)
     near[near] = points_in_poly(seen[near], outline)
     return np.asarray(near)
-
-
-def _perspective(rays: Floats, screen: Floats, view: Floats) -> tuple[Floats, Mask]:
-    depth = rays @ view
-    ahead = depth > 0
-    return (rays @ screen) / np.where(ahead, depth, 1.0)[:, None], ahead
 
 
 def _signed_distance(mask: Mask, spacing: Sequence[float]) -> Floats:

@@ -116,6 +116,8 @@ def test_compare_reports_what_the_functions_say() -> None:
     assert values["volume_error"] == 0.0
     assert not found.findings
     assert compare(cube(), cube(), label="liver").numbers[0].value == 1.0
+    quick = {number.quantity for number in compare(cube(), cube(), centerline=False).numbers}
+    assert set(values) - quick == {"centerline_dice"}
     with pytest.raises(ValueError, match="spleen"):
         compare(cube(), cube(), label="spleen")
 
