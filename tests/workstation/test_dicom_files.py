@@ -166,6 +166,18 @@ def test_identical_copies_are_dropped_and_told(tmp_path):
     assert_true_everywhere(read(found.volumes[0]))
 
 
+def test_the_same_images_under_other_names_are_dropped(tmp_path):
+    def renamed(data, k):
+        data.SOPInstanceUID = f"1.2.3.8.{k}"
+
+    write(tmp_path, positions())
+    write(tmp_path, positions(), edit=renamed)
+    volume = only(tmp_path)
+    assert volume.status == "ok"
+    assert "duplicate_copies" in codes(volume)
+    assert_true_everywhere(read(volume))
+
+
 @pytest.mark.parametrize("same_uid", [True, False])
 def test_another_slice_at_one_place_is_refused(tmp_path, same_uid):
     def other(data, k):
@@ -212,6 +224,7 @@ def test_repetitions_with_contradicting_numbers_are_refused(tmp_path):
 
     def edit(data, k):
         data.InstanceNumber = numbers[k % SLICES] + k // SLICES
+        fill(data, np.full((ROWS, COLUMNS), float(k)))
 
     write(tmp_path, positions() * 2, edit=edit)
     assert refusal(tmp_path) == "same_position"

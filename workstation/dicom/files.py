@@ -19,6 +19,7 @@ import numpy as np
 
 from segmentation.contract import Finding, Progress, Severity, share, silent
 from segmentation.volume import Array, Volume
+from workstation.dicom.directory import expand_directories
 from workstation.dicom.geometry import require
 from workstation.dicom.headers import read_header
 from workstation.dicom.pixels import load
@@ -95,7 +96,7 @@ def _volume_json(volume: ScannedVolume) -> dict[str, Any]:
 
 
 def scan(paths: Sequence[Path], progress: Progress = silent) -> Scan:
-    """List the volumes in folders, files and ZIPs from their headers alone.
+    """List the volumes in folders, files, ZIPs and DICOMDIRs from their headers alone.
 
     No single bad file stops a scan: it is listed with its reason, and the series that it
     belongs to is refused or carries a finding.
@@ -103,9 +104,11 @@ def scan(paths: Sequence[Path], progress: Progress = silent) -> Scan:
     Raises:
         DicomError: when one of ``paths`` does not exist.
     """
-    sources, ignored = find_sources([Path(p) for p in paths])
     slices: list[Slice] = []
     with _quiet():
+        folders, absent = expand_directories([Path(p) for p in paths])
+        sources, ignored = find_sources(folders)
+        ignored += absent
         for n, source in enumerate(sources):
             if n % 20 == 0:
                 progress(0.9 * n / len(sources), f"reading header {n + 1} of {len(sources)}")

@@ -30,6 +30,7 @@ FRAME_CAP_BYTES = 256 << 20
 VOLUME_CAP_BYTES = 6 << 30
 COMPRESSION_CAP = 1000  # decoded bytes per stored byte that a real image can reach
 ZIP_HEAD_BYTES = 64 << 10
+PLAIN_HEAD_BYTES = 132
 
 # Tried in this order when several slices of a series lie at one place.
 HINTS = (
@@ -87,7 +88,7 @@ def read_header(source: Source) -> list[Slice] | Ignored:
 
 
 def _read(source: Source) -> list[Slice] | Ignored:
-    head = source.head(ZIP_HEAD_BYTES)
+    head = source.head(ZIP_HEAD_BYTES if source.member else PLAIN_HEAD_BYTES)
     if not _looks_like_dicom(head):
         return Ignored(str(source), "not a DICOM file" if head else "an empty file", not head)
     if source.member and len(head) < source.size:
@@ -163,7 +164,9 @@ _MULTI_FRAME = "a multi-frame image that does not say where each frame lies"
 def _form(header: Dataset, stored: Stored) -> PixelForm:
     allocated = whole(header, "BitsAllocated", 16)
     bits = whole(header, "BitsStored", allocated)
-    padding = header.get("PixelPaddingValue")
+    padding, signed = value(header, "PixelPaddingValue"), whole(header, "PixelRepresentation") == 1
+    if isinstance(padding, int) and signed and padding >= 1 << (allocated - 1):
+        padding -= 1 << allocated  # written as unsigned
     return PixelForm(
         rows=int(header.Rows),
         columns=int(header.Columns),
@@ -171,7 +174,7 @@ def _form(header: Dataset, stored: Stored) -> PixelForm:
         bits_allocated=allocated,
         bits_stored=bits,
         high_bit=whole(header, "HighBit", bits - 1),
-        signed=whole(header, "PixelRepresentation", 0) == 1,
+        signed=signed,
         native=not stored.encapsulated,
         padding=padding if isinstance(padding, int) else None,
     )

@@ -22,10 +22,10 @@ from workstation.dicom.decoder import Pixels, stored_values
 from workstation.dicom.geometry import Stack
 from workstation.dicom.slices import Slice
 from workstation.dicom.sources import DicomError, Source, require_unchanged
+from workstation.dicom.values import empty_value
 
 DECODER_MEMORY_BYTES = 2 << 30
-DECODER_TIMEOUT_S = 20.0
-AIR_HU = -1024.0
+DECODER_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def load(slices: Sequence[Slice], stack: Stack, progress: Progress) -> Pixels:
 
 def _load(slices: Sequence[Slice], stack: Stack, kind: np.dtype[Any], progress: Progress) -> Pixels:
     geometry = stack.geometry
-    fill = AIR_HU if slices[0].quantity == "HU" else 0.0
+    fill = empty_value(slices[0].quantity)
     array = (
         np.empty(geometry.shape, kind) if not stack.tilted else np.full(geometry.shape, fill, kind)
     )
@@ -133,21 +133,23 @@ def _load(slices: Sequence[Slice], stack: Stack, kind: np.dtype[Any], progress: 
     workers = max(1, min(8, os.cpu_count() or 1))
     decoders: list[_Decoder] = []
 
-    def run(task: _Task) -> int:
-        if stop.is_set():
-            return 0
+    done: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def run(task: _Task) -> None:
         places = iter(task.places)
-        for stored in _frames(task, idle, decoders):
+        for stored in () if stop.is_set() else _frames(task, idle, decoders):
+            if stop.is_set():
+                return
             place = next(places)
             values = _rescaled(stored, slices[place], kind)
             _set(array[place], values, stack.offsets[place])
-        return len(task.places)
+            done.put(place)
 
     tasks = _tasks(slices)
     try:
         with ThreadPoolExecutor(workers) as pool:
             try:
-                _follow([pool.submit(run, t) for t in tasks], len(slices), progress)
+                _follow([pool.submit(run, t) for t in tasks], done, len(slices), progress)
             except BaseException:
                 stop.set()
                 raise
@@ -185,12 +187,18 @@ def _frames(
     idle.put(decoder)
 
 
-def _follow(futures: list[Future[int]], total: int, progress: Progress) -> None:
-    done, waiting = 0, set(futures)
+def _follow(
+    futures: list[Future[None]], done: queue.SimpleQueue[int], total: int, progress: Progress
+) -> None:
+    waiting = set(futures)
     while waiting:
         ready, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-        done += sum(future.result() for future in ready)
-        progress(done / total, f"reading slice {done} of {total}")
+        for future in ready:
+            future.result()
+        count = done.qsize()
+        progress(count / total, f"reading slice {count} of {total}")
+    if done.qsize() != total:
+        raise DicomError(f"only {done.qsize()} of {total} slices were decoded", "Scan it again")
 
 
 def _rescaled(stored: Pixels, s: Slice, kind: np.dtype[Any]) -> Pixels:

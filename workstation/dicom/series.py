@@ -25,6 +25,7 @@ from workstation.dicom.geometry import (
 from workstation.dicom.headers import VOLUME_CAP_BYTES
 from workstation.dicom.slices import PatientIdentity, SeriesIdentity, Slice
 from workstation.dicom.sources import Ignored, Source
+from workstation.dicom.values import empty_value
 
 T = TypeVar("T")
 
@@ -256,7 +257,7 @@ def _stacks(part: _Part) -> list[tuple[_Part, Stack]]:
         return [(part, _stack(part.slices))]
     except StackProblem as problem:
         if problem.code == "same_position":
-            found = _split_by_hint(part, 2) or _split_by_number(part)
+            found = _split_by_hint(part, 2) or _split_by_number(part) or _thinned(part)
         elif problem.code in ("irregular_spacing", "drift"):
             found = _split_by_hint(part, 3) or _split_by_spacing(part)
         else:
@@ -264,6 +265,23 @@ def _stacks(part: _Part) -> list[tuple[_Part, Stack]]:
         if found is None:
             raise
         return found
+
+
+def _thinned(part: _Part) -> list[tuple[_Part, Stack]] | None:
+    """Drop images that are the same pixel for pixel at one place, though named differently."""
+    kept: list[Slice] = []
+    for same in _by(part.slices, lambda s: s.position_mm).values():
+        if not all(_same_pixels(same[0], other) for other in same[1:]):
+            return None
+        kept.append(same[0])
+    count = _count(len(part.slices) - len(kept), "image")
+    text = f"{count} repeated another image of the series under another name and went unused"
+    finding = Finding(Severity.WARNING, "duplicate_copies", text)
+    thinner = replace(part, slices=kept, findings=(*part.findings, finding))
+    try:
+        return [(thinner, _stack(kept))]
+    except StackProblem:
+        return None
 
 
 def _stack(slices: Sequence[Slice]) -> Stack:
@@ -403,7 +421,8 @@ def _observations(slices: Sequence[Slice], stack: Stack) -> list[Finding]:
     if stack.tilted:
         text = (
             f"the slices are sheared by {stack.tilt_degrees:.1f} degrees (gantry tilt); "
-            "they were resampled in their planes onto an orthogonal grid"
+            "they were resampled in their planes onto an orthogonal grid "
+            f"whose empty corners hold {empty_value(first.quantity):g}"
         )
         found.append(Finding(Severity.WARNING, "gantry_tilt", text))
     if len(slices) == 1:

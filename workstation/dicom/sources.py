@@ -171,7 +171,7 @@ def _expand(path: Path) -> tuple[list[Source], list[Ignored]]:
             return [], [Ignored(str(path), "not a regular file")]
         if zipfile.is_zipfile(path) and _begins_like_zip(path):
             return _members(path)
-        return [_of_file(path)], []
+        return [source_of(path)], []
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         return [], [Ignored(str(path), f"cannot be read: {error}")]
 
@@ -181,7 +181,8 @@ def _begins_like_zip(path: Path) -> bool:
         return file.read(2) == b"PK"
 
 
-def _of_file(path: Path) -> Source:
+def source_of(path: Path) -> Source:
+    """Return the plain file at ``path``; raises OSError when it is not there."""
     status = path.stat()
     return Source(path, status.st_size, status.st_mtime_ns)
 

@@ -76,3 +76,8 @@ def quantity_of(header: Dataset, rescale: Dataset) -> str:
         units = text(header, "Units").upper()
         return "PET activity (Bq/mL)" if units == "BQML" else f"PET activity ({units or 'no unit'})"
     return f"{modality or 'image'} intensity"
+
+
+def empty_value(quantity: str) -> float:
+    """Return what stands where nothing was scanned: -1024 HU, or 0 in other images."""
+    return -1024.0 if quantity == "HU" else 0.0

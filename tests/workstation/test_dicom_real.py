@@ -1,0 +1,140 @@
+"""The reader on published DICOM that is known to mislead other readers."""
+
+import json
+import time
+import zipfile
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+
+from workstation.dicom.decoder import stored_values
+from workstation.dicom.files import DicomError, read, scan
+from workstation.dicom.sources import find_sources
+
+
+@pytest.fixture(scope="module")
+def zoo(real_data):
+    return real_data / "dicom_zoo"
+
+
+def only(path):
+    (volume,) = scan([path]).volumes
+    return volume
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "spacing"),
+    [
+        ("liver_ct_3dircadb01.zip", (512, 512, 129), (0.57, 0.57, 1.6)),
+        ("head_ct_cptac_C3N-01192.zip", (512, 512, 160), (0.4746, 0.4746, 1.25)),
+        ("brain_mr_oblique_SAG-anon.zip", (256, 256, 192), (0.859, 0.859, 0.9)),
+    ],
+)
+def test_plain_series(real_data, name, size, spacing):
+    scanned = only(real_data / name)
+    assert (scanned.status, scanned.geometry.size) == ("ok", size)
+    assert scanned.geometry.spacing_mm == pytest.approx(spacing, abs=1e-3)
+    volume = read(scanned)
+    assert volume.array.dtype == np.int16
+    middle = scanned.slices[size[2] // 3]
+    data = pydicom.dcmread(middle.source.open())
+    truth = data.pixel_array * float(data.get("RescaleSlope", 1))
+    truth = truth + float(data.get("RescaleIntercept", 0))
+    np.testing.assert_array_equal(volume.array[size[2] // 3], truth)
+    place = volume.geometry.to_world((0, 0, size[2] // 3))
+    np.testing.assert_allclose(place, data.ImagePositionPatient, atol=0.05)
+
+
+def test_tilted_ct_agrees_with_the_independent_deskew(zoo, tmp_path):
+    scanned = only(zoo / "ct_tilt_philips")
+    assert scanned.status == "repaired"
+    assert scanned.geometry.size == (512, 600, 54)
+    assert scanned.geometry.spacing_mm[2] == pytest.approx(2.3708, abs=1e-4)
+    with zipfile.ZipFile(zoo / "ref.zip") as archive:
+        path = archive.extract("ref/dcm_qa_ct/head201_tilt_corrected.nii.gz", tmp_path)
+    reference = sitk.Cast(sitk.ReadImage(path), sitk.sitkFloat32)
+    volume = read(scanned)
+    image = sitk.GetImageFromArray(volume.array.astype(np.float32))
+    image.SetSpacing(volume.geometry.spacing_mm)
+    image.SetOrigin(volume.geometry.origin_mm)
+    image.SetDirection(volume.geometry.direction)
+    ours = sitk.GetArrayFromImage(
+        sitk.Resample(image, reference, sitk.Transform(), sitk.sitkLinear, -9999.0)
+    )
+    theirs = sitk.GetArrayFromImage(reference)
+    both = (ours > -9998) & (theirs > -1000)
+    assert both.mean() > 0.4
+    assert np.corrcoef(ours[both], theirs[both])[0, 1] > 0.9999
+    assert np.median(np.abs(ours[both] - theirs[both])) < 1
+
+
+def test_philips_field_map_is_two_volumes(zoo):
+    volumes = scan([zoo / "enhanced_mr" / "In" / "Philips"]).volumes
+    assert [v.geometry.size for v in volumes] == [(64, 64, 32)] * 2
+    low, high = sorted(float(read(v).array.min()) for v in volumes)
+    assert low < -400
+    assert high == 0
+
+
+def test_siemens_enhanced_times_are_volumes(zoo):
+    volumes = scan([zoo / "enhanced_mr" / "In" / "Siemens"]).volumes
+    assert [v.geometry.size for v in volumes] == [(64, 64, 6)] * 4
+    assert all(v.status == "ok" for v in volumes)
+
+
+@pytest.mark.parametrize("folder", ["ts_mosaic_transfer_syntaxes", "mr_12bit", "dcm_qa_ts"])
+def test_mosaics_are_refused(zoo, folder):
+    volumes = scan([zoo / folder]).volumes
+    assert {(v.status, v.findings[0].code) for v in volumes} == {("refused", "mosaic")}
+
+
+def test_all_transfer_syntaxes_decode_alike(zoo):
+    sources, _ = find_sources([zoo / "ts_mosaic_transfer_syntaxes"])
+    images = [next(stored_values(s, [None])) for s in sources if s.name.endswith(".dcm")]
+    assert len(images) == 9
+    assert all(np.array_equal(image, images[0]) for image in images[1:])
+
+
+def test_twelve_bits_are_cleaned(zoo):
+    sources, _ = find_sources([zoo / "mr_12bit"])
+    images = [next(stored_values(s, [None])) for s in sources]
+    assert all(np.array_equal(image, images[0]) for image in images[1:])
+
+
+@pytest.mark.parametrize("name", ["0", "24", "67", "72", "87", "121", "566", "1690", "1820"])
+def test_mutants_are_refused_and_the_process_lives(zoo, name):
+    begin = time.perf_counter()
+    volumes = scan([zoo / "mutants" / f"{name}.dcm"]).volumes
+    for volume in volumes:
+        with pytest.raises(DicomError):
+            read(volume)
+    assert time.perf_counter() - begin < 10
+
+
+def test_nothing_in_the_zoo_is_silently_wrong(zoo):
+    found = scan([zoo / "pydicom"])
+    json.dumps(found.to_json())
+    accepted = [v for v in found.volumes if v.status != "refused"]
+    assert len(accepted) >= 10
+    for scanned in accepted:
+        volume = read(scanned)
+        for k, s in enumerate(scanned.slices):
+            place = volume.geometry.to_world((*scanned.stack.offsets[k], k))
+            np.testing.assert_allclose(place, s.position_mm, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MR_small_RLE",
+        "MR_small_bigendian",
+        "MR_small_jp2klossless",
+        "MR_small_jpeg_ls_lossless",
+        "MR_small_padded",
+    ],
+)
+def test_every_encoding_of_one_slice_is_the_same(zoo, name):
+    plain = read(only(zoo / "pydicom" / "MR_small.dcm")).array
+    np.testing.assert_array_equal(read(only(zoo / "pydicom" / f"{name}.dcm")).array, plain)
