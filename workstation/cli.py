@@ -74,7 +74,8 @@ class _Watch:
 
     def __call__(self, job: Job[Any]) -> None:
         now = time.monotonic()
-        if not job.message or job.message == self.last or now - self.when < 0.25:
+        news = job.state is State.RUNNING and job.message not in ("", self.last)
+        if not news or now - self.when < 0.25:
             return
         self.last, self.when = job.message, now
         print(f"{job.fraction:4.0%}  {job.title}: {job.message}", file=sys.stderr)
