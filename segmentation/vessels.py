@@ -1,0 +1,243 @@
+"""A first map of the veins inside the liver, portal and hepatic together.
+
+Veins stand out from the parenchyma around them. Their edge is put at a share of the height
+between parenchyma and lumen that is measured in the image itself: blurring moves the half-height
+contour of a thin tube inwards but leaves its integrated excess alone, so the share is chosen for
+which the voxels of the clear veins hold exactly their integrated excess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from segmentation.abdomen import Image, Mask
+from segmentation.contract import Finding, Number, Progress, Severity, silent
+from segmentation.edges import Block, smoothed
+from segmentation.volume import ImageGeometry, Label, LabelMap, Volume, require_same_grid
+
+VESSELS = Label("vessels", (79, 143, 217), "")
+
+SMOOTH_MM = 0.7  # evens out noise, keeps veins of 3 mm
+LEVEL_MM = 12.0  # the parenchyma's level changes over such lengths
+LUMEN_MM = 5.0  # portal and hepatic blood differ, and their branches pass each other
+SEED_HU, SEED_SD = 18.0, 3.5  # excess that only a vein has, in HU and noise deviations
+REACH_HU, REACH_SD = 10.0, 2.2  # excess to which a vein is followed
+LEAST_ML = 0.25  # smaller pieces are noise more often than veins
+CORE_MM = 2.4  # deeper in a vein than this the blur of a scanner no longer reaches
+AROUND_MM = 3.0  # the excess of a vein has faded at this distance
+RIM_MM = 2.5  # nearer to the liver's surface the levels are mixed with the neighbour's
+LEAST_CONTRAST_HU = 12.0  # less between veins and parenchyma is no venous phase
+
+
+@dataclass(frozen=True, eq=False)
+class _Liver:
+    """The liver's box of the scan: HU, mask, depth under the surface in mm, and the grid."""
+
+    hu: Image
+    mask: Mask
+    depth_mm: Image
+    geometry: ImageGeometry
+
+
+def propose_vessels(volume: Volume, liver: LabelMap, *, progress: Progress = silent) -> LabelMap:
+    """Propose the portal and hepatic veins inside the liver.
+
+    Args:
+        volume: contrast CT in HU, best in the portal-venous phase.
+        liver: the liver on the same grid.
+        progress: told how far the work is.
+
+    Raises:
+        ValueError: if the image is not a CT or the liver is empty.
+        FrameMismatch: if the grids differ.
+    """
+    if volume.quantity != "HU":
+        raise ValueError(f"this needs a CT in HU, but the image holds {volume.quantity}")
+    require_same_grid(volume, liver)
+    block, part = _liver_box(volume, liver)
+    progress(0.2, "Measuring the parenchyma")
+    smooth = smoothed(part.hu, part.geometry, SMOOTH_MM)
+    found, level = find_veins(part, smooth, progress)
+    progress(0.7, "Placing the vessels' edge")
+    sharp = _at_edge(part, smooth, level, found)
+    array = np.zeros(volume.array.shape, np.uint8)
+    array[block] = sharp
+    volume_ml = float(sharp.sum()) * volume.geometry.voxel_ml
+    return LabelMap(
+        array,
+        volume.geometry,
+        {1: VESSELS},
+        _findings(volume_ml),
+        (Number("volume", volume_ml, "mL", "voxel count x voxel volume"),),
+    )
+
+
+def _liver_box(volume: Volume, liver: LabelMap) -> tuple[Block, _Liver]:
+    """Return the block of the array that holds the liver, and what is in it."""
+    whole = liver.mask("liver") if liver.labels else liver.mask()
+    if not whole.any():
+        raise ValueError("the liver is empty; segment the liver first")
+    box = ndimage.find_objects(whole.view(np.uint8))[0]
+    k, j, i = (slice(max(0, s.start - 4), s.stop + 4) for s in box)
+    block = (k, j, i)
+    mask = whole[block]
+    size = mask.shape[::-1]
+    geometry = volume.geometry.cropped((i.start, j.start, k.start), size)
+    spacing = volume.geometry.spacing_kji_mm
+    depth = ndimage.distance_transform_edt(mask, sampling=spacing).astype(np.float32)
+    return block, _Liver(volume.array[block].astype(np.float32), mask, depth, geometry)
+
+
+def find_veins(part: _Liver, smooth: Image, progress: Progress = silent) -> tuple[Mask, Image]:
+    """Return where veins are, roughly, and the parenchyma's level in HU everywhere."""
+    inner = part.depth_mm > RIM_MM
+    if not inner.any():
+        raise ValueError("the liver is too thin to look for vessels in it; correct it first")
+    middle = float(np.median(smooth[inner]))
+    plain = inner & (np.abs(smooth - middle) < 40)
+    found = np.zeros_like(part.mask)
+    level = np.full(smooth.shape, middle, np.float32)
+    for turn in range(2):
+        level = local_level(smooth, plain, part.geometry)
+        progress(0.35 + 0.2 * turn, "Looking for veins")
+        excess = smooth - level
+        noise = 1.4826 * float(np.median(np.abs(excess[plain])))
+        low, high = max(REACH_HU, REACH_SD * noise), max(SEED_HU, SEED_SD * noise)
+        found = _hysteresis(excess, part.mask, low, high, part.geometry.voxel_ml)
+        near = _within(found, AROUND_MM, part.geometry)
+        plain = inner & ~near & (np.abs(excess) < 2.5 * noise)
+    return found, level
+
+
+def local_level(
+    image: Image, where: Mask, geometry: ImageGeometry, blur_mm: float = LEVEL_MM
+) -> Image:
+    """Return the Gaussian mean of ``image`` over ``where``, blurred by ``blur_mm``.
+
+    It is computed on every fourth millimetre or so, since it changes slowly.
+    """
+    step = tuple(max(1, int(4.0 / s)) for s in geometry.spacing_kji_mm)
+    weight = _block_sum(where.astype(np.float32), step)
+    total = _block_sum(np.where(where, image, 0), step)
+    sigma = [blur_mm / (s * n) for s, n in zip(geometry.spacing_kji_mm, step)]
+    overall = total.sum() / max(weight.sum(), 1.0)
+    small = ndimage.gaussian_filter(weight, sigma, truncate=8.0) + 1e-4
+    coarse = (ndimage.gaussian_filter(total, sigma, truncate=8.0) + 1e-4 * overall) / small
+    for axis, (n, size) in enumerate(zip(step, image.shape)):
+        coarse = _stretch(coarse, axis, n, size)
+    return coarse
+
+
+def _block_sum(image: npt.NDArray[np.float32], step: tuple[int, ...]) -> Image:
+    """Return sums over blocks of ``step`` voxels; the last blocks may be partly empty."""
+    for axis, n in enumerate(step):
+        image = np.add.reduceat(image, np.arange(0, image.shape[axis], n), axis=axis)
+    return np.asarray(image, np.float32)
+
+
+def _stretch(coarse: Image, axis: int, factor: int, size: int) -> Image:
+    """Interpolate block means linearly back to single voxels along one axis."""
+    at = np.clip((np.arange(size) + 0.5) / factor - 0.5, 0, coarse.shape[axis] - 1)
+    low = np.floor(at).astype(int)
+    high = np.minimum(low + 1, coarse.shape[axis] - 1)
+    shape = [1, 1, 1]
+    shape[axis] = size
+    share = (at - low).astype(np.float32).reshape(shape)
+    return np.asarray(coarse.take(low, axis) * (1 - share) + coarse.take(high, axis) * share)
+
+
+def _hysteresis(excess: Image, mask: Mask, low: float, high: float, voxel_ml: float) -> Mask:
+    """Return pieces above ``low`` that reach ``high`` and are not tiny."""
+    pieces, count = ndimage.label(mask & (excess > low), np.ones((3, 3, 3)))
+    if count == 0:
+        return np.zeros_like(mask)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1) * voxel_ml
+    sure = np.bincount(pieces[mask & (excess > high)], minlength=count + 1) * voxel_ml
+    keep = (sizes > LEAST_ML) & (sure > 0.2 * LEAST_ML)
+    keep[0] = False
+    return np.asarray(keep[pieces])
+
+
+def _within(mask: Mask, distance_mm: float, geometry: ImageGeometry) -> Mask:
+    """Return the voxels at most ``distance_mm`` from ``mask``."""
+    away = ndimage.distance_transform_edt(~mask, sampling=geometry.spacing_kji_mm)
+    return np.asarray(away <= distance_mm)
+
+
+def _at_edge(part: _Liver, smooth: Image, level: Image, found: Mask) -> Mask:
+    """Return the veins with their edge where the integrated excess puts it."""
+    if not found.any():
+        return found
+    away = ndimage.distance_transform_edt(~found, sampling=part.geometry.spacing_kji_mm)
+    lumen = _lumen(part, smooth, level, found)
+    if lumen is None:
+        return found
+    share = (smooth - level) / lumen
+    reach = away <= AROUND_MM
+    peak = _local_peak(np.where(found, share, 0), part.geometry)
+    clear = reach & (part.depth_mm > RIM_MM + AROUND_MM) & (peak > 0.9)
+    raw = (part.hu - level) / lumen
+    relative = share / np.clip(peak, 0.3, 1.0)
+    threshold = _balanced(raw[clear], relative[clear])
+    return np.asarray(reach & part.mask & (relative > threshold) & (share > 0.25))
+
+
+def _lumen(part: _Liver, smooth: Image, level: Image, found: Mask) -> Image | None:
+    """Return the excess of blood over parenchyma in HU, from where the blur does not reach.
+
+    None where all veins are too thin for that.
+    """
+    inside, excess = found & (part.depth_mm > RIM_MM), None
+    for _ in range(2):
+        depth = ndimage.distance_transform_edt(inside, sampling=part.geometry.spacing_kji_mm)
+        core = depth > CORE_MM
+        if not core.any():
+            break
+        blood = local_level(part.hu, core, part.geometry, LUMEN_MM)
+        excess = np.maximum(blood - level, LEAST_CONTRAST_HU)
+        inside &= smooth - level > excess / 2
+    return excess
+
+
+def _local_peak(share: Image, geometry: ImageGeometry) -> Image:
+    """Return the highest share within `AROUND_MM` along the axes."""
+    size = [2 * max(1, round(AROUND_MM / s)) + 1 for s in geometry.spacing_kji_mm]
+    return np.asarray(ndimage.maximum_filter(share, size))
+
+
+def _balanced(raw: Image, relative: Image) -> float:
+    """Return the threshold on ``relative`` above which as many voxels lie as ``raw`` sums to.
+
+    Kept within 0.3 to 0.6: outside, the levels are wrong rather than the edge.
+    """
+    if raw.size == 0:
+        return 0.5
+    count = int(np.clip(raw.sum(), 0, raw.size - 1))
+    value = float(np.partition(relative, raw.size - count - 1)[raw.size - count - 1])
+    return float(np.clip(value, 0.3, 0.6))
+
+
+def _findings(volume_ml: float) -> tuple[Finding, ...]:
+    """Return what a reader must know before trusting the proposal."""
+    if volume_ml == 0:
+        return (
+            Finding(
+                Severity.WARNING,
+                "no_vessels",
+                "no vein stands out from the liver; the scan may be without contrast or early",
+                remedy="use a portal-venous series, or draw the vessels by hand",
+            ),
+        )
+    return (
+        Finding(
+            Severity.INFO,
+            "vessels_proposed",
+            f"{volume_ml:.0f} mL of portal and hepatic veins were proposed automatically, "
+            "not told apart",
+            remedy="check the large branches before planning",
+        ),
+    )
