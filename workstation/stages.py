@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from meshing import surface
-from segmentation import images, liver, operations, seeded, volume
+from segmentation import liver, operations, resampling, seeded, volume
 from segmentation.contract import Progress, share, silent
 from segmentation.volume import LabelMap
 from workstation.planning import patient, pressure, resection
@@ -223,7 +223,7 @@ def _argument_help(text: str) -> dict[str, str]:
 
 _TABLE = (
     Stage("Case", patient.patient),
-    Stage("Segment", images.conform),
+    Stage("Segment", resampling.conform),
     Stage("Segment", liver.propose_liver),
     Stage("Segment", operations.threshold),
     Stage("Segment", seeded.grow_from_seeds),
