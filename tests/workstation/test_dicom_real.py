@@ -97,10 +97,20 @@ def test_all_transfer_syntaxes_decode_alike(zoo):
     assert all(np.array_equal(image, images[0]) for image in images[1:])
 
 
-def test_twelve_bits_are_cleaned(zoo):
-    sources, _ = find_sources([zoo / "mr_12bit"])
-    images = [next(stored_values(s, [None])) for s in sources]
-    assert all(np.array_equal(image, images[0]) for image in images[1:])
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [("12bitUnsigned", 2), ("12bitUnsigned_0x0F0F", 3), ("12bitSigned_0x0F0F", 4)],
+)
+def test_twelve_bits_are_cleaned(zoo, name, reference):
+    sources, _ = find_sources([zoo / "dcm_qa_12bit" / "In" / f"{name}.dcm"])
+    truth = sitk.GetArrayFromImage(
+        sitk.ReadImage(zoo / "dcm_qa_12bit" / "Ref" / f"{reference}.nii")
+    )
+    unused_tile = np.zeros(64 * 64)
+    values = next(stored_values(sources[0], [None])).ravel()
+    np.testing.assert_array_equal(
+        np.sort(values), np.sort(np.concatenate([truth.ravel(), unused_tile]))
+    )
 
 
 @pytest.mark.parametrize("name", ["0", "24", "67", "72", "87", "121", "566", "1690", "1820"])
