@@ -10,6 +10,7 @@ not validated against patients.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class LiverCirculation:
 
     def __post_init__(self) -> None:
         pressures = (self.arterial_mmhg, self.portal_mmhg, self.sinusoidal_mmhg, self.caval_mmhg)
-        if not all(high > low for high, low in zip(pressures, pressures[1:])):
+        if not all(high > low for high, low in pairwise(pressures)):
             raise ValueError(
                 "pressures must fall from artery to portal vein to sinusoids to vena cava, "
                 f"not {pressures} mmHg; check the values of the patient"
