@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from scipy.spatial.transform import Rotation
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkImageData
 
@@ -164,6 +165,7 @@ def read_volume(
     array = sitk.GetArrayFromImage(image)
     frame, findings = _frame(frame_uid, header, image, array)
     geometry = _geometry(image, frame, Path(path))
+    findings += _disagreement(header, geometry)
     return Volume(array, geometry, quantity or header.get(_QUANTITY_KEY, "HU"), findings)
 
 
@@ -180,7 +182,7 @@ def read_labels(path: str | os.PathLike[str], frame_uid: str | None = None) -> L
     """
     image, header = _read(Path(path))
     frame, findings = _frame(frame_uid, header, image, sitk.GetArrayViewFromImage(image))
-    _geometry(image, frame, Path(path))
+    findings += _disagreement(header, _geometry(image, frame, Path(path)))
     try:
         labels = labels_from_sitk(image, frame, _segments(header))
     except UnusableImage as error:
@@ -293,6 +295,28 @@ def _geometry(image: sitk.Image, frame_uid: str, path: Path) -> ImageGeometry:
         return geometry_from_sitk(image, frame_uid)
     except ValueError as error:
         raise UnusableImage(f"{path}: {error}") from error
+
+
+def _disagreement(header: Mapping[str, str], geometry: ImageGeometry) -> tuple[Finding, ...]:
+    """Report a NIfTI header whose two transforms put a corner in different places."""
+    if any(int(header.get(key, "0")) <= 0 for key in ("qform_code", "sform_code")):
+        return ()
+    vector = [float(header[f"quatern_{n}"]) for n in "bcd"]
+    real = np.sqrt(max(0.0, 1 - np.square(vector).sum()))
+    scale = np.array([float(header[f"pixdim[{n}]"]) for n in (1, 2, 3)])
+    rows = np.array([[float(v) for v in header[f"srow_{n}"].split()] for n in "xyz"])
+    # The reader does not pass on qfac, so the handedness is taken as that of the sform.
+    scale[2] *= np.sign(np.linalg.det(rows[:, :3]))
+    quaternion = np.eye(4)
+    quaternion[:3, :3] = Rotation.from_quat([*vector, real]).as_matrix() * scale
+    quaternion[:3, 3] = [float(header[f"qoffset_{n}"]) for n in "xyz"]
+    corners = geometry.to_index(geometry.corners_mm()) @ (quaternion[:3, :3] - rows[:, :3]).T
+    gap = float(np.linalg.norm(corners + quaternion[:3, 3] - rows[:, 3], axis=1).max())
+    if gap <= 0.1:
+        return ()
+    sentence = f"the two transforms of the NIfTI header (qform and sform) differ by {gap:.1f} mm"
+    remedy = "check the position against the original DICOM images"
+    return (Finding(Severity.WARNING, "nifti_transforms_differ", sentence, remedy=remedy),)
 
 
 def _frame(

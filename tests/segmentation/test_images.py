@@ -104,6 +104,19 @@ def test_world_points_agree_with_both_libraries() -> None:
     assert image.GetScalarComponentAsDouble(*index, 0) == before.array[3, 1, 5]
 
 
+def test_a_nifti_header_at_odds_with_itself_is_reported(tmp_path: Path) -> None:
+    write_volume(volume(), tmp_path / "ct.nii")
+    raw = bytearray((tmp_path / "ct.nii").read_bytes())
+    rows = np.frombuffer(bytes(raw[280:328]), "<f4").reshape(3, 4).copy()
+    rows[0, 3] += 10
+    raw[280:328] = rows.tobytes()
+    (tmp_path / "moved.nii").write_bytes(raw)
+    assert not read_volume(tmp_path / "ct.nii").findings
+    (finding,) = read_volume(tmp_path / "moved.nii").findings
+    assert finding.code == "nifti_transforms_differ"
+    assert "10.0 mm" in finding.sentence
+
+
 @pytest.mark.parametrize("ending", [".seg.nrrd", ".nrrd", ".mha"])
 def test_label_files_keep_names_colours_codes_and_frame(tmp_path: Path, ending: str) -> None:
     before = label_map()
