@@ -39,7 +39,8 @@ class CutLine:
 def halo_text(
     painter: QPainter, x: float, y: float, text: str, colour: QColor, halo: QColor = _HALO
 ) -> None:
-    """Write ``text`` with its base line at (x, y) and a dark halo of 1 px."""
+    """Write ``text`` with its base line near (x, y), on whole pixels, with a 1 px dark halo."""
+    x, y = round(x), round(y)
     painter.setPen(halo)
     for dx, dy in ((-1, -1), (1, -1), (-1, 1), (1, 1), (0, -1), (0, 1), (-1, 0), (1, 0)):
         painter.drawText(QPointF(x + dx, y + dy), text)

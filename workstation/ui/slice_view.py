@@ -311,6 +311,8 @@ class SliceView(QWidget):
         """Go on with a drag, or follow the cursor."""
         x, y = event.position().x(), event.position().y()
         self._marks.cursor = (x, y)
+        if event.buttons() == Qt.MouseButton.NoButton:
+            self._end_drag()  # the button was let go where this view could not see it
         if self._drag is not None:
             self._drag.move(x, y)
         elif event.modifiers() & Qt.KeyboardModifier.ShiftModifier:

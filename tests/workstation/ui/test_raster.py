@@ -78,9 +78,11 @@ def test_the_window_suits_the_quantity():
 
 def test_the_image_is_a_copy_in_the_right_order():
     picture = np.array([[0xFF010203, 0xFFFF0000], [0xFF00FF00, 0xFF0000FF]], np.uint32)
-    image = to_image(picture[:, ::-1])
+    image = to_image(picture)
+    mirrored = to_image(picture[:, ::-1])
     picture[:] = 0
-    assert pixels(image).tolist() == [[[255, 0, 0], [1, 2, 3]], [[0, 0, 255], [0, 255, 0]]]
+    assert pixels(image).tolist() == [[[1, 2, 3], [255, 0, 0]], [[0, 255, 0], [0, 0, 255]]]
+    np.testing.assert_array_equal(pixels(mirrored), pixels(image)[:, ::-1])
 
 
 def test_labels_are_mixed_into_their_own_pixels_only():

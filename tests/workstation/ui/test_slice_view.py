@@ -97,14 +97,14 @@ def wheel(widget, steps, at=(100, 100), modifiers=Qt.KeyboardModifier.NoModifier
     QApplication.sendEvent(widget, event)
 
 
-def shift_move(widget, point):
+def hover(widget, point, modifiers=Qt.KeyboardModifier.NoModifier):
     return QMouseEvent(
         QEvent.Type.MouseMove,
         QPointF(point),
         widget.mapToGlobal(QPointF(point)),
         Qt.MouseButton.NoButton,
         Qt.MouseButton.NoButton,
-        Qt.KeyboardModifier.ShiftModifier,
+        modifiers,
     )
 
 
@@ -141,15 +141,26 @@ def test_a_mirrored_picture_shows_the_blob_on_the_other_side(make):
 
 
 def test_the_letters_are_painted_as_the_direction_says(make):
-    def edges(picture):
-        return picture[145:185, :24], picture[145:185, -24:]
+    def letters(widget):
+        """Return the shapes at the left and the right edge."""
+        found = []
+        for edge in np.s_[145:185, 2:26], np.s_[145:185, -26:-2]:
+            written = grabbed(widget)[edge][..., 0] > 120
+            rows, columns = np.nonzero(written)
+            tight = written[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+            found.append(tight.tolist())
+        return found
 
-    normal = make(shown=volume(blob_mm=(0, 0, 0)))
-    left, right = edges(grabbed(normal))
-    normal.set_flips(True, False)
-    mirrored_left, mirrored_right = edges(grabbed(normal))
-    assert np.abs(left - mirrored_left).max() > 100
-    assert np.abs(right - mirrored_right).max() > 100
+    widget = make(shown=volume(blob_mm=(0, 0, 0)))
+    right_letter, left_letter = letters(widget)
+    assert right_letter != left_letter
+    widget.set_flips(True, False)
+    assert letters(widget) == [left_letter, right_letter]
+    widget.set_flips(False, False)
+    ell = np.array(left_letter)  # an L: full on the left and at the bottom only
+    assert ell[:, 0].all()
+    assert ell[-1].all()
+    assert not ell[: len(ell) // 2, -1].any()
 
 
 def test_at_twice_the_pixels_the_picture_is_the_same_but_finer(make):
@@ -164,16 +175,24 @@ def test_at_twice_the_pixels_the_picture_is_the_same_but_finer(make):
     np.testing.assert_allclose(seen, placement.to_widget(BLOB)[:2] * 2, atol=1)
 
 
-@pytest.mark.parametrize(("steps", "moved"), [(1, 1), (-3, -3), (100, 17)])
-def test_the_wheel_scrolls_towards_the_head(make, said, steps, moved):
-    widget = make()
+@pytest.mark.parametrize("axes", [np.eye(3), np.diag((-1.0, 1.0, -1.0))])
+@pytest.mark.parametrize(("steps", "rise_mm"), [(1, 1.6), (-3, -4.8)])
+def test_the_wheel_scrolls_towards_the_head(make, said, steps, rise_mm, axes):
+    widget = make(shown=volume(axes))
     slices = said(widget.slice_changed)
     start = widget.placement.plane
-    assert start.index == 18
     wheel(widget, steps)
-    assert slices == [(18 + moved,)]
-    rise = widget.placement.plane.to_world((0, 0)) - start.to_world((0, 0))
-    assert np.sign(rise[2]) == np.sign(steps)
+    plane = widget.placement.plane
+    assert slices == [(plane.index,)]
+    assert plane.to_world((0, 0))[2] - start.to_world((0, 0))[2] == pytest.approx(rise_mm)
+
+
+def test_the_wheel_stops_at_the_last_slice(make, said):
+    widget = make()
+    slices = said(widget.slice_changed)
+    wheel(widget, 100)
+    wheel(widget, 1)
+    assert slices == [(35,)]
 
 
 def test_small_turns_of_a_fine_wheel_add_up(make):
@@ -229,7 +248,9 @@ def test_shift_carries_the_crosshair(make, said, qtbot):
     points = said(widget.crosshair_moved)
     qtbot.mouseMove(widget, QPoint(150, 120))
     assert points == []
-    QApplication.sendEvent(widget, shift_move(widget, QPoint(155, 121)))
+    QApplication.sendEvent(
+        widget, hover(widget, QPoint(155, 121), Qt.KeyboardModifier.ShiftModifier)
+    )
     assert points == [(widget.placement.to_world(155, 121),)]
 
 
@@ -239,6 +260,16 @@ def test_right_drag_changes_the_window(make, said, qtbot):
     drag(qtbot, widget, (200, 150), (240, 120), button=Qt.MouseButton.RightButton)
     assert heard == [(pytest.approx(1000 * np.exp(40 / 200)), pytest.approx(400))]
     assert widget.window_level == heard[-1]
+
+
+def test_a_drag_ends_when_the_release_went_elsewhere(make, said, qtbot):
+    widget = make()
+    heard = said(widget.window_changed)
+    qtbot.mousePress(widget, Qt.MouseButton.RightButton, pos=QPoint(200, 150))
+    QApplication.sendEvent(widget, hover(widget, QPoint(240, 150)))
+    QApplication.sendEvent(widget, hover(widget, QPoint(260, 150)))
+    qtbot.mouseRelease(widget, Qt.MouseButton.RightButton, pos=QPoint(260, 150))
+    assert heard == []
 
 
 def test_middle_drag_pans_and_home_resets(make, qtbot):
@@ -497,8 +528,10 @@ def test_another_image_on_the_same_grid_keeps_slice_and_zoom(make):
     widget.set_slice(7)
     wheel(widget, 2, modifiers=Qt.KeyboardModifier.ControlModifier)
     before = widget.placement
-    widget.set_volume(volume(blob_mm=CENTRE))
+    old = grabbed(widget)
+    widget.set_volume(volume(blob_mm=before.plane.to_world((30, 26))))
     assert widget.placement == before
+    assert (grabbed(widget) - old).max() > 100
     widget.set_volume(volume(OBLIQUE))
     assert widget.placement.zoom == 1
     assert widget.placement.plane.index == 18
