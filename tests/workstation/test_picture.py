@@ -262,3 +262,43 @@ def test_the_cube_knows_the_side_under_the_cursor(seen_from):
         seen_from,
         right,
     ]
+
+
+def test_vectors_are_coloured_by_their_length():
+    down = coloured(lambda p: np.tile([0.0, 0.0, -40.0], (len(p), 1)), low=0, high=40)
+    yellow = render_scene(down, "A", (100, 100))[50, 50].astype(int)
+    assert yellow[:2].min() > yellow[2] + 100
+
+
+def test_a_pick_hits_the_surface_that_is_shown_now(scene):
+    scene.pick(150, 100, SIZE)
+    scene.set_values({"left": SceneItem(sphere(LEFT, 30), RED)})
+    x, y, _ = scene.camera.project([LEFT], SIZE)[0]
+    picked = scene.pick(x, y, SIZE)
+    assert np.linalg.norm(np.subtract(picked, LEFT)) == pytest.approx(30, abs=0.3)
+
+
+def test_crossing_sheets_are_sorted_pixel_by_pixel():
+    def sheet(slope):
+        points = [(x, slope * x, z) for x in (-40, 40) for z in (-30, 30)]
+        return SurfaceMesh(points, [(0, 2, 1), (1, 2, 3)], "1.2.3")
+
+    items = {
+        "a": SceneItem(sheet(0.5), RED, 0.7, kind="sheet"),
+        "b": SceneItem(sheet(-0.5), GREEN, 0.7, kind="sheet"),
+    }
+    image = render_scene(items, "A", (200, 200)).astype(int)
+    left, right = image[100, 60], image[100, 140]
+    assert left[0] > left[1] + 30, "on the left the red sheet is nearer"
+    assert right[1] > right[0] + 30, "on the right the green one is"
+
+
+def test_of_a_transparent_organ_only_the_near_wall_is_drawn():
+    ball = sphere((0, 0, 0), 40)
+    depth = ball.points_mm[ball.triangles].mean(axis=1)[:, 1]
+    near = replace(ball, triangles=ball.triangles[depth < 0])
+    whole, half = (
+        render_scene({"a": SceneItem(surface, RED, 0.4)}, Camera((0, -250, 0)), (100, 100))
+        for surface in (ball, near)
+    )
+    np.testing.assert_allclose(whole[30:70, 30:70], half[30:70, 30:70], atol=2)

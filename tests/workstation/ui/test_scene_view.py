@@ -215,6 +215,8 @@ def test_escape_gives_the_cut_back(qtbot, view):
     assert dragged[-1][0][0] > 10
     qtbot.keyClick(view, Qt.Key.Key_Escape)
     assert dragged[-1] == ((0.0, 0.0, 10.0), (1.0, 0.0, 0.0))
+    disc = view.scene.items[scene_view.CUT].surface
+    np.testing.assert_allclose(disc.points_mm.mean(axis=0), (0.0, 0.0, 10.0), atol=1e-6)
     qtbot.mouseMove(view, start)
     qtbot.mouseRelease(view, LEFT_BUTTON, pos=start)
     assert released == []
