@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QWidget
 from workstation.case import Case
 from workstation.planning.template import templates
 from workstation.ui.desk import Desk
+from workstation.ui.theme import DARK
 from workstation.ui.words import date_text
 
 HEIGHT_PX = 36
@@ -48,9 +49,9 @@ class Banner(QFrame):
         self.facts = QLabel()
         self.procedure = QLabel()
         self.facts.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.synthetic = self._chip("SYNTHETIC PATIENT", "warning")
+        self.synthetic = self._chip("SYNTHETIC PATIENT", warning=True)
         self.synthetic.setToolTip("This patient was computed; no person has these images")
-        self.research = self._chip("Research use", "")
+        self.research = self._chip("Research use")
         self.research.setToolTip("Research use only, not for clinical decisions")
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 0, 12, 0)
@@ -65,11 +66,12 @@ class Banner(QFrame):
         self.refresh()
 
     @staticmethod
-    def _chip(text: str, role: str) -> QLabel:
+    def _chip(text: str, warning: bool = False) -> QLabel:
         label = QLabel(text)
-        frame = "background: transparent; border: 1px solid palette(mid); border-radius: 6px;"
-        label.setProperty("role", role or "muted")
-        label.setStyleSheet(f"QLabel {{ {frame} padding: 1px 8px; }}")
+        label.setProperty("role", "chip")
+        label.setFixedHeight(24)
+        if warning:
+            label.setStyleSheet(f"color: {DARK.warning}; font-weight: 600;")
         return label
 
     def refresh(self) -> None:

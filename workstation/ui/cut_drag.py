@@ -51,7 +51,7 @@ class CutDrag(QObject):
         if _same(before, cut):  # given back
             self._release()
             return
-        self._views.dragging = True
+        self._views.begin_drag()
         self._views.show_lines(cut)
         if not from_scene:
             self._views.show_handle(cut)

@@ -17,6 +17,8 @@ from workstation.ui.bind import Bindings
 from workstation.ui.job_bar import JobRunner
 from workstation.ui.slice_paint import Tool
 
+DOUBLED = ("specimen_surface", "remnant_surface")
+
 
 @dataclass
 class Hand:
@@ -25,6 +27,11 @@ class Hand:
     tool: Tool = "navigate"
     radius_mm: float = 6.0
     target: str = ""
+
+
+def doubles(name: str) -> bool:
+    """Tell whether a result shows again what another one shows: a proposal, a part's surface."""
+    return name.rstrip("_").endswith("_proposal") or name in DOUBLED
 
 
 class Desk(QObject):
@@ -49,7 +56,9 @@ class Desk(QObject):
         self._computing: Job[Any] | None = None
         self._loading: Job[Any] | None = None
         self._message = ""
+        self._known: set[str] = set()
         self.jobs.changed.connect(self._follow)
+        self.bindings.add(self._hide_new)
         self.bindings.add(self._load_missing)
 
     # Errors --------------------------------------------------------------------------
@@ -97,6 +106,16 @@ class Desk(QObject):
         if job.error is not None:
             self.fail(job.error)
         self.session.notify()
+
+    def lacks_change(self, *outputs: str) -> str:
+        """Return what a computation of ``outputs`` (default: all) needs, "" when it can run."""
+        if self.session.plan is None:
+            return "a plan"
+        steps = self.session.summary()["steps"]
+        late = [
+            s for s in steps if s["state"] != "fresh" and s["output"] in (outputs or s.values())
+        ]
+        return "" if late else "a change; everything here is up to date"
 
     @property
     def busy(self) -> bool:
@@ -193,6 +212,17 @@ class Desk(QObject):
         elif job.result is not None:
             self._loaded |= job.result
             self.session.notify()
+
+    def is_shown(self, name: str) -> bool:
+        """Tell whether a result is switched on in the views."""
+        return name not in self.session.view.hidden
+
+    def _hide_new(self) -> None:
+        """Switch off what a plan brings along but what would only double another result."""
+        plan = self.session.plan
+        outputs = {step.output for step in plan.steps} if plan is not None else set()
+        self.session.view.hidden |= {n for n in outputs - self._known if doubles(n)}
+        self._known = outputs
 
     # Places --------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QFrame,
@@ -26,12 +26,15 @@ def _wrapped(text: str, role: str = "") -> QLabel:
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setProperty("role", role)
-    label.setVisible(bool(text))
+    if not text:
+        label.hide()
     return label
 
 
 class ErrorCard(QFrame):
     """One problem; it stays until it is closed."""
+
+    dismissed = Signal()
 
     def __init__(self, problem: Problem, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -86,6 +89,7 @@ class ErrorCard(QFrame):
         """Close the card."""
         self.setParent(None)
         self.deleteLater()
+        self.dismissed.emit()
 
     def _toggle(self) -> None:
         hidden = self._trace.isHidden()
@@ -101,6 +105,7 @@ class CardStack(QWidget):
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(8, 0, 8, 8)
         self._column.setSpacing(8)
+        self.hide()
 
     def cards(self) -> list[ErrorCard]:
         """Return the cards that are shown, newest first."""
@@ -113,6 +118,9 @@ class CardStack(QWidget):
         for card in self.cards():
             if (card.problem.title, card.problem.detail) == (problem.title, problem.detail):
                 card.dismiss()
-        self._column.insertWidget(0, ErrorCard(problem))
+        card = ErrorCard(problem)
+        card.dismissed.connect(lambda: self.setVisible(bool(self.cards())))
+        self._column.insertWidget(0, card)
+        self.show()
         for card in self.cards()[MOST_CARDS:]:
             card.dismiss()

@@ -6,6 +6,7 @@ What is left empty takes the stage's default, which the field shows as its place
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -237,7 +238,7 @@ class ParameterForm(QWidget):
         form.setSpacing(4)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for parameter in parameters:
-            field = field_for(parameter, lambda value, p=parameter: self._set(p, value))
+            field = field_for(parameter, partial(self._set, parameter))
             field.setToolTip(tooltip(parameter))
             field.setAccessibleName(parameter_label(parameter.name))
             problem = QLabel()

@@ -11,7 +11,7 @@ from meshing.surface import SurfaceMesh
 from segmentation.brush import brush_stroke
 from segmentation.volume import LabelMap, Vector, Volume
 from workstation.actors import look_of, scene_items
-from workstation.planning.plan import Step
+from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
 from workstation.session import Window
 from workstation.ui.desk import Desk
@@ -23,6 +23,7 @@ from workstation.ui.slice_view import SliceView
 
 GAP_PX = 2
 CUT_STEP = "cut"
+PLACES = {"axial": (0, 0), "coronal": (0, 1), "sagittal": (1, 0), "3d": (1, 1)}
 SPLIT_PARTS = ("specimen", "remnant")
 SEED_STAGE = "segmentation.refine"
 
@@ -43,9 +44,8 @@ class FourUp(QWidget):
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(GAP_PX)
-        places = {"axial": (0, 0), "coronal": (0, 1), "sagittal": (1, 0), "3d": (1, 1)}
         for name, view in self.views.items():
-            self._grid.addWidget(view, *places[name])
+            self._grid.addWidget(view, *PLACES[name])
         self.show_only("")
         for name, view in self.slices.items():
             view.maximise_requested.connect(lambda n=name: self._toggle(n))
@@ -69,13 +69,11 @@ class FourUp(QWidget):
         self._alone = name
         for other, view in self.views.items():
             view.setVisible(name in ("", other))
+        place = PLACES.get(name)
         for n in range(2):
-            self._grid.setRowStretch(n, 1)
-            self._grid.setColumnStretch(n, 1)
+            self._grid.setRowStretch(n, int(place is None or place[0] == n))
+            self._grid.setColumnStretch(n, int(place is None or place[1] == n))
         if name:
-            row, column, _, _ = self._grid.getItemPosition(self._grid.indexOf(self.views[name]))
-            self._grid.setRowStretch(1 - row, 0)
-            self._grid.setColumnStretch(1 - column, 0)
             self.views[name].setFocus()
 
     def _toggle(self, name: str) -> None:
@@ -129,6 +127,8 @@ class FourUp(QWidget):
         if image is not None and view.crosshair_mm is None:
             x, y, z = (float(v) for v in image.geometry.centre_mm())
             view.crosshair_mm = (x, y, z)
+        if not self.dragging:
+            self._settle_cut()
         overlays = self.overlays() if image is not None else []
         foreground, background = self._seeds()
         if image is not self._image:  # overlays of another case must not meet the new image
@@ -146,7 +146,6 @@ class FourUp(QWidget):
         self.scene.set_values(scene_items(self.surfaces()))
         self.scene.set_crosshair(view.crosshair_mm if image is not None else None)
         if not self.dragging:
-            self._settle_cut()
             self.show_cut(self.current_cut())
 
     def current_cut(self) -> CutPlane | None:
@@ -162,28 +161,27 @@ class FourUp(QWidget):
             self.pending_cut = None
 
     def overlays(self) -> list[Overlay]:
-        """Return the label maps to show over the image, in plan order."""
-        view = self._desk.session.view
+        """Return the label maps to show over the image, in plan order.
+
+        A cut organ is shown as its parts, unless the cut is moving.
+        """
+        labels = self._desk.labels()
+        still = not self.dragging and self.pending_cut is None
+        split = still and all(name in labels for name in SPLIT_PARTS)
+        left_out = {_cut_organ(self._desk.session.plan)} if split else set(SPLIT_PARTS)
         return [
-            Overlay(name, labels, _colour(name, labels), opacity=view.opacity)
-            for name, labels in self._desk.labels().items()
-            if self.is_shown(name)
+            Overlay(name, value, _colour(name, value), opacity=self._desk.session.view.opacity)
+            for name, value in sorted(labels.items(), key=lambda item: item[0] not in SPLIT_PARTS)
+            if name not in left_out and self._desk.is_shown(name)
         ]
 
     def surfaces(self) -> dict[str, object]:
-        """Return the surfaces to show in 3D; a split organ is shown by colouring one surface."""
+        """Return the surfaces to show in 3D."""
         return {
             name: value
             for name, value in self._desk.results().items()
-            if isinstance(value, SurfaceMesh)
-            and name.removesuffix("_surface") not in SPLIT_PARTS
-            and self.is_shown(name)
+            if isinstance(value, SurfaceMesh) and self._desk.is_shown(name)
         }
-
-    def is_shown(self, name: str) -> bool:
-        """Tell whether a result is switched on; proposals and parts of a split are not."""
-        hidden = self._desk.session.view.hidden
-        return not (name in hidden or name.rstrip("_").endswith("_proposal") or name in SPLIT_PARTS)
 
     def show_cut(self, cut: CutPlane | None) -> None:
         """Show a cut plane in all views, or none."""
@@ -195,9 +193,15 @@ class FourUp(QWidget):
             return
         self.show_lines(cut)
         self.show_handle(cut)
-        plan = self._desk.session.plan
-        organ = _split_surface(plan.steps) if plan is not None else ""
+        organ = f"{_cut_organ(self._desk.session.plan)}_surface"
         self.scene.set_split(organ if organ in self.surfaces() else None)
+
+    def begin_drag(self) -> None:
+        """Leave the cut to the hand that moves it, until `dragging` ends."""
+        if not self.dragging:
+            self.dragging = True
+            for view in self.slices.values():
+                view.set_overlays(self.overlays())
 
     def show_lines(self, cut: CutPlane) -> None:
         """Draw where a cut meets the slices."""
@@ -228,11 +232,10 @@ def centre_of(cut: CutPlane) -> Vector:
     return (x, y, z)
 
 
-def _split_surface(steps: tuple[Step, ...]) -> str:
-    """Return the name of the surface of the organ that the plan cuts, "" for none."""
-    organ = next((s.inputs.get("liver", "") for s in steps if s.output == CUT_STEP), "")
-    found = (s.output for s in steps if s.stage == "meshing.isosurface")
-    return next((name for name in found if name == f"{organ}_surface"), "")
+def _cut_organ(plan: Plan | None) -> str:
+    """Return the name of the organ that the plan cuts, "" for none."""
+    steps = plan.steps if plan is not None else ()
+    return next((step.inputs.get("liver", "") for step in steps if step.output == CUT_STEP), "")
 
 
 def _colour(name: str, labels: LabelMap) -> tuple[int, int, int] | None:

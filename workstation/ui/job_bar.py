@@ -44,6 +44,11 @@ class JobRunner(QObject):
         """The jobs that run or wait, oldest first."""
         return list(self._then)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no thread works for this runner."""
+        return not (self._heavy.activeThreadCount() or self._light.activeThreadCount())
+
     def start(self, job: Job[Any], then: Then = lambda job: None, light: bool = False) -> None:
         """Run ``job`` in the background; ``then`` hears of its end in the window's thread."""
         job.watch = self._watch

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from platformdirs import user_data_path
 from PySide6.QtCore import Qt
@@ -38,6 +40,7 @@ from workstation.ui.panels.plan_panel import PlanPanel
 from workstation.ui.panels.report_panel import ReportPanel
 from workstation.ui.panels.segment_panel import SegmentPanel
 from workstation.ui.recent import recent_cases, recent_file, remember
+from workstation.ui.slice_paint import Tool
 from workstation.ui.stage_rail import STAGE_NAMES, StageRail
 
 PANEL_PX = 340
@@ -147,25 +150,25 @@ class MainWindow(QMainWindow):
         self._redo = add("Edit", "Redo", self.redo, "Ctrl+Shift+Z", self._lacks_redo)
         add("Plan", "Recompute", self.compute, "F5", self._lacks_plan)
         add("Plan", "Stop the work that runs", self.job_bar.cancel_first, "Ctrl+.", self._lacks_job)
-        for tool, key in zip(self.segment_panel.tools, ("Q", "G", "X", "B", "E")):
+        for tool, key in zip(get_args(Tool), ("Q", "G", "X", "B", "E")):
             made = self.segment_panel.tools[tool]
             add(
                 "Tool",
                 f"{made.text()} tool",
-                lambda t=tool: self.desk.take_tool(t),
+                partial(self.desk.take_tool, tool),
                 key,
-                lambda m=made: "" if m.isEnabled() else "a computed label; choose one",
+                partial(self.segment_panel.tool_lacks, tool),
             )
         for number, name in enumerate(STAGE_NAMES, 1):
-            add("Go", f"Go to {name}", lambda n=name: self.show_stage(n), f"Alt+{number}")
+            add("Go", f"Go to {name}", partial(self.show_stage, name), f"Alt+{number}")
         for number, (name, window) in enumerate(PRESETS.items(), 1):
             text = f"Window {name.lower()} (W {window.width:g} L {window.level:g})"
-            add("View", text, lambda w=window: self.session.set_view(window=w), str(number))
+            add("View", text, partial(self.session.set_view, window=window), str(number))
         for name, key in VIEW_KEYS.items():
             title = name.upper() if name == "3d" else name
-            add("View", f"Maximise {title}", lambda n=name: self.views.show_only(n), key)
+            add("View", f"Maximise {title}", partial(self.views.show_only, name), key)
         add("View", "Show all four views", lambda: self.views.show_only(""), "Ctrl+0")
-        add("View", "Show or hide labels", self._toggle_labels, "L", self._lacks_case)
+        add("View", "Show or hide labels", self._toggle_labels, "H", self._lacks_case)
         add("Help", "Search an action", self.show_palette, "Ctrl+K")
         add("Help", "Shortcuts", self.show_shortcuts, "F1")
 
@@ -297,9 +300,9 @@ class MainWindow(QMainWindow):
         undo, redo = session.undo_label, session.redo_label
         self._undo.setText(f"Undo: {undo}" if undo else "Undo")
         self._redo.setText(f"Redo: {redo}" if redo else "Redo")
-        self.job_bar.undo.setText(f"Undo: {undo}" if undo else "Nothing to undo")
-        self.job_bar.undo.setEnabled(bool(undo))
-        self.job_bar.undo.setToolTip(f"Undo: {undo} (Ctrl+Z)" if undo else "Nothing to undo yet")
+        self.job_bar.undo.setText(f"Undo: {undo}")
+        self.job_bar.undo.setVisible(bool(undo))
+        self.job_bar.undo.setToolTip(f"Undo: {undo} (Ctrl+Z)")
         if session.case is None:
             self.start_page.show_recent(recent_cases(self._recent))
         self.middle.setCurrentWidget(self.views if session.case is not None else self.start_page)

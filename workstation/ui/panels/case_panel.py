@@ -11,9 +11,15 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from workstation.ui.banner import identity
 from workstation.ui.desk import Desk
-from workstation.ui.panels.parts import RecordList, Sheet, button, label
+from workstation.ui.panels.parts import RecordList, Sheet, bold, button, label
 from workstation.ui.panels.steps import StepList
 from workstation.ui.words import readable
+
+HOW = """1  Import: the images are checked before a pixel is read.
+2  Segment: liver, vessels and tumour are proposed; you correct them.
+3  Model: closed surfaces, measured.
+4  Plan: move the cut; margin and remnant follow.
+5  Report: a PDF with every number and where it comes from."""
 
 
 class Doors:
@@ -64,8 +70,7 @@ class StartPage(QWidget):
             made.setMinimumHeight(36)
             column.addWidget(made)
         column.addWidget(label("You can also drop a folder, a ZIP or a case anywhere.", "muted"))
-        self.title = label("Recent cases")
-        self.title.setStyleSheet("font-weight: 600; margin-top: 8px;")
+        self.title = bold("Recent cases")
         column.addWidget(self.title)
         self.recent = RecordList(self._recent_button)
         column.addWidget(self.recent)
@@ -103,15 +108,22 @@ class CasePanel:
         body = self.widget.body
         body.addWidget(self.identity)
         body.addWidget(self.folder)
-        self.widget.heading("Sources")
-        body.addWidget(self.sources)
+        self.how = label(HOW, "muted")
+        body.addWidget(self.how)
+        self.held = QWidget()
+        held = QVBoxLayout(self.held)
+        held.setContentsMargins(0, 0, 0, 0)
+        held.addWidget(bold("Sources"))
+        held.addWidget(self.sources)
+        held.addWidget(bold("Values entered by hand"))
         self.values = StepList(desk, "Case")
-        body.addWidget(self.values)
-        body.addWidget(self.close)
-        self.widget.heading("Open something else")
+        held.addWidget(self.values)
+        held.addWidget(self.close)
+        held.addWidget(bold("Open something else"))
         for made in doors.buttons():
             made.setProperty("primary", "false")
-            body.addWidget(made)
+            held.addWidget(made)
+        body.addWidget(self.held)
         desk.bindings.enable(
             self.close,
             lambda: "" if desk.session.case is not None else "an open case",
@@ -127,6 +139,8 @@ class CasePanel:
     def refresh(self) -> None:
         """Show the open case."""
         session = self._desk.session
+        self.held.setVisible(session.case is not None)
+        self.how.setVisible(session.case is None)
         self.widget.show_needs("" if session.case is not None else "a case")
         if session.case is None:
             self.identity.setText("No case is open.")

@@ -66,7 +66,9 @@ class ImportPanel:
         self._volumes: Sequence[ScannedVolume] = ()
         self._file: Path | None = None
         self._running = ""
-        self.widget = Sheet("Import", "What the images are, and whether they can be trusted.")
+        self.widget = Sheet(
+            "Import", "Look at images before they become a new case; patients are never merged."
+        )
         self.where = label("", "muted")
         self.table = self._table()
         self.facts = label("", "muted")

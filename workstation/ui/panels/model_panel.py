@@ -18,7 +18,9 @@ class ModelPanel:
         self.recompute = button("Recompute", tip, self._compute, primary=True)
         self.widget.body.addWidget(self.recompute)
         self.widget.body.addWidget(self.steps)
-        desk.bindings.enable(self.recompute, self.lacks, tip)
+        desk.bindings.enable(
+            self.recompute, lambda: self.lacks() or desk.lacks_change(*self.steps.outputs()), tip
+        )
         desk.bindings.add(lambda: self.widget.show_needs(self.lacks()))
 
     def lacks(self) -> str:

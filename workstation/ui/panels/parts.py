@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QMouseEvent
+from PySide6.QtGui import QFont, QMouseEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from workstation.ui.guard import guarded
+from workstation.ui.theme import CORNER_FONT_PX, ui_font
 from workstation.ui.words import (
     SEVERITY_MARKS,
     SEVERITY_ROLES,
@@ -36,6 +37,15 @@ def label(text: str = "", role: str = "", wrap: bool = True) -> QLabel:
     made.setTextFormat(Qt.TextFormat.PlainText)
     made.setWordWrap(wrap)
     made.setProperty("role", role)
+    return made
+
+
+def bold(text: str) -> QLabel:
+    """Return a heading."""
+    made = label(text)
+    font = QFont(made.font())
+    font.setWeight(QFont.Weight.DemiBold)
+    made.setFont(font)
     return made
 
 
@@ -59,10 +69,12 @@ class Sheet(QScrollArea):
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         page = QWidget()
-        self.body = QVBoxLayout(page)
-        self.body.setContentsMargins(16, 12, 16, 12)
+        outer = QVBoxLayout(page)
+        outer.setContentsMargins(12, 12, 12, 12)
+        self.body = QVBoxLayout()
         self.body.setSpacing(8)
-        self.body.setAlignment(Qt.AlignmentFlag.AlignTop)
+        outer.addLayout(self.body)
+        outer.addStretch(1)
         self.body.addWidget(label(title, "title"))
         self.body.addWidget(label(sentence, "muted"))
         self.needs = label("", "warning")
@@ -77,9 +89,8 @@ class Sheet(QScrollArea):
 
     def heading(self, text: str) -> None:
         """Add a heading to the body."""
-        made = label(text)
-        made.setStyleSheet("font-weight: 600; margin-top: 8px;")
-        self.body.addWidget(made)
+        self.body.addSpacing(8)
+        self.body.addWidget(bold(text))
 
 
 class NumberView(QFrame):
@@ -93,18 +104,20 @@ class NumberView(QFrame):
         self.name = label(name, "muted", wrap=False)
         self.value, self.unit = label("–", "number", wrap=False), label("", "muted", wrap=False)
         self.band, self.recipe = label("", "muted", wrap=False), label("", "muted")
+        self.band.setFont(ui_font(CORNER_FONT_PX))
         self.recipe.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.recipe.hide()
         line = QHBoxLayout()
         line.setSpacing(4)
-        line.addWidget(self.name, 1)
         line.addWidget(self.value, 0, Qt.AlignmentFlag.AlignBaseline)
         line.addWidget(self.unit, 0, Qt.AlignmentFlag.AlignBaseline)
+        line.addStretch(1)
         column = QVBoxLayout(self)
-        column.setContentsMargins(12, 4, 12, 6)
+        column.setContentsMargins(10, 6, 6, 6)
         column.setSpacing(0)
+        column.addWidget(self.name)
         column.addLayout(line)
-        column.addWidget(self.band, 0, Qt.AlignmentFlag.AlignRight)
+        column.addWidget(self.band)
         column.addWidget(self.recipe)
 
     def show_number(self, record: Record, recipe: str) -> None:

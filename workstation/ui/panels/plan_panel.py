@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PySide6.QtWidgets import QHBoxLayout
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout
 
 from workstation.planning.plan import Step
 from workstation.ui.desk import Desk
@@ -20,6 +20,13 @@ KEY_NUMBERS = {
     "remnant.fraction": ("Remnant share", "%"),
     "specimen.volume": ("Specimen", "mL"),
     "specimen.fraction": ("Specimen share", "%"),
+}
+PLACES = {
+    "margin.minimum": (0, 0, 1, 2),
+    "remnant.volume": (1, 0),
+    "remnant.fraction": (1, 1),
+    "specimen.volume": (2, 0),
+    "specimen.fraction": (2, 1),
 }
 
 
@@ -41,22 +48,26 @@ class PlanPanel:
         )
         row = QHBoxLayout()
         row.setSpacing(4)
-        for made in (self.reset, self.flip, self.recompute):
-            row.addWidget(made)
+        row.addWidget(self.reset)
+        row.addWidget(self.flip)
         self.findings = RecordList(self._finding, "No finding for this plan.")
         self.steps = StepList(desk, "Plan")
         self._live: Mapping[str, float] | None = None
         body = self.widget.body
-        for view in self.numbers.values():
-            body.addWidget(view)
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        for name, place in PLACES.items():
+            grid.addWidget(self.numbers[name], *place)
+        body.addLayout(grid)
         body.addLayout(row)
+        body.addWidget(self.recompute)
         self.widget.heading("Findings")
         body.addWidget(self.findings)
         self.widget.heading("Steps")
         body.addWidget(self.steps)
         desk.previewed.connect(self.show_live)
         bindings = desk.bindings
-        bindings.enable(self.recompute, self._lacks_plan, "Compute what is not up to date")
+        bindings.enable(self.recompute, desk.lacks_change, "Compute what is not up to date")
         bindings.enable(self.reset, self._lacks_own_cut, "Go back to the proposed cut")
         bindings.enable(self.flip, self.lacks, "Turn the cut round: swap specimen and remnant")
         bindings.add(self.refresh)

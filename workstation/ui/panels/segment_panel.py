@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import get_args
 
 from PySide6.QtCore import Qt
@@ -68,7 +69,9 @@ class SegmentPanel:
             lambda value: desk.session.set_view(opacity=value / 100),
         )
         desk.bindings.enable(
-            self.recompute, self.lacks, "Compute all labels that are not up to date"
+            self.recompute,
+            lambda: desk.lacks_change(*self.steps.outputs()),
+            "Compute all labels that are not up to date",
         )
         desk.bindings.add(self.refresh)
 
@@ -92,7 +95,7 @@ class SegmentPanel:
             made.setCheckable(True)
             made.setMinimumWidth(54)
             made.clicked.connect(lambda _, t=tool: self._desk.take_tool(t))
-            self._desk.bindings.enable(made, lambda t=tool: self._tool_lacks(t), tip)
+            self._desk.bindings.enable(made, partial(self.tool_lacks, tool), tip)
             group.addButton(made)
             row.addWidget(made)
             self.tools[tool] = made
@@ -103,7 +106,8 @@ class SegmentPanel:
         """Return what a computation needs, "" when it can run."""
         return "" if self._desk.session.plan is not None else "a plan"
 
-    def _tool_lacks(self, tool: Tool) -> str:
+    def tool_lacks(self, tool: Tool) -> str:
+        """Return what a tool needs, "" when it can be used."""
         if tool == "navigate":
             return ""
         value = self._desk.value(self._desk.hand.target) if self._desk.hand.target else None

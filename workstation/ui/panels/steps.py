@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from workstation.stages import STAGES, Stage
 from workstation.ui.desk import Desk
 from workstation.ui.forms import ParameterForm
 from workstation.ui.panels.parts import label
 from workstation.ui.stage_rail import group_of
+from workstation.ui.theme import DARK, icon
 from workstation.ui.words import MARKS, STATES, readable, unit_text, value_text
 
 SHOWABLE = ("LabelMap", "SurfaceMesh", "CutPlane")
@@ -36,11 +37,15 @@ class StepRow(QWidget):
         self.name.setToolTip(f"{stage.title}\n{stage.name}")
         self.name.clicked.connect(lambda: self.chosen.emit(output))
         self.number = label("", "muted", wrap=False)
-        self.shown = QCheckBox()
+        self.shown = QToolButton()
+        self.shown.setCheckable(True)
+        self.shown.setProperty("flat", "true")
+        self.shown.setStyleSheet("border: none; background: transparent; padding: 2px;")
         self.shown.setToolTip(f"Show {readable(output).lower()} in the views")
         self.shown.setAccessibleName(self.shown.toolTip())
         self.shown.toggled.connect(lambda on: self.switched.emit(output, on))
-        self.shown.setVisible(stage.output_kind in SHOWABLE)
+        if stage.output_kind not in SHOWABLE:
+            self.shown.hide()
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)
@@ -60,6 +65,7 @@ class StepRow(QWidget):
         self.number.setText(text)
         self.shown.blockSignals(True)
         self.shown.setChecked(shown)
+        self.shown.setIcon(icon(*(("ph.eye",) if shown else ("ph.eye-slash", DARK.muted))))
         self.shown.blockSignals(False)
 
 
@@ -109,7 +115,7 @@ class StepList(QWidget):
         for record in records:
             output = record["output"]
             state = "running" if output == self._desk.computing else record["state"]
-            shown = output not in self._desk.session.view.hidden
+            shown = self._desk.is_shown(output)
             self.rows[output].show_state(state, numbers.get(output), shown)
         self._fill()
 
@@ -155,7 +161,8 @@ class StepList(QWidget):
 
     def _change(self, name: str, value: object) -> None:
         output = self.chosen
-        self._desk.attempt(lambda: self._desk.session.set_params(output, **{name: value}))
+        params: dict[str, Any] = {name: value}
+        self._desk.attempt(lambda: self._desk.session.set_params(output, **params))
 
     def _switch(self, output: str, shown: bool) -> None:
         hidden = set(self._desk.session.view.hidden) - {output}
