@@ -93,6 +93,15 @@ def test_every_action_is_found_by_name_and_says_what_it_lacks(window: MainWindow
     assert window.panels.currentWidget() is window.report_panel.widget
 
 
+def test_no_stray_window_takes_the_keyboard(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+) -> None:
+    window.open_case(make_case())
+    settle()
+    window.desk.attempt(lambda: {}["nothing"])
+    assert QApplication.activeWindow() is window
+
+
 def test_shortcuts_are_unique(window: MainWindow) -> None:
     keys = [c.action.shortcut().toString() for c in window.commands.all]
     used = [key for key in keys if key]

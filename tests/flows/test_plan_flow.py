@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 from workstation.planning.resection import CutPlane
 from workstation.problems import explain
 from workstation.ui.main_window import MainWindow
+from workstation.ui.panels.parts import FindingRow
 
 from .conftest import TUMOR_MM
 
@@ -161,13 +162,7 @@ def test_a_finding_leads_to_its_place(
 ) -> None:
     window.open_case(make_case())
     settle()
-    rows = [
-        w
-        for w in window.plan_panel.widget.findChildren(
-            type(window.plan_panel._finding(window.session.summary()["findings"][0]))
-        )
-        if w.isVisible()
-    ]
+    rows = window.plan_panel.findings.findChildren(FindingRow)
     place = next(
         f["location_mm"] for f in window.session.summary()["findings"] if "location_mm" in f
     )
