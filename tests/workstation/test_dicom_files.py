@@ -287,7 +287,9 @@ def test_bits_outside_the_stored_ones_are_cleared(tmp_path, signed):
         data.PixelData = stored.tobytes()
 
     write(tmp_path, positions(), edit=edit)
-    array = read(only(tmp_path)).array
+    volume = read(only(tmp_path))
+    array = volume.array
+    assert "unused_bits" in codes(volume)
     assert array[0, 0, 0] == 5 - 100
     assert array[0, 1, 1] == (-2 if signed else 0x7FE) - 100
 
@@ -382,6 +384,49 @@ def test_a_file_cut_before_it_names_its_series_leaves_a_warning(tmp_path, length
     paths[-1].write_bytes(paths[-1].read_bytes()[:length])
     volume = only(tmp_path)
     assert "unreadable_neighbour" in codes(volume)
+
+
+def test_slices_that_all_claim_one_place_are_refused(tmp_path):
+    def edit(data, k):
+        data.AcquisitionNumber = k
+        fill(data, np.full((ROWS, COLUMNS), float(k)))
+
+    write(tmp_path, [(0, 0, 0)] * 5, edit=edit)
+    assert refusal(tmp_path) == "same_position"
+
+
+def test_a_dicomdir_opens_its_folder_and_tells_what_is_absent(tmp_path):
+    write(tmp_path / "IMAGES", positions())
+    index = make_slice((0, 0, 0))
+    for name in ("Rows", "Columns", "PixelData"):
+        delattr(index, name)
+    names = (["IMAGES", "im000"], ["IMAGES", "im099"], ["..", "..", "secret"])
+    records = []
+    for name in names:
+        record = Dataset()
+        record.ReferencedFileID = list(name)
+        records.append(record)
+    index.DirectoryRecordSequence = records
+    index.save_as(tmp_path / "DICOMDIR")
+    found = scan([tmp_path / "DICOMDIR"])
+    reasons = " | ".join(f"{i.path}: {i.reason}" for i in found.ignored)
+    assert "im099" in reasons
+    assert "outside its folder" in reasons
+    assert "im000" not in reasons
+    assert "unreadable_neighbour" in codes(found.volumes[0])
+
+
+def test_a_link_inside_a_zip_is_refused(tmp_path):
+    link = zipfile.ZipInfo("link")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "link.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    assert "is a link" in scan([tmp_path / "link.zip"]).ignored[0].reason
+
+
+def test_gaps_between_thin_slices_are_told(tmp_path):
+    write(tmp_path, positions())
+    assert "slice_gaps" in codes(only(tmp_path))
 
 
 def test_mosaic_is_refused_by_name(tmp_path):

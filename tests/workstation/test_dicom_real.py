@@ -92,7 +92,7 @@ def test_mosaics_are_refused(zoo, folder):
 
 def test_all_transfer_syntaxes_decode_alike(zoo):
     sources, _ = find_sources([zoo / "ts_mosaic_transfer_syntaxes"])
-    images = [next(stored_values(s, [None])) for s in sources if s.name.endswith(".dcm")]
+    images = [next(stored_values(s, [None]))[0] for s in sources if s.name.endswith(".dcm")]
     assert len(images) == 9
     assert all(np.array_equal(image, images[0]) for image in images[1:])
 
@@ -107,7 +107,7 @@ def test_twelve_bits_are_cleaned(zoo, name, reference):
         sitk.ReadImage(zoo / "dcm_qa_12bit" / "Ref" / f"{reference}.nii")
     )
     unused_tile = np.zeros(64 * 64)
-    values = next(stored_values(sources[0], [None])).ravel()
+    values = next(stored_values(sources[0], [None]))[0].ravel()
     np.testing.assert_array_equal(
         np.sort(values), np.sort(np.concatenate([truth.ravel(), unused_tile]))
     )

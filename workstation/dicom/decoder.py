@@ -26,8 +26,10 @@ from workstation.dicom.sources import Member, Source
 Pixels = npt.NDArray[Any]
 
 
-def stored_values(source: Source, frames: Sequence[int | None]) -> Iterator[Pixels]:
+def stored_values(source: Source, frames: Sequence[int | None]) -> Iterator[tuple[Pixels, bool]]:
     """Yield the stored values [row, column] of ``frames`` (None: the only one), not rescaled.
+
+    With each comes whether rubbish outside the stored bits was cleared.
 
     Raises:
         Exception: whatever the decoder raises on a damaged file.
@@ -42,19 +44,20 @@ def stored_values(source: Source, frames: Sequence[int | None]) -> Iterator[Pixe
         yield _clean(data, pixels)
 
 
-def _clean(data: Dataset, pixels: Pixels) -> Pixels:
+def _clean(data: Dataset, pixels: Pixels) -> tuple[Pixels, bool]:
     """Keep the stored bits only: overlays and rubbish may sit in the others (PS3.5 8.1.1)."""
     if pixels.ndim != 2:
         raise ValueError(f"it decodes to an array of shape {pixels.shape}, not to one image")
     bits, allocated = int(data.BitsStored), pixels.dtype.itemsize * 8
     low = int(data.get("HighBit", bits - 1)) - bits + 1
     if bits == allocated or pixels.dtype.kind not in "iu":
-        return pixels
+        return pixels, False
     if syntax(data) not in NATIVE_SYNTAXES:
         low = 0  # decoders of compressed images align the values themselves
     left = allocated - bits - low
     # Shifting up then down drops the bits above, and carries the sign down where there is one.
-    return np.right_shift(np.left_shift(pixels, left), left + low)
+    clean = np.right_shift(np.left_shift(pixels, left), left + low)
+    return clean, low == 0 and not np.array_equal(clean, pixels)
 
 
 def _limit_memory(limit_bytes: int) -> None:
@@ -69,9 +72,9 @@ def _limit_memory(limit_bytes: int) -> None:
 def _answer(request: dict[str, Any], out: BinaryIO) -> None:
     member = request["member"]
     source = Source(Path(request["path"]), request["size"], 0, Member(**member) if member else None)
-    for pixels in stored_values(source, request["frames"]):
+    for pixels, cleared in stored_values(source, request["frames"]):
         values = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
-        line = {"dtype": values.dtype.str, "shape": values.shape}
+        line = {"dtype": values.dtype.str, "shape": values.shape, "cleared": cleared}
         out.write(json.dumps(line).encode() + b"\n" + values.tobytes())
 
 

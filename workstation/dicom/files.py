@@ -169,11 +169,14 @@ def read(volume: ScannedVolume, progress: Progress = silent) -> Volume:
         problem = next(f for f in volume.findings if f.severity is Severity.PROBLEM)
         raise DicomError(f"this series is refused: {problem.sentence}", problem.remedy)
     with _quiet():
-        array = load(volume.slices, volume.stack, progress)
+        array, cleared = load(volume.slices, volume.stack, progress)
     require(volume.stack, planes_of(volume.slices))
     quantity = volume.slices[0].quantity
-    findings = (*volume.findings, *_value_findings(array, volume.slices, quantity))
-    return Volume(array, volume.stack.geometry, quantity, findings)
+    findings = [*volume.findings, *_value_findings(array, volume.slices, quantity)]
+    if cleared:
+        text = f"bits outside the stored ones were set in {cleared} slices and were cleared"
+        findings.append(Finding(Severity.WARNING, "unused_bits", text))
+    return Volume(array, volume.stack.geometry, quantity, tuple(findings))
 
 
 def _value_findings(array: Array, slices: Sequence[Slice], quantity: str) -> Iterator[Finding]:

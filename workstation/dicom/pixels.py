@@ -52,7 +52,7 @@ class _Decoder:
             env=os.environ | limits | {"PYTHONPATH": paths},
         )
 
-    def frames(self, task: _Task) -> Iterator[Pixels]:
+    def frames(self, task: _Task) -> Iterator[tuple[Pixels, bool]]:
         """Yield the stored values of each frame of ``task``.
 
         Raises:
@@ -81,7 +81,7 @@ class _Decoder:
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         self._process.stdin.flush()
 
-    def _next(self, source: Source) -> Pixels:
+    def _next(self, source: Source) -> tuple[Pixels, bool]:
         assert self._process.stdout is not None
         line = json.loads(self._process.stdout.readline())
         if "error" in line:
@@ -91,10 +91,14 @@ class _Decoder:
         raw = self._process.stdout.read(count)
         if len(raw) < count:
             raise _undecodable(source, "it crashed or stalled the decoder")
-        return np.frombuffer(raw, dtype).reshape(line["shape"])
+        return np.frombuffer(raw, dtype).reshape(line["shape"]), bool(line["cleared"])
+
+    def kill(self) -> None:
+        """Stop the process at once, whoever waits for its answer."""
+        self._process.kill()
 
     def close(self) -> None:
-        """End the process."""
+        """End the process and release its pipes."""
         self._process.kill()
         self._process.communicate()
 
@@ -103,10 +107,11 @@ def _undecodable(source: Source, why: str) -> DicomError:
     return DicomError(f"the pixels of {source} cannot be decoded ({why})", "Fetch the image again")
 
 
-def load(slices: Sequence[Slice], stack: Stack, progress: Progress) -> Pixels:
+def load(slices: Sequence[Slice], stack: Stack, progress: Progress) -> tuple[Pixels, int]:
     """Return the rescaled values [k, j, i] of ``slices`` (in z order) on the grid of ``stack``.
 
     The type is int16 or int32 where no slice scales or offsets by fractions, else float32.
+    With them comes in how many slices rubbish outside the stored bits was cleared.
 
     Raises:
         DicomError: naming the file that cannot be decoded or has changed.
@@ -122,7 +127,9 @@ def load(slices: Sequence[Slice], stack: Stack, progress: Progress) -> Pixels:
     raise DicomError("the pixel values do not fit any supported type", "Report this data set")
 
 
-def _load(slices: Sequence[Slice], stack: Stack, kind: np.dtype[Any], progress: Progress) -> Pixels:
+def _load(
+    slices: Sequence[Slice], stack: Stack, kind: np.dtype[Any], progress: Progress
+) -> tuple[Pixels, int]:
     geometry = stack.geometry
     fill = empty_value(slices[0].quantity)
     array = (
@@ -133,17 +140,17 @@ def _load(slices: Sequence[Slice], stack: Stack, kind: np.dtype[Any], progress: 
     workers = max(1, min(8, os.cpu_count() or 1))
     decoders: list[_Decoder] = []
 
-    done: queue.SimpleQueue[int] = queue.SimpleQueue()
+    done: list[bool] = []  # per slice: was it cleaned? Appending is atomic
 
     def run(task: _Task) -> None:
         places = iter(task.places)
-        for stored in () if stop.is_set() else _frames(task, idle, decoders):
+        for stored, cleared in () if stop.is_set() else _frames(task, idle, decoders):
             if stop.is_set():
                 return
             place = next(places)
             values = _rescaled(stored, slices[place], kind)
             _set(array[place], values, stack.offsets[place])
-            done.put(place)
+            done.append(cleared)
 
     tasks = _tasks(slices)
     try:
@@ -152,11 +159,13 @@ def _load(slices: Sequence[Slice], stack: Stack, kind: np.dtype[Any], progress: 
                 _follow([pool.submit(run, t) for t in tasks], done, len(slices), progress)
             except BaseException:
                 stop.set()
+                for decoder in decoders:
+                    decoder.kill()
                 raise
     finally:
         for decoder in decoders:
             decoder.close()
-    return array
+    return array, sum(done)
 
 
 def _tasks(slices: Sequence[Slice]) -> list[_Task]:
@@ -171,7 +180,7 @@ def _tasks(slices: Sequence[Slice]) -> list[_Task]:
 
 def _frames(
     task: _Task, idle: queue.SimpleQueue[_Decoder], decoders: list[_Decoder]
-) -> Iterator[Pixels]:
+) -> Iterator[tuple[Pixels, bool]]:
     if task.native:
         try:
             yield from stored_values(task.source, task.frames)
@@ -188,17 +197,17 @@ def _frames(
 
 
 def _follow(
-    futures: list[Future[None]], done: queue.SimpleQueue[int], total: int, progress: Progress
+    futures: list[Future[None]], done: Sequence[bool], total: int, progress: Progress
 ) -> None:
     waiting = set(futures)
     while waiting:
         ready, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
         for future in ready:
             future.result()
-        count = done.qsize()
+        count = len(done)
         progress(count / total, f"reading slice {count} of {total}")
-    if done.qsize() != total:
-        raise DicomError(f"only {done.qsize()} of {total} slices were decoded", "Scan it again")
+    if len(done) != total:
+        raise DicomError(f"only {len(done)} of {total} slices were decoded", "Scan it again")
 
 
 def _rescaled(stored: Pixels, s: Slice, kind: np.dtype[Any]) -> Pixels:

@@ -311,7 +311,7 @@ def _split_by_hint(part: _Part, fewest: int) -> list[tuple[_Part, Stack]] | None
     for name, _ in part.slices[0].hints:
         groups = _by(part.slices, partial(_hint, name=name))
         few = min(map(len, groups.values()))
-        if len(groups) > 1 and (few >= fewest or (fewest == 2 and _one_place(part.slices))):
+        if len(groups) > 1 and few >= fewest:
             found = _all_even(part, [(f"{name} {v}", g) for v, g in groups.items()])
             if found:
                 return found
@@ -322,22 +322,17 @@ def _hint(s: Slice, name: str) -> str:
     return dict(s.hints).get(name, "")
 
 
-def _one_place(slices: Sequence[Slice]) -> bool:
-    positions = np.array([s.position_mm for s in slices])
-    return bool(np.ptp(positions, axis=0).max() < SAME_PLACE_MM)
-
-
 def _split_by_number(part: _Part) -> list[tuple[_Part, Stack]] | None:
     """Split repetitions by instance number, if the numbers tell them apart beyond doubt."""
     planes = planes_of(part.slices)
     depth = planes.positions_mm @ planes.axes()[:, 2]
     order = np.argsort(depth, kind="stable")
     places = np.split(order, np.nonzero(np.diff(depth[order]) >= SAME_PLACE_MM)[0] + 1)
-    if len({len(place) for place in places}) > 1 or len(places[0]) < 2:
-        return None
+    if len({len(place) for place in places}) > 1 or len(places) < 2:
+        return None  # slices that all claim one place are more often damaged than repeated
     numbers = np.array([sorted(part.slices[n].instance for n in place) for place in places])
     steps = np.diff(numbers, axis=0)
-    one_way = len(places) == 1 or bool(np.all(steps > 0) or np.all(steps < 0))
+    one_way = bool(np.all(steps > 0) or np.all(steps < 0))
     apart = bool(np.all(numbers.max(axis=0)[:-1] < numbers.min(axis=0)[1:]))
     if len(np.unique(numbers)) < numbers.size or not (one_way or apart):
         return None
@@ -428,6 +423,10 @@ def _observations(slices: Sequence[Slice], stack: Stack) -> list[Finding]:
     if len(slices) == 1:
         text = "a single slice; its depth is the nominal slice thickness"
         found.append(Finding(Severity.WARNING, "single_slice", text))
+    apart, thick = stack.geometry.spacing_mm[2], first.thickness_mm
+    if thick is not None and 0 < 1.5 * thick < apart:
+        text = f"the slices are {apart:g} mm apart and {thick:g} mm thick: gaps are not seen"
+        found.append(Finding(Severity.WARNING, "slice_gaps", text))
     if not first.identity.frame_uid:
         text = "no frame of reference: it cannot be combined with other series unregistered"
         found.append(Finding(Severity.WARNING, "no_frame_of_reference", text))
