@@ -34,7 +34,7 @@ LEAST_CONTRAST_HU = 12.0  # less between veins and parenchyma is no venous phase
 
 
 @dataclass(frozen=True, eq=False)
-class _Liver:
+class LiverBox:
     """The liver's box of the scan: HU, mask, depth under the surface in mm, and the grid."""
 
     hu: Image
@@ -58,7 +58,7 @@ def propose_vessels(volume: Volume, liver: LabelMap, *, progress: Progress = sil
     if volume.quantity != "HU":
         raise ValueError(f"this needs a CT in HU, but the image holds {volume.quantity}")
     require_same_grid(volume, liver)
-    block, part = _liver_box(volume, liver)
+    block, part = liver_box(volume, liver)
     progress(0.2, "Measuring the parenchyma")
     smooth = smoothed(part.hu, part.geometry, SMOOTH_MM)
     found, level = find_veins(part, smooth, progress)
@@ -76,7 +76,7 @@ def propose_vessels(volume: Volume, liver: LabelMap, *, progress: Progress = sil
     )
 
 
-def _liver_box(volume: Volume, liver: LabelMap) -> tuple[Block, _Liver]:
+def liver_box(volume: Volume, liver: LabelMap) -> tuple[Block, LiverBox]:
     """Return the block of the array that holds the liver, and what is in it."""
     whole = liver.mask("liver") if liver.labels else liver.mask()
     if not whole.any():
@@ -89,10 +89,10 @@ def _liver_box(volume: Volume, liver: LabelMap) -> tuple[Block, _Liver]:
     geometry = volume.geometry.cropped((i.start, j.start, k.start), size)
     spacing = volume.geometry.spacing_kji_mm
     depth = ndimage.distance_transform_edt(mask, sampling=spacing).astype(np.float32)
-    return block, _Liver(volume.array[block].astype(np.float32), mask, depth, geometry)
+    return block, LiverBox(volume.array[block].astype(np.float32), mask, depth, geometry)
 
 
-def find_veins(part: _Liver, smooth: Image, progress: Progress = silent) -> tuple[Mask, Image]:
+def find_veins(part: LiverBox, smooth: Image, progress: Progress = silent) -> tuple[Mask, Image]:
     """Return where veins are, roughly, and the parenchyma's level in HU everywhere."""
     inner = part.depth_mm > RIM_MM
     if not inner.any():
@@ -108,6 +108,8 @@ def find_veins(part: _Liver, smooth: Image, progress: Progress = silent) -> tupl
         noise = 1.4826 * float(np.median(np.abs(excess[plain])))
         low, high = max(REACH_HU, REACH_SD * noise), max(SEED_HU, SEED_SD * noise)
         found = _hysteresis(excess, part.mask, low, high, part.geometry.voxel_ml)
+        deep = found & inner
+        found &= inner | _within(deep, 2 * RIM_MM, part.geometry)  # kidney and rib shine through
         near = _within(found, AROUND_MM, part.geometry)
         plain = inner & ~near & (np.abs(excess) < 2.5 * noise)
     return found, level
@@ -121,8 +123,8 @@ def local_level(
     It is computed on every fourth millimetre or so, since it changes slowly.
     """
     step = tuple(max(1, int(4.0 / s)) for s in geometry.spacing_kji_mm)
-    weight = _block_sum(where.astype(np.float32), step)
-    total = _block_sum(np.where(where, image, 0), step)
+    weight = block_sum(where.astype(np.float32), step)
+    total = block_sum(np.where(where, image, 0), step)
     sigma = [blur_mm / (s * n) for s, n in zip(geometry.spacing_kji_mm, step)]
     overall = total.sum() / max(weight.sum(), 1.0)
     small = ndimage.gaussian_filter(weight, sigma, truncate=8.0) + 1e-4
@@ -132,7 +134,7 @@ def local_level(
     return coarse
 
 
-def _block_sum(image: npt.NDArray[np.float32], step: tuple[int, ...]) -> Image:
+def block_sum(image: npt.NDArray[np.float32], step: tuple[int, ...]) -> Image:
     """Return sums over blocks of ``step`` voxels; the last blocks may be partly empty."""
     for axis, n in enumerate(step):
         image = np.add.reduceat(image, np.arange(0, image.shape[axis], n), axis=axis)
@@ -163,12 +165,12 @@ def _hysteresis(excess: Image, mask: Mask, low: float, high: float, voxel_ml: fl
 
 
 def _within(mask: Mask, distance_mm: float, geometry: ImageGeometry) -> Mask:
-    """Return the voxels at most ``distance_mm`` from ``mask``."""
-    away = ndimage.distance_transform_edt(~mask, sampling=geometry.spacing_kji_mm)
-    return np.asarray(away <= distance_mm)
+    """Return the voxels within ``distance_mm`` of ``mask`` along every axis (a box is fast)."""
+    size = [2 * round(distance_mm / s) + 1 for s in geometry.spacing_kji_mm]
+    return np.asarray(ndimage.maximum_filter(mask.view(np.uint8), size).view(bool))
 
 
-def _at_edge(part: _Liver, smooth: Image, level: Image, found: Mask) -> Mask:
+def _at_edge(part: LiverBox, smooth: Image, level: Image, found: Mask) -> Mask:
     """Return the veins with their edge where the integrated excess puts it."""
     if not found.any():
         return found
@@ -182,11 +184,11 @@ def _at_edge(part: _Liver, smooth: Image, level: Image, found: Mask) -> Mask:
     clear = reach & (part.depth_mm > RIM_MM + AROUND_MM) & (peak > 0.9)
     raw = (part.hu - level) / lumen
     relative = share / np.clip(peak, 0.3, 1.0)
-    threshold = _balanced(raw[clear], relative[clear])
+    threshold = balanced_threshold(raw[clear], relative[clear])
     return np.asarray(reach & part.mask & (relative > threshold) & (share > 0.25))
 
 
-def _lumen(part: _Liver, smooth: Image, level: Image, found: Mask) -> Image | None:
+def _lumen(part: LiverBox, smooth: Image, level: Image, found: Mask) -> Image | None:
     """Return the excess of blood over parenchyma in HU, from where the blur does not reach.
 
     None where all veins are too thin for that.
@@ -209,16 +211,16 @@ def _local_peak(share: Image, geometry: ImageGeometry) -> Image:
     return np.asarray(ndimage.maximum_filter(share, size))
 
 
-def _balanced(raw: Image, relative: Image) -> float:
-    """Return the threshold on ``relative`` above which as many voxels lie as ``raw`` sums to.
+def balanced_threshold(raw: Image, share: Image, bounds: tuple[float, float] = (0.3, 0.6)) -> float:
+    """Return the threshold on ``share`` above which as many voxels lie as ``raw`` sums to.
 
-    Kept within 0.3 to 0.6: outside, the levels are wrong rather than the edge.
+    It is kept within ``bounds``: outside, the levels are wrong rather than the edge.
     """
     if raw.size == 0:
         return 0.5
     count = int(np.clip(raw.sum(), 0, raw.size - 1))
-    value = float(np.partition(relative, raw.size - count - 1)[raw.size - count - 1])
-    return float(np.clip(value, 0.3, 0.6))
+    value = float(np.partition(share, raw.size - count - 1)[raw.size - count - 1])
+    return float(np.clip(value, *bounds))
 
 
 def _findings(volume_ml: float) -> tuple[Finding, ...]:

@@ -1,0 +1,268 @@
+"""Suggestions of dark lesions in the liver, each to be confirmed or dropped by a person.
+
+A lump darker than the parenchyma around it is suggested when it is compact (it fills its convex
+hull) and when most of its surface is liver. Fissures, veins without contrast, the gallbladder's
+bed and partial volume at the rim are dark, too, but fail one of the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+from skimage.segmentation import watershed
+
+from segmentation.abdomen import Image, Mask
+from segmentation.contract import Finding, Number, Progress, Severity, silent
+from segmentation.edges import smoothed
+from segmentation.vessels import (
+    LiverBox,
+    balanced_threshold,
+    block_sum,
+    liver_box,
+    local_level,
+)
+from segmentation.volume import ImageGeometry, Label, LabelMap, Volume, require_same_grid
+
+TUMOR = Label("tumor", (232, 197, 64), "4147007")
+
+WORK_MM = 2.0  # lumps are looked for on blocks of about this size
+DARK_HU, DARK_SD = 9.0, 2.5  # deficit that parenchyma does not have, in HU and noise deviations
+LEAST_CONTRAST_HU = 14.0  # mean deficit of a lump worth showing
+FAT_HU = -10.0  # darker is fat or partial volume with it, no lesion
+LEAST_ML = 0.2  # a ball of 7 mm
+LARGE_ML = 5.0  # larger lumps may reach the liver's surface
+CONVEX = 0.62  # share of its convex hull that a lump fills; voxel stairs cost about 0.15
+CONVEX_LARGE = 0.5
+ENCLOSED, ENCLOSED_LARGE = 0.85, 0.5  # share of the surface that is liver
+SMOOTH_MM = 0.7
+REACH_MM = 4.0  # the edge lies this near the coarse lump
+CORE_MM = 3.0  # deeper in a lesion than this neither blur nor rim counts
+
+
+@dataclass(frozen=True, eq=False)
+class _Lump:
+    """One suggestion on the work grid: its box and voxels, volume and mean deficit."""
+
+    box: tuple[slice, slice, slice]
+    voxels: Mask
+    volume_ml: float
+    deficit_hu: float
+
+
+def propose_lesions(
+    volume: Volume,
+    liver: LabelMap,
+    vessels: LabelMap | None = None,
+    *,
+    progress: Progress = silent,
+) -> LabelMap:
+    """Suggest dark lesions of the liver.
+
+    Args:
+        volume: contrast CT in HU, best in the portal-venous phase.
+        liver: the whole liver on the same grid.
+        vessels: its veins on the same grid, where known; they are never lesions.
+        progress: told how far the work is.
+
+    Raises:
+        ValueError: if the image is not a CT or the liver is empty.
+        FrameMismatch: if the grids differ.
+    """
+    if volume.quantity != "HU":
+        raise ValueError(f"this needs a CT in HU, but the image holds {volume.quantity}")
+    require_same_grid(volume, liver, *(() if vessels is None else (vessels,)))
+    block, part = liver_box(volume, liver)
+    veins = np.zeros_like(part.mask) if vessels is None else vessels.mask()[block]
+    progress(0.3, "Looking for dark lumps")
+    step, lumps = find_lumps(part, veins)
+    array = np.zeros(volume.array.shape, np.uint8)
+    findings = []
+    for number, lump in enumerate(lumps):
+        progress(0.5 + 0.5 * number / len(lumps), "Outlining lesions")
+        sharp, box = _outlined(part, veins, lump, step)
+        array[block][box] |= sharp
+        findings.append(_finding(sharp, box, part.geometry, lump))
+    volume_ml = float(np.count_nonzero(array)) * volume.geometry.voxel_ml
+    return LabelMap(
+        array,
+        volume.geometry,
+        {1: TUMOR},
+        (_summary(len(lumps)), *findings),
+        (
+            Number("volume", volume_ml, "mL", "voxel count x voxel volume"),
+            Number("count", float(len(lumps)), "", "lumps admitted by contrast and shape"),
+        ),
+    )
+
+
+def find_lumps(part: LiverBox, veins: Mask) -> tuple[tuple[int, ...], list[_Lump]]:
+    """Return the work grid's step in voxels and the lumps on it, largest first."""
+    step = tuple(max(1, int(WORK_MM / s + 0.3)) for s in part.geometry.spacing_kji_mm)
+    spacing = np.array(part.geometry.spacing_kji_mm) * step
+    inside = part.mask & ~veins
+    weight = block_sum(inside.astype(np.float32), step)
+    hu = block_sum(np.where(inside, part.hu, 0), step) / np.maximum(weight, 1)
+    full = weight > 0.5 * np.prod(step)
+    smooth = _masked_blur(hu, full, 1.2 / spacing)
+    level = _parenchyma(smooth, full, spacing)
+    deficit = np.where(full, level - smooth, 0)
+    plain = full & (np.abs(deficit) < 25)
+    noise = 1.4826 * float(np.median(np.abs(deficit[plain]))) if plain.any() else 0.0
+    dark = full & (deficit > max(DARK_HU, DARK_SD * noise)) & (smooth > FAT_HU)
+    depth = ndimage.distance_transform_edt(dark, sampling=spacing)
+    flat = ndimage.gaussian_filter(depth, 1.5 / spacing)
+    tops, count = ndimage.label(_hilltops(flat) & (depth > 2.0), np.ones((3, 3, 3)))
+    lumps = watershed(-flat, tops, mask=dark)
+    liver = block_sum(part.mask.astype(np.float32), step) > 0.5 * np.prod(step)
+    admitted = []
+    for number, box in enumerate(ndimage.find_objects(lumps, count), start=1):
+        if box is None:
+            continue
+        wide = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
+        lump = _judged(wide, lumps[wide] == number, liver[wide], dark[wide], deficit[wide], spacing)
+        if lump is not None:
+            admitted.append(lump)
+    return step, sorted(admitted, key=lambda lump: -lump.volume_ml)
+
+
+def _masked_blur(image: Image, where: Mask, sigma: npt.NDArray[np.float64]) -> Image:
+    """Return the Gaussian mean of ``image`` over ``where``."""
+    weight = ndimage.gaussian_filter(where.astype(np.float32), sigma)
+    total = ndimage.gaussian_filter(np.where(where, image, 0).astype(np.float32), sigma)
+    return np.asarray(total / np.maximum(weight, 1e-3), np.float32)
+
+
+def _parenchyma(smooth: Image, full: Mask, spacing: npt.NDArray[np.float64]) -> Image:
+    """Return the parenchyma's level in HU everywhere, from voxels near it, in three turns."""
+    middle = float(np.median(smooth[full]))
+    level = np.full(smooth.shape, middle, np.float32)
+    for reach_hu in (30.0, 18.0, 14.0):
+        plain = full & (np.abs(smooth - level) < reach_hu)
+        weight = ndimage.gaussian_filter(plain.astype(np.float32), 20.0 / spacing) + 1e-4
+        total = ndimage.gaussian_filter(np.where(plain, smooth, 0), 20.0 / spacing)
+        level = (total + 1e-4 * middle) / weight
+    return np.asarray(level, np.float32)
+
+
+def _hilltops(flat: Image) -> Mask:
+    """Return the voxels that no neighbour within two voxels overtops."""
+    return np.asarray((ndimage.maximum_filter(flat, 5) == flat) & (flat > 0))
+
+
+def _judged(
+    box: tuple[slice, ...],
+    voxels: Mask,
+    liver: Mask,
+    dark: Mask,
+    deficit: Image,
+    spacing: npt.NDArray[np.float64],
+) -> _Lump | None:
+    """Return the lump if contrast, compactness and enclosure admit it."""
+    volume_ml = float(voxels.sum() * np.prod(spacing)) / 1000
+    deficit_hu = float(deficit[voxels].mean())
+    if volume_ml < LEAST_ML or deficit_hu < LEAST_CONTRAST_HU:
+        return None
+    large = volume_ml > LARGE_ML
+    rim = ndimage.binary_dilation(voxels) & ~voxels
+    enclosed = (rim & liver & ~(dark & ~voxels)).sum() / max(1, rim.sum())
+    if enclosed < (ENCLOSED_LARGE if large else ENCLOSED):
+        return None
+    if convexity(voxels, spacing) < (CONVEX_LARGE if large else CONVEX):
+        return None
+    k, j, i = box
+    return _Lump((k, j, i), voxels, volume_ml, deficit_hu)
+
+
+def convexity(voxels: Mask, spacing_mm: npt.NDArray[np.float64]) -> float:
+    """Return the volume of the voxels over that of their convex hull, 0 to 1."""
+    corners = np.argwhere(voxels)
+    cube = np.array(np.meshgrid(*[(-0.5, 0.5)] * 3)).reshape(3, -1).T
+    points = (corners[:, None, :] + cube).reshape(-1, 3)
+    try:
+        hull = ConvexHull(points * spacing_mm).volume
+    except QhullError:
+        return 0.0
+    return float(len(corners) * np.prod(spacing_mm) / hull)
+
+
+def _outlined(
+    part: LiverBox, veins: Mask, lump: _Lump, step: tuple[int, ...]
+) -> tuple[Mask, tuple[slice, slice, slice]]:
+    """Return the lesion at the native grid, edge at half height, and its box."""
+    geometry = part.geometry
+    margin = [int(np.ceil(2 * REACH_MM / s)) for s in geometry.spacing_kji_mm]
+    bounds = zip(lump.box, step, margin, part.mask.shape)
+    k, j, i = (slice(max(0, s.start * n - m), min(s.stop * n + m, w)) for s, n, m, w in bounds)
+    coarse = np.zeros([s.stop - s.start for s in (k, j, i)], bool)
+    fine = lump.voxels
+    for axis, n in enumerate(step):
+        fine = np.repeat(fine, n, axis)
+    offset = [s.start * n - o.start for s, n, o in zip(lump.box, step, (k, j, i))]
+    target = tuple(slice(o, min(o + w, c)) for o, w, c in zip(offset, fine.shape, coarse.shape))
+    coarse[target] = fine[tuple(slice(0, t.stop - t.start) for t in target)]
+    return _at_half_height(part, veins, coarse, (k, j, i)), (k, j, i)
+
+
+def _at_half_height(
+    part: LiverBox, veins: Mask, coarse: Mask, box: tuple[slice, slice, slice]
+) -> Mask:
+    """Return the lesion around ``coarse``: darker than half way between lesion and parenchyma."""
+    spacing = part.geometry.spacing_kji_mm
+    hu, mask, vein = part.hu[box], part.mask[box], veins[box]
+    geometry = part.geometry
+    smooth = smoothed(hu, geometry, SMOOTH_MM)
+    away = ndimage.distance_transform_edt(~coarse, sampling=spacing)
+    depth = ndimage.distance_transform_edt(coarse, sampling=spacing)
+    around = mask & ~vein & (away > REACH_MM)
+    if not around.any():
+        return coarse & mask
+    level = local_level(hu, around, geometry)
+    core = depth > min(CORE_MM, 0.6 * float(depth.max()))
+    dark = local_level(hu, core & mask, geometry)
+    share = (level - smooth) / np.maximum(level - dark, LEAST_CONTRAST_HU / 2)
+    reach = (away <= REACH_MM) & mask & ~vein
+    raw = (level - hu) / np.maximum(level - dark, LEAST_CONTRAST_HU / 2)
+    threshold = balanced_threshold(raw[reach], share[reach], (0.4, 0.6))
+    lesion = (reach & (share > threshold)) | ((depth > CORE_MM) & mask)
+    pieces, count = ndimage.label(lesion)
+    if count > 1:
+        lesion = pieces == np.bincount(pieces[pieces > 0]).argmax()
+    return np.asarray(ndimage.binary_fill_holes(lesion))
+
+
+def _summary(count: int) -> Finding:
+    """Return the finding that says how many suggestions there are."""
+    if count == 0:
+        return Finding(
+            Severity.INFO,
+            "no_lesions",
+            "no dark lesion stands out; small, bright or unenhanced ones are not looked for",
+            remedy="outline lesions by hand where you see them",
+        )
+    noun = "lesion was" if count == 1 else "lesions were"
+    return Finding(
+        Severity.WARNING,
+        "lesions_suggested",
+        f"{count} dark {noun} suggested, none is confirmed",
+        remedy="confirm or remove each of them before planning",
+    )
+
+
+def _finding(
+    sharp: Mask, box: tuple[slice, slice, slice], geometry: ImageGeometry, lump: _Lump
+) -> Finding:
+    """Return where one suggestion lies."""
+    k, j, i = (float(np.mean(n)) + s.start for n, s in zip(np.nonzero(sharp), box))
+    x, y, z = (float(v) for v in geometry.to_world((i, j, k)))
+    volume_ml = float(sharp.sum()) * geometry.voxel_ml
+    return Finding(
+        Severity.INFO,
+        "lesion_suggested",
+        f"suggested lesion of {volume_ml:.1f} mL, {lump.deficit_hu:.0f} HU darker than the liver",
+        (x, y, z),
+        "confirm or remove it",
+    )
