@@ -49,11 +49,13 @@ SHINE: dict[Kind, tuple[float, float, float, float]] = {
 FLAT = (0.45, 0.55, 0.0, 1.0)  # little shade, so that colours can be read off the bar
 
 # The outline of a transparent organ: opaque where the surface turns away from the viewer.
+# Too bright a colour is dimmed as a whole, because a channel cut off alone would change the hue.
 RIM = """//VTK::Light::Impl
   if (opacity < 1.0) {
     float turned = 1.0 - abs(normalVCVSOutput.z);
     float edge = turned * turned * turned;
-    fragOutput0.rgb *= 1.25 + 0.5 * edge;
+    vec3 light = fragOutput0.rgb * (1.25 + 0.5 * edge);
+    fragOutput0.rgb = light / max(1.0, max(light.r, max(light.g, light.b)));
     fragOutput0.a = mix(opacity, 1.0, 0.7 * edge);
   }
 """

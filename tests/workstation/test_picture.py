@@ -302,3 +302,12 @@ def test_of_a_transparent_organ_only_the_near_wall_is_drawn():
         for surface in (ball, near)
     )
     np.testing.assert_allclose(whole[30:70, 30:70], half[30:70, 30:70], atol=2)
+
+
+def test_a_draft_has_the_colours_of_the_full_picture():
+    scene = Scene()
+    scene.set_values({"a": SceneItem(sphere((0, 0, 0), 40), (229, 169, 75), 0.5)})
+    scene.look_from("A", (100, 100))
+    full, draft = (scene.render(100, 100, draft=d)[20:80, 20:80].astype(int) for d in (0, 1))
+    scene.close()
+    np.testing.assert_allclose(draft, full, atol=3)
