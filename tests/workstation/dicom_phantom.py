@@ -84,6 +84,6 @@ def write(
     for k, place in enumerate(places):
         data = make_slice(place, orientation, number=k + 1, **kind)
         edit(data, k)
-        paths.append(folder / f"im{len(list(folder.iterdir())):03d}")
+        paths.append(folder / f"IM{len(list(folder.iterdir())):03d}")
         data.save_as(paths[-1], enforce_file_format=True)
     return paths

@@ -35,12 +35,16 @@ def stored_values(source: Source, frames: Sequence[int | None]) -> Iterator[tupl
         Exception: whatever the decoder raises on a damaged file.
     """
     data = open_dataset(source)
-    plugin = "gdcm" if syntax(data) in (JPEGLSLossless, JPEGLSNearLossless) else ""
+    options: dict[str, Any] = {"raw": True}
+    if syntax(data) in NATIVE_SYNTAXES:
+        options["correct_unused_bits"] = False  # done below, for any high bit
+    elif syntax(data) in (JPEGLSLossless, JPEGLSNearLossless):
+        options["decoding_plugin"] = "gdcm"
     if list(frames) == [None]:
-        yield _clean(data, pixel_array(data, raw=True, decoding_plugin=plugin))
+        yield _clean(data, pixel_array(data, **options))
         return
     wanted = [int(n or 0) for n in frames]
-    for pixels in iter_pixels(data, indices=wanted, raw=True, decoding_plugin=plugin):
+    for pixels in iter_pixels(data, indices=wanted, **options):
         yield _clean(data, pixels)
 
 
