@@ -167,8 +167,8 @@ def find_body(hu: Image, step_mm: float) -> Mask:
     """
     dense = _filled(hu > BODY_HU)  # before opening: a thin chest wall must not let the lungs out
     radius = max(1, round(6.0 / step_mm))  # cuts table tops and skin folds, keeps a wrist
-    disk = _disk(radius)[None]
-    pieces, count = ndimage.label(ndimage.binary_opening(dense, disk))
+    brush = disk(radius)[None]
+    pieces, count = ndimage.label(ndimage.binary_opening(dense, brush))
     if count == 0:
         raise ValueError("there is no body in this scan: nothing in it is denser than air")
     sizes = np.bincount(pieces.ravel())
@@ -273,7 +273,7 @@ def _trunk_mm(preview: Abdomen) -> tuple[float, float]:
     return z[slices[0]] - BELOW_BASE_MM, z[slices[0]] + ABOVE_BASE_MM
 
 
-def _disk(radius: int) -> Mask:
+def disk(radius: int) -> Mask:
     """Return a filled disk [2 r + 1, 2 r + 1]."""
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     return np.asarray(x * x + y * y <= radius * radius)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from segmentation.abdomen import Abdomen, Image, Mask, read_abdomen
+from segmentation.abdomen import Abdomen, Image, Mask, disk, read_abdomen
 from segmentation.contract import Finding, Number, Progress, Severity, silent
 from segmentation.edges import refine_edges, settle
 from segmentation.volume import Label, LabelMap, Volume
@@ -32,6 +32,7 @@ VEIN_MM = 7.0  # the portal trunk's radius; the cava is wider
 WIDE_MM = 8.5  # radius of what is no vein inside the liver: cava, heart, kidney
 USUAL_ML = (800.0, 3000.0)
 LEAST_ML = 200.0  # less is no liver worth proposing, except where the scan ends
+VENTRICLE_MM = 15.0  # half the width of the heart's blood; cava and aorta are narrower
 UNENHANCED_HU = 75.0  # livers after contrast in a portal phase lie above
 CENTRAL_RIGHT_MM, CENTRAL_FRONT_MM = 60.0, 70.0  # cava, duodenum and pancreas head lie here
 
@@ -105,7 +106,7 @@ def _below_ceiling(abdomen: Abdomen) -> Mask:
         return np.ones_like(lung)
     height = len(lung)
     floor = np.where(seen, lung.argmax(axis=0), -1).astype(np.float32)
-    raised = ndimage.grey_dilation(floor, footprint=_ball2(abdomen.voxels(25.0)))
+    raised = ndimage.grey_dilation(floor, footprint=disk(abdomen.voxels(25.0)))
     hull = _row_hull(seen)
     ceiling = _harmonic(np.where(seen, raised, np.nan), hull) + 4.0 / abdomen.step_mm
     ceiling = np.where(hull, ceiling, height)
@@ -120,11 +121,6 @@ def _dome_missing(abdomen: Abdomen) -> bool:
     right = np.broadcast_to(abdomen.right_mm()[top] > 0, abdomen.body.shape[1:])
     inside = _row_hull(abdomen.lung[top]) & right
     return bool((abdomen.lung[top] & inside).sum() < 0.5 * max(1, inside.sum()))
-
-
-def _ball2(radius: int) -> Mask:
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    return np.asarray(x * x + y * y <= radius * radius)
 
 
 def _row_hull(mask: Mask) -> Mask:
@@ -179,7 +175,26 @@ def wide_vessels(abdomen: Abdomen, level: Level) -> Mask:
     bright = abdomen.body & (abdomen.hu > level.centre_hu + 0.8 * ABOVE_LEVEL_HU)
     core = ndimage.distance_transform_edt(bright) * abdomen.step_mm > WIDE_MM
     near = ndimage.distance_transform_edt(~core) * abdomen.step_mm < WIDE_MM + abdomen.step_mm
-    return np.asarray(bright & near)
+    return np.asarray((bright & near) | _above_heart(abdomen, core))
+
+
+def _above_heart(abdomen: Abdomen, bright: Mask) -> Mask:
+    """Return the columns around the blood of the heart from its lowest point upwards.
+
+    Nothing where no bright mass as wide as a ventricle reaches the top of the scan.
+    """
+    step = abdomen.step_mm
+    depth = ndimage.distance_transform_edt(bright) * step
+    pieces, count = ndimage.label(depth > VENTRICLE_MM - WIDE_MM)
+    if count == 0:
+        return np.zeros_like(bright)
+    above = pieces[-abdomen.voxels(20.0) :]
+    heart = np.isin(pieces, np.setdiff1d(np.unique(above), [0]))
+    seen = ndimage.binary_dilation(heart.any(axis=0), disk(abdomen.voxels(VENTRICLE_MM + 5)))
+    floor = np.where(heart.any(axis=0), heart.argmax(axis=0), len(heart)).astype(np.float32)
+    floor = ndimage.minimum_filter(floor, footprint=disk(abdomen.voxels(VENTRICLE_MM + 5)))
+    floor -= VENTRICLE_MM / step - 1
+    return np.asarray(seen & (np.arange(len(heart))[:, None, None] >= floor))
 
 
 def liver_basins(abdomen: Abdomen, zone: Mask, level: Level) -> Mask:
@@ -263,7 +278,22 @@ def fill_lesions(abdomen: Abdomen, zone: Mask, level: Level, core: Mask) -> Mask
     whole = ndimage.binary_fill_holes(whole)
     dark = zone & (hu > WET_HU) & (hu < level.centre_hu - 0.5 * BELOW_LEVEL_HU)
     whole |= _enclosed(abdomen, whole, dark, 40.0, 0.38)
-    return np.asarray(ndimage.binary_fill_holes(whole))
+    return _ringed(whole, zone & (hu > WET_HU))
+
+
+def _ringed(organ: Mask, among: Mask) -> Mask:
+    """Add what ``organ`` rings in a slice of any of the three directions, if ``among`` allows.
+
+    Holes that are closed in space are filled whatever they hold.
+    """
+    filled = np.zeros_like(organ)
+    for axis in range(3):
+        for n in np.flatnonzero(organ.any(axis=tuple({0, 1, 2} - {axis}))):
+            plane = [slice(None)] * 3
+            plane[axis] = slice(int(n), int(n) + 1)
+            cut = organ[tuple(plane)].squeeze(axis)
+            filled[tuple(plane)] |= np.expand_dims(ndimage.binary_fill_holes(cut), axis)
+    return np.asarray(ndimage.binary_fill_holes(organ | (filled & among)))
 
 
 def _enclosed(
@@ -326,6 +356,7 @@ def smooth_organ(abdomen: Abdomen, zone: Mask, level: Level, whole: Mask) -> Mas
         mask = (blurred - 0.5 + 0.5 * likeness + 0.5 * prior > 0) & zone
     mask = settle(abdomen, mask, zone)
     mask |= _enclosed(abdomen, mask, zone & (abdomen.hu > 0), 10.0, 0.5, VEIN_MM)
+    mask = _ringed(mask, zone & (abdomen.hu > WET_HU))
     pieces, count = ndimage.label(mask)
     if count == 0:
         raise ValueError(_NO_LIVER)
