@@ -526,6 +526,20 @@ def test_a_zip_is_read_and_copied_without_unpacking(tmp_path):
     assert {p.name for p in (tmp_path / "out").iterdir()} == set(names)
 
 
+def test_nameless_slices_keep_their_key_when_copied(tmp_path):
+    def edit(data, k):
+        for name in ("SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
+            delattr(data, name)
+
+    write(tmp_path / "in", positions(), edit=edit)
+    write(tmp_path / "in" / "other", positions(3), edit=edit)
+    volumes = scan([tmp_path / "in"]).volumes
+    assert sorted(v.geometry.size[2] for v in volumes) == [3, SLICES]
+    for n, volume in enumerate(volumes):
+        copy_originals(volume, tmp_path / str(n))
+        assert only(tmp_path / str(n)).key == volume.key
+
+
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "..\\evil", "a/../../evil", "C:\\evil"])
 def test_names_that_leave_the_archive_are_refused(tmp_path, name):
     write(tmp_path / "in", positions())

@@ -127,16 +127,17 @@ def _assemble(
     series: dict[str, list[Slice]] = defaultdict(list)
     lost: dict[str, list[Ignored]] = defaultdict(list)
     for s in slices:
-        series[s.identity.series_uid].append(s)
+        series[s.identity.series_uid or s.source.folder].append(s)
+    nameless = [item for item in ignored if item.damaged and not item.series_uid]
     for item in ignored:
-        if item.damaged:
+        if item.damaged and item.series_uid:
             lost[item.series_uid].append(item)
     volumes: list[ScannedVolume] = []
     unused: list[Ignored] = []
     for n, (uid, own) in enumerate(series.items()):
         progress(n / len(series), "building volumes")
         made, copies = volumes_of_series(own, lost[uid])
-        volumes += [_beside_damage(v, lost[""]) for v in made]
+        volumes += [_beside_damage(v, nameless) for v in made]
         unused += copies
     return volumes, unused
 

@@ -138,7 +138,7 @@ def _slices(source: Source, header: Dataset, stored: Stored) -> list[Slice]:
         frame=None,
         sop_uid=text(header, "SOPInstanceUID"),
         instance=whole(header, "InstanceNumber", 0),
-        identity=_identity(header, source),
+        identity=_identity(header),
         form=form,
         position_mm=numbers(header, "ImagePositionPatient", 3),
         orientation=numbers(header, "ImageOrientationPatient", 6),
@@ -213,10 +213,10 @@ def _size_problem(source: Source, header: Dataset) -> tuple[str, str]:
     return "", ""
 
 
-def _identity(header: Dataset, source: Source) -> SeriesIdentity:
+def _identity(header: Dataset) -> SeriesIdentity:
     words = ("ImageComments", "SeriesDescription", "StudyDescription")
     return SeriesIdentity(
-        series_uid=text(header, "SeriesInstanceUID") or f"no series UID in {source.folder}",
+        series_uid=text(header, "SeriesInstanceUID"),
         study_uid=text(header, "StudyInstanceUID"),
         frame_uid=text(header, "FrameOfReferenceUID"),
         modality=text(header, "Modality"),

@@ -117,7 +117,7 @@ def volumes_of_series(
 
     ``lost`` lists the files of the series that could not be read.
     """
-    patients = _by(slices, lambda s: s.identity.patient)
+    patients = _by(slices, lambda s: s.identity.patient.patient_id or s.identity.patient.name)
     if len(patients) > 1:
         text = f"one series UID is used for {len(patients)} patients"
         return [_refused(_Part(part), "mixed_patients", text) for part in patients.values()], []
@@ -287,7 +287,7 @@ def _thinned(part: _Part) -> list[tuple[_Part, Stack]] | None:
 def _stack(slices: Sequence[Slice]) -> Stack:
     first = slices[0]
     planes = planes_of(slices)
-    frame = first.identity.frame_uid or first.identity.series_uid
+    frame = first.identity.frame_uid or first.identity.series_uid or first.sop_uid
     stack = stack_geometry(planes, frame)
     if np.prod(stack.geometry.size, dtype=float) * 2 > VOLUME_CAP_BYTES:
         raise StackProblem("too_large", f"the volume would have {stack.geometry.size} voxels")
@@ -465,7 +465,7 @@ def _volume(
 ) -> ScannedVolume:
     identity = slices[0].identity
     description = f"{identity.description} [{part.label}]" if part.label else identity.description
-    names = sorted(f"{s.sop_uid or s.source} {s.frame}" for s in slices)
+    names = sorted(f"{s.sop_uid} {s.frame} {s.instance} {s.position_mm}" for s in slices)
     digest = hashlib.sha256("\n".join([identity.series_uid, *names]).encode()).hexdigest()
     return ScannedVolume(
         identity, description.strip(), status, tuple(findings), tuple(slices), stack, digest[:16]
