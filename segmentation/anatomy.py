@@ -21,7 +21,7 @@ _KNOWN = (
     Label("skin", (0xD9, 0xB4, 0x9A), "39937001"),
     Label("brain", (0xD8, 0xC2, 0xB8), "12738006"),
     Label("remnant", (0xB5, 0x65, 0x5B)),
-    Label("specimen", (0xD9, 0x8E, 0x5B)),
+    Label("specimen", (0xE5, 0xA9, 0x4B)),
 )
 
 ANATOMY = {label.name: label for label in _KNOWN}

@@ -28,6 +28,14 @@ def share(progress: Progress, part: int, parts: int) -> Progress:
     return partial
 
 
+def as_sentence(text: str) -> str:
+    """Return ``text`` with a capital first letter and a full stop."""
+    text = text.strip()
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+
+
 class Severity(StrEnum):
     """How much a finding matters."""
 
@@ -49,6 +57,10 @@ class Finding:
     sentence: str
     location_mm: tuple[float, float, float] | None = None
     remedy: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sentence", as_sentence(self.sentence))
+        object.__setattr__(self, "remedy", as_sentence(self.remedy))
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form; `from_json` reverses it."""

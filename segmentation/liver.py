@@ -16,11 +16,12 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from segmentation.abdomen import Abdomen, Image, Mask, disk, read_abdomen
+from segmentation.anatomy import ANATOMY
 from segmentation.contract import Finding, Number, Progress, Severity, silent
 from segmentation.edges import refine_edges, settle
-from segmentation.volume import Label, LabelMap, Volume
+from segmentation.volume import LabelMap, Volume
 
-LIVER = Label("liver", (181, 101, 91), "10200004")
+LIVER = ANATOMY["liver"]
 
 LEVELS_HU = (25.0, 190.0)  # fatty unenhanced to strongly enhanced liver
 LARGEST_LEFT_MM = 105.0  # the left lobe seldom passes this, the spleen begins there

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from meshing.surface import SurfaceMesh
+from segmentation.anatomy import ANATOMY
 from workstation.picture import Colour, Kind, SceneItem
 from workstation.planning.resection import CutPlane
 
@@ -27,38 +28,39 @@ class Look:
 
 
 CUT_LOOK = Look((0x4D, 0xA3, 0xFF), 0.35, "sheet")
+DEVICES = {"implant": (0xA9, 0xC0, 0xD0), "guide": (0x6F, 0xD0, 0xC0)}
+
+
+def _anatomy(name: str, opacity: float = 1.0, kind: Kind = "organ") -> Look:
+    return Look(ANATOMY[name].colour, opacity, kind)
+
+
 # The first entry whose words all occur in a name decides.
 LOOKS: Mapping[str, Look] = MappingProxyType(
     {
         "cut": CUT_LOOK,
-        "specimen": Look((0xE5, 0xA9, 0x4B), 0.55),
-        "remnant": Look((0xB5, 0x65, 0x5B), 0.55),
-        "tumour": Look((0xE8, 0xC5, 0x47)),
-        "tumor": Look((0xE8, 0xC5, 0x47)),
-        "lesion": Look((0xE8, 0xC5, 0x47)),
-        "portal": Look((0x4F, 0x8F, 0xD9), kind="vessel"),
-        "hepatic vein": Look((0x3B, 0x4B, 0xA8), kind="vessel"),
-        "vein": Look((0x3B, 0x4B, 0xA8), kind="vessel"),
-        "artery": Look((0xD9, 0x53, 0x4F), kind="vessel"),
-        "aorta": Look((0xD9, 0x53, 0x4F), kind="vessel"),
-        "aneurysm": Look((0xD9, 0x53, 0x4F), kind="vessel"),
-        "lumen": Look((0xD9, 0x53, 0x4F), kind="vessel"),
-        "vessel": Look((0x4F, 0x8F, 0xD9), kind="vessel"),
-        "bile": Look((0x6F, 0xA8, 0x4F), kind="vessel"),
-        "liver": Look((0xB5, 0x65, 0x5B), 0.35),
-        "gallbladder": Look((0x7F, 0xA6, 0x50)),
-        "kidney": Look((0xB9, 0x77, 0x5A), 0.6),
-        "spleen": Look((0x8E, 0x5B, 0x9F), 0.6),
-        "pancreas": Look((0xD9, 0xA3, 0x5B), 0.8),
-        "lung": Look((0x7F, 0xB5, 0xC9), 0.35),
-        "implant": Look((0xA9, 0xC0, 0xD0), kind="device"),
-        "guide": Look((0x6F, 0xD0, 0xC0), kind="device"),
-        "bone": Look((0xE8, 0xDE, 0xC8), kind="bone"),
-        "skull": Look((0xE8, 0xDE, 0xC8), kind="bone"),
-        "skin": Look((0xD9, 0xB4, 0x9A), 0.25),
-        "brain": Look((0xD8, 0xC2, 0xB8), 0.6),
-        "nerve": Look((0xF0, 0xE0, 0x5A), kind="vessel"),
-        "tract": Look((0xF0, 0xE0, 0x5A), kind="vessel"),
+        "specimen": _anatomy("specimen", 0.55),
+        "remnant": _anatomy("remnant", 0.55),
+        "tumour": _anatomy("tumor"),
+        "tumor": _anatomy("tumor"),
+        "lesion": _anatomy("tumor"),
+        "portal": _anatomy("portal_vein", kind="vessel"),
+        "vein": _anatomy("hepatic_vein", kind="vessel"),
+        "artery": _anatomy("artery", kind="vessel"),
+        "aorta": _anatomy("artery", kind="vessel"),
+        "vessel": _anatomy("vessels", kind="vessel"),
+        "bile": _anatomy("bile_duct", kind="vessel"),
+        "liver": _anatomy("liver", 0.35),
+        "gallbladder": _anatomy("gallbladder"),
+        "kidney": _anatomy("kidney", 0.6),
+        "spleen": _anatomy("spleen", 0.6),
+        "pancreas": _anatomy("pancreas", 0.8),
+        "lung": _anatomy("lung", 0.35),
+        "bone": _anatomy("bone", kind="bone"),
+        "skull": _anatomy("bone", kind="bone"),
+        "skin": _anatomy("skin", 0.25),
+        "brain": _anatomy("brain", 0.6),
+        **{name: Look(colour, kind="device") for name, colour in DEVICES.items()},
     }
 )
 

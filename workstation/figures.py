@@ -10,29 +10,17 @@ import numpy.typing as npt
 
 from meshing.surface import SurfaceMesh
 from segmentation.volume import LabelMap, Vector, Volume
+from workstation.actors import scene_items
 from workstation.case import Case
-from workstation.picture import SceneItem
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
-from workstation.slices import (
-    SlicePlane,
-    ViewName,
-    grey,
-    outline_segments,
-    slice_labels,
-    slice_plane,
-)
+from workstation.raster import grey, outline_segments, slice_labels
+from workstation.shading import SceneItem
+from workstation.slices import SlicePlane, ViewName, slice_plane
 
 ACCENT = (0x4D, 0xA3, 0xFF)
 OUTLINED = ("liver", "vessels", "tumor", "specimen")
 """Labels outlined on slices, in drawing order."""
-
-_LOOKS: Mapping[str, tuple[float, str]] = {
-    "remnant": (0.45, "organ"),
-    "specimen": (0.30, "organ"),
-    "vessels": (1.0, "vessel"),
-    "tumor": (1.0, "organ"),
-}
 
 
 def fresh_values(case: Case, plan: Plan) -> dict[str, object]:
@@ -50,21 +38,14 @@ def plan_scene(values: Mapping[str, object]) -> dict[str, SceneItem]:
 
     Without a cut, the organ itself is shown.
     """
-    surfaces = {
-        name.removesuffix("_surface"): value
+    shown = {
+        name: value
         for name, value in values.items()
-        if isinstance(value, SurfaceMesh) and len(value.triangles)
+        if isinstance(value, CutPlane) or (isinstance(value, SurfaceMesh) and len(value.triangles))
     }
-    items = {}
-    for name, surface in surfaces.items():
-        if name == "liver" and "remnant" in surfaces:
-            continue
-        opacity, kind = _LOOKS.get(name, (0.5, "organ"))
-        items[name] = SceneItem(surface, surface.colour, opacity, True, kind)  # type: ignore[arg-type]
-    cut = values.get("cut")
-    if isinstance(cut, CutPlane):
-        items["cut"] = SceneItem(cut.surface, ACCENT, 0.35, True, "sheet")
-    return items
+    if "remnant_surface" in shown:
+        shown.pop("liver_surface", None)
+    return scene_items(shown)
 
 
 @dataclass(frozen=True)

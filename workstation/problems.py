@@ -6,6 +6,8 @@ import errno
 import traceback
 from dataclasses import dataclass
 
+from segmentation.contract import as_sentence
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -50,18 +52,10 @@ def explain(error: BaseException) -> Problem:
     if not remedy and "; " in text:
         text, remedy = text.rsplit("; ", 1)
     if isinstance(error, ValueError | RuntimeError | OSError):
-        return Problem(_sentence(text), "", _sentence(remedy), trace)
+        return Problem(as_sentence(text), "", as_sentence(remedy), trace)
     return Problem(
         "Something unexpected happened",
         f"{type(error).__name__}: {text}",
         "Your work is saved. Please report this with the details below.",
         trace,
     )
-
-
-def _sentence(text: str) -> str:
-    """Return ``text`` with a capital first letter and a full stop."""
-    text = text.strip()
-    if not text:
-        return ""
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")

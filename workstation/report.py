@@ -42,6 +42,7 @@ from workstation.figures import OUTLINED, SliceFigure, fresh_values, plan_scene,
 from workstation.picture import render_scene
 from workstation.planning.plan import Plan, to_plain_json
 from workstation.planning.template import templates
+from workstation.slices import ViewName
 from workstation.stages import STAGES
 from workstation.store import write_atomically
 
@@ -65,6 +66,7 @@ NAMES = {
     "margin.minimum": "Smallest distance tumour to cut",
 }
 MARGIN_MM = 16.0
+VIEWS: tuple[ViewName, ...] = ("axial", "coronal", "sagittal")
 PICTURE_PX = (1400, 900)
 
 
@@ -179,7 +181,7 @@ def _first_page(
 def _scene_caption(items: Mapping[str, Any]) -> str:
     return (
         "Seen from the front: the patient's right is on the left of the picture. "
-        f"Shown: {', '.join(sorted(items))}."
+        f"Shown: {', '.join(sorted(name.removesuffix('_surface') for name in items))}."
     )
 
 
@@ -253,7 +255,7 @@ def _views(
         _text(f"Outlines: {_legend(values)}. Blue line: the cut.", "caption"),
     ]
     figures = []
-    for number, view in enumerate(("axial", "coronal", "sagittal")):
+    for number, view in enumerate(VIEWS):
         progress(0.3 + 0.15 * number, f"{view} view")
         figures.append(SlicePicture(slice_figure(image, view, point, values), 88 * mm, 100 * mm))
     story.append(

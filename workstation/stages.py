@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from meshing import surface
-from segmentation import liver, operations, resampling, seeded, volume
+from segmentation import lesions, liver, operations, resampling, seeded, vessels, volume
 from segmentation.contract import Progress, share, silent
 from segmentation.volume import LabelMap
 from workstation.planning import patient, pressure, resection
@@ -225,6 +225,8 @@ _TABLE = (
     Stage("Case", patient.patient),
     Stage("Segment", resampling.conform),
     Stage("Segment", liver.propose_liver),
+    Stage("Segment", vessels.propose_vessels),
+    Stage("Segment", lesions.propose_lesions),
     Stage("Segment", operations.threshold),
     Stage("Segment", seeded.grow_from_seeds),
     Stage("Segment", seeded.refine),

@@ -21,6 +21,7 @@ from vtkmodules.vtkFiltersCore import vtkClipPolyData
 
 from meshing.clipping import cross_section
 from meshing.surface import SurfaceMesh, area_mm2, bounding_block, from_vtk, isosurface, to_vtk
+from segmentation.anatomy import ANATOMY
 from segmentation.contract import (
     Finding,
     FrameMismatch,
@@ -35,8 +36,6 @@ from workstation.planning.proposal import Floats, Point, as_point, proposed_cut,
 
 Bools = npt.NDArray[np.bool_]
 
-SPECIMEN_COLOUR = (226, 132, 72)
-REMNANT_COLOUR = (150, 62, 52)
 CUT_COLOUR = (90, 200, 220)
 VESSEL_REACH_MM = 3.0
 R0_MM = 1.0  # Sadot et al., Ann Surg 2015;262:476: survival is worse below 1 mm.
@@ -248,7 +247,7 @@ def specimen(liver: LabelMap, cut: CutPlane, *, progress: Progress = silent) -> 
         ValueError: if the organ is empty.
     """
     progress(0.1, "splitting the organ")
-    return _part(liver, _sides(liver, cut)[0], Label("specimen", SPECIMEN_COLOUR))
+    return _part(liver, _sides(liver, cut)[0], ANATOMY["specimen"])
 
 
 def remnant(
@@ -268,7 +267,7 @@ def remnant(
     """
     progress(0.1, "splitting the organ")
     stays = _sides(liver, cut)[1]
-    label = Label("remnant", REMNANT_COLOUR)
+    label = ANATOMY["remnant"]
     if tumor is None:
         return _part(liver, stays, label)
     require_same_grid(liver, tumor)

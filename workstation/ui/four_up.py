@@ -13,11 +13,11 @@ from segmentation.volume import LabelMap, Vector, Volume
 from workstation.actors import look_of, scene_items
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
+from workstation.raster import Overlay
 from workstation.session import Window
+from workstation.slices import ViewName
 from workstation.ui.desk import Desk
-from workstation.ui.raster import Overlay
 from workstation.ui.scene_view import SceneView
-from workstation.ui.slice_geometry import ViewName
 from workstation.ui.slice_overlay import CutLine
 from workstation.ui.slice_view import SliceView
 

@@ -13,7 +13,7 @@ import numpy as np
 from PySide6.QtCore import Qt
 
 from segmentation.volume import Floats, Vector
-from workstation.ui.slice_geometry import Placement, vector
+from workstation.slices import Placement, vector
 from workstation.ui.slice_overlay import CutLine, distance_to_line_px
 from workstation.ui.slice_paint import Marks
 

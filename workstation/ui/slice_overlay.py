@@ -13,7 +13,7 @@ from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
 
 from segmentation.volume import Vector
-from workstation.ui.slice_geometry import Placement
+from workstation.slices import Placement
 from workstation.ui.theme import DARK, VIEWS
 
 BAR_PX = 3

@@ -9,7 +9,7 @@ import numpy as np
 from PySide6.QtGui import QFont, QPainter
 
 from segmentation.volume import Vector, Volume
-from workstation.ui.slice_geometry import Placement, point_text
+from workstation.slices import Placement, point_text
 from workstation.ui.slice_overlay import (
     CutLine,
     draw_brush,

@@ -7,16 +7,9 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPixmap,
 
 from meshing.surface import SurfaceMesh
 from segmentation.volume import Volume
-from workstation.ui.raster import (
-    Overlay,
-    Region,
-    Rgb,
-    outlines,
-    regions,
-    render,
-    surface_outlines,
-)
-from workstation.ui.slice_geometry import Placement
+from workstation.raster import Overlay, Region, Rgb, regions
+from workstation.slices import Placement
+from workstation.ui.raster import outlines, render, surface_outlines
 from workstation.ui.theme import DARK
 
 OUTLINE_PX = 2.0

@@ -27,10 +27,10 @@ from PySide6.QtWidgets import QWidget
 from meshing.surface import SurfaceMesh
 from segmentation.contract import FrameMismatch
 from segmentation.volume import Floats, ImageGeometry, Vector, Volume
+from workstation.raster import Overlay, default_window
+from workstation.slices import Placement, SlicePlane, ViewName, slice_plane, vector
 from workstation.ui.guard import guarded
-from workstation.ui.raster import Overlay, default_window
 from workstation.ui.slice_drags import Drag, begin_drag, line_at
-from workstation.ui.slice_geometry import Placement, SlicePlane, ViewName, slice_plane, vector
 from workstation.ui.slice_overlay import CutLine, draw_bar, draw_empty
 from workstation.ui.slice_paint import Marks, Tool, corner_font, paint_marks, paint_texts
 from workstation.ui.slice_picture import SlicePicture

@@ -12,7 +12,7 @@ import numpy as np
 from PySide6.QtWidgets import QApplication
 
 from segmentation.volume import ImageGeometry, Label, LabelMap, Volume
-from workstation.ui.raster import Overlay
+from workstation.raster import Overlay
 from workstation.ui.slice_view import SliceView
 
 SIZE = (512, 512, 300)

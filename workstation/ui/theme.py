@@ -63,28 +63,6 @@ LIGHT = Colours(
 
 VIEWS = {"axial": "#E5645A", "coronal": "#3FB27F", "sagittal": "#E8C547", "3d": "#4D8DFF"}
 
-ANATOMY = {
-    "liver": "#B5655B",
-    "portal vein": "#4F8FD9",
-    "hepatic vein": "#3B4BA8",
-    "artery": "#D9534F",
-    "bile": "#6FA84F",
-    "tumour": "#E8C547",
-    "gallbladder": "#7FA650",
-    "kidney": "#B9775A",
-    "spleen": "#8E5B9F",
-    "pancreas": "#D9A35B",
-    "lung": "#7FB5C9",
-    "bone": "#E8DEC8",
-    "skin": "#D9B49A",
-    "brain": "#D8C2B8",
-    "nerve": "#F0E05A",
-    "tract": "#F0E05A",
-    "implant": "#A9C0D0",
-    "guide": "#6FD0C0",
-    "cut surface": "#4DA3FF",
-}
-
 # Eight colours that people with the common colour-vision deficiencies tell apart:
 # Okabe and Ito, Color Universal Design, 2008 (black replaced: images are black).
 SEGMENTS = (

@@ -8,21 +8,17 @@ from scipy.spatial.transform import Rotation
 
 from meshing.surface import SurfaceMesh
 from segmentation.volume import ImageGeometry, Label, LabelMap, Volume
-from workstation.ui.raster import (
+from workstation.raster import (
     Overlay,
     default_window,
     grey,
     outline_segments,
-    outlines,
     regions,
-    render,
-    segments_path,
     slice_labels,
-    surface_outlines,
     surface_segments,
-    to_image,
 )
-from workstation.ui.slice_geometry import slice_plane
+from workstation.slices import slice_plane
+from workstation.ui.raster import outlines, render, segments_path, surface_outlines, to_image
 
 GRID = ImageGeometry((6, 5, 4), (1.0, 1.5, 2.0), (10.0, 20.0, 30.0), tuple(np.eye(3).ravel()), "1")
 RED, BLUE = (200, 0, 0), (0, 0, 200)

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from meshing.surface import SurfaceMesh
 from segmentation.contract import FrameMismatch
 from segmentation.volume import ImageGeometry, Label, LabelMap, Volume
-from workstation.ui.raster import Overlay
+from workstation.raster import Overlay
 from workstation.ui.slice_overlay import CutLine
 from workstation.ui.slice_picture import SlicePicture
 from workstation.ui.slice_view import SliceView

@@ -4,7 +4,6 @@ import pytest
 from PySide6.QtGui import QColor, QFont
 
 from workstation.ui.theme import (
-    ANATOMY,
     DARK,
     LIGHT,
     SEGMENTS,
@@ -51,7 +50,7 @@ def test_the_style_sheet_is_complete_and_flat(theme):
 
 
 def test_every_colour_is_one():
-    colours = [*ANATOMY.values(), *SEGMENTS, *VIEWS.values()]
+    colours = [*SEGMENTS, *VIEWS.values()]
     assert all(QColor(colour).isValid() for colour in colours)
     assert len(set(SEGMENTS)) == len(SEGMENTS)
 

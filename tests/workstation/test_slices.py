@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from segmentation.volume import ImageGeometry
-from workstation.ui.slice_geometry import (
+from workstation.slices import (
     Placement,
     direction_letters,
     nearest_axes,
