@@ -23,14 +23,13 @@ def _modality(case: Case) -> str:
 def identity(case: Case) -> list[str]:
     """Return name, ID, birth date with sex, and study of a case, as the banner shows them."""
     patient, study = case.record.patient, case.record.study
-    born = " ".join(
-        part for part in (patient.get("sex", ""), date_text(patient.get("birth_date", ""))) if part
-    )
+    birth = date_text(patient.get("birth_date", ""))
+    born = f"{patient.get('sex', '') or 'sex unknown'} {birth or 'birth date unknown'}"
     when = " ".join(part for part in (_modality(case), date_text(study.get("date", ""))) if part)
     return [
         patient.get("name", "") or "No name",
         f"ID {patient.get('patient_id', '') or 'none'}",
-        born or "birth date unknown",
+        born,
         when or "study date unknown",
     ]
 

@@ -25,6 +25,7 @@ GAP_PX = 2
 CUT_STEP = "cut"
 PLACES = {"axial": (0, 0), "coronal": (0, 1), "sagittal": (1, 0), "3d": (1, 1)}
 SPLIT_PARTS = ("specimen", "remnant")
+NEAREST = "nearest_point"
 SEED_STAGE = "segmentation.refine"
 
 
@@ -125,8 +126,7 @@ class FourUp(QWidget):
         desk, view = self._desk, self._desk.session.view
         image = desk.image()
         if image is not None and view.crosshair_mm is None:
-            x, y, z = (float(v) for v in image.geometry.centre_mm())
-            view.crosshair_mm = (x, y, z)
+            view.crosshair_mm = self._first_place(image)
         if not self.dragging:
             self._settle_cut()
         overlays = self.overlays() if image is not None else []
@@ -147,6 +147,13 @@ class FourUp(QWidget):
         self.scene.set_crosshair(view.crosshair_mm if image is not None else None)
         if not self.dragging:
             self.show_cut(self.current_cut())
+
+    def _first_place(self, image: Volume) -> Vector:
+        """Return where a reader looks first: where the tumour is nearest to the cut, LPS mm."""
+        findings = self._desk.session.summary()["findings"]
+        nearest = (f["location_mm"] for f in findings if f["code"] == NEAREST)
+        x, y, z = (float(v) for v in next(nearest, image.geometry.centre_mm()))
+        return (x, y, z)
 
     def current_cut(self) -> CutPlane | None:
         """Return the cut that is shown: the one just released, or the plan's."""

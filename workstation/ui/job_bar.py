@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Qt, QThreadPool, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QToolButton, QWidget
 
 from workstation.jobs import Job, State
-from workstation.ui.theme import icon
+from workstation.ui.icons import set_icon
 
 ENDED = (State.SUCCESS, State.ERROR, State.CANCELLED)
 NEWS_S = 0.05  # progress is told at most this often; the end of a job always is
@@ -116,7 +116,7 @@ class JobBar(QWidget):
         self.left.setProperty("role", "muted")
         self.left.setMinimumWidth(64)
         self.cancel = QToolButton()
-        self.cancel.setIcon(icon("ph.x"))
+        set_icon(self.cancel, "ph.x")
         self.cancel.setProperty("flat", "true")
         self.cancel.setToolTip("Stop the work that runs (Ctrl+.)")
         self.cancel.setAccessibleName("Stop")

@@ -11,6 +11,7 @@ from platformdirs import user_data_path
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
+    QApplication,
     QFileDialog,
     QHBoxLayout,
     QMainWindow,
@@ -31,6 +32,7 @@ from workstation.ui.desk import Desk
 from workstation.ui.error_card import CardStack
 from workstation.ui.four_up import FourUp
 from workstation.ui.guard import guarded
+from workstation.ui.icons import repaint_icons
 from workstation.ui.job_bar import JobBar
 from workstation.ui.palette import Commands, Palette, ShortcutSheet
 from workstation.ui.panels.case_panel import CasePanel, Doors, StartPage
@@ -42,6 +44,7 @@ from workstation.ui.panels.segment_panel import SegmentPanel
 from workstation.ui.recent import recent_cases, recent_file, remember
 from workstation.ui.slice_paint import Tool
 from workstation.ui.stage_rail import STAGE_NAMES, StageRail
+from workstation.ui.theme import apply_theme
 
 PANEL_PX = 340
 DEMO_TEMPLATE = "liver-resection"
@@ -68,6 +71,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.session = session
         self._recent = recent or recent_file()
+        self._dark, self._scale = True, 1.0
         self.desk = Desk(session, self)
         self.setWindowTitle("Hilum")
         self.setAcceptDrops(True)
@@ -169,6 +173,9 @@ class MainWindow(QMainWindow):
             add("View", f"Maximise {title}", partial(self.views.show_only, name), key)
         add("View", "Show all four views", lambda: self.views.show_only(""), "Ctrl+0")
         add("View", "Show or hide labels", self._toggle_labels, "H", self._lacks_case)
+        add("View", "Light or dark theme", self.toggle_theme)
+        add("View", "Larger text", partial(self.scale_text, +0.1), "Ctrl+=")
+        add("View", "Smaller text", partial(self.scale_text, -0.1), "Ctrl+-")
         add("Help", "Search an action", self.show_palette, "Ctrl+K")
         add("Help", "Shortcuts", self.show_shortcuts, "F1")
 
@@ -210,6 +217,7 @@ class MainWindow(QMainWindow):
         if self.desk.attempt(lambda: self.session.open(folder)):
             remember(self._recent, folder)
             self.show_stage("Plan" if self.session.plan is not None else "Case")
+            self.views.slices["axial"].setFocus()
 
     def open_demo(self) -> None:
         """Open the synthetic patient; it is made the first time."""
@@ -272,6 +280,22 @@ class MainWindow(QMainWindow):
         self.rail.choose(name)
         if name != "Segment" and self.desk.hand.tool != "navigate":
             self.desk.take_tool("navigate")
+
+    def toggle_theme(self) -> None:
+        """Change between the dark and the light theme."""
+        self._dark = not self._dark
+        self._apply_look()
+
+    def scale_text(self, by: float) -> None:
+        """Make text larger or smaller, from 80 to 160 percent."""
+        self._scale = min(max(round(self._scale + by, 1), 0.8), 1.6)
+        self._apply_look()
+
+    def _apply_look(self) -> None:
+        app = QApplication.instance()
+        if isinstance(app, QApplication):
+            apply_theme(app, self._dark, self._scale)
+        repaint_icons(self)
 
     def show_palette(self) -> None:
         """Search an action by name."""

@@ -98,7 +98,7 @@ class _Row(QPushButton):
         self.mark, self.count = QLabel(OPEN), QLabel()
         title = QLabel(name)
         self.mark.setFixedWidth(18)
-        self.count.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.count.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         row = QHBoxLayout(self)
         row.setContentsMargins(8, 0, 8, 0)
         for label in (self.mark, title, self.count):
@@ -164,4 +164,7 @@ class StageRail(QFrame):
 
     def choose(self, name: str) -> None:
         """Mark ``name`` as the stage that is shown."""
-        self.rows[name].setChecked(True)
+        row = self.rows[name]
+        row.setChecked(True)
+        if any(other.hasFocus() for other in self.rows.values()):
+            row.setFocus()

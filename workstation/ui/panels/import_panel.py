@@ -213,6 +213,8 @@ class ImportPanel:
         """Say what is missing."""
         if self._running and not self._desk.jobs.jobs:
             self._running = ""  # it failed or was stopped
+        for text in (self.where, self.facts):
+            text.setVisible(bool(text.text()))
         lack = self.lacks()
         self.widget.show_needs(lack)
         self.start.setEnabled(not lack)

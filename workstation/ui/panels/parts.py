@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QFont, QMouseEvent
+from PySide6.QtGui import QFont, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -94,19 +94,19 @@ class Sheet(QScrollArea):
 
 
 class NumberView(QFrame):
-    """One number: value large, unit small, band below; a click shows its recipe."""
+    """One number: value large, unit small, band below; a click asks for its recipe."""
+
+    asked = Signal()
 
     def __init__(self, name: str) -> None:
         super().__init__()
+        self.recipe = ""
         self.setProperty("role", "card")
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setToolTip("Click to see how this number was made")
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.name = label(name, "muted", wrap=False)
         self.value, self.unit = label("–", "number", wrap=False), label("", "muted", wrap=False)
-        self.band, self.recipe = label("", "muted", wrap=False), label("", "muted")
+        self.band = label("", "muted", wrap=False)
         self.band.setFont(ui_font(CORNER_FONT_PX))
-        self.recipe.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.recipe.hide()
         line = QHBoxLayout()
         line.setSpacing(4)
         line.addWidget(self.value, 0, Qt.AlignmentFlag.AlignBaseline)
@@ -118,33 +118,64 @@ class NumberView(QFrame):
         column.addWidget(self.name)
         column.addLayout(line)
         column.addWidget(self.band)
-        column.addWidget(self.recipe)
 
     def show_number(self, record: Record, recipe: str) -> None:
         """Show a number record of a case's summary."""
-        self.value.setText(value_text(record["value"], record["unit"]))
-        self.unit.setText(unit_text(record["unit"]))
+        self._show(value_text(record["value"], record["unit"]), record["unit"], recipe)
         self.band.setText(band_text(dict(record)))
-        self.recipe.setText(recipe)
 
     def show_live(self, value: float, unit: str) -> None:
         """Show a value that is measured while a hand moves; it has no band yet."""
-        self.value.setText(value_text(value, unit))
-        self.unit.setText(unit_text(unit))
+        self._show(value_text(value, unit), unit, "")
         self.band.setText("while moving")
 
     def show_nothing(self, reason: str) -> None:
         """Show that there is no number, and why."""
-        self.value.setText("–")
-        self.unit.setText("")
+        self._show("–", "", "")
         self.band.setText(reason)
-        self.recipe.hide()
+
+    def _show(self, value: str, unit: str, recipe: str) -> None:
+        self.value.setText(value)
+        self.unit.setText(unit_text(unit))
+        self.recipe = recipe
+        self.setCursor(Qt.CursorShape.PointingHandCursor if recipe else Qt.CursorShape.ArrowCursor)
+        self.setToolTip("Click to see how this number was made" if recipe else "")
+        self.setAccessibleName(f"{self.name.text()} {value} {unit}")
 
     @guarded
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Show or hide the recipe."""
-        if self.recipe.text():
-            self.recipe.setVisible(self.recipe.isHidden())
+        """Ask for the recipe."""
+        self.asked.emit()
+
+    @guarded
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Ask for the recipe with the space or return key."""
+        if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return):
+            self.asked.emit()
+        else:
+            super().keyPressEvent(event)
+
+
+class RecipeCard(QFrame):
+    """How the number that was clicked last was made; a second click hides it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: NumberView | None = None
+        self.setProperty("role", "card")
+        self.text = label("", "muted")
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(10, 6, 6, 6)
+        column.addWidget(self.text)
+        self.hide()
+
+    def explain(self, view: NumberView) -> None:
+        """Show the recipe of ``view``, or hide it if it is shown."""
+        again = self._shown is view and self.isVisible()
+        self._shown = view
+        self.text.setText(f"{view.name.text()}\n{view.recipe}")
+        self.setVisible(bool(view.recipe) and not again)
 
 
 class FindingRow(QFrame):

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout
 
 from workstation.planning.plan import Step
 from workstation.ui.desk import Desk
-from workstation.ui.panels.parts import FindingRow, NumberView, RecordList, Sheet, button, recipe
+from workstation.ui.panels.parts import (
+    FindingRow,
+    NumberView,
+    RecipeCard,
+    RecordList,
+    Sheet,
+    button,
+    recipe,
+)
 from workstation.ui.panels.steps import StepList
 from workstation.ui.stage_rail import group_of
 from workstation.ui.words import readable
@@ -16,13 +26,15 @@ from workstation.ui.words import readable
 CUT_STEP = "cut"
 KEY_NUMBERS = {
     "margin.minimum": ("Margin", "mm"),
+    "remnant.functional_fraction": ("Functional remnant", "%"),
     "remnant.volume": ("Remnant", "mL"),
     "remnant.fraction": ("Remnant share", "%"),
     "specimen.volume": ("Specimen", "mL"),
     "specimen.fraction": ("Specimen share", "%"),
 }
 PLACES = {
-    "margin.minimum": (0, 0, 1, 2),
+    "margin.minimum": (0, 0),
+    "remnant.functional_fraction": (0, 1),
     "remnant.volume": (1, 0),
     "remnant.fraction": (1, 1),
     "specimen.volume": (2, 0),
@@ -51,6 +63,10 @@ class PlanPanel:
         row.addWidget(self.reset)
         row.addWidget(self.flip)
         self.findings = RecordList(self._finding, "No finding for this plan.")
+        self.recipe = RecipeCard()
+        for view in self.numbers.values():
+            view.asked.connect(partial(self.recipe.explain, view))
+        self.others = RecordList(self._number, "None yet.")
         self.steps = StepList(desk, "Plan")
         self._live: Mapping[str, float] | None = None
         body = self.widget.body
@@ -59,10 +75,13 @@ class PlanPanel:
         for name, place in PLACES.items():
             grid.addWidget(self.numbers[name], *place)
         body.addLayout(grid)
+        body.addWidget(self.recipe)
         body.addLayout(row)
         body.addWidget(self.recompute)
         self.widget.heading("Findings")
         body.addWidget(self.findings)
+        self.widget.heading("More numbers")
+        body.addWidget(self.others)
         self.widget.heading("Steps")
         body.addWidget(self.steps)
         desk.previewed.connect(self.show_live)
@@ -113,10 +132,20 @@ class PlanPanel:
     def _compute(self) -> None:
         self._desk.attempt(self._desk.compute)
 
+    def _number(self, shown: tuple[Mapping[str, Any], str]) -> NumberView:
+        record, how = shown
+        view = NumberView(readable(record["name"]))
+        view.show_number(record, how)
+        view.asked.connect(partial(self.recipe.explain, view))
+        return view
+
     def _finding(self, record: Mapping[str, object]) -> FindingRow:
         row = FindingRow(record)
         row.asked.connect(self._desk.go_to)
         return row
+
+    def _recipe(self, record: Mapping[str, Any]) -> str:
+        return recipe(record, self._desk.session.require_plan().step(record["step"]).to_json())
 
     # Refresh -------------------------------------------------------------------------
 
@@ -135,6 +164,7 @@ class PlanPanel:
             for view in self.numbers.values():
                 view.show_nothing("")
             self.findings.show_records([])
+            self.others.show_records([])
             return
         summary = session.summary()
         records = {number["name"]: number for number in summary["numbers"]}
@@ -142,11 +172,17 @@ class PlanPanel:
         for name, view in self.numbers.items():
             output = name.split(".")[0]
             if name in records:
-                step = session.plan.step(output)
-                view.show_number(records[name], recipe(records[name], step.to_json()))
+                view.show_number(records[name], self._recipe(records[name]))
             elif self._live is None or name not in self._live:
                 state = states.get(output)
                 why = {None: f"the plan has no {readable(output).lower()}", "fresh": "no value"}
                 view.show_nothing(why.get(state, "recompute to see it"))
         outputs = {s["output"] for s in summary["steps"] if group_of(s) == "Plan"}
+        self.others.show_records(
+            [
+                (record, self._recipe(record))
+                for name, record in records.items()
+                if name not in KEY_NUMBERS and record["step"] in outputs
+            ]
+        )
         self.findings.show_records([f for f in summary["findings"] if f.get("step") in outputs])

@@ -10,10 +10,10 @@ from PySide6.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QSlider, Q
 
 from segmentation.volume import LabelMap
 from workstation.ui.desk import Desk
+from workstation.ui.icons import set_icon
 from workstation.ui.panels.parts import Sheet, button, label
 from workstation.ui.panels.steps import StepList
 from workstation.ui.slice_paint import Tool
-from workstation.ui.theme import icon
 from workstation.ui.words import readable
 
 TOOLS: dict[Tool, tuple[str, str, str]] = {
@@ -90,7 +90,7 @@ class SegmentPanel:
             name, picture, tip = TOOLS[tool]
             made = QToolButton()
             made.setText(name)
-            made.setIcon(icon(picture))
+            set_icon(made, picture)
             made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
             made.setCheckable(True)
             made.setMinimumWidth(54)

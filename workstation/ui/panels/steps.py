@@ -11,9 +11,9 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QToolButton, QVBoxLayout
 from workstation.stages import STAGES, Stage
 from workstation.ui.desk import Desk
 from workstation.ui.forms import ParameterForm
+from workstation.ui.icons import set_icon
 from workstation.ui.panels.parts import label
 from workstation.ui.stage_rail import group_of
-from workstation.ui.theme import DARK, icon
 from workstation.ui.words import MARKS, STATES, readable, unit_text, value_text
 
 SHOWABLE = ("LabelMap", "SurfaceMesh", "CutPlane")
@@ -65,7 +65,7 @@ class StepRow(QWidget):
         self.number.setText(text)
         self.shown.blockSignals(True)
         self.shown.setChecked(shown)
-        self.shown.setIcon(icon(*(("ph.eye",) if shown else ("ph.eye-slash", DARK.muted))))
+        set_icon(self.shown, "ph.eye" if shown else "ph.eye-slash")
         self.shown.blockSignals(False)
 
 
