@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -42,6 +42,7 @@ def test_a_ball_is_all_centres_within_the_radius(
     index: tuple[float, float, float], radius: float
 ) -> None:
     source = labels()
+    assume(np.abs(np.mod(index, 1) - 0.5).min() > 1e-6)  # else two voxels are equally near
     point = source.geometry.to_world(index)
     distance = np.linalg.norm(centres(source.geometry) - point, axis=-1)
     patch = brush_stroke(source, point, radius_mm=radius, value=3)
