@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from segmentation.contract import Progress, share, silent
 from segmentation.volume import ImageGeometry, Volume
 
 Mask = npt.NDArray[np.bool_]
-Image = npt.NDArray[np.float32]
+Image = npt.NDArray[np.floating[Any]]  # float32 wherever it is large
 
 AIR_HU = -1024.0  # what lies outside the scan; padding values below it are raised to it
 DENSEST_HU = 1500.0  # metal beyond this adds nothing
@@ -208,7 +209,7 @@ def find_spine(
     weight = window**2 + 1e-9
     columns = (weight.sum(axis=1) @ np.arange(weight.shape[2])) / weight.sum(axis=(1, 2)) + i_low
     spine_i = ndimage.gaussian_filter1d(columns, 25 / step_mm, mode="nearest")
-    front = np.array([_front_row(b, i, j0, step_mm) for b, i in zip(bone, spine_i)])
+    front = np.array([_front_row(b, i, int(j0), step_mm) for b, i in zip(bone, spine_i)])
     return spine_i, _smooth_known(front, 25 / step_mm, j0 - 25 / step_mm)
 
 

@@ -7,6 +7,8 @@ On a blurred straight edge that is the true position, whatever the blur.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
@@ -66,7 +68,7 @@ def settle(abdomen: Abdomen, mask: Mask, zone: Mask, passes: int = 2) -> Mask:
     return mask
 
 
-def _share(hu: npt.NDArray[np.generic], near_mm: Image, middle: Image, contrast: Image) -> Image:
+def _share(hu: npt.NDArray[Any], near_mm: Image, middle: Image, contrast: Image) -> Image:
     """Return how far each voxel is the organ's, -0.5 to 0.5, zero at half height."""
     known = np.abs(contrast) > LEAST_CONTRAST_HU
     share = (hu - middle) / np.where(known, contrast, 1)
@@ -91,7 +93,7 @@ def _levels(abdomen: Abdomen, inside_mm: Image) -> tuple[Image, Image]:
     Fat counts up to five times, since behind a thin layer of it there is muscle in the shell.
     """
     near, far = SHELL_MM
-    inner = normalised_blur(abdomen.hu, inside_mm > near + 2, 8.0 / abdomen.step_mm)
+    inner = normalised_blur(abdomen.hu, inside_mm > near + 2, 5.0 / abdomen.step_mm)
     around = np.where(abdomen.hu < FAT_HU, np.float32(abdomen.muscle_hu), abdomen.hu)
     shell = (inside_mm < -near) & (inside_mm > -far)
     weight = shell * (1 + np.clip(-around / FAT_LAYER_HU, 0, 4))

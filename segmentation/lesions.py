@@ -16,18 +16,20 @@ from scipy.spatial import ConvexHull, QhullError
 from skimage.segmentation import watershed
 
 from segmentation.abdomen import Image, Mask
+from segmentation.anatomy import ANATOMY
 from segmentation.contract import Finding, Number, Progress, Severity, silent
 from segmentation.edges import smoothed
 from segmentation.vessels import (
+    RIM_MM,
     LiverBox,
     balanced_threshold,
     block_sum,
     liver_box,
     local_level,
 )
-from segmentation.volume import ImageGeometry, Label, LabelMap, Volume, require_same_grid
+from segmentation.volume import ImageGeometry, LabelMap, Volume, require_same_grid
 
-TUMOR = Label("tumor", (232, 197, 64), "4147007")
+TUMOR = ANATOMY["tumor"]
 
 WORK_MM = 2.0  # lumps are looked for on blocks of about this size
 DARK_HU, DARK_SD = 9.0, 2.5  # deficit that parenchyma does not have, in HU and noise deviations
@@ -40,6 +42,8 @@ CONVEX_LARGE = 0.5
 ENCLOSED, ENCLOSED_LARGE = 0.85, 0.5  # share of the surface that is liver
 SMOOTH_MM = 0.7
 REACH_MM = 4.0  # the edge lies this near the coarse lump
+BRIGHT_HU = 25.0  # a vein that nobody marked
+VEIN_MM = 2.5  # the blur of a vein ends within this
 CORE_MM = 3.0  # deeper in a lesion than this neither blur nor rim counts
 
 
@@ -217,7 +221,8 @@ def _at_half_height(
     smooth = smoothed(hu, geometry, SMOOTH_MM)
     away = ndimage.distance_transform_edt(~coarse, sampling=spacing)
     depth = ndimage.distance_transform_edt(coarse, sampling=spacing)
-    around = mask & ~vein & (away > REACH_MM)
+    inner = part.depth_mm[box] > RIM_MM
+    around = inner & ~vein & (away > REACH_MM)
     if not around.any():
         return coarse & mask
     level = local_level(hu, around, geometry)
@@ -226,7 +231,10 @@ def _at_half_height(
     share = (level - smooth) / np.maximum(level - dark, LEAST_CONTRAST_HU / 2)
     reach = (away <= REACH_MM) & mask & ~vein
     raw = (level - hu) / np.maximum(level - dark, LEAST_CONTRAST_HU / 2)
-    threshold = balanced_threshold(raw[reach], share[reach], (0.4, 0.6))
+    bright = smooth > level + BRIGHT_HU
+    off_vein_mm = ndimage.distance_transform_edt(~(vein | bright), sampling=spacing)
+    clear = reach & inner & (off_vein_mm > VEIN_MM)
+    threshold = balanced_threshold(raw[clear], share[clear], (0.4, 0.6))
     lesion = (reach & (share > threshold)) | ((depth > CORE_MM) & mask)
     pieces, count = ndimage.label(lesion)
     if count > 1:

@@ -102,7 +102,7 @@ def _below_ceiling(abdomen: Abdomen) -> Mask:
     liver the floor on the right is unknown and nothing is cut there.
     """
     lung = abdomen.lung
-    seen = lung.any(axis=0)
+    seen: Mask = np.asarray(lung.any(axis=0))
     if not seen.any():
         return np.ones_like(lung)
     height = len(lung)
@@ -120,8 +120,9 @@ def _dome_missing(abdomen: Abdomen) -> bool:
     """Tell whether the right lung fills too little of the top slice for the dome to be in."""
     top = np.flatnonzero(abdomen.lung.any(axis=(1, 2)))[-1]
     right = np.broadcast_to(abdomen.right_mm()[top] > 0, abdomen.body.shape[1:])
-    inside = _row_hull(abdomen.lung[top]) & right
-    return bool((abdomen.lung[top] & inside).sum() < 0.5 * max(1, inside.sum()))
+    lung: Mask = abdomen.lung[top]
+    inside = _row_hull(lung) & right
+    return bool((lung & inside).sum() < 0.5 * max(1, inside.sum()))
 
 
 def _row_hull(mask: Mask) -> Mask:
@@ -140,7 +141,7 @@ def _harmonic(known: npt.NDArray[np.floating], inside: Mask) -> npt.NDArray[np.f
     height = known[tuple(nearest)].astype(np.float64)
     for _ in range(400):  # enough for a heart 50 voxels wide
         height[free] = ndimage.uniform_filter(height, 3)[free]
-    return height
+    return np.asarray(height)
 
 
 def find_level(abdomen: Abdomen, zone: Mask) -> Level:

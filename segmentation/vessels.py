@@ -15,11 +15,12 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from segmentation.abdomen import Image, Mask
+from segmentation.anatomy import ANATOMY
 from segmentation.contract import Finding, Number, Progress, Severity, silent
 from segmentation.edges import Block, smoothed
-from segmentation.volume import ImageGeometry, Label, LabelMap, Volume, require_same_grid
+from segmentation.volume import ImageGeometry, LabelMap, Volume, require_same_grid
 
-VESSELS = Label("vessels", (79, 143, 217), "")
+VESSELS = ANATOMY["vessels"]
 
 SMOOTH_MM = 0.7  # evens out noise, keeps veins of 3 mm
 LEVEL_MM = 12.0  # the parenchyma's level changes over such lengths
@@ -131,7 +132,7 @@ def local_level(
     coarse = (ndimage.gaussian_filter(total, sigma, truncate=8.0) + 1e-4 * overall) / small
     for axis, (n, size) in enumerate(zip(step, image.shape)):
         coarse = _stretch(coarse, axis, n, size)
-    return coarse
+    return np.asarray(coarse)
 
 
 def block_sum(image: npt.NDArray[np.float32], step: tuple[int, ...]) -> Image:
