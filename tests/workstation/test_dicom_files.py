@@ -260,6 +260,7 @@ def test_rescale_that_changes_per_slice_is_applied_per_slice(tmp_path):
 
     write(tmp_path, positions(), edit=edit)
     volume = read(only(tmp_path))
+    assert "rescale_varies" in codes(volume)
     assert volume.array.dtype == np.float32
     assert_true_everywhere(volume, tolerance=1.0)
 
@@ -372,6 +373,16 @@ def test_a_damaged_end_slice_is_noticed(tmp_path, end):
     largest = max(scan([tmp_path]).volumes, key=lambda v: len(v.slices))
     assert largest.status == "refused"
     assert codes(largest)[0] == "slice_differs"
+
+
+def test_an_end_slice_that_lost_its_series_is_told(tmp_path):
+    def edit(data, k):
+        if k == SLICES - 1:
+            data.SeriesInstanceUID = "1.2.37"
+
+    write(tmp_path, positions(), edit=edit)
+    largest = max(scan([tmp_path]).volumes, key=lambda v: len(v.slices))
+    assert "stray_slice" in codes(largest)
 
 
 @pytest.mark.parametrize("keep", [0.6, 0.7, 0.9, 0.97])

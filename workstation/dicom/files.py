@@ -23,7 +23,7 @@ from workstation.dicom.directory import expand_directories
 from workstation.dicom.geometry import require
 from workstation.dicom.headers import read_header
 from workstation.dicom.pixels import load
-from workstation.dicom.series import ScannedVolume, planes_of, volumes_of_series
+from workstation.dicom.series import ScannedVolume, planes_of, volumes_of_series, warn_of_strays
 from workstation.dicom.slices import PatientIdentity, Slice
 from workstation.dicom.sources import DicomError, Ignored, Source, find_sources, require_unchanged
 
@@ -128,7 +128,8 @@ def _assemble(
     lost: dict[str, list[Ignored]] = defaultdict(list)
     for s in slices:
         series[s.identity.series_uid or s.source.folder].append(s)
-    nameless = [item for item in ignored if item.damaged and not item.series_uid]
+    # A damaged file may name no series, or a garbled one.
+    nameless = [item for item in ignored if item.damaged and item.series_uid not in series]
     for item in ignored:
         if item.damaged and item.series_uid:
             lost[item.series_uid].append(item)
@@ -139,7 +140,7 @@ def _assemble(
         made, copies = volumes_of_series(own, lost[uid])
         volumes += [_beside_damage(v, nameless) for v in made]
         unused += copies
-    return volumes, unused
+    return warn_of_strays(volumes), unused
 
 
 def _beside_damage(volume: ScannedVolume, damaged: Sequence[Ignored]) -> ScannedVolume:

@@ -379,29 +379,48 @@ def _join(*words: str) -> str:
 
 def _without_strays(volumes: list[ScannedVolume]) -> list[ScannedVolume]:
     """Refuse a stack whose next slice is there, but with another shape: it was damaged."""
-    few = [s for v in volumes if len(v.slices) <= 2 for s in v.slices if s.position_mm]
-    return [_refuse_if_continued(v, few) for v in volumes]
+    result = []
+    for volume in volumes:
+        stray = _continuation(volume, volumes)
+        text = (
+            f"the slice that continues this stack ({stray.source.name}) has another orientation, "
+            "pixel spacing or size"
+            if stray
+            else ""
+        )
+        result.append(_refuse(volume, "slice_differs", text) if stray else volume)
+    return result
 
 
-def _refuse_if_continued(volume: ScannedVolume, strays: Sequence[Slice]) -> ScannedVolume:
-    stack, count = volume.stack, len(volume.slices)
-    if stack is None or count < 3:
-        return volume
-    step = np.subtract(volume.slices[-1].position_mm, volume.slices[0].position_mm) / (count - 1)  # type: ignore[arg-type]
-    ends = (
-        np.subtract(volume.slices[0].position_mm, step),  # type: ignore[arg-type]
-        np.add(volume.slices[-1].position_mm, step),  # type: ignore[arg-type]
-    )
+def warn_of_strays(volumes: list[ScannedVolume]) -> list[ScannedVolume]:
+    """Add a finding to a stack that a slice of another series seems to continue."""
+    result = []
+    for volume in volumes:
+        stray = _continuation(volume, volumes)
+        if stray and stray.identity.series_uid != volume.series_uid:
+            text = f"a lone slice of another series ({stray.source.name}) would continue this stack"
+            finding = Finding(Severity.WARNING, "stray_slice", text)
+            volume = replace(volume, findings=(*volume.findings, finding))
+        result.append(volume)
+    return result
+
+
+def _continuation(volume: ScannedVolume, others: Sequence[ScannedVolume]) -> Slice | None:
+    """Return a slice of a tiny volume that lies one step beyond either end of ``volume``."""
+    count = len(volume.slices)
+    if volume.stack is None or count < 3:
+        return None
+    positions = np.array([s.position_mm for s in volume.slices], float)
+    step = (positions[-1] - positions[0]) / (count - 1)
+    ends = (positions[0] - step, positions[-1] + step)
     reach = max(0.1 * float(np.linalg.norm(step)), SAME_PLACE_MM)
-    for s in strays:
-        same_kind = s.key == volume.slices[0].key
-        if same_kind and any(np.linalg.norm(np.subtract(s.position_mm, e)) < reach for e in ends):  # type: ignore[arg-type]
-            text = (
-                f"the slice that continues this stack ({s.source.path.name}) "
-                "has another orientation, pixel spacing or size"
-            )
-            return _refuse(volume, "slice_differs", text)
-    return volume
+    tiny = (s for other in others if len(other.slices) <= 2 for s in other.slices)
+    for s in tiny:
+        if s.position_mm is None or s.key != volume.slices[0].key:
+            continue
+        if any(np.linalg.norm(np.subtract(s.position_mm, end)) < reach for end in ends):
+            return s
+    return None
 
 
 def _accepted(part: _Part, stack: Stack) -> ScannedVolume:
@@ -427,6 +446,9 @@ def _observations(slices: Sequence[Slice], stack: Stack) -> list[Finding]:
     if thick is not None and 0 < 1.5 * thick < apart:
         text = f"the slices are {apart:g} mm apart and {thick:g} mm thick: gaps are not seen"
         found.append(Finding(Severity.WARNING, "slice_gaps", text))
+    if first.identity.modality == "CT" and len({(s.slope, s.intercept) for s in slices}) > 1:
+        text = "slope or intercept differ between slices; each slice was rescaled by its own"
+        found.append(Finding(Severity.WARNING, "rescale_varies", text))
     if not first.identity.frame_uid:
         text = "no frame of reference: it cannot be combined with other series unregistered"
         found.append(Finding(Severity.WARNING, "no_frame_of_reference", text))
