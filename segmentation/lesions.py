@@ -36,10 +36,10 @@ DARK_HU, DARK_SD = 9.0, 2.5  # deficit that parenchyma does not have, in HU and 
 LEAST_CONTRAST_HU = 14.0  # mean deficit of a lump worth showing
 FAT_HU = -10.0  # darker is fat or partial volume with it, no lesion
 LEAST_ML = 0.2  # a ball of 7 mm
-LARGE_ML = 5.0  # larger lumps may reach the liver's surface
-CONVEX = 0.62  # share of its convex hull that a lump fills; voxel stairs cost about 0.15
-CONVEX_LARGE = 0.5
-ENCLOSED, ENCLOSED_LARGE = 0.85, 0.5  # share of the surface that is liver
+# From volume (mL): share of the surface that must be liver, and share of its convex hull that a
+# lump must fill (voxel stairs cost 0.15). Veins and fissures reach neither; the larger a lump,
+# the less likely is it chance, and the more likely does it reach the liver's surface.
+DEMANDS = ((5.0, 0.5, 0.5), (1.5, 0.6, 0.57), (0.0, 0.85, 0.62))
 SMOOTH_MM = 0.7
 REACH_MM = 4.0  # the edge lies this near the coarse lump
 BRIGHT_HU = 25.0  # a vein that nobody marked
@@ -170,12 +170,10 @@ def _judged(
     deficit_hu = float(deficit[voxels].mean())
     if volume_ml < LEAST_ML or deficit_hu < LEAST_CONTRAST_HU:
         return None
-    large = volume_ml > LARGE_ML
+    least_enclosed, least_convex = next(d[1:] for d in DEMANDS if volume_ml >= d[0])
     rim = ndimage.binary_dilation(voxels) & ~voxels
     enclosed = (rim & liver & ~(dark & ~voxels)).sum() / max(1, rim.sum())
-    if enclosed < (ENCLOSED_LARGE if large else ENCLOSED):
-        return None
-    if convexity(voxels, spacing) < (CONVEX_LARGE if large else CONVEX):
+    if enclosed < least_enclosed or convexity(voxels, spacing) < least_convex:
         return None
     k, j, i = box
     return _Lump((k, j, i), voxels, volume_ml, deficit_hu)
@@ -229,7 +227,7 @@ def _at_half_height(
     core = depth > min(CORE_MM, 0.6 * float(depth.max()))
     dark = local_level(hu, core & mask, geometry)
     share = (level - smooth) / np.maximum(level - dark, LEAST_CONTRAST_HU / 2)
-    reach = (away <= REACH_MM) & mask & ~vein
+    reach = (away <= REACH_MM) & mask & ~vein & (smooth > FAT_HU)
     raw = (level - hu) / np.maximum(level - dark, LEAST_CONTRAST_HU / 2)
     bright = smooth > level + BRIGHT_HU
     off_vein_mm = ndimage.distance_transform_edt(~(vein | bright), sampling=spacing)
