@@ -65,13 +65,13 @@ def image_file(tmp_path: Path) -> Path:
 def make_case(tmp_path: Path, image_file: Path) -> Callable[..., Path]:
     """Makes case folders: steps, computed or not."""
 
-    def make(steps: tuple[Step, ...] = STEPS, computed: bool = True) -> Path:
+    def make(steps: tuple[Step, ...] = STEPS, computed: bool = True, frame: str = FRAME) -> Path:
         folder = tmp_path / f"case{len(list(tmp_path.glob('case*')))}"
         with create_case(folder) as case:
             case.record.patient = {"name": "TEST^FLOW", "patient_id": "77", "sex": "F"}
             case.record.synthetic = True
-            case.import_file(image_file, "ct", "volume", FRAME)
-            plan = Plan(FRAME, {"ct": case.record.sources["ct"]["sha256"]}, steps)
+            case.import_file(image_file, "ct", "volume", frame)
+            plan = Plan(frame, {"ct": case.record.sources["ct"]["sha256"]}, steps)
             case.add_plan(plan, "Start")
             if computed:
                 case.run(plan)

@@ -133,3 +133,23 @@ def test_the_window_fits_a_small_screen(window: MainWindow) -> None:
         assert page.minimumSizeHint().width() <= 330, f"panel {panel} is cut off at the right"
     assert window.minimumSizeHint().width() <= 1280
     assert window.minimumSizeHint().height() <= 800
+
+
+def test_another_patient_meets_nothing_of_the_one_before(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+) -> None:
+    window.open_case(make_case())
+    settle()
+    old = set(map(id, window.desk.results().values()))
+    window.session.move_cut((-20.0, 0.0, 0.0), (-1.0, 0.0, 0.0))
+    window.compute()  # and leave while this runs
+    window.open_case(make_case(computed=False, frame="1.2.3.4"))
+    window.compute()
+    window.desk.bindings.refresh()
+    assert not old.intersection(map(id, window.desk.results().values()))
+    assert not window.views.overlays()
+    assert not window.views.scene.scene.items
+    assert window.plan_panel.numbers["margin.minimum"].value.text() == "–"
+    settle()
+    assert {v.geometry.frame_uid for v in window.desk.labels().values()} == {"1.2.3.4"}
+    assert not window.cards.cards()

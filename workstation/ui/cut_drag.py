@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QTimer
 
 from segmentation.contract import FrameMismatch
 from segmentation.volume import LabelMap, Vector
@@ -16,6 +16,7 @@ from workstation.ui.desk import Desk
 from workstation.ui.four_up import CUT_STEP, FourUp
 
 SAME = 1e-6
+PAUSE_MS = 80
 
 
 class CutDrag(QObject):
@@ -27,11 +28,15 @@ class CutDrag(QObject):
         self._preview: LivePreview | None = None
         self._prepared: tuple[object, ...] = ()
         self._moved: CutPlane | None = None
+        # A picture in 3D can take longer than a slice and all numbers, so it waits for a pause.
+        self._pause = QTimer(self, singleShot=True, interval=PAUSE_MS)
+        self._pause.timeout.connect(self._show_handle)
         for view in views.slices.values():
             view.plane_dragged.connect(self._drag_line)
             view.plane_released.connect(self._release)
         views.scene.cut_dragging.connect(self._drag_handle)
         views.scene.cut_released.connect(lambda point, normal: self._release())
+        desk.left.connect(self._forget)
         desk.bindings.add(self._prepare)
 
     # Drag ----------------------------------------------------------------------------
@@ -54,8 +59,12 @@ class CutDrag(QObject):
         self._views.begin_drag()
         self._views.show_lines(cut)
         if not from_scene:
-            self._views.show_handle(cut)
+            self._pause.start()
         self._tell(cut)
+
+    def _show_handle(self) -> None:
+        if self._moved is not None:
+            self._views.show_handle(self._moved)
 
     def _tell(self, cut: CutPlane) -> None:
         if self._preview is None:
@@ -85,6 +94,10 @@ class CutDrag(QObject):
         if self._desk.attempt(lambda: session.move_cut(cut.point_mm, cut.normal)):
             self._views.pending_cut = cut
             self._desk.compute(CUT_STEP, *session.require_plan().downstream(CUT_STEP))
+
+    def _forget(self) -> None:
+        """Let go of a case that is left."""
+        self._preview, self._prepared, self._moved = None, (), None
 
     # Preparation ---------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ class Desk(QObject):
     """
 
     failed = Signal(object)
-    stage_asked = Signal(str)
+    left = Signal()
     previewed = Signal(object)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
@@ -60,6 +60,15 @@ class Desk(QObject):
         self.jobs.changed.connect(self._follow)
         self.bindings.add(self._hide_new)
         self.bindings.add(self._load_missing)
+
+    def leave_case(self) -> None:
+        """Stop all work on the open case and let go of everything that belongs to it."""
+        if self.busy:
+            self.jobs.stop()
+        self._computing = self._loading = None
+        self._loaded, self._last, self._known, self._message = {}, {}, set(), ""
+        self.hand = Hand()
+        self.left.emit()
 
     # Errors --------------------------------------------------------------------------
 
@@ -103,7 +112,7 @@ class Desk(QObject):
     def _computed(self, job: Job[Any]) -> None:
         if self._computing is job:
             self._computing = None
-        if job.error is not None:
+        if job.error is not None and self.session.case is not None:
             self.fail(job.error)
         self.session.notify()
 
@@ -206,6 +215,8 @@ class Desk(QObject):
         self.jobs.start(self._loading, self._take, light=True)
 
     def _take(self, job: Job[Mapping[str, Any]]) -> None:
+        if self._loading is not job:  # of a case that was left
+            return
         self._loading = None
         if job.error is not None:
             self.fail(job.error)
@@ -240,5 +251,6 @@ class Desk(QObject):
     def close(self) -> None:
         """Stop all work and close the case."""
         self.jobs.stop()
+        self.leave_case()
         self.bindings.close()
         self.session.close()

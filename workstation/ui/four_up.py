@@ -56,6 +56,7 @@ class FourUp(QWidget):
             view.stroke_finished.connect(lambda points, v=view: self._paint(v, points))
         self.scene.maximise_requested.connect(lambda: self._toggle("3d"))
         self.scene.crosshair_requested.connect(self._move_crosshair)
+        desk.left.connect(self.forget)
         desk.bindings.add(self.refresh)
 
     # Layout --------------------------------------------------------------------------
@@ -118,6 +119,17 @@ class FourUp(QWidget):
         name = "Erase" if desk.hand.tool == "erase" else "Brush stroke"
         if desk.attempt(lambda: desk.session.add_patch(desk.hand.target, patch, name)):
             desk.compute(desk.hand.target)
+
+    def forget(self) -> None:
+        """Let go of everything that is shown: it belongs to a case that is left."""
+        self.pending_cut, self.dragging, self._image = None, False, None
+        for view in self.slices.values():
+            view.set_overlays(())
+            view.set_lines(())
+            view.set_volume(None)
+            view.set_crosshair(None)
+        self.scene.set_cut(None)
+        self.scene.set_values({})
 
     # Refresh -------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from workstation.ui.icons import set_icon
 
 ENDED = (State.SUCCESS, State.ERROR, State.CANCELLED)
 NEWS_S = 0.05  # progress is told at most this often; the end of a job always is
+PATIENCE_S = 0.3  # light work that takes less is not worth a progress bar
 STOP_MS = 10_000
 
 Then = Callable[[Job[Any]], None]
@@ -36,6 +37,7 @@ class JobRunner(QObject):
         self._heavy.setMaxThreadCount(1)
         self._light.setMaxThreadCount(1)
         self._then: dict[Job[Any], Then] = {}
+        self._small: set[Job[Any]] = set()
         self._news_s = 0.0
         self._told.connect(self._hear, Qt.ConnectionType.QueuedConnection)
 
@@ -49,10 +51,18 @@ class JobRunner(QObject):
         """Whether no thread works for this runner."""
         return not (self._heavy.activeThreadCount() or self._light.activeThreadCount())
 
+    def is_worth_telling(self, job: Job[Any]) -> bool:
+        """Tell whether a person should hear of ``job``: light work only when it takes long."""
+        if job not in self._small:
+            return True
+        return job.started_s is not None and time.monotonic() - job.started_s > PATIENCE_S
+
     def start(self, job: Job[Any], then: Then = lambda job: None, light: bool = False) -> None:
         """Run ``job`` in the background; ``then`` hears of its end in the window's thread."""
         job.watch = self._watch
         self._then[job] = then
+        if light:
+            self._small.add(job)
         self.changed.emit(job)
         (self._light if light else self._heavy).start(lambda: job.run() and None)
 
@@ -74,6 +84,7 @@ class JobRunner(QObject):
             self.changed.emit(job)
             return
         then = self._then.pop(job, None)
+        self._small.discard(job)
         if then is None:  # an earlier message of the same job already told its end
             return
         try:
@@ -147,7 +158,7 @@ class JobBar(QWidget):
             self.title.setText(f"Stopping: {job.title}")
 
     def _show(self, _: object = None) -> None:
-        running = self._jobs.jobs
+        running = [job for job in self._jobs.jobs if self._jobs.is_worth_telling(job)]
         for widget in (self.bar, self.left, self.cancel):
             widget.setVisible(bool(running))
         if not running:

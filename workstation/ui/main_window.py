@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from segmentation.contract import Progress, share
-from workstation.case import case_for_writing
+from workstation.case import case_for_writing, open_case
 from workstation.importing import start_plan
 from workstation.phantom import abdomen, write_dicom
 from workstation.planning.template import find_template
@@ -91,7 +91,6 @@ class MainWindow(QMainWindow):
         self._fill_menus()
         self.job_bar.undo.clicked.connect(self.undo)
         self.rail.chosen.connect(self.show_stage)
-        self.desk.stage_asked.connect(self.show_stage)
         self.desk.failed.connect(self.cards.show_problem)
         self.desk.bindings.add(self.refresh)
         self.show_stage("Case")
@@ -214,10 +213,19 @@ class MainWindow(QMainWindow):
 
     def open_case(self, folder: Path) -> None:
         """Open a case; one that cannot be opened leaves everything as it was."""
-        if self.desk.attempt(lambda: self.session.open(folder)):
+        held = self.session.case
+        if held is not None and held.folder.resolve() == folder.resolve():
+            self.show_stage("Plan" if self.session.plan is not None else "Case")
+            return
+        if self.desk.attempt(partial(self._change_case, folder)):
             remember(self._recent, folder)
             self.show_stage("Plan" if self.session.plan is not None else "Case")
             self.views.slices["axial"].setFocus()
+
+    def _change_case(self, folder: Path) -> None:
+        case = open_case(folder)
+        self.desk.leave_case()
+        self.session.adopt(case)
 
     def open_demo(self) -> None:
         """Open the synthetic patient; it is made the first time."""
@@ -237,6 +245,7 @@ class MainWindow(QMainWindow):
 
     def close_case(self) -> None:
         """Close the case; everything is saved already."""
+        self.desk.leave_case()
         self.session.close()
         self.show_stage("Case")
 

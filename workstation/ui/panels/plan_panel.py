@@ -85,6 +85,7 @@ class PlanPanel:
         self.widget.heading("Steps")
         body.addWidget(self.steps)
         desk.previewed.connect(self.show_live)
+        desk.left.connect(partial(self.show_live, None))
         bindings = desk.bindings
         bindings.enable(self.recompute, desk.lacks_change, "Compute what is not up to date")
         bindings.enable(self.reset, self._lacks_own_cut, "Go back to the proposed cut")
@@ -177,6 +178,8 @@ class PlanPanel:
                 state = states.get(output)
                 why = {None: f"the plan has no {readable(output).lower()}", "fresh": "no value"}
                 view.show_nothing(why.get(state, "recompute to see it"))
+        if all(name in records for name in self._live or ()):
+            self._live = None  # the plan has caught up with the hand
         outputs = {s["output"] for s in summary["steps"] if group_of(s) == "Plan"}
         self.others.show_records(
             [
