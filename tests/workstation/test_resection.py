@@ -138,9 +138,14 @@ def test_lesions_on_both_sides_are_told_apart(liver: LabelMap, tumor: LabelMap) 
     second = label_of(liver.geometry, ellipsoid((8, 8, 8), (30, -5, 0)))
     both = replace(tumor, array=tumor.array | second.array)
     result = margin(both, plane(liver, (-1, 0, 0), 5.0))
-    assert [f.code for f in result.findings] == ["tumor_outside_specimen"]
+    assert [f.code for f in result.findings] == ["tumor_outside_specimen", "nearest_point"]
     assert "1 of 2" in result.findings[0].sentence
-    assert result.numbers[0].value == pytest.approx(-5 - 38, abs=1.5)
+    removed_mm = -TUMOR_AT[0] - TUMOR_MM - 5.0
+    assert result.numbers[0].value == pytest.approx(removed_mm, abs=1.5)
+    direction = np.array([-1.0, 0, 0])
+    point = liver.geometry.centre_mm() + 5.0 * direction
+    live = LivePreview(liver, both).at(point, direction)
+    assert live.margin_mm == pytest.approx(result.numbers[0].value, abs=1e-6)
 
 
 def test_an_empty_tumour_has_no_margin(liver: LabelMap, tumor: LabelMap) -> None:

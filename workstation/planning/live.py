@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from segmentation.contract import FrameMismatch
 from segmentation.volume import LabelMap
-from workstation.planning.proposal import hull_mm, sample_mm, tight
+from workstation.planning.proposal import lesion_hulls_mm, sample_mm, tight
 
 SAMPLES = 300_000
 
@@ -23,7 +23,7 @@ class LiveNumbers:
         remnant_percent: remnant, share of the whole organ label.
         functional_percent: the same with the tumour taken from both; None without a tumour.
         margin_mm: smallest signed distance from the tumour's surface to the plane, positive
-            inside the specimen; exact; None without a tumour.
+            inside the specimen, lesions left behind aside; exact; None without a tumour.
     """
 
     specimen_ml: float
@@ -54,7 +54,7 @@ class LivePreview:
         # Rows of coordinates in single precision about the middle: less memory to walk.
         self._points = np.ascontiguousarray((points - self._origin).T, np.float32)
         lesion = None if tumor is None else tight(tumor)
-        self._hull = None if lesion is None else hull_mm(lesion)
+        self._hulls = [] if lesion is None else lesion_hulls_mm(lesion)
         self._healthy = None if lesion is None else ~_inside(lesion, points)
 
     def at(self, point_mm: npt.ArrayLike, normal: npt.ArrayLike) -> LiveNumbers:
@@ -73,8 +73,10 @@ class LivePreview:
         stays = along < offset
         share = np.count_nonzero(stays) / len(stays)
         functional = margin = None
-        if self._hull is not None and self._healthy is not None:
-            margin = float(((self._hull - point) @ direction).min())
+        if self._healthy is not None:
+            reach = [(hull - point) @ direction for hull in self._hulls]
+            removed = [distance for distance in reach if distance.max() >= 0] or reach
+            margin = float(min(distance.min() for distance in removed))
             healthy = np.count_nonzero(self._healthy)
             if healthy:
                 functional = 100.0 * np.count_nonzero(stays & self._healthy) / healthy

@@ -10,9 +10,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import label as label_components
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import ConvexHull
 
-from meshing.surface import bounding_block, isosurface
+from meshing.surface import SurfaceMesh, bounding_block, isosurface
 from segmentation.contract import Finding, Severity
 from segmentation.volume import LabelMap
 
@@ -56,8 +58,26 @@ def hull_mm(labels: LabelMap) -> Floats:
 
     The extreme distances of the surface from any plane are reached there.
     """
-    points = isosurface(labels).points_mm
+    return _hull(isosurface(labels).points_mm)
+
+
+def lesion_hulls_mm(labels: LabelMap) -> list[Floats]:
+    """Return the corners of the convex hull of each separate lesion, as `hull_mm` does."""
+    skin = isosurface(labels)
+    return [_hull(skin.points_mm[points]) for points in separate_parts(skin)]
+
+
+def _hull(points: Floats) -> Floats:
     return np.asarray(points[ConvexHull(points).vertices])
+
+
+def separate_parts(skin: SurfaceMesh) -> list[npt.NDArray[np.int64]]:
+    """Return the point numbers of each separate part of a surface."""
+    a, b, c = skin.triangles.T
+    start, end, count = np.concatenate([a, b]), np.concatenate([b, c]), len(skin.points_mm)
+    graph = coo_matrix((np.ones(len(start), np.int8), (start, end)), (count, count))
+    parts, member = connected_components(graph, directed=False)
+    return [np.flatnonzero(member == n) for n in range(parts)]
 
 
 def _directions(count: int) -> Floats:

@@ -13,8 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Le
 from scipy.ndimage import map_coordinates
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkFiltersCore import vtkClipPolyData
@@ -32,7 +30,14 @@ from segmentation.contract import (
     silent,
 )
 from segmentation.volume import ImageGeometry, Label, LabelMap, require_same_grid
-from workstation.planning.proposal import Floats, Point, as_point, proposed_cut, tight
+from workstation.planning.proposal import (
+    Floats,
+    Point,
+    as_point,
+    proposed_cut,
+    separate_parts,
+    tight,
+)
 
 Bools = npt.NDArray[np.bool_]
 
@@ -286,11 +291,13 @@ def remnant(
 def margin(tumor: LabelMap, cut: CutPlane, *, progress: Progress = silent) -> Measurements:
     """Measure the distance from the tumour to the cut.
 
-    The distance is signed, in mm: positive where the tumour lies inside the specimen. The
-    plane is taken as endless, so the margin is never larger than that to the cut in the organ.
+    The distance is signed, in mm: positive where the tumour lies inside the specimen. Of
+    several lesions the smallest distance counts; those that lie wholly outside the specimen
+    are left behind and said so, they count only where no lesion is removed. The plane is taken
+    as endless, so the margin is never larger than that to the cut in the organ.
 
     Args:
-        tumor: what must come out; several lesions are taken together.
+        tumor: what must come out.
         cut: the cut.
         progress: told how far the work is.
 
@@ -307,7 +314,10 @@ def margin(tumor: LabelMap, cut: CutPlane, *, progress: Progress = silent) -> Me
     progress(0.1, "measuring the margin")
     skin = isosurface(lesions)
     distance = cut.distance_mm(skin.points_mm)
-    nearest = int(np.argmin(distance))
+    parts = separate_parts(skin)
+    removed = [n for n in parts if distance[n].max() >= 0] or parts
+    points = np.concatenate(removed)
+    nearest = int(points[np.argmin(distance[points])])
     value = float(distance[nearest])
     steps = lesions.geometry.axes.T @ np.asarray(cut.normal)
     half = float(np.abs(steps) @ lesions.geometry.spacing_mm) / 2
@@ -320,25 +330,24 @@ def margin(tumor: LabelMap, cut: CutPlane, *, progress: Progress = silent) -> Me
         value - half,
         value + half,
     )
-    return Measurements((number,), _margin_findings(skin, distance, nearest))
+    return Measurements((number,), _margin_findings(skin, distance, nearest, parts))
 
 
-def _margin_findings(skin: SurfaceMesh, distance: Floats, nearest: int) -> tuple[Finding, ...]:
+def _margin_findings(
+    skin: SurfaceMesh, distance: Floats, nearest: int, lesions: list[npt.NDArray[np.int64]]
+) -> tuple[Finding, ...]:
     place, value = as_point(skin.points_mm[nearest]), float(distance[nearest])
-    lesions = _lesions(skin)
     crossed = sum(float(distance[n].min()) < 0 <= float(distance[n].max()) for n in lesions)
-    left = sum(float(distance[n].max()) < 0 for n in lesions)
+    left = [n for n in lesions if float(distance[n].max()) < 0]
     found = []
     if crossed:
         text = f"The cut goes through the tumour ({crossed} of {len(lesions)} lesions)."
         found.append(Finding(Severity.PROBLEM, "tumor_crossed", text, place, "Move the cut."))
     if left:
-        text = f"{left} of {len(lesions)} lesions lie outside the specimen."
-        found.append(
-            Finding(
-                Severity.PROBLEM, "tumor_outside_specimen", text, place, "Move or turn the cut."
-            )
-        )
+        text = f"{len(left)} of {len(lesions)} lesions lie outside the specimen."
+        there = as_point(skin.points_mm[left[0][np.argmin(distance[left[0]])]])
+        advice = "Move or turn the cut, or remove suggestions that are no lesions."
+        found.append(Finding(Severity.PROBLEM, "tumor_outside_specimen", text, there, advice))
     if 0 <= value < R0_MM:
         text = (
             f"The margin is {value:.1f} mm; below {R0_MM:g} mm the resection does not count as R0 "
@@ -349,16 +358,6 @@ def _margin_findings(skin: SurfaceMesh, distance: Floats, nearest: int) -> tuple
         text = f"The tumour comes nearest to the cut here: {value:.1f} mm."
         found.append(Finding(Severity.INFO, "nearest_point", text, place))
     return tuple(found)
-
-
-def _lesions(skin: SurfaceMesh) -> list[npt.NDArray[np.int64]]:
-    """Return the point numbers of each separate part of a surface."""
-    a, b = skin.triangles[:, 0], skin.triangles[:, 1]
-    c, count = skin.triangles[:, 2], len(skin.points_mm)
-    start, end = np.concatenate([a, b]), np.concatenate([b, c])
-    graph = coo_matrix((np.ones(len(start), np.int8), (start, end)), (count, count))
-    parts, member = connected_components(graph, directed=False)
-    return [np.flatnonzero(member == n) for n in range(parts)]
 
 
 def cut_vessels(vessels: LabelMap, cut: CutPlane, *, progress: Progress = silent) -> Measurements:
