@@ -253,3 +253,22 @@ def test_a_failing_step_shows_a_card(
 def test_an_unexpected_error_is_a_card_too(window: MainWindow) -> None:
     window.desk.attempt(lambda: {}["nothing"])
     assert window.cards.cards()[0].problem.title == explain(KeyError("x")).title
+
+
+def test_a_cut_that_misses_can_be_taken_back_by_hand_or_undo(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+) -> None:
+    window.open_case(make_case())
+    settle()
+    cut = window.desk.value("cut")
+    far = (cut.point_mm[0] - 300.0, cut.point_mm[1], cut.point_mm[2])
+    window.views.scene.cut_dragging.emit(far, (-1.0, 0.0, 0.0))
+    window.views.scene.cut_released.emit(far, (-1.0, 0.0, 0.0))
+    settle()
+    assert "misses the liver" in window.cards.cards()[0].text()
+    shown = window.views.current_cut()
+    assert shown is not None
+    assert shown.point_mm == far, "the cut stays where the hand left it"
+    window.undo()
+    settle()
+    assert window.views.current_cut() is window.desk.value("cut")

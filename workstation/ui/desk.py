@@ -151,6 +151,11 @@ class Desk(QObject):
             return self.results().get(name)
         return self._loaded.get(self._source_key(name))
 
+    def is_loaded(self, name: str) -> bool:
+        """Tell whether the value of the present plan, and no earlier one, is there."""
+        plan = self.session.plan
+        return plan is not None and plan.keys().get(name) in self._loaded
+
     def image(self) -> Volume | None:
         """Return the image that the views show, once it is loaded."""
         value = self.value(self.session.view.image)

@@ -41,7 +41,7 @@ class FourUp(QWidget):
         self._alone = ""
         self._image: Volume | None = None
         self.pending_cut: CutPlane | None = None
-        self.dragging = False
+        self.dragging = self._framed = False
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(GAP_PX)
@@ -122,7 +122,8 @@ class FourUp(QWidget):
 
     def forget(self) -> None:
         """Let go of everything that is shown: it belongs to a case that is left."""
-        self.pending_cut, self.dragging, self._image = None, False, None
+        self.pending_cut, self._image = None, None
+        self.dragging = self._framed = False
         for view in self.slices.values():
             view.set_overlays(())
             view.set_lines(())
@@ -155,7 +156,11 @@ class FourUp(QWidget):
             one.set_seeds(foreground, background)
             one.set_tool(desk.hand.tool)
             one.set_brush_radius(desk.hand.radius_mm)
-        self.scene.set_values(scene_items(self.surfaces()))
+        items = scene_items(self.surfaces())
+        self.scene.set_values(items)
+        if items and not self._framed:
+            self._framed = True
+            self.scene.look_from("A")
         self.scene.set_crosshair(view.crosshair_mm if image is not None else None)
         if not self.dragging:
             self.show_cut(self.current_cut())
@@ -173,10 +178,13 @@ class FourUp(QWidget):
         return cut if isinstance(cut, CutPlane) else None
 
     def _settle_cut(self) -> None:
-        """Let go of the released cut once the plan's own is computed or computing has ended."""
-        if self.pending_cut is None:
+        """Let go of the released cut once the plan's own is there, or the plan has another."""
+        pending, plan = self.pending_cut, self._desk.session.plan
+        if pending is None:
             return
-        if not self._desk.busy or CUT_STEP in self._desk.session.available():
+        steps = plan.steps if plan is not None else ()
+        asked = [s.params.get("point_mm") for s in steps if s.output == CUT_STEP]
+        if self._desk.is_loaded(CUT_STEP) or asked != [pending.point_mm]:
             self.pending_cut = None
 
     def overlays(self) -> list[Overlay]:

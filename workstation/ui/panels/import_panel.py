@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_data_path
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -30,11 +32,14 @@ COLUMNS = ("Series", "Size", "Status")
 
 
 def default_folder(path: Path) -> Path:
-    """Return a case folder next to the images that does not exist yet."""
+    """Return a case folder that does not exist yet: next to the images, if one may write there."""
     stem = path.name.split(".")[0] or "images"
-    folder, number = path.parent / f"{stem}-case", 2
+    place = path.parent
+    if not os.access(place, os.W_OK):
+        place = user_data_path("hilum") / "cases"
+    folder, number = place / f"{stem}-case", 2
     while folder.exists():
-        folder, number = path.parent / f"{stem}-case-{number}", number + 1
+        folder, number = place / f"{stem}-case-{number}", number + 1
     return folder
 
 

@@ -202,12 +202,25 @@ class FindingRow(QFrame):
         if self._place is not None:
             self.setCursor(Qt.CursorShape.PointingHandCursor)
             self.setToolTip("Show this place in the views")
+            self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setAccessibleName(f"{record['severity']}: {record['sentence']}")
+
+    def _ask(self) -> None:
+        if self._place is not None:
+            self.asked.emit(tuple(self._place))
 
     @guarded
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Ask to go to the place of the finding."""
-        if self._place is not None:
-            self.asked.emit(tuple(self._place))
+        self._ask()
+
+    @guarded
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Ask to go there with the space or return key."""
+        if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return):
+            self._ask()
+        else:
+            super().keyPressEvent(event)
 
 
 class RecordList(QWidget):

@@ -1,0 +1,78 @@
+"""Refreshes come once per turn of the event loop, and one failure does not stop the others."""
+
+from collections.abc import Iterator
+
+import pytest
+from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton
+from pytestqt.qtbot import QtBot
+
+from workstation.session import Session
+from workstation.ui.bind import Bindings
+from workstation.ui.guard import set_reporter
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session()
+
+
+@pytest.fixture
+def bindings(qtbot: QtBot, session: Session) -> Iterator[Bindings]:
+    made = Bindings(session)
+    yield made
+    made.close()
+    assert not session.changed
+
+
+def test_many_changes_make_one_refresh(qtbot: QtBot, session: Session, bindings: Bindings) -> None:
+    calls: list[int] = []
+    bindings.add(lambda: calls.append(1))
+    for _ in range(5):
+        session.notify()
+    assert not calls
+    qtbot.waitUntil(lambda: bool(calls))
+    assert calls == [1]
+
+
+def test_one_failure_is_reported_and_the_rest_is_refreshed(
+    qtbot: QtBot, bindings: Bindings
+) -> None:
+    reported: list[Exception] = []
+    before = set_reporter(reported.append)
+    label = QLabel()
+    qtbot.addWidget(label)
+    bindings.add(lambda: {}["nothing"])
+    bindings.text(label, lambda: "shown")
+    try:
+        bindings.refresh()
+    finally:
+        set_reporter(before)
+    assert [type(e) for e in reported] == [KeyError]
+    assert label.text() == "shown"
+
+
+def test_a_checkbox_shows_the_getter_and_calls_the_setter_only_for_a_hand(
+    qtbot: QtBot, bindings: Bindings
+) -> None:
+    box, state, heard = QCheckBox(), [False], []
+    qtbot.addWidget(box)
+    bindings.check(box, lambda: state[0], heard.append)
+    state[0] = True
+    bindings.refresh()
+    assert box.isChecked()
+    assert heard == []
+    box.click()
+    assert heard == [False]
+
+
+def test_a_disabled_button_says_what_is_missing(qtbot: QtBot, bindings: Bindings) -> None:
+    button, lack = QPushButton("Cut here"), ["a liver"]
+    qtbot.addWidget(button)
+    bindings.enable(button, lambda: lack[0], "Place the cut")
+    bindings.refresh()
+    assert not button.isEnabled()
+    assert "a liver" in button.toolTip()
+    lack[0] = ""
+    bindings.refresh()
+    assert button.isEnabled()
+    assert button.toolTip() == "Place the cut"
