@@ -36,10 +36,11 @@ DARK_HU, DARK_SD = 9.0, 2.5  # deficit that parenchyma does not have, in HU and 
 LEAST_CONTRAST_HU = 14.0  # mean deficit of a lump worth showing
 FAT_HU = -10.0  # darker is fat or partial volume with it, no lesion
 LEAST_ML = 0.2  # a ball of 7 mm
-# From volume (mL): share of the surface that must be liver, and share of its convex hull that a
-# lump must fill (voxel stairs cost 0.15). Veins and fissures reach neither; the larger a lump,
-# the less likely is it chance, and the more likely does it reach the liver's surface.
-DEMANDS = ((5.0, 0.5, 0.5), (1.5, 0.6, 0.57), (0.0, 0.85, 0.62))
+# From volume (mL): share of the surface that must be liver, share that may be cut through other
+# dark tissue, and share of its convex hull that a lump must fill (voxel stairs cost 0.15). Veins
+# and fissures fail; the larger a lump, the less likely is it chance, and the more likely does it
+# reach the liver's surface.
+DEMANDS = ((5.0, 0.5, 0.35, 0.5), (1.5, 0.6, 0.08, 0.57), (0.0, 0.85, 0.08, 0.62))
 SMOOTH_MM = 0.7
 REACH_MM = 4.0  # the edge lies this near the coarse lump
 BRIGHT_HU = 25.0  # a vein that nobody marked
@@ -170,10 +171,12 @@ def _judged(
     deficit_hu = float(deficit[voxels].mean())
     if volume_ml < LEAST_ML or deficit_hu < LEAST_CONTRAST_HU:
         return None
-    least_enclosed, least_convex = next(d[1:] for d in DEMANDS if volume_ml >= d[0])
+    least_enclosed, most_cut, least_convex = next(d[1:] for d in DEMANDS if volume_ml >= d[0])
     rim = ndimage.binary_dilation(voxels) & ~voxels
-    enclosed = (rim & liver & ~(dark & ~voxels)).sum() / max(1, rim.sum())
-    if enclosed < least_enclosed or convexity(voxels, spacing) < least_convex:
+    surface = max(1, int(rim.sum()))
+    if (rim & liver & ~dark).sum() < least_enclosed * surface:
+        return None
+    if (rim & dark).sum() > most_cut * surface or convexity(voxels, spacing) < least_convex:
         return None
     k, j, i = box
     return _Lump((k, j, i), voxels, volume_ml, deficit_hu)
@@ -221,6 +224,7 @@ def _at_half_height(
     depth = ndimage.distance_transform_edt(coarse, sampling=spacing)
     inner = part.depth_mm[box] > RIM_MM
     around = inner & ~vein & (away > REACH_MM)
+    around &= smooth < np.median(smooth[mask]) + BRIGHT_HU
     if not around.any():
         return coarse & mask
     level = local_level(hu, around, geometry)

@@ -1,0 +1,97 @@
+"""The proposed veins against tubes of known radius and a synthetic patient."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from segmentation.contract import FrameMismatch
+from segmentation.vessels import balanced_threshold, local_level, propose_vessels
+from segmentation.volume import ImageGeometry, LabelMap, Volume
+from workstation.phantom import abdomen
+
+GRID = ImageGeometry((80, 70, 36), (0.9, 0.9, 2.0), (-40, -30, 10), np.eye(3).ravel(), "1")
+PARENCHYMA_HU, BLOOD_HU = 105, 165
+
+
+def distance_to_axis_mm(x_mm: float, y_mm: float) -> np.ndarray:
+    """Distance from a line along z at an LPS place, on four sub-samples per voxel edge."""
+    fine = GRID.resampled([s / 4 for s in GRID.spacing_mm])
+    x = fine.origin_mm[0] + np.arange(fine.size[0]) * fine.spacing_mm[0]
+    y = fine.origin_mm[1] + np.arange(fine.size[1]) * fine.spacing_mm[1]
+    return np.hypot(x[None, :] - x_mm, y[:, None] - y_mm)
+
+
+def scanned(radii_mm: dict[tuple[float, float], float], noise_hu: float) -> Volume:
+    """Tubes along z in a block of liver, with partial volume, blur and noise."""
+    inside = np.zeros(distance_to_axis_mm(0, 0).shape, bool)
+    for place, radius in radii_mm.items():
+        inside |= distance_to_axis_mm(*place) < radius
+    n, m = GRID.size[1], GRID.size[0]
+    share = inside.reshape(n, 4, m, 4).mean(axis=(1, 3))
+    hu = PARENCHYMA_HU + (BLOOD_HU - PARENCHYMA_HU) * np.repeat(share[None], GRID.size[2], 0)
+    hu = ndimage.gaussian_filter(hu, [0, 0.7, 0.7])
+    hu += np.random.default_rng(5).normal(0, noise_hu, hu.shape)
+    return Volume(np.rint(hu).astype(np.int16), GRID)
+
+
+LIVER = LabelMap(np.ones(GRID.shape, np.uint8), GRID)
+
+
+@pytest.mark.parametrize("noise_hu", [0.0, 10.0])
+def test_volume_of_tubes_is_free_of_the_blur(noise_hu):
+    radii = {(-12.0, -2.0): 5.0, (12.0, 4.0): 3.2}
+    found = propose_vessels(scanned(radii, noise_hu), LIVER)
+    height_mm = GRID.size[2] * GRID.spacing_mm[2]
+    exact_ml = sum(np.pi * r * r for r in radii.values()) * height_mm / 1000
+    assert found.volume_ml("vessels") == pytest.approx(exact_ml, rel=0.03)
+
+
+def test_nothing_is_found_in_plain_noise():
+    found = propose_vessels(scanned({}, 12.0), LIVER)
+    assert not found.mask().any()
+    assert [finding.code for finding in found.findings] == ["no_vessels"]
+
+
+def test_veins_stay_inside_the_liver():
+    half = LIVER.array.copy()
+    half[:, :, 40:] = 0
+    found = propose_vessels(
+        scanned({(-12.0, -2.0): 5.0, (12.0, 4.0): 5.0}, 8.0), LabelMap(half, GRID)
+    )
+    assert found.mask()[:, :, :40].any()
+    assert not found.mask()[:, :, 40:].any()
+
+
+def test_the_threshold_keeps_the_integrated_excess():
+    share = np.linspace(0, 1, 1001)
+    assert balanced_threshold(np.full(1001, 0.55), share) == pytest.approx(0.45, abs=0.002)
+    assert balanced_threshold(np.full(1001, 0.99), share) == 0.3
+
+
+def test_the_local_level_follows_a_ramp_and_ignores_what_is_masked():
+    i = np.arange(GRID.size[0])[None, None, :]
+    ramp = np.broadcast_to(100.0 + 0.05 * i, GRID.shape).astype(np.float32)
+    where = np.broadcast_to(i % 7 != 0, GRID.shape)
+    level = local_level(np.where(where, ramp, 9999).astype(np.float32), where, GRID)
+    assert np.abs(level - ramp)[:, :, 20:60].max() < 0.3
+
+
+def test_wrong_input_is_refused():
+    volume = scanned({}, 0.0)
+    with pytest.raises(ValueError, match="liver is empty"):
+        propose_vessels(volume, LabelMap(np.zeros(GRID.shape, np.uint8), GRID))
+    other = GRID.cropped((0, 0, 0), (80, 70, 30))
+    with pytest.raises(FrameMismatch):
+        propose_vessels(volume, LabelMap(np.ones(other.shape, np.uint8), other))
+    with pytest.raises(ValueError, match="CT in HU"):
+        propose_vessels(Volume(volume.array, GRID, "MR intensity"), LIVER)
+
+
+def test_veins_of_a_synthetic_patient():
+    patient = abdomen(3, spacing_mm=(1.2, 1.2, 2.4))
+    liver = LabelMap(patient.mask("liver"), patient.volume.geometry)
+    found = propose_vessels(patient.volume, liver)
+    truth = patient.mask("vessels")
+    both = np.count_nonzero(found.mask() & truth)
+    assert 2 * both / (np.count_nonzero(found.mask()) + np.count_nonzero(truth)) > 0.9
+    assert found.volume_ml("vessels") == pytest.approx(patient.exact_ml["vessels"], rel=0.04)
