@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import suppress
@@ -286,6 +287,7 @@ class ResultStore(MutableMapping[str, Any]):
         self.folder = folder
         self.memory_bytes = memory_bytes
         self._kept: OrderedDict[str, Any] = OrderedDict()
+        self._turn = threading.RLock()  # a job stores results while the window reads others
 
     def record(self, key: str) -> Record:
         """Return the JSON record of a value, without its arrays.
@@ -303,9 +305,10 @@ class ResultStore(MutableMapping[str, Any]):
         return key in self._kept or (self.folder / f"{key}.json").is_file()
 
     def __getitem__(self, key: str) -> Any:
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
+        with self._turn:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
         record = self.record(key)
         form = FORMATS[record["kind"]]
         value = form.read(record, self.folder / f"{key}{form.ending}")
@@ -327,7 +330,8 @@ class ResultStore(MutableMapping[str, Any]):
     def __delitem__(self, key: str) -> None:
         record = self.record(key)
         (self.folder / f"{key}.json").unlink()
-        self._kept.pop(key, None)
+        with self._turn:
+            self._kept.pop(key, None)
         with suppress(FileNotFoundError):
             (self.folder / f"{key}{FORMATS[record['kind']].ending}").unlink()
 
@@ -338,7 +342,11 @@ class ResultStore(MutableMapping[str, Any]):
         return sum(1 for _ in self)
 
     def _keep(self, key: str, value: Any) -> None:
-        self._kept[key] = value
-        self._kept.move_to_end(key)
-        while len(self._kept) > 1 and sum(map(size_of, self._kept.values())) > self.memory_bytes:
-            self._kept.popitem(last=False)
+        with self._turn:
+            self._kept[key] = value
+            self._kept.move_to_end(key)
+            while len(self._kept) > 1 and self._kept_bytes() > self.memory_bytes:
+                self._kept.popitem(last=False)
+
+    def _kept_bytes(self) -> int:
+        return sum(map(size_of, self._kept.values()))

@@ -25,6 +25,7 @@ GAP_PX = 2
 CUT_STEP = "cut"
 PLACES = {"axial": (0, 0), "coronal": (0, 1), "sagittal": (1, 0), "3d": (1, 1)}
 SPLIT_PARTS = ("specimen", "remnant")
+NO_SECTION_MM = 50.0  # radius of the handle of a cut that misses the organ
 NEAREST = "nearest_point"
 SEED_STAGE = "segmentation.refine"
 
@@ -238,8 +239,10 @@ class FourUp(QWidget):
     def show_handle(self, cut: CutPlane) -> None:
         """Put the 3D handle of a cut in the middle of the organ's section."""
         points = cut.surface.points_mm
-        reach = np.linalg.norm(points - points.mean(axis=0), axis=1).max() if len(points) else 50
-        self.scene.set_cut(centre_of(cut), cut.normal, float(reach))
+        reach = NO_SECTION_MM
+        if len(points):  # most of the section; the farthest corners would hide the rest
+            reach = float(np.quantile(np.linalg.norm(points - points.mean(axis=0), axis=1), 0.8))
+        self.scene.set_cut(centre_of(cut), cut.normal, reach)
 
     def _seeds(self) -> tuple[tuple[Vector, ...], tuple[Vector, ...]]:
         plan, target = self._desk.session.plan, self._desk.hand.target
