@@ -153,3 +153,18 @@ def test_another_patient_meets_nothing_of_the_one_before(
     settle()
     assert {v.geometry.frame_uid for v in window.desk.labels().values()} == {"1.2.3.4"}
     assert not window.cards.cards()
+
+
+def test_larger_text_gets_larger_panels(window: MainWindow) -> None:
+    width = window.rail.width()
+    for _ in range(9):
+        window.scale_text(+0.1)
+    assert window.rail.width() == round(1.6 * width)
+    for panel in range(window.panels.count()):
+        page = window.panels.widget(panel).widget()
+        assert page.minimumSizeHint().width() <= 1.6 * 330, f"panel {panel} is cut off"
+    for _ in range(6):
+        window.scale_text(-0.1)
+    window.toggle_theme()
+    window.toggle_theme()
+    assert window.rail.width() == width

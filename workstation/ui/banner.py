@@ -68,7 +68,7 @@ class Banner(QFrame):
     def _chip(text: str, warning: bool = False) -> QLabel:
         label = QLabel(text)
         label.setProperty("role", "chip")
-        label.setFixedHeight(24)
+        label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         if warning:
             label.setStyleSheet(f"color: {DARK.warning}; font-weight: 600;")
         return label

@@ -120,6 +120,8 @@ class Desk(QObject):
         """Return what a computation of ``outputs`` (default: all) needs, "" when it can run."""
         if self.session.plan is None:
             return "a plan"
+        if self._computing is not None:
+            return "the work that runs to end"
         steps = self.session.summary()["steps"]
         late = [
             s for s in steps if s["state"] != "fresh" and s["output"] in (outputs or s.values())

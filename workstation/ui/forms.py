@@ -210,9 +210,10 @@ class ParameterForm(QWidget):
 
     changed = Signal(str, object)
 
-    def __init__(self, stage: Stage, parent: QWidget | None = None) -> None:
+    def __init__(self, stage: Stage, shown: int = SHOWN, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.stage = stage
+        self._shown = shown
         self.fields: dict[str, Field] = {}
         self.problems: dict[str, QLabel] = {}
         self._values: Mapping[str, Any] = {}
@@ -226,11 +227,11 @@ class ParameterForm(QWidget):
         self.fold.setProperty("flat", "true")
         self.fold.setToolTip("Parameters that seldom need a change")
         self.fold.clicked.connect(lambda: self._unfold(self._folded.isHidden()))
-        column.addLayout(self._rows(parameters[:SHOWN], QFormLayout()))
-        self._folded.setLayout(self._rows(parameters[SHOWN:], QFormLayout()))
+        column.addLayout(self._rows(parameters[:shown], QFormLayout()))
+        self._folded.setLayout(self._rows(parameters[shown:], QFormLayout()))
         column.addWidget(self.fold)
         column.addWidget(self._folded)
-        self.fold.setVisible(len(parameters) > SHOWN)
+        self.fold.setVisible(len(parameters) > shown)
         self._folded.hide()
 
     def _rows(self, parameters: list[Parameter], form: QFormLayout) -> QFormLayout:
@@ -273,7 +274,7 @@ class ParameterForm(QWidget):
         for name, field in self.fields.items():
             field.show_value(values.get(name))
             self._tell(name, "")
-        if any(name in values for name in list(self.fields)[SHOWN:]):
+        if any(name in values for name in list(self.fields)[self._shown :]):
             self._unfold(True)
 
     def _set(self, parameter: Parameter, value: Any) -> None:

@@ -15,6 +15,7 @@ from workstation.ui.icons import set_icon
 
 ENDED = (State.SUCCESS, State.ERROR, State.CANCELLED)
 NEWS_S = 0.05  # progress is told at most this often; the end of a job always is
+HEIGHT_PX = 28
 PATIENCE_S = 0.3  # light work that takes less is not worth a progress bar
 STOP_MS = 10_000
 
@@ -112,7 +113,7 @@ class JobBar(QWidget):
     def __init__(self, jobs: JobRunner, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._jobs = jobs
-        self.setFixedHeight(28)
+        self.setFixedHeight(HEIGHT_PX)
         self.undo = QToolButton()
         self.undo.setProperty("flat", "true")
         self.undo.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)

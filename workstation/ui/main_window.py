@@ -26,6 +26,7 @@ from workstation.importing import start_plan
 from workstation.phantom import abdomen, write_dicom
 from workstation.planning.template import find_template
 from workstation.session import PRESETS, Session
+from workstation.ui.banner import HEIGHT_PX as BANNER_PX
 from workstation.ui.banner import Banner
 from workstation.ui.cut_drag import CutDrag
 from workstation.ui.desk import Desk
@@ -33,6 +34,7 @@ from workstation.ui.error_card import CardStack
 from workstation.ui.four_up import FourUp
 from workstation.ui.guard import guarded
 from workstation.ui.icons import repaint_icons
+from workstation.ui.job_bar import HEIGHT_PX as BAR_PX
 from workstation.ui.job_bar import JobBar
 from workstation.ui.palette import Commands, Palette, ShortcutSheet
 from workstation.ui.panels.case_panel import CasePanel, Doors, StartPage
@@ -43,7 +45,7 @@ from workstation.ui.panels.report_panel import ReportPanel
 from workstation.ui.panels.segment_panel import SegmentPanel
 from workstation.ui.recent import recent_cases, recent_file, remember
 from workstation.ui.slice_paint import Tool
-from workstation.ui.stage_rail import STAGE_NAMES, StageRail
+from workstation.ui.stage_rail import STAGE_NAMES, WIDTH_PX, StageRail
 from workstation.ui.theme import apply_theme
 
 PANEL_PX = 340
@@ -120,9 +122,9 @@ class MainWindow(QMainWindow):
         self.middle = QStackedWidget()
         self.middle.addWidget(self.start_page)
         self.middle.addWidget(self.views)
-        right = QWidget()
-        right.setFixedWidth(PANEL_PX)
-        column = QVBoxLayout(right)
+        self._right = QWidget()
+        self._right.setFixedWidth(PANEL_PX)
+        column = QVBoxLayout(self._right)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.panels, 1)
@@ -131,7 +133,7 @@ class MainWindow(QMainWindow):
         row.setSpacing(2)
         row.addWidget(self.rail)
         row.addWidget(self.middle, 1)
-        row.addWidget(right)
+        row.addWidget(self._right)
         whole = QWidget()
         page = QVBoxLayout(whole)
         page.setContentsMargins(0, 0, 0, 0)
@@ -305,6 +307,11 @@ class MainWindow(QMainWindow):
         if isinstance(app, QApplication):
             apply_theme(app, self._dark, self._scale)
         repaint_icons(self)
+        scale = max(self._scale, 1.0)
+        self._right.setFixedWidth(round(PANEL_PX * scale))
+        self.rail.setFixedWidth(round(WIDTH_PX * scale))
+        self.banner.setFixedHeight(round(BANNER_PX * scale))
+        self.job_bar.setFixedHeight(round(BAR_PX * scale))
 
     def show_palette(self) -> None:
         """Search an action by name."""

@@ -106,7 +106,9 @@ class PlanPanel:
         """Return what moving the cut needs, "" when it can be moved."""
         if self._cut_step() is None:
             return self._lacks_plan() or "a plan with a cut"
-        return "" if self._desk.value(CUT_STEP) is not None else "a computed cut; recompute"
+        if self._desk.value(CUT_STEP) is not None:
+            return ""
+        return "the work that runs to end" if self._desk.busy else "a computed cut; recompute"
 
     def _lacks_own_cut(self) -> str:
         step = self._cut_step()
@@ -177,7 +179,8 @@ class PlanPanel:
             elif self._live is None or name not in self._live:
                 state = states.get(output)
                 why = {None: f"the plan has no {readable(output).lower()}", "fresh": "no value"}
-                view.show_nothing(why.get(state, "recompute to see it"))
+                later = "being computed" if self._desk.busy else "recompute to see it"
+                view.show_nothing(why.get(state, later))
         if all(name in records for name in self._live or ()):
             self._live = None  # the plan has caught up with the hand
         outputs = {s["output"] for s in summary["steps"] if group_of(s) == "Plan"}

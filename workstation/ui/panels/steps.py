@@ -10,11 +10,11 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QToolButton, QVBoxLayout
 
 from workstation.stages import STAGES, Stage
 from workstation.ui.desk import Desk
-from workstation.ui.forms import ParameterForm
+from workstation.ui.forms import SHOWN, ParameterForm
 from workstation.ui.icons import set_icon
 from workstation.ui.panels.parts import label
 from workstation.ui.stage_rail import group_of
-from workstation.ui.words import MARKS, STATES, readable, unit_text, value_text
+from workstation.ui.words import MARKS, STATES, parameter_label, readable, unit_text, value_text
 
 SHOWABLE = ("LabelMap", "SurfaceMesh", "CutPlane")
 
@@ -108,16 +108,24 @@ class StepList(QWidget):
             self._rebuild(records)
         if self.chosen not in outputs:
             self.choose("")
-        numbers: dict[str, Mapping[str, Any]] = {}
-        if records:
-            for number in self._desk.session.summary()["numbers"]:
-                numbers.setdefault(number["step"], number)
+        numbers = self._main_numbers() if records else {}
         for record in records:
             output = record["output"]
             state = "running" if output == self._desk.computing else record["state"]
             shown = self._desk.is_shown(output)
             self.rows[output].show_state(state, numbers.get(output), shown)
         self._fill()
+
+    def _main_numbers(self) -> dict[str, Mapping[str, Any]]:
+        """Return by output its volume, or its number where it has just one."""
+        found: dict[str, list[Mapping[str, Any]]] = {}
+        for number in self._desk.session.summary()["numbers"]:
+            found.setdefault(number["step"], []).append(number)
+        return {
+            output: numbers[0]
+            for output, numbers in found.items()
+            if len(numbers) == 1 or numbers[0]["name"] == f"{output}.volume"
+        }
 
     def _rebuild(self, records: list[Mapping[str, Any]]) -> None:
         for row in self.rows.values():
@@ -154,7 +162,8 @@ class StepList(QWidget):
         if step is None or stage is None:
             return
         if self.form is None:
-            self.form = ParameterForm(stage)
+            whole = self._group == "Case"  # a patient's values are not advanced settings
+            self.form = ParameterForm(stage, len(stage.parameters) if whole else SHOWN)
             self.form.changed.connect(self._change)
             self._place.addWidget(self.form)
         self.form.show_values(step.params)
@@ -162,7 +171,8 @@ class StepList(QWidget):
     def _change(self, name: str, value: object) -> None:
         output = self.chosen
         params: dict[str, Any] = {name: value}
-        self._desk.attempt(lambda: self._desk.session.set_params(output, **params))
+        label = f"{readable(output)}: {parameter_label(name).lower()}"
+        self._desk.attempt(lambda: self._desk.session.set_params(output, label, **params))
 
     def _switch(self, output: str, shown: bool) -> None:
         hidden = set(self._desk.session.view.hidden) - {output}
