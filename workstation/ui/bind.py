@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QObject, QSignalBlocker, QTimer
-from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QLabel, QWidget
+from PySide6.QtWidgets import QAbstractSlider, QWidget
 
 from workstation.session import Session
 from workstation.ui.guard import guarded
@@ -44,29 +44,6 @@ class Bindings(QObject):
     def add(self, refresh: Refresh) -> None:
         """Call ``refresh`` with every refresh."""
         self._refreshes.append(refresh)
-
-    def text(self, label: QLabel, getter: Callable[[], str]) -> None:
-        """Let ``label`` show the text of ``getter``; an empty text hides it."""
-
-        def refresh() -> None:
-            text = getter()
-            if text != label.text():
-                label.setText(text)
-            label.setVisible(bool(text))
-
-        self.add(refresh)
-
-    def check(
-        self, button: QAbstractButton, getter: Callable[[], bool], setter: Callable[[bool], None]
-    ) -> None:
-        """Couple a checkable button."""
-
-        def refresh() -> None:
-            with QSignalBlocker(button):
-                button.setChecked(getter())
-
-        button.toggled.connect(setter)
-        self.add(refresh)
 
     def slide(
         self, slider: QAbstractSlider, getter: Callable[[], int], setter: Callable[[int], None]
