@@ -17,6 +17,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from segmentation.contract import Progress, share, silent
+from segmentation.images import to_sitk
 from segmentation.volume import ImageGeometry, Volume
 
 Mask = npt.NDArray[np.bool_]
@@ -92,26 +93,13 @@ def read_abdomen(volume: Volume, *, progress: Progress = silent) -> Abdomen:
         raise ValueError(
             f"this needs a CT in HU, but the image holds {volume.quantity}; choose a CT series"
         )
-    native = _native_image(volume)
+    native = to_sitk(volume)
     preview = _landmarks(_coarse(native, PREVIEW_MM), volume.geometry.frame_uid)
     share(progress, 0, 2)(1.0, "Looking for the lungs")
     low, high = _trunk_mm(preview)
     coarse = _coarse(native, WORK_MM, low, high)
     share(progress, 1, 2)(0.3, "Looking for body and spine")
     return _landmarks(coarse, volume.geometry.frame_uid)
-
-
-def _native_image(volume: Volume) -> sitk.Image:
-    """Wrap the voxels as an image in LPS."""
-    g = volume.geometry
-    array = volume.array
-    if array.dtype != np.int16:
-        array = np.clip(array, -32768, 32767).astype(np.float32)
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing(g.spacing_mm)
-    image.SetOrigin(g.origin_mm)
-    image.SetDirection(g.direction)
-    return image
 
 
 def _coarse(
