@@ -244,3 +244,18 @@ def _set(target: Pixels, values: Pixels, offset: npt.NDArray[np.float64]) -> Non
     exact = np.rint(moved) if target.dtype.kind in "iu" else moved
     i, j = base
     target[j : j + exact.shape[0], i : i + exact.shape[1]] = exact
+
+
+def decode(source: Source, frames: Sequence[int | None], native: bool) -> Iterator[Pixels]:
+    """Yield the stored values of ``frames``; compressed ones come from a decoder process.
+
+    Raises:
+        DicomError: when the file cannot be decoded.
+    """
+    decoders: list[_Decoder] = []
+    task = _Task(source, tuple(frames), (), native)
+    try:
+        yield from (pixels for pixels, _ in _frames(task, queue.SimpleQueue(), decoders))
+    finally:
+        for decoder in decoders:
+            decoder.close()

@@ -1,0 +1,187 @@
+"""Surfaces (STL), documents (PDF) and pictures as DICOM objects of the patient's study.
+
+The bytes of an STL or PDF are carried unchanged (PS3.3 A.85.1 and A.45.1) and come back
+unchanged. STL points are in patient LPS millimetres, in the source's frame of reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    EncapsulatedPDFStorage,
+    EncapsulatedSTLStorage,
+    SecondaryCaptureImageStorage,
+)
+
+from segmentation.contract import FrameMismatch
+from segmentation.volume import Array
+from workstation.dicom.datasets import open_dataset
+from workstation.dicom.objects import (
+    Origin,
+    UnfaithfulObject,
+    cielab_of,
+    code_item,
+    new_object,
+    write_checked,
+)
+from workstation.dicom.sources import DicomError, source_of
+from workstation.dicom.values import text
+
+STL_SERIES_NUMBER, PDF_SERIES_NUMBER, CAPTURE_SERIES_NUMBER = 9003, 9004, 9005
+_TITLES = {
+    "CT": ("85040-4", "LN", "CT 3D CAM model"),
+    "MR": ("85041-2", "LN", "MR 3D CAM model"),
+}
+_MIXED = ("129019", "DCM", "Mixed Modality 3D CAM Model")
+
+
+@dataclass(frozen=True)
+class Document:
+    """What an encapsulated object carries: ``kind`` is its MIME type."""
+
+    content: bytes
+    kind: str
+    title: str
+    frame_uid: str
+
+
+def write_stl(
+    content: bytes,
+    origin: Origin,
+    path: Path,
+    *,
+    frame_uid: str,
+    title: str,
+    colour: tuple[int, int, int] | None = None,
+) -> Path:
+    """Write a binary STL, in patient LPS mm, as Encapsulated STL; return ``path``.
+
+    ``colour`` (sRGB, 0 to 255) is the recommended one.
+
+    Raises:
+        ValueError: if it is no whole binary STL.
+        FrameMismatch: if ``frame_uid`` is not the frame of the series.
+        UnfaithfulObject: if the written file does not give the same bytes back.
+    """
+    if len(content) < 84 or len(content) != 84 + 50 * int.from_bytes(content[80:84], "little"):
+        raise ValueError(f"the surface {title!r} is no whole binary STL")
+    if frame_uid != origin.frame_uid:
+        raise FrameMismatch(
+            f"the surface lies in frame {frame_uid} and the series in {origin.frame_uid}; "
+            "register one to the other first"
+        )
+    data = new_object(origin, EncapsulatedSTLStorage, "M3D", f"{title} surface", STL_SERIES_NUMBER)
+    data.FrameOfReferenceUID = frame_uid
+    data.PositionReferenceIndicator = ""
+    _encapsulate(data, content, "model/stl", title)
+    data.ConceptNameCodeSequence = [code_item(*_TITLES.get(origin.scanned.modality, _MIXED))]
+    data.MeasurementUnitsCodeSequence = [code_item("mm", "UCUM", "mm")]
+    data.ModelModification = "NO"
+    data.ModelMirroring = "NO"
+    data.ModelUsageCodeSequence = [code_item("129013", "DCM", "Planning Intent")]
+    if colour is not None:
+        data.RecommendedDisplayCIELabValue = cielab_of(colour)
+    references = [_reference(header) for header in origin.headers.values()]
+    data.SourceInstanceSequence = references
+    series = Dataset()
+    series.SeriesInstanceUID = origin.scanned.series_uid
+    series.ReferencedInstanceSequence = references
+    data.ReferencedSeriesSequence = [series]
+    return write_checked(data, path, lambda part: _require_same(content, part))
+
+
+def write_pdf(content: bytes, origin: Origin, path: Path, *, title: str = "Report") -> Path:
+    """Write a PDF as Encapsulated PDF; return ``path``.
+
+    Raises:
+        ValueError: if it is no PDF.
+        UnfaithfulObject: if the written file does not give the same bytes back.
+    """
+    if not content.startswith(b"%PDF-"):
+        raise ValueError(f"the document {title!r} is no PDF")
+    data = new_object(origin, EncapsulatedPDFStorage, "DOC", title, PDF_SERIES_NUMBER)
+    data.ConversionType = "WSD"
+    _encapsulate(data, content, "application/pdf", title)
+    data.ConceptNameCodeSequence = []
+    return write_checked(data, path, lambda part: _require_same(content, part))
+
+
+def _encapsulate(data: Dataset, content: bytes, kind: str, title: str) -> None:
+    data.AcquisitionDateTime = ""
+    data.BurnedInAnnotation = "YES"  # names may stand in a report, and a shape is a person's
+    data.DocumentTitle = title
+    data.MIMETypeOfEncapsulatedDocument = kind
+    data.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
+    data.EncapsulatedDocumentLength = len(content)
+
+
+def _reference(header: Dataset) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = header.SOPClassUID
+    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    return item
+
+
+def _require_same(content: bytes, path: Path) -> None:
+    if read_document(path).content != content:
+        raise UnfaithfulObject(f"{path.name} would not give the same bytes back")
+
+
+def read_document(path: Path) -> Document:
+    """Return what an encapsulated STL, PDF or other document carries, byte for byte.
+
+    Raises:
+        DicomError: if it is no encapsulated document or is damaged.
+    """
+    try:
+        data = open_dataset(source_of(path))
+        content = bytes(data.EncapsulatedDocument)
+        length = int(data.get("EncapsulatedDocumentLength") or len(content))
+    except OSError:
+        raise
+    except Exception as error:  # a damaged object can fail anywhere inside the parser
+        raise DicomError(f"{path.name} carries no document ({error})"[:300]) from error
+    if not 0 <= len(content) - length <= 1:
+        raise DicomError(f"{path.name} claims {length} bytes and carries {len(content)}")
+    return Document(
+        content[:length],
+        text(data, "MIMETypeOfEncapsulatedDocument"),
+        text(data, "DocumentTitle"),
+        text(data, "FrameOfReferenceUID"),
+    )
+
+
+def write_capture(picture: Array, origin: Origin, path: Path, *, title: str = "View") -> Path:
+    """Write a picture (rows, columns, 3) of uint8 sRGB as Secondary Capture; return ``path``.
+
+    It is marked as possibly holding text that names the patient.
+
+    Raises:
+        ValueError: if it is no such picture.
+        UnfaithfulObject: if the written file does not give the same pixels back.
+    """
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise ValueError("a picture must be rows x columns x 3 of uint8")
+    data = new_object(origin, SecondaryCaptureImageStorage, "OT", title, CAPTURE_SERIES_NUMBER)
+    data.ConversionType = "WSD"
+    data.ImageType = ["DERIVED", "SECONDARY"]
+    data.BurnedInAnnotation = "YES"
+    data.PatientOrientation = data.Laterality = ""
+    data.SamplesPerPixel, data.PlanarConfiguration = 3, 0
+    data.PhotometricInterpretation = "RGB"
+    data.Rows, data.Columns = picture.shape[:2]
+    data.BitsAllocated = data.BitsStored = 8
+    data.HighBit, data.PixelRepresentation = 7, 0
+    pixels = np.ascontiguousarray(picture).tobytes()
+    data.PixelData = pixels + b"\0" * (len(pixels) % 2)
+
+    def check(part: Path) -> None:
+        back = open_dataset(source_of(part))
+        if not np.array_equal(back.pixel_array, picture):
+            raise UnfaithfulObject(f"{path.name} would not give the same picture back")
+
+    return write_checked(data, path, check)

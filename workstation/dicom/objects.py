@@ -1,0 +1,238 @@
+"""What every DICOM object made here takes from its source series, and how it is written.
+
+An object belongs to the patient and study of the images it was made from, says that it is for
+research, says that it is synthetic where its source is, and appears on disk only after it has
+been opened again and compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.tag import Tag
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from skimage.color import lab2rgb, rgb2lab
+
+from segmentation.contract import Progress, silent
+from workstation.dicom.datasets import parse_header
+from workstation.dicom.series import ScannedVolume
+from workstation.dicom.sources import DicomError, Source, require_unchanged
+from workstation.dicom.values import text
+
+MAKER = "Hilum"
+RESEARCH = "research use only"
+_COPIED = """
+    PatientName PatientID IssuerOfPatientID PatientBirthDate PatientSex PatientAge PatientSize
+    PatientWeight QualityControlSubject PatientIdentityRemoved DeidentificationMethod
+    StudyInstanceUID StudyDate StudyTime StudyID StudyDescription AccessionNumber
+    ReferringPhysicianName
+"""
+_NEVER_ABSENT = """
+    PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime StudyID
+    AccessionNumber ReferringPhysicianName
+"""
+_PLACE = """
+    SpecificCharacterSet SOPClassUID SOPInstanceUID SeriesInstanceUID FrameOfReferenceUID
+    PositionReferenceIndicator Modality Rows Columns NumberOfFrames ImagePositionPatient
+    ImageOrientationPatient PixelSpacing SliceThickness SharedFunctionalGroupsSequence
+    PerFrameFunctionalGroupsSequence LossyImageCompression LossyImageCompressionRatio
+    LossyImageCompressionMethod DimensionOrganizationSequence DimensionIndexSequence
+"""
+_TAGS = [Tag(word) for word in (*_COPIED.split(), *_PLACE.split())]
+
+
+class UnfaithfulObject(RuntimeError):
+    """An object, opened again after writing, is not what was to be written."""
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """The series that an object is made from: its scan and the headers of its files."""
+
+    scanned: ScannedVolume
+    headers: Mapping[Source, Dataset]
+
+    @property
+    def first(self) -> Dataset:
+        """The header of the file that holds the lowest slice."""
+        return self.headers[self.scanned.files[0]]
+
+    @property
+    def frame_uid(self) -> str:
+        """The frame of reference that labels and surfaces of this series carry."""
+        geometry = self.scanned.geometry
+        assert geometry is not None
+        return geometry.frame_uid
+
+
+def origin_of(scanned: ScannedVolume, progress: Progress = silent) -> Origin:
+    """Read the headers, without pixels, of a scanned series.
+
+    Raises:
+        DicomError: if the series is refused, has changed, or lacks an identifier that an
+            object must refer to.
+    """
+    if scanned.stack is None:
+        raise DicomError("nothing can be written for a series that is refused")
+    require_unchanged(scanned.files)
+    headers = {}
+    for n, source in enumerate(scanned.files):
+        if n % 20 == 0:
+            progress(n / len(scanned.files), f"reading header {n + 1} of {len(scanned.files)}")
+        with source.open() as stream:
+            headers[source], _ = parse_header(stream, source.size, _TAGS)
+        _require_identifiers(headers[source], source)
+    return Origin(scanned, MappingProxyType(headers))
+
+
+def _require_identifiers(header: Dataset, source: Source) -> None:
+    needed = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
+    for word in needed:
+        if not text(header, word):
+            raise DicomError(
+                f"{source} has no {word}, so no object can refer to it",
+                "Write NRRD or NIfTI instead",
+            )
+
+
+def describe(data: Dataset, origin: Origin, modality: str, title: str, number: int) -> None:
+    """Set patient, study, series, equipment and common attributes of ``data``.
+
+    ``title`` becomes the series description; ``number`` the series number. Everything is
+    written in UTF-8, whatever the source used.
+    """
+    data.SpecificCharacterSet = "ISO_IR 192"
+    for word in _COPIED.split():
+        found = text(origin.first, word)
+        if found or word in _NEVER_ABSENT.split():
+            setattr(data, word, found)
+        elif word in data:
+            delattr(data, word)
+    if origin.scanned.synthetic:
+        data.QualityControlSubject = "YES"
+    data.Modality = modality
+    data.SeriesDescription = series_description(origin, title)
+    data.SeriesNumber = number
+    data.Manufacturer = data.ManufacturerModelName = MAKER
+    data.SoftwareVersions = data.DeviceSerialNumber = software_version()
+    data.ContentQualification = "RESEARCH"
+
+
+def series_description(origin: Origin, title: str) -> str:
+    """Return at most 64 characters that name what it is, that it is research, if synthetic."""
+    mark = "SYNTHETIC " if origin.scanned.synthetic else ""
+    room = 64 - len(mark) - len(RESEARCH) - 2
+    return f"{mark}{title[:room].strip()}, {RESEARCH}"
+
+
+def new_object(origin: Origin, sop_class: str, modality: str, title: str, number: int) -> Dataset:
+    """Return a data set of a new instance in a new series, described by `describe`."""
+    data = Dataset()
+    data.SOPClassUID = UID(sop_class)
+    data.SOPInstanceUID = generate_uid(prefix=None)
+    data.SeriesInstanceUID = generate_uid(prefix=None)
+    data.InstanceNumber = 1
+    describe(data, origin, modality, title, number)
+    made = datetime.now()
+    data.InstanceCreationDate = data.ContentDate = data.SeriesDate = made.strftime("%Y%m%d")
+    data.InstanceCreationTime = data.ContentTime = data.SeriesTime = made.strftime("%H%M%S")
+    data.file_meta = FileMetaDataset()
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return data
+
+
+def presentable(header: Dataset, origin: Origin) -> Dataset:
+    """Return a copy with all that highdicom insists on.
+
+    It judges patient and study more strictly than archives do, so they are left blank here;
+    `describe` sets the true values afterwards.
+    """
+    copy = Dataset()
+    copy.update(header)
+    for word in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID"):
+        setattr(copy, word, "")
+    for word in ("AccessionNumber", "StudyDate", "StudyTime", "ReferringPhysicianName"):
+        setattr(copy, word, "")
+    for word in ("PatientAge", "PatientSize", "PatientWeight"):
+        copy.pop(word, None)
+    copy.FrameOfReferenceUID = origin.frame_uid
+    copy.PositionReferenceIndicator = copy.get("PositionReferenceIndicator", "")
+    return copy
+
+
+def code_item(value: str, scheme: str, meaning: str) -> Dataset:
+    """Return the item of a code sequence."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    return item
+
+
+def write_checked(data: Dataset, path: Path, check: Callable[[Path], None]) -> Path:
+    """Write ``data`` beside ``path``, let ``check`` open it, and only then put it in place.
+
+    Raises:
+        UnfaithfulObject: or whatever ``check`` raises; ``path`` is then as it was.
+        OSError: if the folder cannot be written.
+    """
+    handle, name = tempfile.mkstemp(prefix=".part-", suffix=".dcm", dir=path.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        data.save_as(part, enforce_file_format=True)
+        check(part)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.chmod(0o644)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def software_version() -> str:
+    """Return the version of this program."""
+    try:
+        return version("hilum")
+    except PackageNotFoundError:
+        return "0"
+
+
+def stable_uid(*parts: str) -> str:
+    """Return the UID (root 2.25) that stands for ``parts``, always the same."""
+    digest = hashlib.sha256("\0".join(parts).encode()).digest()
+    return f"2.25.{int.from_bytes(digest[:16], 'big')}"
+
+
+def tracking_uid(origin: Origin, name: str) -> str:
+    """Return the UID by which the finding ``name`` of this series is tracked."""
+    return stable_uid(origin.scanned.series_uid, name)
+
+
+def cielab_of(colour: Sequence[int]) -> list[int]:
+    """Return an sRGB colour (0 to 255) as unsigned 16-bit CIELab (PS3.3 C.10.7.1.1).
+
+    The white point is D65, as in the tools that planners exchange objects with.
+    """
+    lightness, a, b = rgb2lab(np.asarray(colour, float).reshape(1, 1, 3) / 255)[0, 0]
+    scaled = (lightness / 100, (a + 128) / 255, (b + 128) / 255)
+    return [int(np.clip(round(65535 * v), 0, 65535)) for v in scaled]
+
+
+def rgb_of(cielab: Sequence[float]) -> tuple[int, int, int]:
+    """Reverse `cielab_of`."""
+    scaled = np.asarray(cielab, float) / 65535
+    lab = np.array([100 * scaled[0], 255 * scaled[1] - 128, 255 * scaled[2] - 128])
+    red, green, blue = np.rint(255 * lab2rgb(lab.reshape(1, 1, 3))[0, 0]).astype(int).tolist()
+    return red, green, blue
