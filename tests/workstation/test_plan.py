@@ -1,11 +1,12 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workstation.planning.plan import Plan, PlanError, Step, read_plan
+from workstation.planning.plan import SCHEMA, Plan, PlanError, Step, read_plan
 from workstation.planning.template import find_template, templates
 
 THRESHOLD = Step("segmentation.threshold", "organ", 1, {"volume": "ct"}, {"lower_hu": 50.0})
@@ -126,3 +127,21 @@ def test_every_template_names_results_that_its_plan_makes():
         required = {s.name: "x" for s in template.sources.values() if s.required}
         plan = template.plan("1.2.3", required)
         assert set(template.results) <= {step.output for step in plan.steps}
+
+
+PLANS = Path(__file__).parent / "plans"
+
+
+@pytest.mark.parametrize("path", sorted(PLANS.glob("schema-*.json")), ids=lambda p: p.stem)
+def test_plans_of_every_schema_still_open_with_their_keys(path):
+    record = json.loads(path.read_text())
+    plan = read_plan(json.dumps(record["plan"]))
+    assert plan.keys() == record["keys"], "kept results would be lost: raise stage versions instead"
+    if record["plan"]["schema"] == SCHEMA:
+        assert plan.digest() == record["digest"]
+
+
+@pytest.mark.parametrize("path", sorted((PLANS / "refused").glob("*.json")), ids=lambda p: p.stem)
+def test_plans_that_must_be_refused_are(path):
+    with pytest.raises(PlanError):
+        read_plan(path.read_text())
