@@ -40,6 +40,7 @@ from workstation.case_record import (
     versions,
 )
 from workstation.dicom import files as dicom
+from workstation.dicom.label_source import read_label_source
 from workstation.planning.plan import Plan, read_plan
 from workstation.stages import StepRun, run_plan
 from workstation.store import (
@@ -139,7 +140,7 @@ class Case:
 
         A file has no frame of reference of its own; ``frame_uid`` says in which it lies.
         """
-        value = _read_file(path, kind, frame_uid)
+        value = self._read_file(path, name, kind, frame_uid)
         folder = self.folder / "files"
         folder.mkdir(exist_ok=True)
         copy = folder / f"{name}-{digest_source(value)[:12]}{_ending(path)}"
@@ -197,7 +198,15 @@ class Case:
         if about["kind"] == "edits":
             return ResultStore(self.folder / "sources")[key]
         frame = self.record.sources[name]["frame_uid"]
-        return _read_file(self.folder / about["file"], about["kind"], frame)
+        return self._read_file(self.folder / about["file"], name, about["kind"], frame)
+
+    def _read_file(
+        self, path: Path, name: str, kind: str, frame_uid: str | None
+    ) -> Volume | LabelMap:
+        if kind == "labels" and path.suffix.lower() == ".dcm":
+            wanted, patient = name.removesuffix("_file"), self.record.patient.get("patient_id", "")
+            return read_label_source(path, wanted, frame_uid=frame_uid, patient_id=patient)
+        return read_labels(path, frame_uid) if kind == "labels" else read_volume(path, frame_uid)
 
     # Plans ---------------------------------------------------------------------------
 
@@ -471,10 +480,6 @@ def case_for_writing(folder: Path) -> Iterator[Case]:
                     folder.rmdir()
 
 
-def _is_used(folder: Path) -> bool:
-    return not folder.is_dir() or any(entry.name != ".lock" for entry in folder.iterdir())
-
-
 def _lock(folder: Path) -> FileLock:
     lock = FileLock(folder / ".lock")
     try:
@@ -493,10 +498,6 @@ def _sweep(folder: Path) -> None:
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
-
-
-def _read_file(path: Path, kind: str, frame_uid: str | None) -> Volume | LabelMap:
-    return read_labels(path, frame_uid) if kind == "labels" else read_volume(path, frame_uid)
 
 
 def _ending(path: Path) -> str:

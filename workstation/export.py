@@ -8,9 +8,11 @@ from typing import Any
 
 from meshing.files import write_surface
 from meshing.surface import SurfaceMesh, isosurface
+from segmentation.contract import Measurements
 from segmentation.images import write_labels, write_volume
 from segmentation.volume import LabelMap, Volume
 from workstation.case import Case, CaseError
+from workstation.dicom_export import write_dicom_result
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
 from workstation.store import write_atomically, write_json
@@ -18,6 +20,7 @@ from workstation.store import write_atomically, write_json
 IMAGES = (".nii", ".nii.gz", ".nrrd", ".mha")
 SURFACES = (".stl", ".ply", ".obj", ".vtp", ".3mf", ".glb")
 TABLES = (".json", ".csv")
+DICOM = (".dcm",)
 
 
 def export(case: Case, name: str, path: Path) -> Path:
@@ -25,7 +28,8 @@ def export(case: Case, name: str, path: Path) -> Path:
 
     Images and labels go to .nii.gz, .nrrd or .mha; surfaces, cuts and labels (through their
     surface) to .stl, .ply, .obj, .vtp, .3mf (in LPS mm) or .glb; every result's numbers and
-    findings to .json, its numbers to .csv.
+    findings to .json, its numbers to .csv. To .dcm go labels as a segmentation, surfaces and
+    cuts as an encapsulated STL, and measurements as a report.
 
     Raises:
         CaseError: if there is no such result, or it has no such format.
@@ -41,6 +45,8 @@ def export(case: Case, name: str, path: Path) -> Path:
         write_volume(value, path)
     elif ending in IMAGES and isinstance(value, LabelMap):
         write_labels(value, path)
+    elif ending == ".dcm" and ending in endings(value):
+        write_dicom_result(case, name, path)
     elif ending in SURFACES and isinstance(value, LabelMap | SurfaceMesh | CutPlane):
         write_surface(surface_of(case, plan, name, value), path)
     else:
@@ -56,10 +62,10 @@ def endings(value: Any) -> tuple[str, ...]:
     if isinstance(value, Volume):
         return IMAGES + TABLES
     if isinstance(value, LabelMap):
-        return IMAGES + SURFACES + TABLES
+        return IMAGES + SURFACES + TABLES + DICOM
     if isinstance(value, SurfaceMesh | CutPlane):
-        return SURFACES + TABLES
-    return TABLES
+        return SURFACES + TABLES + DICOM
+    return TABLES + DICOM if isinstance(value, Measurements) else TABLES
 
 
 def surface_of(case: Case, plan: Plan, name: str, value: Any) -> SurfaceMesh:

@@ -1,12 +1,11 @@
 """DICOM Segmentations, from any maker, as label maps on their own voxel grid.
 
-Segments that overlap cannot share a label map: they are spread over layers, in each of which
-no two overlap. Compressed objects are decoded in a process of their own.
+Compressed objects are decoded in a process of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +18,13 @@ from pydicom.uid import ExplicitVRBigEndian
 from segmentation.anatomy import ANATOMY
 from segmentation.contract import Finding, Severity
 from segmentation.images import PALETTE
-from segmentation.volume import Array, ImageGeometry, Label, LabelMap
+from segmentation.volume import Array, Label
 from workstation.dicom.datasets import NATIVE_SYNTAXES, frame_count, open_dataset, syntax
 from workstation.dicom.headers import VOLUME_CAP_BYTES
+from workstation.dicom.layers import LayeredLabels, layered, patient_of
 from workstation.dicom.objects import rgb_of
 from workstation.dicom.pixels import decode
 from workstation.dicom.segment_grid import Placed, SegmentGrid, grid_of
-from workstation.dicom.slices import PatientIdentity
 from workstation.dicom.sources import DicomError, Source, source_of
 from workstation.dicom.values import number, numbers, text, whole
 
@@ -59,45 +58,7 @@ class SegmentFrame:
         return bits.reshape(self.shape).view(np.bool_)
 
 
-@dataclass(frozen=True, eq=False)
-class ReadSegmentation:
-    """A Segmentation as read.
-
-    Attributes:
-        layers: label maps on one grid (LPS mm) that together hold every segment; a label's
-            value is its segment number. One layer unless segments overlap.
-        patient: whose it is.
-        findings: what a reader must know; each layer carries them too.
-    """
-
-    layers: tuple[LabelMap, ...]
-    patient: PatientIdentity
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def geometry(self) -> ImageGeometry:
-        """The voxel grid of all layers."""
-        return self.layers[0].geometry
-
-    @property
-    def labels(self) -> Mapping[int, Label]:
-        """Segment number to label, over all layers."""
-        return {value: label for layer in self.layers for value, label in layer.labels.items()}
-
-    def mask(self, segment: int | str) -> npt.NDArray[np.bool_]:
-        """Return the voxels [k, j, i] of one segment, by number or name.
-
-        Raises:
-            ValueError: if there is none.
-        """
-        for layer in self.layers:
-            for n, label in layer.labels.items():
-                if segment in (n, label.name):
-                    return layer.mask(n)
-        raise ValueError(f"there is no segment {segment!r}")
-
-
-def read_segmentation(path: Path) -> ReadSegmentation:
+def read_segmentation(path: Path) -> LayeredLabels:
     """Read a Segmentation (binary, fractional or label map) as label maps.
 
     A fractional segment holds the voxels of at least half the maximum. Slices that were left
@@ -137,28 +98,12 @@ def _opened(path: Path) -> tuple[Source, Dataset]:
     return source, data
 
 
-def _read(source: Source, data: Dataset) -> ReadSegmentation:
+def _read(source: Source, data: Dataset) -> LayeredLabels:
     frames = list(_frames(source, data))
     grid = grid_of([frame.placed for frame in frames], text(data, "FrameOfReferenceUID"))
-    layers: list[Array] = []
-    owners: list[dict[int, Label]] = []
-    for segment, label in _labels(data).items():
-        _add_layer(_mask(segment, frames, grid), segment, label, layers, owners)
-    findings = [*_doubts(data), *grid.findings]
-    if len(layers) > 1:
-        sentence = f"segments overlap; they are kept in {len(layers)} layers"
-        findings.append(Finding(Severity.INFO, "segments_overlap", sentence))
-    maps = tuple(
-        LabelMap(array, grid.stack.geometry, own, tuple(findings))
-        for array, own in zip(layers, owners)
-    )
-    patient = PatientIdentity(
-        text(data, "PatientName"),
-        text(data, "PatientID"),
-        text(data, "PatientBirthDate"),
-        text(data, "PatientSex"),
-    )
-    return ReadSegmentation(maps, patient, tuple(findings))
+    structures = ((n, label, _mask(n, frames, grid)) for n, label in _labels(data).items())
+    findings = (*_doubts(data), *grid.findings)
+    return layered(structures, grid.stack.geometry, patient_of(data), findings)
 
 
 def _mask(segment: int, frames: Sequence[SegmentFrame], grid: SegmentGrid) -> npt.NDArray[np.bool_]:
@@ -169,23 +114,6 @@ def _mask(segment: int, frames: Sequence[SegmentFrame], grid: SegmentGrid) -> np
             rows, columns = frame.shape
             mask[k, j : j + rows, i : i + columns] |= frame.mask(segment)
     return mask
-
-
-def _add_layer(
-    mask: npt.NDArray[np.bool_],
-    segment: int,
-    label: Label,
-    layers: list[Array],
-    owners: list[dict[int, Label]],
-) -> None:
-    """Put a segment into the first layer where it overlaps nothing, or into a new one."""
-    for layer, own in zip(layers, owners):
-        if not layer[mask].any():
-            layer[mask] = segment
-            own[segment] = label
-            return
-    layers.append(mask * np.uint16(segment) if segment > 255 else mask * np.uint8(segment))
-    owners.append({segment: label})
 
 
 # ---------------------------------------------------------------- frames

@@ -1,0 +1,144 @@
+"""Structures of one object as label maps; those that overlap are kept apart in layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from segmentation.anatomy import known_label
+from segmentation.contract import Finding, Severity
+from segmentation.volume import Array, ImageGeometry, Label, LabelMap
+from workstation.dicom.slices import PatientIdentity
+from workstation.dicom.sources import DicomError
+from workstation.dicom.values import text
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class LayeredLabels:
+    """The structures of a DICOM object.
+
+    Attributes:
+        layers: label maps on one grid (LPS mm) that together hold every structure; a label's
+            value is its number in the object. One layer unless structures overlap.
+        patient: whose it is.
+        findings: what a reader must know; each layer carries them too.
+    """
+
+    layers: tuple[LabelMap, ...]
+    patient: PatientIdentity
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def geometry(self) -> ImageGeometry:
+        """The voxel grid of all layers."""
+        return self.layers[0].geometry
+
+    @property
+    def labels(self) -> Mapping[int, Label]:
+        """Number to label, over all layers."""
+        return {value: label for layer in self.layers for value, label in layer.labels.items()}
+
+    def mask(self, structure: int | str) -> Mask:
+        """Return the voxels [k, j, i] of one structure, by number or name.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        for layer in self.layers:
+            for n, label in layer.labels.items():
+                if structure in (n, label.name):
+                    return layer.mask(n)
+        known = ", ".join(label.name for label in self.labels.values())
+        raise ValueError(f"there is no {structure!r}; the structures here are: {known}")
+
+    def one(self, wanted: str) -> LabelMap:
+        """Return the structure that ``wanted`` names, or all if it names none.
+
+        The name counts first, then the SNOMED CT code; the only structure of a file is meant
+        whatever it is called. The structure is given that name.
+
+        Raises:
+            DicomError: if none is meant and the structures overlap.
+        """
+        value = self._meant(wanted)
+        if value is None and len(self.layers) == 1:
+            return self.layers[0]
+        if value is None:
+            names = ", ".join(label.name for label in self.labels.values())
+            raise DicomError(
+                f"none of the overlapping structures ({names}) is called {wanted!r}",
+                "Write the one that is meant into a file of its own",
+            )
+        label = self.labels[value]
+        mask = self.mask(value).view(np.uint8)
+        known = known_label(wanted) or label
+        renamed = Label(wanted, label.colour, label.code or known.code)
+        findings = self.findings
+        if _own_name(label.name) != wanted:
+            sentence = f"of {len(self.labels)} structures {label.name!r} was taken as {wanted}"
+            sure = label.code and label.code == known.code
+            severity = Severity.INFO if sure else Severity.WARNING
+            findings = (*findings, Finding(severity, "structure_chosen", sentence))
+        return LabelMap(mask, self.geometry, {1: renamed}, findings)
+
+    def _meant(self, wanted: str) -> int | None:
+        known = known_label(wanted)
+        labels = self.labels
+        by_name = [n for n, x in labels.items() if wanted in (x.name, _own_name(x.name))]
+        by_code = [n for n, x in labels.items() if known and x.code and x.code == known.code]
+        for found in (by_name, by_code, list(labels)):
+            if len(found) == 1:
+                return found[0]
+        return None
+
+
+def _own_name(name: str) -> str:
+    known = known_label(name)
+    return known.name if known else name
+
+
+def layered(
+    structures: Iterable[tuple[int, Label, Mask]],
+    geometry: ImageGeometry,
+    patient: PatientIdentity,
+    findings: Iterable[Finding],
+) -> LayeredLabels:
+    """Put each structure into the first layer where it overlaps nothing, or into a new one."""
+    layers: list[Array] = []
+    owners: list[dict[int, Label]] = []
+    for value, label, mask in structures:
+        free = (n for n, layer in enumerate(layers) if not layer[mask].any())
+        n = next(free, len(layers))
+        if n == len(layers):
+            layers.append(np.zeros(geometry.shape, np.uint16))
+            owners.append({})
+        layers[n][mask] = value
+        owners[n][value] = label
+    notes = tuple(findings)
+    if not layers:
+        raise DicomError("it holds no structure")
+    if len(layers) > 1:
+        sentence = f"structures overlap; they are kept in {len(layers)} layers"
+        notes = (*notes, Finding(Severity.INFO, "structures_overlap", sentence))
+    small = max(max(own) for own in owners) <= 255
+    maps = tuple(
+        LabelMap(layer.astype(np.uint8) if small else layer, geometry, own, notes)
+        for layer, own in zip(layers, owners)
+    )
+    return LayeredLabels(maps, patient, notes)
+
+
+def patient_of(data: Dataset) -> PatientIdentity:
+    """Return who a data set says the patient is."""
+    return PatientIdentity(
+        text(data, "PatientName"),
+        text(data, "PatientID"),
+        text(data, "PatientBirthDate"),
+        text(data, "PatientSex"),
+    )

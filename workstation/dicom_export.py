@@ -1,0 +1,125 @@
+"""Results of a case as DICOM objects of the study that its images came from."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from meshing.files import write_surface
+from meshing.surface import SurfaceMesh
+from segmentation.contract import Measurements
+from segmentation.volume import LabelMap
+from workstation.case import Case, CaseError
+from workstation.dicom.encapsulated import write_stl
+from workstation.dicom.files import ScannedVolume, scan
+from workstation.dicom.objects import origin_of
+from workstation.dicom.segmentation_object import AlgorithmType, write_segmentation
+from workstation.dicom.structured_report import MeasuredGroup, write_report
+from workstation.planning.plan import Plan
+from workstation.planning.resection import CutPlane
+
+
+def write_dicom_result(case: Case, name: str, path: Path) -> Path:
+    """Write a source or result of the current plan as a DICOM object; return ``path``.
+
+    Labels become a Segmentation on the frames of the images, surfaces and cuts an Encapsulated
+    STL, numbers a measurement report.
+
+    Raises:
+        CaseError: if there is no such result, it has no DICOM form, or the images of the case
+            did not come from DICOM.
+        LabelOutsideSource, FrameMismatch, DicomError: if it cannot be put onto the images.
+    """
+    plan = case.plan()
+    value = case.value(name, plan)
+    if isinstance(value, LabelMap):
+        series = source_series(case, plan, value.geometry.frame_uid)
+        kind, algorithm = provenance(case, plan, name)
+        return write_segmentation(
+            value, series, path, algorithm_type=kind, algorithm=algorithm, title=name
+        )
+    if isinstance(value, SurfaceMesh | CutPlane):
+        surface = value.surface if isinstance(value, CutPlane) else value
+        return _write_surface(surface, source_series(case, plan, value.frame_uid), name, path)
+    if isinstance(value, Measurements):
+        return write_measurements(case, [name], path)
+    raise CaseError(f"{name!r} has no DICOM form; its originals are in the case's folder dicom")
+
+
+def write_measurements(
+    case: Case, names: Sequence[str], path: Path, *, segmentation: Path | None = None
+) -> Path:
+    """Write the numbers of results as a measurement report; return ``path``.
+
+    Numbers of a label refer to its segment, if ``segmentation`` (a Segmentation written
+    before) holds it.
+
+    Raises:
+        CaseError: if there is no such result or it has no number; as `write_dicom_result`.
+    """
+    plan = case.plan()
+    groups = [_group(name, case.value(name, plan)) for name in names]
+    if not any(group.numbers for group in groups):
+        raise CaseError(f"there is no number to report in: {', '.join(names)}")
+    origin = origin_of(source_series(case, plan, plan.frame_uid))
+    title = "Measurements" if len(names) > 1 else names[0]
+    return write_report(groups, origin, path, segmentation=segmentation, title=title)
+
+
+def _group(name: str, value: Any) -> MeasuredGroup:
+    code = ""
+    if isinstance(value, LabelMap) and len(value.labels) == 1:
+        (label,) = value.labels.values()
+        name, code = label.name or name, label.code
+    return MeasuredGroup(name, tuple(value.numbers), code)
+
+
+def _write_surface(surface: SurfaceMesh, series: ScannedVolume, name: str, path: Path) -> Path:
+    with tempfile.TemporaryDirectory() as folder:
+        stl = write_surface(surface, Path(folder) / "surface.stl").read_bytes()
+    origin = origin_of(series)
+    return write_stl(
+        stl, origin, path, frame_uid=surface.frame_uid, title=name, colour=surface.colour
+    )
+
+
+def source_series(case: Case, plan: Plan, frame_uid: str) -> ScannedVolume:
+    """Return the scan of the kept DICOM originals that lie in a frame of reference.
+
+    Raises:
+        CaseError: if the plan has no such images, or their originals are gone.
+    """
+    for name, key in plan.sources.items():
+        about = case.record.sources.get(name, {}).get("versions", {}).get(key, {})
+        if about.get("kind") != "dicom" or case.record.sources[name]["frame_uid"] != frame_uid:
+            continue
+        found = scan([case.folder / about["folder"]]).volumes
+        series = next((v for v in found if v.key == about["volume"]), None)
+        if series is None:
+            raise CaseError(f"the originals of {name!r} are no longer in {about['folder']}")
+        return series
+    raise CaseError(
+        "DICOM objects refer to DICOM images, and this plan has none in that frame of reference; "
+        "import the images as DICOM, or choose another format"
+    )
+
+
+def provenance(case: Case, plan: Plan, name: str) -> tuple[AlgorithmType, str]:
+    """Return how a label was made, for its Segmentation: kind and name of the algorithm.
+
+    A proposal that no hand and no file had a part in is automatic; all else is semi-automatic.
+    """
+    steps = {step.output: step for step in plan.steps}
+    if name not in steps:
+        return "SEMIAUTOMATIC", "label file"
+    waiting, alone = [name], True
+    while waiting:
+        step = steps.get(output := waiting.pop())
+        if step is None:
+            alone &= case.record.sources.get(output, {}).get("kind") in ("dicom", "volume")
+        else:
+            alone &= not step.stage.startswith("segmentation.") or "propose" in step.stage
+            waiting += step.inputs.values()
+    return ("AUTOMATIC" if alone else "SEMIAUTOMATIC"), steps[name].stage
