@@ -71,6 +71,7 @@ class Scene:
         self._items: dict[str, SceneItem] = {}
         self._actors: dict[str, Any] = {}
         self._locators: dict[str, Any] = {}
+        self._pickable: dict[str, Any] = {}
         self._split: Split | None = None
         self._bar: Any = None
         self._renderer = _main_renderer()
@@ -108,9 +109,11 @@ class Scene:
             if old is None or _shape(old) != _shape(item):
                 self._forget(name)
                 self._actors[name] = build_actor(item)
+                self._locators[name] = _locator(self._actors[name])
                 self._renderer.AddActor(self._actors[name])
             style(self._actors[name], item)
         self._items = dict(items)
+        self._pickable = {n: self._locators[n] for n, item in items.items() if item.visible}
         self._show_bar()
         self._apply_split()
         return True
@@ -139,14 +142,17 @@ class Scene:
         self.reset(size)
 
     def pick(self, x: float, y: float, size: Size) -> Vector | None:
-        """Return the nearest visible surface point (LPS mm) under the pixel position (x, y)."""
+        """Return the nearest visible surface point (LPS mm) under the pixel position (x, y).
+
+        It may be asked while another thread draws.
+        """
         eye = np.asarray(self.camera.eye_mm)
         reach = self.camera.distance_mm * 100
         end = eye + reach * self.camera.ray(x, y, size)
         hits = [
             hit
-            for name, item in self._items.items()
-            if item.visible and (hit := self._hit(name, eye, end)) is not None
+            for locator in self._pickable.values()
+            if (hit := _hit(locator, eye, end)) is not None
         ]
         return min(hits, key=lambda hit: float(np.linalg.norm(hit - eye)), default=None)
 
@@ -154,7 +160,7 @@ class Scene:
         """Return the side that the orientation cube shows at the pixel position (x, y)."""
         corner = CUBE_FRACTION * size[1]
         x, y = x - size[0] + corner, y
-        eye = self._cube_camera()
+        eye = _cube_camera(self.camera)
         sight = eye.ray(x, y, (round(corner), round(corner)))
         inside = 0 <= x <= corner and 0 <= y <= corner
         places = {
@@ -165,16 +171,20 @@ class Scene:
         hits = (side for side, place in places.items() if np.abs(place).max() < 0.5 + 1e-6)
         return next(hits, None) if inside else None
 
-    def render(self, width: int, height: int, *, draft: bool = False) -> Picture:
+    def render(
+        self, width: int, height: int, *, draft: bool = False, camera: Camera | None = None
+    ) -> Picture:
         """Draw the scene; return uint8 (height, width, 3), sRGB, top row first.
 
         A ``draft`` sorts transparent surfaces as wholes instead of pixel by pixel, which
-        takes a fraction of the time without a graphics card.
+        takes a fraction of the time without a graphics card. ``camera`` is an eye for this
+        picture only. Afterwards another thread may draw, or close the scene.
         """
+        eye = camera or self.camera
         self._renderer.SetUseDepthPeeling(not draft)
         self._renderer.SetUseFXAA(not draft)
-        _aim(self._renderer, self.camera)
-        self._aim_cube(width, height)
+        _aim(self._renderer, eye)
+        self._aim_cube(eye, width, height)
         if self._bar is not None:
             size_text(self._bar, height)
         self._window.SetSize(width, height)
@@ -182,6 +192,7 @@ class Scene:
         self.frames += 1
         pixels = vtkUnsignedCharArray()
         self._window.GetPixelData(0, 0, width - 1, height - 1, 0, pixels, 0)
+        self._window.ReleaseCurrent()
         rows = vtk_to_numpy(pixels).reshape(height, width, 3)
         return np.ascontiguousarray(rows[::-1])
 
@@ -213,24 +224,10 @@ class Scene:
             else:
                 colour_plain(actor)
 
-    def _hit(self, name: str, start: Any, end: Any) -> Any:
-        locator: Any = self._locators.get(name)
-        if locator is None:
-            locator = self._locators[name] = vtkStaticCellLocator()
-            locator.SetDataSet(self._actors[name].GetMapper().GetInput())
-            locator.BuildLocator()
-        point, local = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
-        along, part, cell = reference(0.0), reference(0), reference(0)
-        found = locator.IntersectWithLine(start, end, 1e-6, along, point, local, part, cell)
-        return vector(np.array(point)) if found else None
-
-    def _aim_cube(self, width: int, height: int) -> None:
+    def _aim_cube(self, camera: Camera, width: int, height: int) -> None:
         side = CUBE_FRACTION * height
         self._cube.SetViewport(1 - side / max(width, 1), 1 - CUBE_FRACTION, 1, 1)
-        _aim(self._cube, self._cube_camera())
-
-    def _cube_camera(self) -> Camera:
-        return Camera(vector(self.camera.axes[2] * CUBE_DISTANCE), up=self.camera.up)
+        _aim(self._cube, _cube_camera(camera))
 
 
 def render_scene(items: Mapping[str, SceneItem], camera: Camera | Side, size: Size) -> Picture:
@@ -273,6 +270,24 @@ def probe() -> str | None:
         f"(exit code {run.returncode}). Install a graphics driver, or the packages "
         "libegl1 and libgl1 (Mesa), and start again."
     )
+
+
+def _locator(actor: Any) -> Any:
+    locator = vtkStaticCellLocator()
+    locator.SetDataSet(actor.GetMapper().GetInput())
+    locator.BuildLocator()
+    return locator
+
+
+def _hit(locator: Any, start: Any, end: Any) -> Any:
+    point, local = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+    along, part, cell = reference(0.0), reference(0), reference(0)
+    found = locator.IntersectWithLine(start, end, 1e-6, along, point, local, part, cell)
+    return vector(np.array(point)) if found else None
+
+
+def _cube_camera(camera: Camera) -> Camera:
+    return Camera(vector(camera.axes[2] * CUBE_DISTANCE), up=camera.up)
 
 
 def _aim(renderer: Any, camera: Camera) -> None:

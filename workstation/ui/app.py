@@ -72,7 +72,7 @@ def take_screenshot(window: MainWindow, file: Path) -> None:
     quiet: list[bool] = []
 
     def look() -> None:
-        quiet.append(not window.desk.jobs.jobs)
+        quiet.append(not (window.desk.jobs.jobs or window.views.scene.drawing))
         if len(quiet) < 3 or not all(quiet[-2:]):
             return
         timer.stop()

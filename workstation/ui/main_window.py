@@ -370,4 +370,5 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Stop the work and close the case."""
         self.desk.close()
+        self.views.scene.painter.close()
         super().closeEvent(event)

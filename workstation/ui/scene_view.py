@@ -1,16 +1,19 @@
 """The 3D view: shows a `Scene`, turns it with the mouse, and carries the cut handle.
 
-The scene is drawn off screen and shown as an image. A picture is drawn only in a paint event
-after something changed, so Qt itself merges all changes of one turn of its event loop.
+The scene is drawn off screen and shown as an image. A picture is asked for only in a paint
+event after something changed, so Qt itself merges all changes of one turn of its event loop;
+it is drawn beside the window, and until it is there the last one stays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from time import perf_counter
+from dataclasses import replace
 
+import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
+    QColor,
     QImage,
     QKeyEvent,
     QMouseEvent,
@@ -23,10 +26,13 @@ from PySide6.QtWidgets import QWidget
 
 from workstation.actors import CUT_LOOK
 from workstation.camera import SIDES, Camera, Side, Size, Vector, unit, vector
+from workstation.jobs import Job
 from workstation.picture import Colour, Scene, SceneItem, Split, probe
 from workstation.ui.cut_handle import Cut, CutDrag, Part, grab, part_at
 from workstation.ui.guard import guarded
 from workstation.ui.scene_overlay import draw_crosshair, draw_cut, draw_frame, draw_sentence
+from workstation.ui.scene_painter import THREADED, Drawn, ScenePainter, Wish
+from workstation.ui.theme import DARK
 
 EMPTY = "No surface yet. Segment an organ, or drop a surface file here."
 CUT = "cut handle"
@@ -53,14 +59,21 @@ class SceneView(QWidget):
     cut_released = Signal(object, object)
 
     def __init__(
-        self, parent: QWidget | None = None, *, probe: Callable[[], str | None] = probe
+        self,
+        parent: QWidget | None = None,
+        *,
+        probe: Callable[[], str | None] = probe,
+        threaded: bool = THREADED,
     ) -> None:
         super().__init__(parent)
-        self._probe = probe
         self.scene = Scene()
+        self.painter = ScenePainter(self.scene, probe, threaded, self)
+        self.painter.drawn.connect(self._take)
         self._items: Mapping[str, SceneItem] = {}
         self._framed = False
         self._image: QImage | None = None
+        self._seen_from = self.scene.camera
+        self._epoch = 0
         self._problem: str | None = None
         self._stale = True
         self._effort = 0
@@ -82,6 +95,11 @@ class SceneView(QWidget):
         self.setMinimumSize(120, 90)
 
     @property
+    def drawing(self) -> bool:
+        """Whether the picture that is shown is about to be replaced."""
+        return self.painter.busy or (self._stale and self.isVisible())
+
+    @property
     def camera(self) -> Camera:
         """The eye; it is view state and can be kept and given back."""
         return self.scene.camera
@@ -94,8 +112,12 @@ class SceneView(QWidget):
 
     def set_values(self, items: Mapping[str, SceneItem]) -> None:
         """Show ``items``; the first ones are framed from the front."""
-        self._items = dict(items)
-        self._show_items()
+        if dict(items) != self._items:
+            self._items = dict(items)
+            self._redraw()
+        if not items:  # what was shown may be another patient's, also if it is still being drawn
+            self._epoch += 1
+            self._image = None
         if items and not self._framed:
             self._framed = True
             self.look_from("A")
@@ -119,17 +141,29 @@ class SceneView(QWidget):
 
     def set_split(self, name: str | None, specimen_colour: Colour = (0xE5, 0xA9, 0x4B)) -> None:
         """Colour the part of item ``name`` on the cut's specimen side; None colours nothing."""
-        self._split = None if name is None else (name, specimen_colour)
-        self._show_items()
+        split = None if name is None else (name, specimen_colour)
+        if split != self._split:
+            self._split = split
+            self._redraw()
 
     def look_from(self, side: Side) -> None:
         """Look at everything from the patient's ``side``."""
-        self.scene.look_from(side, self._size())
-        self._redraw()
+        self.scene.camera = self.camera.look_from(side)
+        self.reset_view()
+
+    def look_along(self, towards: Vector) -> None:
+        """Look at everything from the direction ``towards`` (LPS, scene to eye), head up."""
+        camera = self.camera
+        eye = np.asarray(camera.focal_mm) + camera.distance_mm * unit(towards)
+        self.scene.camera = replace(camera, eye_mm=vector(eye), up=SIDES["A"][1])
+        self.reset_view()
 
     def reset_view(self) -> None:
         """Fit everything into the view without turning it."""
-        self.scene.reset(self._size())
+        surfaces = [item.surface for item in self._items.values() if item.visible]
+        points = [surface.points_mm for surface in surfaces if len(surface.points_mm)]
+        if points:
+            self.scene.camera = self.camera.frame(np.concatenate(points), self._size())
         self._redraw()
 
     @guarded
@@ -139,15 +173,16 @@ class SceneView(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.fillRect(self.rect(), QColor(DARK.view))
         if self._image is not None:
             painter.drawImage(self.rect(), self._image)
         if self._problem or not self._items:
             draw_sentence(painter, self.rect(), self._problem or EMPTY)
         elif self._crosshair is not None:
-            draw_crosshair(painter, self._crosshair, self.camera, self._size())
+            draw_crosshair(painter, self._crosshair, self._seen_from, self._size())
         if self._cut is not None and not self._problem:
             held = self._cut_drag.part if self._cut_drag else self._hover
-            draw_cut(painter, self._cut, self.camera, self._size(), held)
+            draw_cut(painter, self._cut, self._seen_from, self._size(), held)
         draw_frame(painter, self.rect())
 
     @guarded
@@ -247,43 +282,58 @@ class SceneView(QWidget):
         self.update()
 
     def _draw_if_stale(self) -> None:
-        if not self._stale:
+        if not self._stale or self.painter.busy:
             return
         self._stale = False
-        self._problem = self._probe()
-        if self._problem:
-            self._image = None
-            return
         resolution, draft = EFFORTS[self._effort] if self._moving else EFFORTS[0]
         scale = resolution * self.devicePixelRatioF()
         width, height = (max(round(side * scale), 1) for side in self._size())
-        begin = perf_counter()
-        pixels = self.scene.render(width, height, draft=draft)
-        spent_ms = 1000 * (perf_counter() - begin)
-        if self._moving and spent_ms > SLOW_MS and self._effort + 1 < len(EFFORTS):
-            self._effort += 1
-        self._image = QImage(
-            pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888
-        ).copy()
-
-    def _show_items(self) -> None:
-        items = dict(self._items)
-        if self._cut is not None:
-            items[CUT] = SceneItem(
-                self._cut.disc(), CUT_LOOK.colour, CUT_LOOK.opacity, kind=CUT_LOOK.kind
+        done = self.painter.draw(
+            Wish(
+                self._with_handle(),
+                self._split_now(),
+                self.camera,
+                (width, height),
+                draft,
+                self._epoch,
             )
-        split = None
-        if self._cut is not None and self._split is not None:
-            name, colour = self._split
-            split = Split(name, self._cut.point_mm, self._cut.normal, colour)
-        changed = self.scene.set_values(items)
-        if self.scene.set_split(split) or changed:
-            self._redraw()
+        )
+        if done is not None:
+            self._show(done)
+
+    @guarded
+    def _take(self, job: Job[Drawn]) -> None:
+        """Show a picture that was drawn beside the window."""
+        self._show(job)
+        self.update()
+
+    def _show(self, job: Job[Drawn]) -> None:
+        if job.error is not None:
+            raise job.error
+        drawn = job.result
+        if drawn is None or drawn.epoch != self._epoch:
+            return
+        self._image, self._problem, self._seen_from = drawn.image, drawn.problem, drawn.camera
+        if self._moving and drawn.spent_ms > SLOW_MS and self._effort + 1 < len(EFFORTS):
+            self._effort += 1
+
+    def _with_handle(self) -> dict[str, SceneItem]:
+        if self._cut is None:
+            return dict(self._items)
+        look = CUT_LOOK
+        disc = SceneItem(self._cut.disc(), look.colour, look.opacity, kind=look.kind)
+        return {**self._items, CUT: disc}
+
+    def _split_now(self) -> Split | None:
+        if self._cut is None or self._split is None:
+            return None
+        name, colour = self._split
+        return Split(name, self._cut.point_mm, self._cut.normal, colour)
 
     def _change_cut(self, cut: Cut | None) -> None:
         if cut != self._cut:
             self._cut = cut
-            self._show_items()
+            self._redraw()
 
     def _anchor(self, x: float, y: float) -> Vector:
         """The surface point under the cursor, or the point beside it as deep as the focus."""

@@ -1,4 +1,6 @@
 import gc
+from dataclasses import replace
+from threading import Event
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from PySide6.QtWidgets import QApplication
 
 from tests.workstation.shapes import blob, sphere
 from workstation import picture
-from workstation.picture import SceneItem
+from workstation.picture import ScalarMap, SceneItem
 from workstation.ui import scene_view
 from workstation.ui.scene_view import SceneView
 
@@ -31,7 +33,7 @@ def items():
 
 @pytest.fixture
 def view(qtbot, items):
-    view = SceneView()
+    view = SceneView(threaded=False)
     qtbot.addWidget(view)
     view.resize(400, 300)
     view.show()
@@ -92,7 +94,7 @@ def test_an_empty_view_says_what_to_do_and_draws_no_surface(qtbot, monkeypatch):
 def test_without_opengl_the_view_says_so_and_never_draws(qtbot, items, monkeypatch):
     said = []
     monkeypatch.setattr(scene_view, "draw_sentence", lambda *args: said.append(args[-1]))
-    view = SceneView(probe=lambda: "no OpenGL here")
+    view = SceneView(probe=lambda: "no OpenGL here", threaded=False)
     qtbot.addWidget(view)
     view.set_values(items)
     view.set_cut((0, 0, 0), (1, 0, 0), 40)
@@ -215,6 +217,7 @@ def test_escape_gives_the_cut_back(qtbot, view):
     assert dragged[-1][0][0] > 10
     qtbot.keyClick(view, Qt.Key.Key_Escape)
     assert dragged[-1] == ((0.0, 0.0, 10.0), (1.0, 0.0, 0.0))
+    view.repaint()
     disc = view.scene.items[scene_view.CUT].surface
     np.testing.assert_allclose(disc.points_mm.mean(axis=0), (0.0, 0.0, 10.0), atol=1e-6)
     qtbot.mouseMove(view, start)
@@ -260,9 +263,9 @@ def test_a_slow_scene_moves_as_a_draft_and_rests_in_full(qtbot, view, monkeypatc
     drawn = []
     render = view.scene.render
 
-    def slow(width, height, *, draft=False):
+    def slow(width, height, *, draft=False, camera=None):
         drawn.append((width, height, draft))
-        return render(width, height, draft=draft)
+        return render(width, height, draft=draft, camera=camera)
 
     monkeypatch.setattr(view.scene, "render", slow)
     monkeypatch.setattr(scene_view, "SLOW_MS", 0.0)
@@ -291,7 +294,7 @@ def test_a_double_click_asks_to_be_maximised(qtbot, view):
 
 def test_a_view_takes_its_vtk_objects_with_it(qtbot, items):
     gone = []
-    view = SceneView()
+    view = SceneView(threaded=False)
     view.set_values(items)
     view.grab()
     for thing in (view.scene._window, view.scene._renderer, view.scene._actors["left"]):
@@ -326,3 +329,83 @@ def test_a_drag_survives_hearing_of_its_own_cut_and_ends_with_another(qtbot, vie
     view.set_cut((5.0, 0.0, 0.0), (0.0, 0.0, 1.0), 40.0)
     qtbot.mouseMove(view, start + QPoint(50, 10))
     assert len(dragged) == 2
+
+
+@pytest.fixture
+def beside(qtbot, items):
+    """A view whose pictures are drawn on a thread of their own."""
+    view = SceneView(threaded=True)
+    qtbot.addWidget(view)
+    view.resize(400, 300)
+    view.show()
+    view.set_values(items)
+    qtbot.waitUntil(lambda: not view.drawing, timeout=30_000)
+    yield view
+    view.painter.close()
+
+
+def test_a_picture_drawn_beside_the_window_is_the_same(beside, view):
+    np.testing.assert_array_equal(pixels(beside), pixels(view))
+
+
+def test_a_slow_picture_does_not_stop_the_window(qtbot, beside, monkeypatch):
+    may_end = Event()
+    render = beside.scene.render
+
+    def slow(width, height, **how):
+        may_end.wait(20)
+        return render(width, height, **how)
+
+    monkeypatch.setattr(beside.scene, "render", slow)
+    before = beside._image
+    beside.look_from("L")
+    beside.repaint()
+    assert beside.drawing
+    assert beside._image is before
+    start = at(beside, LEFT)
+    assert beside.scene.pick(start.x(), start.y(), (400, 300)) is not None
+    may_end.set()
+    qtbot.waitUntil(lambda: not beside.drawing, timeout=20_000)
+    place = at(beside, LEFT)
+    np.testing.assert_allclose(blob(pixels(beside), 0)[:2], (place.x(), place.y()), atol=2)
+
+
+def test_a_picture_of_what_is_no_longer_shown_is_thrown_away(qtbot, beside, items, monkeypatch):
+    may_end = Event()
+    render = beside.scene.render
+
+    def slow(width, height, **how):
+        may_end.wait(20)
+        return render(width, height, **how)
+
+    monkeypatch.setattr(beside.scene, "render", slow)
+    beside.look_from("L")
+    beside.repaint()
+    beside.set_values({})
+    assert beside._image is None
+    shown = []
+    beside.painter.drawn.connect(lambda job: shown.append(beside._image))
+    may_end.set()
+    qtbot.waitUntil(lambda: not beside.drawing and len(shown) == 2, timeout=20_000)
+    assert shown[0] is None
+    with pytest.raises(AssertionError):
+        blob(pixels(beside), 0)
+
+
+def test_a_scene_that_cannot_be_drawn_is_reported(qtbot, beside, items, monkeypatch):
+    told = []
+    monkeypatch.setattr("workstation.ui.guard._reporters", [told.append])
+    wrong = ScalarMap("absent", "Gap", "mm", 0.0, 1.0)
+    beside.set_values({"left": replace(items["left"], scalars=wrong)})
+    qtbot.waitUntil(lambda: len(told) == 1, timeout=20_000)
+    assert "absent" in str(told[0])
+
+
+def test_looking_along_a_direction_shows_everything_with_the_head_up(view):
+    view.look_along((-0.6, -0.8, 0.0))
+    np.testing.assert_allclose(view.camera.axes[2], (-0.6, -0.8, 0.0), atol=1e-12)
+    np.testing.assert_allclose(view.camera.axes[1], (0, 0, 1), atol=1e-12)
+    image = pixels(view)
+    for channel, centre in ((0, LEFT), (1, UPPER)):
+        place = at(view, centre)
+        np.testing.assert_allclose(blob(image, channel)[:2], (place.x(), place.y()), atol=2)
