@@ -29,11 +29,16 @@ def share(progress: Progress, part: int, parts: int) -> Progress:
 
 
 def as_sentence(text: str) -> str:
-    """Return ``text`` with a capital first letter and a full stop."""
+    """Return ``text`` with a capital first letter and a full stop.
+
+    A path, file or parameter name that stands first keeps its letters.
+    """
     text = text.strip()
     if not text:
         return ""
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+    is_name = any(mark in text.split()[0].rstrip(".,:;") for mark in "./\\_")
+    first = text[0] if is_name else text[0].upper()
+    return first + text[1:] + ("" if text[-1] in ".!?" else ".")
 
 
 class Severity(StrEnum):

@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from workstation.store import ResultStore
 
 
@@ -54,10 +56,15 @@ class CaseRecord:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> CaseRecord:
-        """Read what `to_json` wrote."""
-        fields = {name: value for name, value in record.items() if name != "schema"}
-        fields["history"] = [Revision(e["label"], e["plan"]) for e in record["history"]]
-        return cls(**fields)
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: if it is not that.
+        """
+        found = TypeAdapter(cls).validate_python(record)
+        if not -1 <= found.position < len(found.history):
+            raise ValueError(f"there is no entry {found.position} in the history")
+        return found
 
 
 class CaseValues(MutableMapping[str, Any]):
@@ -99,14 +106,14 @@ def read_record(path: Path) -> CaseRecord:
     """
     try:
         record = json.loads(path.read_text("utf-8"))
-        schema = record["schema"]
-        if schema > SCHEMA:
-            raise CaseError(
-                f"{path} was written by a newer Hilum (schema {schema}); update Hilum to open it"
-            )
-        return CaseRecord.from_json(record)
-    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CaseError(f"{path} is damaged ({error}); restore it from a backup") from error
+        schema = int(record["schema"])
+        if schema <= SCHEMA:
+            return CaseRecord.from_json(record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CaseError(f"{path} is damaged; restore it from a backup") from error
+    raise CaseError(
+        f"{path} was written by a newer Hilum (schema {schema}); update Hilum to open it"
+    )
 
 
 def versions() -> dict[str, str]:

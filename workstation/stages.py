@@ -7,6 +7,7 @@ form and the validation of plans.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import time
 import types
@@ -41,6 +42,9 @@ UNITS = {
     "ml_s": "mL/s",
 }
 """Ending of a parameter's name to its unit."""
+
+VECTOR_ERRORS = ("tuple_type", "missing", "too_long")
+"""How pydantic names a list that is none, or has the wrong length."""
 
 
 class StageError(ValueError):
@@ -86,6 +90,24 @@ class Parameter:
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the parameter: type, limits, choices."""
         return {k: v for k, v in self.adapter.json_schema().items() if k != "title"}
+
+    def check(self, value: Any) -> Any:
+        """Return ``value``, plain JSON, converted to the type of the signature.
+
+        Nothing is guessed: text is no number, and true is none either.
+
+        Raises:
+            StageError: saying what is wrong with it.
+        """
+        text = json.dumps(to_plain_json(value))
+        try:
+            return self.adapter.validate_json(text, strict=True)
+        except ValidationError as error:
+            details = error.errors()
+            vector = any(d["type"] in VECTOR_ERRORS for d in details)
+            reason = "numbers in brackets are expected, such as [1, 0, 0]" if vector else ""
+            reason = reason or str(details[0]["msg"]).replace("Input should be", "it must be")
+            raise StageError(f"the value {text} of {self.name} is refused: {reason}") from error
 
     def to_json(self) -> dict[str, Any]:
         """Return the record that `hilum stages --json` prints."""
@@ -171,11 +193,7 @@ class Stage:
             if name not in self.parameters:
                 known = ", ".join(self.parameters) or "none"
                 raise StageError(f"{self.name} has no parameter {name!r}; it has: {known}")
-            try:
-                checked[name] = self.parameters[name].adapter.validate_python(to_plain_json(value))
-            except ValidationError as error:
-                reason = error.errors()[0]["msg"]
-                raise StageError(f"{self.name}: {name} = {value!r} is refused: {reason}") from error
+            checked[name] = self.parameters[name].check(value)
         missing = [p.name for p in self.parameters.values() if p.required and p.name not in checked]
         if missing:
             raise StageError(f"{self.name} needs a value for: {', '.join(missing)}")

@@ -11,6 +11,8 @@ import json
 import os
 import tempfile
 import threading
+import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import suppress
@@ -27,6 +29,10 @@ from segmentation.volume import EditLog, ImageGeometry, Label, LabelMap, LabelPa
 from workstation.planning.resection import CutPlane
 
 Record = dict[str, Any]
+
+
+class DamagedValue(ValueError):
+    """A value's file cannot be read any more; the text says which and what to do."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -293,16 +299,26 @@ class ResultStore(MutableMapping[str, Any]):
         """Return the JSON record of a value, without its arrays.
 
         Raises:
-            KeyError: if there is none.
+            KeyError: if there is none, or what is there is not whole.
         """
         try:
             record: Record = json.loads((self.folder / f"{key}.json").read_text("utf-8"))
-        except FileNotFoundError:
-            raise KeyError(key) from None
+            form = FORMATS[record["kind"]]
+            size = self._data_path(key, form).stat().st_size if form.write else 0
+            whole = size == record["bytes"]
+        except (FileNotFoundError, ValueError, TypeError):
+            whole = False
+        if not whole:
+            raise KeyError(key)
         return record
 
+    def _data_path(self, key: str, form: Format) -> Path:
+        return self.folder / f"{key}{form.ending}"
+
     def __contains__(self, key: object) -> bool:
-        return key in self._kept or (self.folder / f"{key}.json").is_file()
+        with suppress(KeyError):
+            return bool(self.record(str(key)))
+        return False
 
     def __getitem__(self, key: str) -> Any:
         with self._turn:
@@ -311,7 +327,11 @@ class ResultStore(MutableMapping[str, Any]):
                 return self._kept[key]
         record = self.record(key)
         form = FORMATS[record["kind"]]
-        value = form.read(record, self.folder / f"{key}{form.ending}")
+        path = self._data_path(key, form)
+        try:
+            value = form.read(record, path)
+        except (RuntimeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as e:
+            raise DamagedValue(f"{path} is damaged; delete it and run the plan again") from e
         self._keep(key, value)
         return value
 
@@ -319,11 +339,12 @@ class ResultStore(MutableMapping[str, Any]):
         kind = _kind_of(value)
         form = FORMATS[kind]
         self.folder.mkdir(parents=True, exist_ok=True)
-        record = form.record(value) | {"kind": kind, "digest": digest_value(value)}
+        record = form.record(value) | {"kind": kind, "digest": digest_value(value), "bytes": 0}
         write = form.write
         if write is not None:
-            path = self.folder / f"{key}{form.ending}"
+            path = self._data_path(key, form)
             write_atomically(path, lambda part: write(value, part))
+            record["bytes"] = path.stat().st_size
         write_json(self.folder / f"{key}.json", record)
         self._keep(key, value)
 
@@ -333,7 +354,7 @@ class ResultStore(MutableMapping[str, Any]):
         with self._turn:
             self._kept.pop(key, None)
         with suppress(FileNotFoundError):
-            (self.folder / f"{key}{FORMATS[record['kind']].ending}").unlink()
+            self._data_path(key, FORMATS[record["kind"]]).unlink()
 
     def __iter__(self) -> Iterator[str]:
         return (path.stem for path in sorted(self.folder.glob("*.json")))
