@@ -25,7 +25,9 @@ from workstation.dicom.objects import (
     UnfaithfulObject,
     cielab_of,
     code_item,
+    lenient,
     new_object,
+    reference_sources,
     write_checked,
 )
 from workstation.dicom.sources import DicomError, source_of
@@ -85,12 +87,7 @@ def write_stl(
     data.ModelUsageCodeSequence = [code_item("129013", "DCM", "Planning Intent")]
     if colour is not None:
         data.RecommendedDisplayCIELabValue = cielab_of(colour)
-    references = [_reference(header) for header in origin.headers.values()]
-    data.SourceInstanceSequence = references
-    series = Dataset()
-    series.SeriesInstanceUID = origin.scanned.series_uid
-    series.ReferencedInstanceSequence = references
-    data.ReferencedSeriesSequence = [series]
+    data.SourceInstanceSequence = reference_sources(data, origin)
     return write_checked(data, path, lambda part: _require_same(content, part))
 
 
@@ -119,18 +116,12 @@ def _encapsulate(data: Dataset, content: bytes, kind: str, title: str) -> None:
     data.EncapsulatedDocumentLength = len(content)
 
 
-def _reference(header: Dataset) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = header.SOPClassUID
-    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
-    return item
-
-
 def _require_same(content: bytes, path: Path) -> None:
     if read_document(path).content != content:
         raise UnfaithfulObject(f"{path.name} would not give the same bytes back")
 
 
+@lenient()
 def read_document(path: Path) -> Document:
     """Return what an encapsulated STL, PDF or other document carries, byte for byte.
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +20,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+from pydicom import config
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
@@ -41,18 +46,24 @@ _NEVER_ABSENT = """
     PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime StudyID
     AccessionNumber ReferringPhysicianName
 """
-_PLACE = """
-    SpecificCharacterSet SOPClassUID SOPInstanceUID SeriesInstanceUID FrameOfReferenceUID
-    PositionReferenceIndicator Modality Rows Columns NumberOfFrames ImagePositionPatient
-    ImageOrientationPatient PixelSpacing SliceThickness SharedFunctionalGroupsSequence
-    PerFrameFunctionalGroupsSequence LossyImageCompression LossyImageCompressionRatio
-    LossyImageCompressionMethod DimensionOrganizationSequence DimensionIndexSequence
+_IMAGE = """
+    SpecificCharacterSet SOPClassUID SOPInstanceUID SeriesInstanceUID
+    PositionReferenceIndicator LossyImageCompression LossyImageCompressionRatio
+    LossyImageCompressionMethod BitsAllocated Rows Columns NumberOfFrames SamplesPerPixel
 """
-_TAGS = [Tag(word) for word in (*_COPIED.split(), *_PLACE.split())]
+_TAGS = [Tag(word) for word in (*_COPIED.split(), *_IMAGE.split())]
 
 
 class UnfaithfulObject(RuntimeError):
     """An object, opened again after writing, is not what was to be written."""
+
+
+@contextmanager
+def lenient() -> Iterator[None]:
+    """Silence pydicom's warnings about odd but readable values, which archives are full of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +86,7 @@ class Origin:
         return geometry.frame_uid
 
 
+@lenient()
 def origin_of(scanned: ScannedVolume, progress: Progress = silent) -> Origin:
     """Read the headers, without pixels, of a scanned series.
 
@@ -105,6 +117,7 @@ def _require_identifiers(header: Dataset, source: Source) -> None:
             )
 
 
+@lenient()
 def describe(data: Dataset, origin: Origin, modality: str, title: str, number: int) -> None:
     """Set patient, study, series, equipment and common attributes of ``data``.
 
@@ -115,7 +128,7 @@ def describe(data: Dataset, origin: Origin, modality: str, title: str, number: i
     for word in _COPIED.split():
         found = text(origin.first, word)
         if found or word in _NEVER_ABSENT.split():
-            setattr(data, word, found)
+            _copy(data, word, found)
         elif word in data:
             delattr(data, word)
     if origin.scanned.synthetic:
@@ -126,6 +139,12 @@ def describe(data: Dataset, origin: Origin, modality: str, title: str, number: i
     data.Manufacturer = data.ManufacturerModelName = MAKER
     data.SoftwareVersions = data.DeviceSerialNumber = software_version()
     data.ContentQualification = "RESEARCH"
+
+
+def _copy(data: Dataset, word: str, value: str) -> None:
+    """Set a value as the source has it, even where the standard would not allow it."""
+    tag = Tag(word)
+    data.add(DataElement(tag, dictionary_VR(tag), value, validation_mode=config.IGNORE))
 
 
 def series_description(origin: Origin, title: str) -> str:
@@ -153,25 +172,6 @@ def new_object(origin: Origin, sop_class: str, modality: str, title: str, number
     return data
 
 
-def presentable(header: Dataset, origin: Origin) -> Dataset:
-    """Return a copy with all that highdicom insists on.
-
-    It judges patient and study more strictly than archives do, so they are left blank here;
-    `describe` sets the true values afterwards.
-    """
-    copy = Dataset()
-    copy.update(header)
-    for word in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID"):
-        setattr(copy, word, "")
-    for word in ("AccessionNumber", "StudyDate", "StudyTime", "ReferringPhysicianName"):
-        setattr(copy, word, "")
-    for word in ("PatientAge", "PatientSize", "PatientWeight"):
-        copy.pop(word, None)
-    copy.FrameOfReferenceUID = origin.frame_uid
-    copy.PositionReferenceIndicator = copy.get("PositionReferenceIndicator", "")
-    return copy
-
-
 def code_item(value: str, scheme: str, meaning: str) -> Dataset:
     """Return the item of a code sequence."""
     item = Dataset()
@@ -179,6 +179,25 @@ def code_item(value: str, scheme: str, meaning: str) -> Dataset:
     return item
 
 
+def reference_to(header: Dataset) -> Dataset:
+    """Return the item that refers to an instance."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = header.SOPClassUID
+    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    return item
+
+
+def reference_sources(data: Dataset, origin: Origin) -> list[Dataset]:
+    """List the source series in ``data`` (PS3.3 C.12.2); return a reference to each image."""
+    references = [reference_to(header) for header in origin.headers.values()]
+    series = Dataset()
+    series.SeriesInstanceUID = origin.scanned.series_uid
+    series.ReferencedInstanceSequence = references
+    data.ReferencedSeriesSequence = [series]
+    return references
+
+
+@lenient()
 def write_checked(data: Dataset, path: Path, check: Callable[[Path], None]) -> Path:
     """Write ``data`` beside ``path``, let ``check`` open it, and only then put it in place.
 
@@ -186,18 +205,13 @@ def write_checked(data: Dataset, path: Path, check: Callable[[Path], None]) -> P
         UnfaithfulObject: or whatever ``check`` raises; ``path`` is then as it was.
         OSError: if the folder cannot be written.
     """
-    handle, name = tempfile.mkstemp(prefix=".part-", suffix=".dcm", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
+    with tempfile.TemporaryDirectory(prefix=".part-", dir=path.parent) as folder:
+        part = Path(folder) / path.name
         data.save_as(part, enforce_file_format=True)
         check(part)
         with part.open("rb+") as file:
             os.fsync(file.fileno())
-        part.chmod(0o644)
         part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

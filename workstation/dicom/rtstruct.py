@@ -19,6 +19,7 @@ from segmentation.images import PALETTE
 from segmentation.volume import Floats, ImageGeometry, Label
 from workstation.dicom.datasets import open_dataset
 from workstation.dicom.layers import LayeredLabels, Mask, layered, patient_of
+from workstation.dicom.objects import lenient
 from workstation.dicom.sources import DicomError, source_of
 from workstation.dicom.values import numbers, text
 
@@ -28,6 +29,7 @@ OFF_SLICE = 0.1
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 
+@lenient()
 def read_structures(path: Path, geometry: ImageGeometry) -> LayeredLabels:
     """Read the closed contours of a structure set as labels on the grid of their image.
 

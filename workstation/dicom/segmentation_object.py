@@ -16,7 +16,8 @@ from highdicom import AlgorithmIdentificationSequence, PixelMeasuresSequence
 from highdicom.seg import Segmentation, SegmentDescription
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.valuerep import DSfloat
 
 from segmentation.contract import FrameMismatch, Progress, share, silent
 from segmentation.volume import Array, Label, LabelMap
@@ -28,9 +29,11 @@ from workstation.dicom.objects import (
     cielab_of,
     describe,
     origin_of,
-    presentable,
+    reference_sources,
+    reference_to,
     series_description,
     software_version,
+    stable_uid,
     tracking_uid,
     write_checked,
 )
@@ -38,6 +41,7 @@ from workstation.dicom.segmentation_reading import TISSUE_CODE, SegmentFrame, se
 from workstation.dicom.series import ScannedVolume
 from workstation.dicom.slices import Slice
 from workstation.dicom.sources import DicomError
+from workstation.dicom.values import text
 
 AlgorithmType = Literal["MANUAL", "SEMIAUTOMATIC", "AUTOMATIC"]
 Form = Literal["BINARY", "LABELMAP"]
@@ -48,6 +52,12 @@ TISSUE = Code(TISSUE_CODE, "SCT", "Tissue")
 _ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
 _ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 _ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
+_STAND_IN = stable_uid("stand-in of a slice while a segmentation is made")
+_BLANK = """
+    PatientID PatientName PatientBirthDate PatientSex StudyID StudyDate StudyTime
+    AccessionNumber ReferringPhysicianName
+"""
+_LOSSY = "LossyImageCompression LossyImageCompressionRatio LossyImageCompressionMethod"
 _MORPHOLOGY = {"4147007": "Mass", "108369006": "Neoplasm"}
 _MEANINGS = {"59820001": "Blood vessel", **_MORPHOLOGY}
 
@@ -91,9 +101,11 @@ def write_segmentation(
     origin = origin_of(scanned, share(progress, 0, 3))
     progress(0.4, "writing the segmentation")
     data = _segmentation(frames, names, origin, algorithm_type, algorithm, form, title)
+    _refer(data, origin)
     describe(data, origin, "SEG", title, SERIES_NUMBER)
     data.ContentDescription = series_description(origin, title)
     data.ContentCreatorName = ""
+    _state_spacing(data, scanned)
 
     def check(part: Path) -> None:
         progress(0.8, "checking what was written")
@@ -201,13 +213,12 @@ def _segmentation(
     form: Form,
     title: str,
 ) -> Segmentation:
-    sources, pixels = _sources(frames, origin)
     spacing = origin.scanned.stack.geometry.spacing_mm if origin.scanned.stack else (1.0, 1.0, 1.0)
     first = origin.scanned.slices[0]
     assert first.pixel_spacing_mm is not None
     return Segmentation(
-        source_images=sources,
-        pixel_array=pixels,
+        source_images=[_stand_in(k, s, origin) for k, s in enumerate(origin.scanned.slices)],
+        pixel_array=frames,
         segmentation_type=form,
         segment_descriptions=[
             _description(n, label, origin, algorithm_type, algorithm) for n, label in names.items()
@@ -232,30 +243,56 @@ def _segmentation(
     )
 
 
-def _sources(frames: Array, origin: Origin) -> tuple[list[Dataset], Array]:
-    """Return what highdicom takes as source images, and the label frames that match them."""
-    slices = origin.scanned.slices
-    if slices[0].frame is None:
-        return [_single(s, origin) for s in slices], frames
-    if len(origin.scanned.files) > 1:
-        raise DicomError(
-            "this volume is spread over several multi-frame files, on which no segmentation "
-            "can be written yet",
-            "Write NRRD or NIfTI instead",
-        )
-    header = presentable(origin.first, origin)
-    pixels = np.zeros((int(header.NumberOfFrames), *frames.shape[1:]), frames.dtype)
-    for s, frame in zip(slices, frames):
-        pixels[s.frame] = frame
-    return [header], pixels
+def _state_spacing(data: Dataset, scanned: ScannedVolume) -> None:
+    """State the slice distance, which highdicom leaves out when the stack is tilted."""
+    if scanned.stack is not None:
+        spacing_mm = scanned.stack.geometry.spacing_mm[2]
+        measures = data.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        measures.SpacingBetweenSlices = DSfloat(spacing_mm, auto_format=True)
 
 
-def _single(s: Slice, origin: Origin) -> Dataset:
-    header = presentable(origin.headers[s.source], origin)
-    header.Rows, header.Columns = s.form.rows, s.form.columns
-    header.PixelSpacing = list(s.pixel_spacing_mm or ())
-    header.SliceThickness = s.thickness_mm
-    return header
+def _stand_in(k: int, s: Slice, origin: Origin) -> Dataset:
+    """Return what highdicom sees of slice ``k``: a blank image at the place of the slice.
+
+    Thus it takes single frames and frames of enhanced images alike, and judges no patient
+    data. `_refer` and `describe` put in the true references and descriptions afterwards.
+    """
+    image = Dataset()
+    image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, f"{_STAND_IN}.{k + 1}"
+    image.StudyInstanceUID = origin.scanned.identity.study_uid
+    image.SeriesInstanceUID = origin.scanned.series_uid
+    for word in _BLANK.split():
+        setattr(image, word, "")
+    for word in _LOSSY.split():
+        if word in origin.first:
+            setattr(image, word, origin.first[word].value)
+    image.Modality = origin.scanned.modality
+    image.FrameOfReferenceUID = origin.frame_uid
+    image.PositionReferenceIndicator = text(origin.first, "PositionReferenceIndicator")
+    image.Rows, image.Columns = s.form.rows, s.form.columns
+    for word, values in (
+        ("ImagePositionPatient", s.position_mm),
+        ("ImageOrientationPatient", s.orientation),
+        ("PixelSpacing", s.pixel_spacing_mm),
+    ):
+        setattr(image, word, [DSfloat(v, auto_format=True) for v in values or ()])
+    image.SliceThickness = s.thickness_mm
+    return image
+
+
+def _refer(data: Dataset, origin: Origin) -> None:
+    """Replace the references to stand-ins by those to the source images and frames."""
+    data.SourceImageSequence = reference_sources(data, origin)
+    for group in (*data.SharedFunctionalGroupsSequence, *data.PerFrameFunctionalGroupsSequence):
+        for derivation in group.get("DerivationImageSequence") or ():
+            for image in derivation.SourceImageSequence:
+                root, _, k = str(image.ReferencedSOPInstanceUID).rpartition(".")
+                if root != _STAND_IN:
+                    continue  # segments share the items: this one is done
+                s = origin.scanned.slices[int(k) - 1]
+                image.update(reference_to(origin.headers[s.source]))
+                if s.frame is not None:
+                    image.ReferencedFrameNumber = s.frame + 1
 
 
 def _description(

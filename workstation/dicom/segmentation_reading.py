@@ -22,7 +22,7 @@ from segmentation.volume import Array, Label
 from workstation.dicom.datasets import NATIVE_SYNTAXES, frame_count, open_dataset, syntax
 from workstation.dicom.headers import VOLUME_CAP_BYTES
 from workstation.dicom.layers import LayeredLabels, layered, patient_of
-from workstation.dicom.objects import rgb_of
+from workstation.dicom.objects import lenient, rgb_of
 from workstation.dicom.pixels import decode
 from workstation.dicom.segment_grid import Placed, SegmentGrid, grid_of
 from workstation.dicom.sources import DicomError, Source, source_of
@@ -58,6 +58,7 @@ class SegmentFrame:
         return bits.reshape(self.shape).view(np.bool_)
 
 
+@lenient()
 def read_segmentation(path: Path) -> LayeredLabels:
     """Read a Segmentation (binary, fractional or label map) as label maps.
 
@@ -76,6 +77,7 @@ def read_segmentation(path: Path) -> LayeredLabels:
         raise DicomError(f"{path.name} is a damaged segmentation ({error})"[:300]) from error
 
 
+@lenient()
 def segment_frames(path: Path) -> list[SegmentFrame]:
     """Return the frames of a Segmentation with their place and source image.
 

@@ -41,7 +41,7 @@ from workstation.dicom.objects import (
     UnfaithfulObject,
     code_item,
     describe,
-    presentable,
+    lenient,
     software_version,
     stable_uid,
     tracking_uid,
@@ -96,6 +96,7 @@ class MeasuredGroup:
     segment: tuple[str, int] | None = None
 
 
+@lenient()
 def write_report(
     groups: Sequence[MeasuredGroup],
     origin: Origin,
@@ -115,9 +116,9 @@ def write_report(
     if not any(group.numbers for group in groups):
         raise ValueError("there is no number, so there is no report to write")
     segments = _segments(segmentation) if segmentation else None
-    evidence = [presentable(header, origin) for header in origin.headers.values()]
+    evidence = [_evidence(header) for header in origin.headers.values()]
     if segments:
-        evidence.append(presentable(segments, origin))
+        evidence.append(_evidence(segments))
     report = MeasurementReport(
         observation_context=_observer(),
         procedure_reported=_PROCEDURE,
@@ -137,6 +138,23 @@ def write_report(
     describe(data, origin, "SR", title, SERIES_NUMBER)
     data.CodingSchemeIdentificationSequence = [_scheme()]
     return write_checked(data, path, lambda part: _require_same(groups, part))
+
+
+def _evidence(header: Dataset) -> Dataset:
+    """Return a copy with all that highdicom insists on.
+
+    It judges patient and study more strictly than archives do, so they are left blank here;
+    `describe` sets the true values afterwards.
+    """
+    copy = Dataset()
+    copy.update(header)
+    for word in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID"):
+        setattr(copy, word, "")
+    for word in ("AccessionNumber", "StudyDate", "StudyTime", "ReferringPhysicianName"):
+        setattr(copy, word, "")
+    for word in ("PatientAge", "PatientSize", "PatientWeight"):
+        copy.pop(word, None)
+    return copy
 
 
 def _scheme() -> Dataset:
@@ -251,6 +269,7 @@ def _same(one: Number, other: Number) -> bool:
 # ---------------------------------------------------------------- reading
 
 
+@lenient()
 def read_report(path: Path) -> tuple[MeasuredGroup, ...]:
     """Read the measurement groups of a structured report, in order.
 
