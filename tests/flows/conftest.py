@@ -97,7 +97,7 @@ def window(qtbot: QtBot, tmp_path: Path) -> Iterator[MainWindow]:
 
 @pytest.fixture
 def settle(qtbot: QtBot, window: MainWindow) -> Callable[[], None]:
-    """Waits until no job is left and what it brought is shown."""
+    """Waits until no job is left and what it brought is shown, also in 3D."""
 
     def wait() -> None:
         window.desk.bindings.refresh()
@@ -105,5 +105,6 @@ def settle(qtbot: QtBot, window: MainWindow) -> Callable[[], None]:
             with qtbot.waitSignal(window.desk.jobs.ended, timeout=60_000):
                 pass
             window.desk.bindings.refresh()
+        qtbot.waitUntil(lambda: not window.views.scene.drawing, timeout=60_000)
 
     return wait

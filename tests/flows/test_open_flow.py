@@ -148,7 +148,8 @@ def test_another_patient_meets_nothing_of_the_one_before(
     window.desk.bindings.refresh()
     assert not old.intersection(map(id, window.desk.results().values()))
     assert not window.views.overlays()
-    assert not window.views.scene.scene.items
+    assert not window.views.surfaces()
+    assert window.views.scene._image is None, "the picture of the other patient is still shown"
     assert window.plan_panel.numbers["margin.minimum"].value.text() == "–"
     settle()
     assert {v.geometry.frame_uid for v in window.desk.labels().values()} == {"1.2.3.4"}

@@ -229,7 +229,21 @@ def test_a_form_changes_the_plan_and_stale_steps_are_marked(
     assert window.rail.rows["Segment"].mark.text() == "↻"
     assert window.rail.rows["Plan"].mark.text() == "↻"
     assert window.segment_panel.steps.rows["tumor"].mark.text() == "↻"
-    assert "tumor" not in {o.name for o in window.views.overlays()}
+    faded = {o.name: o.opacity for o in window.views.overlays()}
+    assert faded["tumor"] == pytest.approx(0.4 * faded["liver"]), "the last value stays, faded"
+    assert "↻" in window.views.slices["axial"].marks.notice
+    margin = window.plan_panel.numbers["margin.minimum"]
+    assert margin.value.text() == "10.0"
+    assert margin.value.property("role") == "stale"
+    assert "not up to date" in margin.band.text()
+    assert not {"tumor", "margin", "remnant"} & {
+        window.report_panel.name.itemData(n) for n in range(window.report_panel.name.count())
+    }, "what is not up to date must not be exported"
+    window.compute()
+    settle()
+    assert {o.opacity for o in window.views.overlays()} == {faded["liver"]}
+    assert not window.views.slices["axial"].marks.notice
+    assert margin.value.property("role") == "number"
 
 
 def test_a_failing_step_shows_a_card(

@@ -21,6 +21,8 @@ BALL_REACH_PX = 12.0
 RIM_REACH_PX = 7.0
 RIM_POINTS = 96
 ARROW = 0.6  # length of the arrow, of the radius
+NARROW = 0.25  # how wide the disc is in the telling view, of its diameter
+OFF_FRONT = 0.35  # what a radian off the patient's front costs there
 STEEP = 0.03  # squared sine of the angle under which the normal counts as facing the viewer
 
 
@@ -126,6 +128,20 @@ def grab(cut: Cut, camera: Camera, x: float, y: float, size: Size) -> CutDrag | 
             return CutDrag(part, cut, camera, size, x, y, point)
     point, away_px = _nearest_on_rim(cut, camera, cursor, size)
     return CutDrag("rim", cut, camera, size, x, y, point) if away_px <= RIM_REACH_PX else None
+
+
+def telling_direction(normal: Vector) -> Vector:
+    """Return the direction to an eye (LPS unit vector) that shows a cut with ``normal`` well.
+
+    It sees the disc narrow, so that neither part hides behind it, from not far off the
+    patient's front.
+    """
+    turn, lift = np.radians(np.mgrid[-75:76:5, -20:36:5])
+    eyes = np.stack([np.sin(turn) * np.cos(lift), -np.cos(turn) * np.cos(lift), np.sin(lift)], -1)
+    facing = np.abs(eyes @ np.asarray(normal))
+    off_front = np.arccos(np.clip(-eyes[..., 1], -1, 1))
+    cost = np.abs(facing - NARROW) + OFF_FRONT * off_front
+    return vector(eyes[np.unravel_index(int(np.argmin(cost)), cost.shape)])
 
 
 def _nearest_on_rim(cut: Cut, camera: Camera, cursor: Floats, size: Size) -> tuple[Vector, float]:

@@ -53,6 +53,7 @@ class Desk(QObject):
         self.hand = Hand()
         self._loaded: dict[str, Any] = {}
         self._last: dict[str, Any] = {}
+        self._foreseen: dict[str, Any] = {}
         self._computing: Job[Any] | None = None
         self._loading: Job[Any] | None = None
         self._message = ""
@@ -66,7 +67,8 @@ class Desk(QObject):
         if self.busy:
             self.jobs.stop()
         self._computing = self._loading = None
-        self._loaded, self._last, self._known, self._message = {}, {}, set(), ""
+        self._loaded, self._last, self._foreseen = {}, {}, {}
+        self._known, self._message = set(), ""
         self.hand = Hand()
         self.left.emit()
 
@@ -153,10 +155,15 @@ class Desk(QObject):
             return self.results().get(name)
         return self._loaded.get(self._source_key(name))
 
-    def is_loaded(self, name: str) -> bool:
+    def is_current(self, name: str) -> bool:
         """Tell whether the value of the present plan, and no earlier one, is there."""
         plan = self.session.plan
-        return plan is not None and plan.keys().get(name) in self._loaded
+        key = plan.keys().get(name) if plan is not None else None
+        return key in self._loaded or key in self._foreseen
+
+    def foresee(self, name: str, value: Any) -> None:
+        """Show the value that the present plan gives ``name`` before it is computed."""
+        self._foreseen = {self.session.require_plan().keys()[name]: value}
 
     def image(self) -> Volume | None:
         """Return the image that the views show, once it is loaded."""
@@ -164,18 +171,19 @@ class Desk(QObject):
         return value if isinstance(value, Volume) else None
 
     def results(self) -> dict[str, Any]:
-        """Return what is loaded of the results that are computed, by name, in plan order.
+        """Return what there is to show of the plan's results, by name, in plan order.
 
-        While the plan is computed, the last value of a result stands in for the next one.
+        Until a result is computed for the present plan, its last value stands in for it;
+        `is_current` tells them apart.
         """
         plan = self.session.plan
         if plan is None:
             return {}
         keys = plan.keys()
-        earlier = self._last if self.busy else {}
+        known = self._foreseen | self._loaded
         found = {}
         for step in plan.steps:
-            value = self._loaded.get(keys[step.output], earlier.get(step.output))
+            value = known.get(keys[step.output], self._last.get(step.output))
             if value is not None:
                 found[step.output] = value
         self._last = found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -11,11 +12,13 @@ from meshing.surface import SurfaceMesh
 from segmentation.brush import brush_stroke
 from segmentation.volume import LabelMap, Vector, Volume
 from workstation.actors import look_of, scene_items
+from workstation.picture import SceneItem
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
 from workstation.raster import Overlay
 from workstation.session import Window
-from workstation.slices import ViewName
+from workstation.slices import ViewName, vector
+from workstation.ui.cut_handle import telling_direction
 from workstation.ui.desk import Desk
 from workstation.ui.scene_view import SceneView
 from workstation.ui.slice_overlay import CutLine
@@ -26,6 +29,7 @@ CUT_STEP = "cut"
 PLACES = {"axial": (0, 0), "coronal": (0, 1), "sagittal": (1, 0), "3d": (1, 1)}
 SPLIT_PARTS = ("specimen", "remnant")
 NO_SECTION_MM = 50.0  # radius of the handle of a cut that misses the organ
+FADED = 0.4  # what is left of the opacity of a value that is not up to date
 NEAREST = "nearest_point"
 SEED_STAGE = "segmentation.refine"
 
@@ -42,7 +46,8 @@ class FourUp(QWidget):
         self._alone = ""
         self._image: Volume | None = None
         self.pending_cut: CutPlane | None = None
-        self.dragging = self._framed = False
+        self.dragging = self._placed = self._posed = False
+        self._given = self.scene.camera
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(GAP_PX)
@@ -118,13 +123,17 @@ class FourUp(QWidget):
         if patch is None:
             return
         name = "Erase" if desk.hand.tool == "erase" else "Brush stroke"
-        if desk.attempt(lambda: desk.session.add_patch(desk.hand.target, patch, name)):
-            desk.compute(desk.hand.target)
+        target = desk.hand.target
+        certain = desk.is_current(target)
+        if desk.attempt(lambda: desk.session.add_patch(target, patch, name)):
+            if certain:
+                desk.foresee(target, replace(labels, array=patch.applied(labels.array)))
+            desk.compute(target)
 
     def forget(self) -> None:
         """Let go of everything that is shown: it belongs to a case that is left."""
         self.pending_cut, self._image = None, None
-        self.dragging = self._framed = False
+        self.dragging = self._placed = self._posed = False
         for view in self.slices.values():
             view.set_overlays(())
             view.set_lines(())
@@ -132,6 +141,7 @@ class FourUp(QWidget):
             view.set_crosshair(None)
         self.scene.set_cut(None)
         self.scene.set_values({})
+        self._given = self.scene.camera
 
     # Refresh -------------------------------------------------------------------------
 
@@ -139,8 +149,8 @@ class FourUp(QWidget):
         """Show what the session holds now; a view redraws only what changed."""
         desk, view = self._desk, self._desk.session.view
         image = desk.image()
-        if image is not None and view.crosshair_mm is None:
-            view.crosshair_mm = self._first_place(image)
+        if image is not None and not self._placed:
+            self._place_first(image)
         if not self.dragging:
             self._settle_cut()
         overlays = self.overlays() if image is not None else []
@@ -157,21 +167,57 @@ class FourUp(QWidget):
             one.set_seeds(foreground, background)
             one.set_tool(desk.hand.tool)
             one.set_brush_radius(desk.hand.radius_mm)
-        items = scene_items(self.surfaces())
+        untouched = self.scene.camera == self._given
+        items = self._items()
         self.scene.set_values(items)
-        if items and not self._framed:
-            self._framed = True
-            self.scene.look_from("A")
         self.scene.set_crosshair(view.crosshair_mm if image is not None else None)
         if not self.dragging:
             self.show_cut(self.current_cut())
+        if items and untouched and not self._posed:
+            self._pose()
+        notice = self._notice()
+        self.scene.set_notice(notice)
+        for one in self.slices.values():
+            one.set_notice(notice)
 
-    def _first_place(self, image: Volume) -> Vector:
-        """Return where a reader looks first: where the tumour is nearest to the cut, LPS mm."""
+    def _items(self) -> dict[str, SceneItem]:
+        """Return what the 3D view shows; what is not up to date is faded."""
+        return {
+            name: item
+            if self._desk.is_current(name)
+            else replace(item, opacity=FADED * item.opacity)
+            for name, item in scene_items(self.surfaces()).items()
+        }
+
+    def _notice(self) -> str:
+        """Return what the views say while they show values of an earlier plan."""
+        desk = self._desk
+        shown = desk.labels().keys() | self.surfaces().keys()
+        if all(desk.is_current(name) for name in shown if desk.is_shown(name)):
+            return ""
+        return "↻ being recomputed" if desk.busy else "↻ not up to date: recompute"
+
+    def _place_first(self, image: Volume) -> None:
+        """Show what a reader wants first: where the tumour is nearest to the cut.
+
+        Until that is known the middle of the image serves; a hand that moved on is left alone.
+        """
         findings = self._desk.session.summary()["findings"]
-        nearest = (f["location_mm"] for f in findings if f["code"] == NEAREST)
-        x, y, z = (float(v) for v in next(nearest, image.geometry.centre_mm()))
-        return (x, y, z)
+        nearest = next((f["location_mm"] for f in findings if f["code"] == NEAREST), None)
+        middle = vector(image.geometry.centre_mm())
+        if self._desk.session.view.crosshair_mm in (None, middle):
+            self._desk.session.view.crosshair_mm = middle if nearest is None else vector(nearest)
+        self._placed = nearest is not None
+
+    def _pose(self) -> None:
+        """Turn the 3D view so that the cut tells its parts apart, as long as no hand turned it."""
+        cut = self.current_cut()
+        if cut is None:
+            self.scene.look_from("A")
+        else:
+            self.scene.look_along(telling_direction(cut.normal))
+        self._given = self.scene.camera
+        self._posed = cut is not None and not self._desk.busy
 
     def current_cut(self) -> CutPlane | None:
         """Return the cut that is shown: the one just released, or the plan's."""
@@ -185,22 +231,29 @@ class FourUp(QWidget):
             return
         steps = plan.steps if plan is not None else ()
         asked = [s.params.get("point_mm") for s in steps if s.output == CUT_STEP]
-        if self._desk.is_loaded(CUT_STEP) or asked != [pending.point_mm]:
+        if self._desk.is_current(CUT_STEP) or asked != [pending.point_mm]:
             self.pending_cut = None
 
     def overlays(self) -> list[Overlay]:
         """Return the label maps to show over the image, in plan order.
 
-        A cut organ is shown as its parts, unless the cut is moving.
+        A cut organ is shown as its parts once they are those of the cut that is shown. What is
+        not up to date is faded.
         """
-        labels = self._desk.labels()
+        desk, labels = self._desk, self._desk.labels()
         still = not self.dragging and self.pending_cut is None
-        split = still and all(name in labels for name in SPLIT_PARTS)
-        left_out = {_cut_organ(self._desk.session.plan)} if split else set(SPLIT_PARTS)
+        split = still and all(desk.is_current(name) for name in SPLIT_PARTS)
+        left_out = {_cut_organ(desk.session.plan)} if split else set(SPLIT_PARTS)
+        strength = desk.session.view.opacity
         return [
-            Overlay(name, value, _colour(name, value), opacity=self._desk.session.view.opacity)
+            Overlay(
+                name,
+                value,
+                _colour(name, value),
+                opacity=strength if desk.is_current(name) else FADED * strength,
+            )
             for name, value in sorted(labels.items(), key=lambda item: item[0] not in SPLIT_PARTS)
-            if name not in left_out and self._desk.is_shown(name)
+            if name not in left_out and desk.is_shown(name)
         ]
 
     def surfaces(self) -> dict[str, object]:

@@ -8,6 +8,7 @@ from PySide6.QtGui import QBrush, QColor, QPainter, QPen, QPolygonF
 
 from workstation.camera import Camera, Floats, Size, Vector
 from workstation.ui.cut_handle import Cut, Part
+from workstation.ui.slice_overlay import halo_text
 from workstation.ui.theme import CORNER_FONT_PX, DARK, VIEWS, ui_font
 
 BAR_PX = 3
@@ -16,16 +17,13 @@ CROSSHAIR_GAP_MM, CROSSHAIR_ARM_MM = 3.0, 14.0
 CROSSHAIR_AXES = (VIEWS["sagittal"], VIEWS["coronal"], VIEWS["axial"])
 
 
-def draw_frame(painter: QPainter, area: QRect) -> None:
-    """Draw the colour bar and the name of the view."""
+def draw_frame(painter: QPainter, area: QRect, notice: str) -> None:
+    """Draw the colour bar, the name of the view and below it what is to be said of all."""
     painter.fillRect(QRect(area.left(), area.top(), area.width(), BAR_PX), QColor(VIEWS["3d"]))
     painter.setFont(ui_font(CORNER_FONT_PX))
-    place = QPointF(area.left() + 8, area.top() + BAR_PX + CORNER_FONT_PX + 5)
-    painter.setPen(QColor(DARK.view))
-    for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-        painter.drawText(place + QPointF(dx, dy), "3D")
-    painter.setPen(QColor(VIEWS["3d"]))
-    painter.drawText(place, "3D")
+    x, y = area.left() + 8, area.top() + BAR_PX + CORNER_FONT_PX + 5
+    halo_text(painter, x, y, "3D", QColor(VIEWS["3d"]))
+    halo_text(painter, x, y + 1.3 * CORNER_FONT_PX, notice, QColor(DARK.text))
 
 
 def draw_sentence(painter: QPainter, area: QRect, sentence: str) -> None:

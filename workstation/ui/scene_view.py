@@ -83,6 +83,7 @@ class SceneView(QWidget):
         self._crosshair: Vector | None = None
         self._cut: Cut | None = None
         self._split: tuple[str, Colour] | None = None
+        self._notice = ""
         self._hover: Part | None = None
         self._cut_drag: CutDrag | None = None
         self._pivot: Vector | None = None
@@ -126,6 +127,12 @@ class SceneView(QWidget):
         """Mark a point (LPS mm), or none."""
         self._crosshair = point_mm
         self.update()
+
+    def set_notice(self, notice: str) -> None:
+        """Say something about all that is shown; "" says nothing."""
+        if notice != self._notice:
+            self._notice = notice
+            self.update()
 
     def set_cut(
         self, point_mm: Vector | None, normal: Vector = (0.0, 0.0, 1.0), radius_mm: float = 100.0
@@ -183,7 +190,7 @@ class SceneView(QWidget):
         if self._cut is not None and not self._problem:
             held = self._cut_drag.part if self._cut_drag else self._hover
             draw_cut(painter, self._cut, self._seen_from, self._size(), held)
-        draw_frame(painter, self.rect())
+        draw_frame(painter, self.rect(), self._notice)
 
     @guarded
     def resizeEvent(self, event: QResizeEvent) -> None:

@@ -38,6 +38,7 @@ class Marks:
     brush_radius_mm: float = 5.0
     stroke: list[Vector] = field(default_factory=list)
     cursor: tuple[float, float] | None = None
+    notice: str = ""
 
 
 def paint_marks(painter: QPainter, placement: Placement, marks: Marks) -> None:
@@ -61,15 +62,15 @@ def paint_texts(
     placement: Placement,
     volume: Volume,
     window: tuple[float, float],
-    cursor: tuple[float, float] | None,
+    marks: Marks,
 ) -> None:
     """Write corners, letters and scale bar; ``window`` is (width, level)."""
     plane = placement.plane
     draw_corners(
         painter,
         placement,
-        (plane.view.upper(), f"Zoom {placement.zoom * 100:.0f} %"),
-        cursor_texts(placement, volume, cursor),
+        (plane.view.upper(), f"Zoom {placement.zoom * 100:.0f} %", marks.notice),
+        cursor_texts(placement, volume, marks.cursor),
         (f"W {short(window[0])}  L {short(window[1])}",),
         (
             f"{plane.index + 1} / {plane.count}",

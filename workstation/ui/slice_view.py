@@ -173,6 +173,12 @@ class SliceView(QWidget):
             self._marks.brush_radius_mm = float(radius_mm)
             self.update()
 
+    def set_notice(self, notice: str) -> None:
+        """Say something about all that is shown; "" says nothing."""
+        if notice != self._marks.notice:
+            self._marks.notice = notice
+            self.update()
+
     def set_flips(self, across: bool, down: bool) -> None:
         """Mirror the picture left to right or top to bottom; the letters follow."""
         if (across, down) == self._flips:
@@ -441,5 +447,5 @@ class SliceView(QWidget):
             )
             painter.drawPixmap(0, 0, pixmap)
             paint_marks(painter, self._placement, self._marks)
-            paint_texts(painter, self._placement, self._volume, self._window, self._marks.cursor)
+            paint_texts(painter, self._placement, self._volume, self._window, self._marks)
             draw_bar(painter, self._placement, self.hasFocus())

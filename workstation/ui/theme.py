@@ -83,6 +83,7 @@ QToolTip { background: $raised; color: $text; border: 1px solid $line; padding: 
 QLabel[role="muted"] { color: $muted; }
 QLabel[role="title"] { font-size: ${title_px}px; font-weight: 600; }
 QLabel[role="number"] { font-size: ${number_px}px; font-weight: 600; }
+QLabel[role="stale"] { font-size: ${number_px}px; font-weight: 600; color: $muted; }
 QLabel[role="done"] { color: $done; }
 QLabel[role="warning"] { color: $warning; }
 QLabel[role="problem"] { color: $problem; }

@@ -40,6 +40,14 @@ def label(text: str = "", role: str = "", wrap: bool = True) -> QLabel:
     return made
 
 
+def set_role(widget: QWidget, role: str) -> None:
+    """Give ``widget`` the look of another role."""
+    if widget.property("role") != role:
+        widget.setProperty("role", role)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+
+
 def bold(text: str) -> QLabel:
     """Return a heading."""
     made = label(text)
@@ -129,13 +137,19 @@ class NumberView(QFrame):
         self._show(value_text(value, unit), unit, "")
         self.band.setText("while moving")
 
+    def show_stale(self, record: Record) -> None:
+        """Show the last value of a number that the present plan does not have yet."""
+        self._show(value_text(record["value"], record["unit"]), record["unit"], "", stale=True)
+        self.band.setText("↻ not up to date")
+
     def show_nothing(self, reason: str) -> None:
         """Show that there is no number, and why."""
         self._show("–", "", "")
         self.band.setText(reason)
 
-    def _show(self, value: str, unit: str, recipe: str) -> None:
+    def _show(self, value: str, unit: str, recipe: str, stale: bool = False) -> None:
         self.value.setText(value)
+        set_role(self.value, "stale" if stale else "number")
         self.unit.setText(unit_text(unit))
         self.recipe = recipe
         self.setCursor(Qt.CursorShape.PointingHandCursor if recipe else Qt.CursorShape.ArrowCursor)

@@ -69,6 +69,7 @@ class PlanPanel:
         self.others = RecordList(self._number, "None yet.")
         self.steps = StepList(desk, "Plan")
         self._live: Mapping[str, float] | None = None
+        self._earlier: dict[str, Mapping[str, Any]] = {}
         body = self.widget.body
         grid = QGridLayout()
         grid.setSpacing(4)
@@ -85,7 +86,7 @@ class PlanPanel:
         self.widget.heading("Steps")
         body.addWidget(self.steps)
         desk.previewed.connect(self.show_live)
-        desk.left.connect(partial(self.show_live, None))
+        desk.left.connect(self._forget)
         bindings = desk.bindings
         bindings.enable(self.recompute, desk.lacks_change, "Compute what is not up to date")
         bindings.enable(self.reset, self._lacks_own_cut, "Go back to the proposed cut")
@@ -106,7 +107,7 @@ class PlanPanel:
         """Return what moving the cut needs, "" when it can be moved."""
         if self._cut_step() is None:
             return self._lacks_plan() or "a plan with a cut"
-        if self._desk.value(CUT_STEP) is not None:
+        if self._desk.is_current(CUT_STEP):
             return ""
         return "the work that runs to end" if self._desk.busy else "a computed cut; recompute"
 
@@ -150,6 +151,10 @@ class PlanPanel:
     def _recipe(self, record: Mapping[str, Any]) -> str:
         return recipe(record, self._desk.session.require_plan().step(record["step"]).to_json())
 
+    def _forget(self) -> None:
+        """Let go of the numbers of a case that is left."""
+        self._live, self._earlier = None, {}
+
     # Refresh -------------------------------------------------------------------------
 
     def show_live(self, values: Mapping[str, float] | None) -> None:
@@ -176,11 +181,16 @@ class PlanPanel:
             output = name.split(".")[0]
             if name in records:
                 view.show_number(records[name], self._recipe(records[name]))
-            elif self._live is None or name not in self._live:
+            elif self._live is not None and name in self._live:
+                continue
+            elif name in self._earlier and output in states:
+                view.show_stale(self._earlier[name])
+            else:
                 state = states.get(output)
                 why = {None: f"the plan has no {readable(output).lower()}", "fresh": "no value"}
                 later = "being computed" if self._desk.busy else "recompute to see it"
                 view.show_nothing(why.get(state, later))
+        self._earlier |= records
         if all(name in records for name in self._live or ()):
             self._live = None  # the plan has caught up with the hand
         outputs = {s["output"] for s in summary["steps"] if group_of(s) == "Plan"}
