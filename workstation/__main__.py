@@ -7,12 +7,22 @@ import os
 import sys
 from importlib import metadata
 
+PROBLEM, CANCELLED = 1, 130
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run `hilum` with ``arguments`` (default: the process's own); return the exit code."""
+    try:
+        return _main(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:  # while a door was still being imported
+        print("stopped", file=sys.stderr)
+        return CANCELLED
+
+
+def _main(arguments: list[str]) -> int:
     from workstation.arguments import parse
 
-    options = parse(sys.argv[1:] if arguments is None else arguments)
+    options = parse(arguments)
     if options.version:
         print(f"hilum {metadata.version('hilum')}")
         return 0
@@ -20,6 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
         options = parse([])
     # The doors are imported by name once it is known which one opens: each costs a second.
     if options.command == "open":
+        chosen = options.screenshot or os.environ.get("QT_QPA_PLATFORM")
+        if not chosen and not has_screen():
+            print("hilum: There is no screen here for the window.", file=sys.stderr)
+            print("  Use the commands instead; hilum --help lists them.", file=sys.stderr)
+            return PROBLEM
         return int(_window(options.path, options.screenshot))
     code = int(importlib.import_module("workstation.cli").main(options))
     if code == 0 and options.command == "demo" and not options.headless and has_screen():

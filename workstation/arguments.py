@@ -19,7 +19,7 @@ EXIT_CODES = (
 def setting(text: str) -> tuple[str, str, Any]:
     """Read ``STEP.PARAM=VALUE``; the value is JSON, or else a plain string."""
     target, equals, value = text.partition("=")
-    step, dot, parameter = target.strip().partition(".")
+    step, dot, parameter = (part.strip() for part in target.partition("."))
     if not (equals and dot and step and parameter):
         raise argparse.ArgumentTypeError(f"{text!r} is not STEP.PARAM=VALUE")
     try:
@@ -135,4 +135,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
                 f"the commands are: {', '.join(known)}"
             )
         arguments = ["open", *arguments]
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    given = [name for name, _ in getattr(options, "sources", ())]
+    twice = next((name for name in given if given.count(name) > 1), None)
+    if twice is not None:
+        parser.error(f"the source {twice!r} is given twice")
+    return options

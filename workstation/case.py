@@ -17,10 +17,10 @@ process killed at any moment leaves the last acknowledged state.
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,20 +37,27 @@ from workstation.case_record import (
     Revision,
     now,
     read_record,
-    versions,
 )
 from workstation.dicom import files as dicom
 from workstation.dicom.label_source import read_label_source
 from workstation.planning.plan import Plan, read_plan
+from workstation.runs import read_runs, step_states, write_run
 from workstation.stages import StepRun, run_plan
 from workstation.store import (
+    DamagedValue,
     ResultStore,
     digest_source,
     digest_value,
+    sweep,
     sync_folder,
     write_atomically,
     write_json,
 )
+
+LEFT_OVER = (".lock", ".part-")
+"""How the names of what a killed process leaves behind begin."""
+
+SOURCE_NAME = re.compile(r"\w[\w-]{0,39}")
 
 __all__ = ["Case", "CaseError", "case_for_writing", "create_case", "number_record", "open_case"]
 
@@ -94,9 +101,10 @@ class Case:
         """Read one volume, keep its originals byte-identical, and name it as a source.
 
         Raises:
-            CaseError: if the case holds another patient.
+            CaseError: if the case holds another patient, or the name cannot be one.
             dicom.DicomError: if the volume cannot be read.
         """
+        _check_name(name)
         self._check_patient(scanned)
         volume = dicom.read(scanned, share(progress, 0, 2))
         place = f"dicom/{name}-{digest_source(volume)[:12]}"
@@ -112,7 +120,7 @@ class Case:
             finally:
                 shutil.rmtree(part, ignore_errors=True)
             sync_folder(self.folder / "dicom")
-        if not self.record.sources:
+        if not self.record.patient:
             self.record.patient = asdict(scanned.patient)
             self.record.study = {
                 "uid": scanned.identity.study_uid,
@@ -140,6 +148,7 @@ class Case:
 
         A file has no frame of reference of its own; ``frame_uid`` says in which it lies.
         """
+        _check_name(name)
         value = self._read_file(path, name, kind, frame_uid)
         folder = self.folder / "files"
         folder.mkdir(exist_ok=True)
@@ -153,7 +162,7 @@ class Case:
                 "kind": kind,
                 "file": str(copy.relative_to(self.folder)),
                 "description": path.name,
-                "modality": "CT" if kind == "volume" else "",
+                "modality": "",  # the file does not say
             },
         )
         return value
@@ -227,8 +236,10 @@ class Case:
         """
         number = self.plan_number if number is None else number
         path = self.plan_path(number)
-        if number < 1 or not path.is_file():
+        if number < 1:
             raise CaseError("the case has no plan yet; start one with: hilum plan TEMPLATE")
+        if not path.is_file():
+            raise CaseError(f"the case has no plan {number}; its file {path} is not there")
         return read_plan(path.read_bytes(), f"plan {path.name}")
 
     def add_plan(self, plan: Plan, label: str) -> int:
@@ -274,7 +285,8 @@ class Case:
         try:
             return run_plan(plan, self.values, progress, note)
         finally:
-            self._write_run(plan, started, steps)
+            number = self.plan_number
+            write_run(self.folder / "runs", number, plan, started, steps, self.values)
 
     def restore_sources(self, plan: Plan) -> None:
         """Read from the originals every source whose cached value is gone."""
@@ -289,31 +301,9 @@ class Case:
                 raise CaseError(f"the originals of {name!r} have changed since the plan was made")
             self.values.sources[key] = value
 
-    def _write_run(self, plan: Plan, started: str, steps: list[StepRun]) -> None:
-        (self.folder / "runs").mkdir(exist_ok=True)
-        records = []
-        for step in steps:
-            digest = "" if step.state == "failed" else self.values.record(step.key)["digest"]
-            records.append(vars(step) | {"digest": digest})
-        record = {
-            "plan": self.plan_number,
-            "plan_digest": plan.digest(),
-            "started": started,
-            "ended": now(),
-            "versions": versions(),
-            "device": "cpu",
-            "steps": records,
-        }
-        stamp = started.replace(":", "").replace("-", "")
-        write_json(self.folder / "runs" / f"{stamp}-{self.plan_number:04d}.json", record)
-
     def runs(self) -> list[dict[str, Any]]:
         """Return the records of all runs, oldest first; an unreadable one is left out."""
-        found = []
-        for path in sorted((self.folder / "runs").glob("*.json")):
-            with suppress(ValueError):
-                found.append(json.loads(path.read_text("utf-8")))
-        return found
+        return read_runs(self.folder / "runs")
 
     def check(self, plan: Plan, progress: Progress = silent) -> list[dict[str, str]]:
         """Recompute everything from the originals and compare with what is kept.
@@ -329,34 +319,27 @@ class Case:
                 differences.append(_difference(name, "source", key, found))
         keys = run_plan(plan, fresh, progress)
         for step in plan.steps:
-            key = keys[step.output]
-            stored = self.values.record(key)["digest"] if key in self.values else "missing"
-            found = digest_value(fresh[key])
+            found = digest_value(fresh[keys[step.output]])
+            stored = self._stored_digest(keys[step.output])
             if stored != found:
                 differences.append(_difference(step.output, "result", stored, found))
         return differences
+
+    def _stored_digest(self, key: str) -> str:
+        """Return the digest of a result as it lies on disk, "missing" or "damaged"."""
+        if key not in self.values:
+            return "missing"
+        try:
+            digest = digest_value(self.values[key])
+        except DamagedValue:
+            return "damaged"
+        return digest if digest == self.values.record(key)["digest"] else "damaged"
 
     # What is there -------------------------------------------------------------------
 
     def states(self, plan: Plan) -> dict[str, str]:
         """Return output to "fresh", "stale", "missing" or "failed"."""
-        failed: set[str] = set()
-        seen: set[str] = set()
-        for run in self.runs():
-            for step in run["steps"]:
-                seen.add(step["output"])
-                (failed.add if step["state"] == "failed" else failed.discard)(step["key"])
-        keys = plan.keys()
-        states = {}
-        for step in plan.steps:
-            key = keys[step.output]
-            if key in self.values:
-                states[step.output] = "fresh"
-            elif key in failed:
-                states[step.output] = "failed"
-            else:
-                states[step.output] = "stale" if step.output in seen else "missing"
-        return states
+        return step_states(plan, self.values, self.runs())
 
     def value(self, name: str, plan: Plan | None = None) -> Any:
         """Return the value of a source or result by name.
@@ -441,7 +424,7 @@ def open_case(folder: Path, write: bool = True) -> Case:
             lock.release()
         raise
     if write:
-        _sweep(folder)
+        sweep(folder)
     return Case(folder, record, lock)
 
 
@@ -452,18 +435,24 @@ def create_case(folder: Path) -> Case:
         CaseError: if the folder holds something.
     """
     if folder.exists() and (
-        not folder.is_dir() or any(p.name != ".lock" for p in folder.iterdir())
+        not folder.is_dir() or any(not p.name.startswith(LEFT_OVER) for p in folder.iterdir())
     ):
-        raise CaseError(f"{folder} is not empty; choose a new or empty folder for the case")
+        raise CaseError(
+            f"the folder {folder} is not empty; choose a new or empty folder for the case"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     case = Case(folder, CaseRecord(), _lock(folder))
+    sweep(folder)
     case.save()
     return case
 
 
 @contextmanager
 def case_for_writing(folder: Path) -> Iterator[Case]:
-    """Open the case in ``folder``, or make it; a case made here leaves with a failed import."""
+    """Open the case in ``folder``, or make it.
+
+    A case made here leaves again when the work fails or is stopped before it holds a plan.
+    """
     if (folder / "case.json").is_file():
         with open_case(folder) as case:
             yield case
@@ -472,12 +461,18 @@ def case_for_writing(folder: Path) -> Iterator[Case]:
     with create_case(folder) as case:
         try:
             yield case
-        finally:
-            if not case.record.sources:
+        except BaseException:
+            if not case.record.history:
                 for entry in folder.iterdir():
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
                 if not existed:
                     folder.rmdir()
+            raise
+
+
+def _check_name(name: str) -> None:
+    if not SOURCE_NAME.fullmatch(name):
+        raise CaseError(f"{name!r} cannot name a source; use up to 40 letters, digits, - and _")
 
 
 def _lock(folder: Path) -> FileLock:
@@ -489,15 +484,6 @@ def _lock(folder: Path) -> FileLock:
             f"the case {folder} is open in another window or command; close it there first"
         ) from None
     return lock
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a killed process left half-written."""
-    for part in [*folder.glob(".part-*"), *folder.glob("*/.part-*")]:
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            part.unlink(missing_ok=True)
 
 
 def _ending(path: Path) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import sys
 import tempfile
 import time
@@ -18,35 +20,48 @@ from platformdirs import user_data_path
 from workstation import benchmark, selftest
 from workstation.case import Case, CaseError, case_for_writing, open_case
 from workstation.export import export
-from workstation.importing import import_volume, scan, start_plan
+from workstation.importing import import_volume, nothing_found, scan, start_plan
 from workstation.jobs import Cancelled, Job, State
 from workstation.phantom import abdomen, write_dicom
 from workstation.planning.plan import read_plan
 from workstation.planning.template import find_template, templates
 from workstation.problems import explain
 from workstation.report import write_picture, write_report
-from workstation.stages import STAGES
+from workstation.stages import STAGES, StepFailed
 
+COUNTING_S, CHANGING_S = 5.0, 0.5  # between two lines of progress
 DONE, PROBLEM, DIFFERENCE, CANCELLED = 0, 1, 3, 130
 
 
 def main(options: argparse.Namespace) -> int:
     """Run the command that ``options`` name; return the exit code."""
     try:
-        return COMMANDS[options.command](options)
+        code = COMMANDS[options.command](options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except (KeyboardInterrupt, Cancelled):
         print("stopped", file=sys.stderr)
         return CANCELLED
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
         return DONE
     except Exception as error:
-        problem = explain(error)
-        print(f"hilum: {problem.title} {problem.detail}".rstrip(), file=sys.stderr)
-        if problem.remedy:
-            print(f"  {problem.remedy}", file=sys.stderr)
-        if not isinstance(error, ValueError | RuntimeError | OSError | MemoryError):
-            print(problem.trace, file=sys.stderr)
+        problem = _tell(error)
+        if getattr(options, "json", False):
+            _print_json({"error": problem})
         return PROBLEM
+
+
+def _tell(error: Exception) -> dict[str, str]:
+    """Say on standard error what went wrong; return the same as a JSON record."""
+    problem = explain(error)
+    print(f"hilum: {' '.join(f'{problem.title} {problem.detail}'.split())}", file=sys.stderr)
+    if problem.remedy:
+        print(f"  {problem.remedy}", file=sys.stderr)
+    if not isinstance(error, ValueError | RuntimeError | OSError | MemoryError):
+        print(problem.trace, file=sys.stderr)
+    return {"title": problem.title, "detail": problem.detail, "remedy": problem.remedy}
 
 
 def _print_json(document: Any) -> None:
@@ -66,7 +81,7 @@ def _work(title: str, work: Callable[[Any], Any]) -> Any:
 
 
 class _Watch:
-    """Prints a line when the message changes, at most four times a second."""
+    """Prints a line when the work changes, and sometimes while it only counts on."""
 
     def __init__(self) -> None:
         self.last = ""
@@ -74,10 +89,11 @@ class _Watch:
 
     def __call__(self, job: Job[Any]) -> None:
         now = time.monotonic()
-        news = job.state is State.RUNNING and job.message not in ("", self.last)
-        if not news or now - self.when < 0.25:
+        words = re.sub(r"\d+", "", job.message)
+        pause = COUNTING_S if words == self.last else CHANGING_S
+        if job.state is not State.RUNNING or not words or now - self.when < pause:
             return
-        self.last, self.when = job.message, now
+        self.last, self.when = words, now
         print(f"{job.fraction:4.0%}  {job.title}: {job.message}", file=sys.stderr)
 
 
@@ -86,21 +102,25 @@ def _scan(options: argparse.Namespace) -> int:
     document = found.to_json()
     if options.json:
         _print_json(document)
-        return DONE if found.volumes else PROBLEM
     if not found.volumes:
-        raise CaseError("no image volume was found; choose a folder, file or ZIP with DICOM images")
-    for record in document["volumes"]:
-        size = " x ".join(map(str, record["size"])) if record["size"] else "-"
-        spacing = " x ".join(f"{s:.3g}" for s in record["spacing_mm"] or ())
-        print(
-            f"{record['status']:9} {record['modality']:4} {size:18} {spacing:20} mm  "
-            f"{record['description'] or '-'}  {record['series_uid']}"
-        )
-        for finding in record["findings"]:
-            print(f"          {finding['severity']}: {finding['sentence']}")
-    for record in document["ignored"]:
+        _tell(CaseError(nothing_found(found)))
+        return PROBLEM
+    for record in () if options.json else document["volumes"]:
+        _print_volume(record)
+    for record in () if options.json else document["ignored"]:
         print(f"ignored   {record['path']}: {record['reason']}")
     return DONE
+
+
+def _print_volume(record: Mapping[str, Any]) -> None:
+    size = " x ".join(map(str, record["size"])) if record["size"] else "-"
+    spacing = " x ".join(f"{s:.3g}" for s in record["spacing_mm"] or ())
+    print(
+        f"{record['status']:9} {record['modality']:4} {size:18} {spacing:20} mm  "
+        f"{record['description'] or '-'}  {record['series_uid']}"
+    )
+    for finding in record["findings"]:
+        print(f"          {finding['severity']}: {finding['sentence']}")
 
 
 def _import(options: argparse.Namespace) -> int:
@@ -157,14 +177,22 @@ def _plan(options: argparse.Namespace) -> int:
                 case, template, dict(options.sources), options.settings, progress
             ),
         )
-        try:
-            _work(template.title, lambda progress: case.run(plan, progress))
-        finally:
-            if options.json:
-                _print_json(case.summary())
-        if not options.json:
-            _print_summary(case.summary())
-    return DONE
+        outcome = _outcome(template.title, partial(case.run, plan))
+        document = case.summary() | outcome
+    if options.json:
+        _print_json(document)
+    else:
+        _print_summary(document)
+    return PROBLEM if outcome else DONE
+
+
+def _outcome(title: str, work: Callable[[Any], Any]) -> dict[str, Any]:
+    """Run ``work`` as a job; return nothing, or the error of the step that failed."""
+    try:
+        _work(title, work)
+    except StepFailed as error:
+        return {"error": _tell(error)}
+    return {}
 
 
 @contextmanager
@@ -182,30 +210,39 @@ def _case_of(path: Path, write: bool) -> Iterator[tuple[Case, int | None]]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    code = DONE
+    """Run or check every plan; one that cannot be is told and does not stop the others."""
     documents = []
     for path in options.plans:
-        with _case_of(path, write=not options.check) as (case, number):
-            plan = case.plan(number)
-            differences: list[dict[str, str]] = []
-            if options.check:
-                differences = _work("Check", partial(case.check, plan))
-            else:
-                _work("Run", partial(case.run, plan))
-            document = case.summary(number)
-        if options.check:
-            document["differences"] = differences
+        try:
+            document = _run_one(path, options.check)
+        except (ValueError, RuntimeError, OSError) as error:
+            document = {"case": str(path), "error": _tell(error)}
         documents.append(document)
-        code = DIFFERENCE if differences else code
-        if not options.json:
+        if not options.json and "steps" in document:
             _print_summary(document)
-            for difference in differences:
-                print(f"differs: {difference['what']} {difference['output']}")
-            if options.check and not differences:
-                print(f"checked: all {len(document['steps'])} steps reproduce")
+            _print_differences(document)
     if options.json:
         _print_json(documents[0] if len(documents) == 1 else documents)
-    return code
+    if any("error" in document for document in documents):
+        return PROBLEM
+    return DIFFERENCE if any(document.get("differences") for document in documents) else DONE
+
+
+def _run_one(path: Path, check: bool) -> dict[str, Any]:
+    with _case_of(path, write=not check) as (case, number):
+        plan = case.plan(number)
+        if check:
+            differences = _work("Check", partial(case.check, plan))
+            return case.summary(number) | {"differences": differences}
+        outcome = _outcome("Run", partial(case.run, plan))
+        return case.summary(number) | outcome
+
+
+def _print_differences(document: Mapping[str, Any]) -> None:
+    for difference in document.get("differences", ()):
+        print(f"differs: {difference['what']} {difference['output']}")
+    if document.get("differences") == []:
+        print(f"checked: all {len(document['steps'])} steps reproduce")
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -237,11 +274,10 @@ def _demo(options: argparse.Namespace) -> int:
     exact = _work("Synthetic patient", lambda progress: _make_demo(options.case, progress))
     with open_case(options.case, write=False) as case:
         summary = case.summary()
-        if options.headless or options.screenshot is None:
-            picture = options.screenshot or options.case / "demo.png"
-            if options.screenshot or not options.headless:
-                write_picture(case, picture)
-                print(f"picture: {picture}", file=sys.stderr)
+        picture = options.screenshot or (None if options.headless else options.case / "demo.png")
+        if picture is not None:
+            write_picture(case, picture)
+            print(f"picture: {picture}", file=sys.stderr)
     if options.json:
         _print_json(summary | {"exact": exact})
     else:
@@ -252,10 +288,10 @@ def _demo(options: argparse.Namespace) -> int:
 def _make_demo(folder: Path, progress: Any) -> dict[str, float]:
     """Make the synthetic patient, import it as any patient, run the plan; return exact values."""
     template = find_template("liver-resection")
-    patient = abdomen(progress=lambda f, m="": progress(0.2 * f, m))
     with case_for_writing(folder) as case:
         if case.record.sources and not case.record.synthetic:
             raise CaseError(f"{folder} holds a real patient; choose another folder with --case")
+        patient = abdomen(progress=lambda f, m="": progress(0.2 * f, m))
         if not case.plan_number:
             with tempfile.TemporaryDirectory() as scratch:
                 write_dicom(patient, Path(scratch), lambda f, m="": progress(0.2 + 0.1 * f, m))

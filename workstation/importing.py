@@ -14,6 +14,9 @@ from workstation.planning.template import Template
 from workstation.stages import check_plan, find_stage
 
 VOLUME_FILES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+LISTED = 5
+"""How many patients or series an error names."""
+
 DOMINANT = 3
 """A series with this many times the slices of every other is the one that is meant."""
 
@@ -36,14 +39,16 @@ def choose_volume(
     """
     patients = {(v.patient.patient_id, v.patient.name) for v in found.volumes}
     if series_uid is None and len(patients) > 1:
-        names = ", ".join(sorted(f"{name or 'no name'} ({uid})" for uid, name in patients))
+        names = sorted(f"{name or 'no name'} ({uid or 'no ID'})" for uid, name in patients)
+        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
         raise CaseError(
-            f"the images belong to {len(patients)} patients: {names}; import one patient at a "
+            f"the images belong to {len(patients)} patients: {', '.join(names[:LISTED])}{more}; "
+            "import one patient at a "
             "time, or name a series with --series"
         )
     volumes = [v for v in found.volumes if series_uid in (None, v.series_uid, v.key)]
     if not volumes:
-        raise CaseError(_nothing_found(found, series_uid))
+        raise CaseError(nothing_found(found, series_uid))
     usable = [v for v in volumes if v.status != "refused"]
     if not usable:
         reasons = [f.sentence for f in volumes[0].findings if f.severity == "problem"]
@@ -51,14 +56,19 @@ def choose_volume(
     matching = [v for v in usable if modality in (None, v.modality)]
     if not matching:
         kinds = ", ".join(sorted({v.modality for v in usable}))
-        raise CaseError(f"there is no {modality} volume among the images, only {kinds}")
+        raise CaseError(
+            f"there is no {modality} volume among the images, only {kinds}; choose a {modality}"
+        )
     matching.sort(key=_slices, reverse=True)
     if len(matching) > 1 and _slices(matching[0]) < DOMINANT * _slices(matching[1]):
         listed = "; ".join(
             f"{v.series_uid} ({v.description or 'no description'}, {_slices(v)} slices)"
-            for v in matching
+            for v in matching[:LISTED]
         ).replace("; ", ", ")
-        raise CaseError(f"several volumes are here: {listed}; name one with --series UID")
+        raise CaseError(
+            f"{len(matching)} volumes are here: {listed}; name one with --series UID, "
+            "all of them are listed by: hilum scan"
+        )
     return matching[0]
 
 
@@ -66,7 +76,8 @@ def _slices(volume: dicom.ScannedVolume) -> int:
     return volume.geometry.size[2] if volume.geometry else 0
 
 
-def _nothing_found(found: dicom.Scan, series_uid: str | None) -> str:
+def nothing_found(found: dicom.Scan, series_uid: str | None = None) -> str:
+    """Say why no volume was found, or not the series that was asked for."""
     if series_uid is not None and found.volumes:
         known = ", ".join(v.series_uid for v in found.volumes)
         return f"there is no series {series_uid} here; the series are: {known}"
@@ -125,13 +136,15 @@ def start_plan(
     """Import the given sources, start a plan from ``template`` and keep it in the case.
 
     ``paths`` goes from a template's source name to a file or folder; sources that the case
-    already holds are used too. ``settings`` are (step, parameter, value).
+    already holds are used too, as far as they lie in the frame of the image. ``settings`` are
+    (step, parameter, value).
 
     Raises:
         PlanError, StageError: for a source, step or parameter that does not fit; CaseError and
             DicomError for images that do not.
     """
-    draft = template.plan("", dict.fromkeys((*paths, *_held(case, template)), ""))
+    held = [s.name for s in template.sources.values() if s.source_name in case.record.sources]
+    draft = template.plan("", dict.fromkeys((*paths, *held), ""))
     check_plan(with_settings(draft, settings))  # a typing error costs no import
     frame_uid = ""
     for source in sorted(template.sources.values(), key=lambda s: s.kind != "volume"):
@@ -141,18 +154,15 @@ def start_plan(
             case.import_file(paths[source.name], source.source_name, source.kind, frame_uid)
         if source.kind == "volume" and source.source_name in case.record.sources:
             frame_uid = case.record.sources[source.source_name]["frame_uid"]
-    keys = {
-        name: case.record.sources[template.sources[name].source_name]["sha256"]
-        for name in (*paths, *_held(case, template))
-    }
+    keys = {}
+    for name in (*paths, *held):
+        about = case.record.sources[template.sources[name].source_name]
+        if name in paths or about["frame_uid"] == frame_uid:
+            keys[name] = about["sha256"]
     plan = with_settings(template.plan(frame_uid, keys), settings)
     check_plan(plan)
     case.add_plan(plan, f"Start {template.title.lower()}")
     return plan
-
-
-def _held(case: Case, template: Template) -> list[str]:
-    return [s.name for s in template.sources.values() if s.source_name in case.record.sources]
 
 
 def with_settings(plan: Plan, settings: Sequence[tuple[str, str, Any]]) -> Plan:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import threading
 import zipfile
@@ -64,6 +65,15 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left half-written in ``folder`` and the folders in it."""
+    for part in [*folder.glob(".part-*"), *folder.glob("*/.part-*")]:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def write_json(path: Path, record: Any) -> None:

@@ -1,0 +1,73 @@
+"""What each run of a plan did, and what it says about the state of the plan's steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from workstation.case_record import CaseValues, now, versions
+from workstation.planning.plan import Plan
+from workstation.stages import StepRun
+from workstation.store import write_json
+
+
+def write_run(
+    folder: Path,
+    number: int,
+    plan: Plan,
+    started: str,
+    steps: Sequence[StepRun],
+    values: CaseValues,
+) -> None:
+    """Keep in ``folder`` what the run of plan ``number`` did; ``started`` is an ISO time."""
+    folder.mkdir(exist_ok=True)
+    records = []
+    for step in steps:
+        digest = "" if step.state == "failed" else values.record(step.key)["digest"]
+        records.append(vars(step) | {"digest": digest})
+    record = {
+        "plan": number,
+        "plan_digest": plan.digest(),
+        "started": started,
+        "ended": now(),
+        "versions": versions(),
+        "device": "cpu",
+        "steps": records,
+    }
+    stamp = started.replace(":", "").replace("-", "")
+    write_json(folder / f"{stamp}-{number:04d}.json", record)
+
+
+def read_runs(folder: Path) -> list[dict[str, Any]]:
+    """Return the records of all runs, oldest first; an unreadable one is left out."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        with suppress(ValueError):
+            found.append(json.loads(path.read_text("utf-8")))
+    return found
+
+
+def step_states(
+    plan: Plan, values: Container[str], runs: Iterable[Mapping[str, Any]]
+) -> dict[str, str]:
+    """Return output to "fresh", "stale", "missing" or "failed"."""
+    failed: set[str] = set()
+    seen: set[str] = set()
+    for run in runs:
+        for step in run["steps"]:
+            seen.add(step["output"])
+            (failed.add if step["state"] == "failed" else failed.discard)(step["key"])
+    keys = plan.keys()
+    states = {}
+    for step in plan.steps:
+        key = keys[step.output]
+        if key in values:
+            states[step.output] = "fresh"
+        elif key in failed:
+            states[step.output] = "failed"
+        else:
+            states[step.output] = "stale" if step.output in seen else "missing"
+    return states
