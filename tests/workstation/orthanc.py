@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,12 +158,8 @@ def _wait(process: subprocess.Popen, served: Orthanc, log: Path) -> None:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 break
             except OSError:
-                select_nothing(0.02)
-
-
-def select_nothing(seconds: float) -> None:
-    """Let another process run."""
-    signal.sigtimedwait([], seconds)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.02)
 
 
 def _require_loopback_only(pid: int) -> None:

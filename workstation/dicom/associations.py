@@ -18,6 +18,7 @@ from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.status import code_to_category
+from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from workstation.dicom.nodes import NetworkError, Node
 from workstation.dicom.patience import BEAT_S, patiently
@@ -103,9 +104,38 @@ class Pulse:
         return time.monotonic() - self._last_s
 
 
+class _Line(AssociationSocket):
+    """A connection that takes no oversized PDU and always closes its socket in the end."""
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        if nr_bytes > PDU_CAP_BYTES:  # a peer may claim 4 GiB for one PDU
+            raise OSError(f"a PDU of {nr_bytes} bytes is refused")
+        return super().recv(nr_bytes)
+
+    def _shutdown_socket(self) -> None:
+        line = self.socket
+        super()._shutdown_socket()
+        if line is not None:  # pynetdicom leaves it open when the other side closed first
+            line.close()
+
+
+class _Caller(AE):
+    """An application entity that connects by `_Line`."""
+
+    def _create_socket(
+        self,
+        assoc: Association,
+        address: AddressInformation,
+        tls_args: tuple[ssl.SSLContext, str] | None,
+    ) -> AssociationSocket:
+        line = _Line(assoc, address=address)
+        line.tls_args = tls_args
+        return line
+
+
 def make_ae(title: str, timeout_s: float) -> AE:
     """Return an application entity of ours with a limit on every wait."""
-    ae = AE(ae_title=title)
+    ae = _Caller(ae_title=title)
     ae.maximum_pdu_size = PDU_BYTES
     ae.connection_timeout = min(CONNECT_S, timeout_s)
     ae.acse_timeout = timeout_s
@@ -128,7 +158,7 @@ def tuned(timeout_s: float) -> list[Handler]:
             return
         transport.socket.settimeout(timeout_s)
         transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        setattr(transport, "recv", _bounded(transport.recv))  # noqa: B010
+        transport.__class__ = _Line
         passed(event)
 
     def passed(event: Event) -> None:
@@ -142,17 +172,6 @@ def tuned(timeout_s: float) -> list[Handler]:
         (evt.EVT_DATA_RECV, passed),
         (evt.EVT_DATA_SENT, passed),
     ]
-
-
-def _bounded(receive: Callable[[int], bytearray]) -> Callable[[int], bytearray]:
-    """Return ``receive`` for PDUs of honest length: a peer may claim 4 GiB for one."""
-
-    def bounded(count: int) -> bytearray:
-        if count > PDU_CAP_BYTES:
-            raise OSError(f"a PDU of {count} bytes is refused")
-        return receive(count)
-
-    return bounded
 
 
 @contextmanager
@@ -237,6 +256,7 @@ def hang_up(association: Association) -> None:
         association.abort()
     finally:
         timer.cancel()
+        association.dimse.msg_queue.put((None, None))  # wakes who waits for an answer
 
 
 _REJECTIONS = {

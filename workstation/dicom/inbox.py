@@ -62,7 +62,6 @@ class Inbox:
         self.known: list[Path] = []
         self.refusals: list[Refused] = []
         self._lock = threading.Lock()
-        folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def count(self) -> int:
@@ -91,10 +90,9 @@ class Inbox:
     def _take(self, pieces: Iterable[bytes], uid: str) -> Path:
         if uid:
             _require_uid(uid)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=self.folder)
-        part = Path(name)
+        part = self._new_part()
         try:
-            with os.fdopen(handle, "wb") as file:
+            with part.open("wb") as file:
                 size = 0
                 for piece in pieces:
                     size += len(piece)
@@ -104,9 +102,23 @@ class Inbox:
                 os.fsync(file.fileno())
             return self._place(part, uid or _uid_of(part))
         except OSError as error:
-            raise Refused(OUT_OF_RESOURCES, f"{self.folder} cannot be written: {error}") from error
+            raise self._unwritable(error) from error
         finally:
             part.unlink(missing_ok=True)
+
+    def _new_part(self) -> Path:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=self.folder)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        os.close(handle)
+        return Path(name)
+
+    def _unwritable(self, error: OSError) -> Refused:
+        return Refused(
+            OUT_OF_RESOURCES, f"{self.folder} cannot be written: {error}", "Choose another folder"
+        )
 
     def _require_room(self, size: int, more: int) -> None:
         if size > self.cap_bytes:

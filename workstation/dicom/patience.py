@@ -11,7 +11,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 BEAT_S = 0.1
-GRACE_S = 2.0
+GRACE_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,12 @@ def patiently(
     """Yield what ``source`` yields, which is iterated on another thread.
 
     ``beat`` is called on this thread at least every 0.1 s and may raise. If this ends before
-    the source does, ``stop`` is called once: it must make the source end.
+    the source does, no further item is begun; if the one under way takes long, ``stop`` is
+    called once, and must make it end.
     """
     items: SimpleQueue[T | _End] = SimpleQueue()
-    thread = threading.Thread(target=_produce, args=(source, items), daemon=True)
+    enough = threading.Event()
+    thread = threading.Thread(target=_produce, args=(source, items, enough), daemon=True)
     thread.start()
     ended = False
     try:
@@ -46,15 +48,19 @@ def patiently(
             yield item
             beat()
     finally:
+        enough.set()
+        thread.join(GRACE_S)
         if not ended:
             stop()
-        thread.join(GRACE_S)
+            thread.join(GRACE_S)
 
 
-def _produce(source: Iterable[T], items: SimpleQueue[T | _End]) -> None:
+def _produce(source: Iterable[T], items: SimpleQueue[T | _End], enough: threading.Event) -> None:
     try:
         for item in source:
             items.put(item)
+            if enough.is_set():
+                break
     except BaseException as error:  # handed to the thread that waits
         items.put(_End(error))
     else:

@@ -174,11 +174,7 @@ def _require_plain(query: StudyQuery | SeriesQuery) -> None:
 def _range(start: date | None, end: date | None) -> str:
     if start is None and end is None:
         return ""
-    return (
-        f"{start:%Y%m%d}-" * (start is not None)
-        + ("-" if start is None else "")
-        + (f"{end:%Y%m%d}" if end else "")
-    )
+    return "-".join(f"{day:%Y%m%d}" if day else "" for day in (start, end))
 
 
 def _value(answer: Dataset, keyword: str, read: Callable[[Any], Any], otherwise: Any) -> Any:
