@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from segmentation.volume import EditLog, LabelMap, LabelPatch, Volume
 from workstation.case import Case, CaseError, open_case
 from workstation.jobs import Job
 from workstation.planning.plan import Plan, Step
-from workstation.stages import STAGES
+from workstation.stages import STAGES, check_plan, find_stage
 
 Point = tuple[float, float, float]
 
@@ -34,6 +34,10 @@ PRESETS = {
     "Brain": Window(80, 40),
 }
 """Usual CT windows in HU; their order is that of the number keys."""
+
+
+SOURCE_TYPES = {"dicom": "Volume", "volume": "Volume", "labels": "LabelMap", "edits": "EditLog"}
+"""Kind of a source in the case to the type of its value."""
 
 
 @dataclass
@@ -156,9 +160,8 @@ class Session:
 
     def set_params(self, output: str, label: str = "", **params: Any) -> None:
         """Change parameters of one step; None takes a parameter back to its default."""
-        plan = self.require_plan().with_params(output, **params)
-        STAGES[plan.step(output).stage].check_params(plan.step(output).params)
-        self.do(label or f"Change {output}", plan)
+        after = self.require_plan().with_params(output, **params)
+        self._do_checked(label or f"Change {output}", after)
 
     def add_patch(self, output: str, patch: LabelPatch, label: str = "Brush stroke") -> None:
         """Add one hand edit to the label that ``output`` names; it becomes a source."""
@@ -178,22 +181,53 @@ class Session:
         self.do(label, after)
 
     def add_prompt(self, output: str, point_mm: Point, foreground: bool) -> None:
-        """Add one seed to the correction of the label ``output`` and make it a step if needed."""
+        """Add one seed to the label ``output``: to its own step, or to a correction of it."""
         plan = self.require_plan()
         step = plan.step(output)
         side = "foreground_mm" if foreground else "background_mm"
-        if step.stage == "segmentation.refine":
+        if side in STAGES[step.stage].parameters:
             points = (*step.params.get(side, ()), point_mm)
             self.do("Place seed", plan.with_params(output, **{side: points}))
-            return
-        new = Step(
-            "segmentation.refine",
-            output,
-            STAGES["segmentation.refine"].version,
-            {"volume": self.view.image},
-            {side: (point_mm,)},
-        )
-        self.do("Place seed", plan.followed(output, "labels", new))
+        else:
+            self.apply_stage(
+                "segmentation.refine", output, {"volume": self.view.image}, {side: (point_mm,)}
+            )
+
+    # Steps ---------------------------------------------------------------------------
+
+    def kinds(self) -> dict[str, str]:
+        """Return the name of every source and output of the plan, with the type of its value."""
+        plan = self.require_plan()
+        sources = self.require_case().record.sources
+        kinds = {name: SOURCE_TYPES[sources[name]["kind"]] for name in plan.sources}
+        return kinds | {step.output: find_stage(step).output_kind for step in plan.steps}
+
+    def add_step(
+        self, stage: str, output: str, inputs: Mapping[str, str], params: Mapping[str, Any]
+    ) -> None:
+        """Add a step that makes the new result ``output`` at the end of the plan."""
+        step = Step(stage, output, STAGES[stage].version, inputs, params)
+        self._do_checked(f"Add {output}", self.require_plan().added(step))
+
+    def apply_stage(
+        self, stage: str, output: str, inputs: Mapping[str, str], params: Mapping[str, Any]
+    ) -> None:
+        """Change the result ``output`` by one more stage; what follows uses the changed one.
+
+        ``inputs`` are those besides the first, which is ``output`` itself.
+        """
+        first = STAGES[stage].inputs[0].name
+        step = Step(stage, output, STAGES[stage].version, inputs, params)
+        after = self.require_plan().followed(output, first, step)
+        self._do_checked(f"{STAGES[stage].title}: {output}", after)
+
+    def remove_step(self, output: str) -> None:
+        """Remove the last step that makes ``output``."""
+        self.do(f"Remove {output}", self.require_plan().without(output))
+
+    def _do_checked(self, label: str, after: Plan) -> None:
+        check_plan(after)
+        self.do(label, after)
 
     # Values --------------------------------------------------------------------------
 

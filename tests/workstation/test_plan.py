@@ -145,3 +145,23 @@ def test_plans_of_every_schema_still_open_with_their_keys(path):
 def test_plans_that_must_be_refused_are(path):
     with pytest.raises(PlanError):
         read_plan(path.read_text())
+
+
+def test_without_reverses_followed():
+    chain = replace(
+        PLAN, steps=(THRESHOLD, Step("segmentation.smooth", "smooth", inputs={"labels": "organ"}))
+    )
+    twice = chain
+    for _ in range(2):
+        twice = twice.followed("organ", "labels", Step("segmentation.fill_holes", ""))
+    assert len(twice.steps) == 4
+    assert twice.without("organ").without("organ") == chain
+    assert chain.without("smooth").steps == (THRESHOLD,)
+    with pytest.raises(PlanError, match="used by smooth"):
+        chain.without("organ")
+
+
+@pytest.mark.parametrize("name", ["", "Liver", "../liver", "a b", "1st", "x" * 3 + "/y"])
+def test_a_result_needs_a_plain_name(name):
+    with pytest.raises(PlanError, match="cannot name a result"):
+        replace(PLAN, steps=(replace(THRESHOLD, output=name),))

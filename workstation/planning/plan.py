@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+NAME = r"[a-z][a-z0-9_]*"
+"""What a result may be called: the name becomes part of file and parameter names."""
 
 SCHEMA = 1
 """The version of the plan format that this release writes."""
@@ -93,7 +97,8 @@ class Plan:
         schema: the version of this format.
 
     Raises:
-        PlanError: for a name used twice, or an input that nothing before it provides.
+        PlanError: for a name used twice or spelt wrongly, or an input that nothing before it
+            provides.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -114,6 +119,11 @@ class Plan:
                         f"step {step.output!r} takes its {argument} from {name!r}, "
                         "which no source and no earlier step provides"
                     )
+            if not re.fullmatch(NAME, step.output):
+                raise PlanError(
+                    f"{step.output!r} cannot name a result; use small letters, digits and "
+                    "underscores, a letter first"
+                )
             if step.output in known:
                 raise PlanError(f"the name {step.output!r} is used twice; rename one of them")
             known.add(step.output)
@@ -188,6 +198,37 @@ class Plan:
         for old in self.steps:
             steps += [replace(old, output=name), second] if old is first else [old]
         return replace(self, steps=tuple(steps))
+
+    def added(self, step: Step) -> Plan:
+        """Return this plan with ``step`` put at its end."""
+        return replace(self, steps=(*self.steps, step))
+
+    def without(self, output: str) -> Plan:
+        """Return this plan without the step that makes ``output``; reverses `followed`.
+
+        Raises:
+            PlanError: if other steps need the result, and no earlier version of it is there.
+        """
+        gone = self.step(output)
+        rest = tuple(step for step in self.steps if step is not gone)
+        earlier = [n for n in gone.inputs.values() if n.startswith(f"{output}_proposal")]
+        if not earlier:
+            users = [step.output for step in rest if output in step.inputs.values()]
+            if users:
+                raise PlanError(
+                    f"{output!r} is used by {', '.join(users)}; remove those steps first"
+                )
+            return replace(self, steps=rest)
+        name = earlier[0]
+        renamed = (
+            replace(
+                step,
+                output=output if step.output == name else step.output,
+                inputs={a: output if n == name else n for a, n in step.inputs.items()},
+            )
+            for step in rest
+        )
+        return replace(self, steps=tuple(renamed))
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form; `read_plan` reverses it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workstation.ui.desk import Desk
+from workstation.ui.panels.add_step import AddStep
 from workstation.ui.panels.parts import Sheet, button
 from workstation.ui.panels.steps import StepList
 
@@ -18,6 +19,8 @@ class ModelPanel:
         self.recompute = button("Recompute", tip, self._compute, primary=True)
         self.widget.body.addWidget(self.recompute)
         self.widget.body.addWidget(self.steps)
+        self.add_step = AddStep(desk, "Model")
+        self.widget.body.addWidget(self.add_step)
         desk.bindings.enable(
             self.recompute, lambda: self.lacks() or desk.lacks_change(*self.steps.outputs()), tip
         )

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QButtonGroup, QGridLayout, QHBoxLayout, QSlider, Q
 from segmentation.volume import LabelMap
 from workstation.ui.desk import Desk
 from workstation.ui.icons import set_icon
+from workstation.ui.panels.add_step import AddStep
 from workstation.ui.panels.parts import Sheet, button, label
 from workstation.ui.panels.steps import StepList
 from workstation.ui.slice_paint import Tool
@@ -40,6 +41,8 @@ class SegmentPanel:
         body = self.widget.body
         body.addWidget(self.recompute)
         body.addWidget(self.steps)
+        self.add_step = AddStep(desk, "Segment")
+        body.addWidget(self.add_step)
         self.widget.heading("Correct by hand")
         self.target = label("", "muted")
         body.addWidget(self.target)

@@ -12,7 +12,7 @@ from workstation.stages import STAGES, Stage
 from workstation.ui.desk import Desk
 from workstation.ui.forms import SHOWN, ParameterForm
 from workstation.ui.icons import set_icon
-from workstation.ui.panels.parts import label
+from workstation.ui.panels.parts import button, label
 from workstation.ui.stage_rail import group_of
 from workstation.ui.words import MARKS, STATES, parameter_label, readable, unit_text, value_text
 
@@ -82,12 +82,15 @@ class StepList(QWidget):
         self._list.setSpacing(0)
         self._about = label("", "muted")
         self._place = QVBoxLayout()
+        self.remove = button("Remove this step", "Take the last change of it back", self._remove)
+        self.remove.hide()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
         column.addLayout(self._list)
         column.addWidget(self._about)
         column.addLayout(self._place)
+        column.addWidget(self.remove)
         desk.bindings.add(self.refresh)
 
     def outputs(self) -> list[str]:
@@ -159,6 +162,7 @@ class StepList(QWidget):
             self.form = None
         self._about.setText(f"{stage.title}." if stage is not None else "")
         self._about.setVisible(stage is not None)
+        self.remove.setVisible(stage is not None)
         if step is None or stage is None:
             return
         if self.form is None:
@@ -167,6 +171,10 @@ class StepList(QWidget):
             self.form.changed.connect(self._change)
             self._place.addWidget(self.form)
         self.form.show_values(step.params)
+
+    def _remove(self) -> None:
+        output = self.chosen
+        self._desk.attempt(lambda: self._desk.session.remove_step(output))
 
     def _change(self, name: str, value: object) -> None:
         output = self.chosen
