@@ -109,7 +109,8 @@ def source_series(case: Case, plan: Plan, frame_uid: str) -> ScannedVolume:
 def provenance(case: Case, plan: Plan, name: str) -> tuple[AlgorithmType, str]:
     """Return how a label was made, for its Segmentation: kind and name of the algorithm.
 
-    A proposal that no hand and no file had a part in is automatic; all else is semi-automatic.
+    A proposal from the images and other proposals alone is automatic; what a hand, a label
+    file or a cut had a part in is semi-automatic.
     """
     steps = {step.output: step for step in plan.steps}
     if name not in steps:
@@ -120,6 +121,6 @@ def provenance(case: Case, plan: Plan, name: str) -> tuple[AlgorithmType, str]:
         if step is None:
             alone &= case.record.sources.get(output, {}).get("kind") in ("dicom", "volume")
         else:
-            alone &= not step.stage.startswith("segmentation.") or "propose" in step.stage
+            alone &= step.stage.startswith("segmentation.propose_")
             waiting += step.inputs.values()
     return ("AUTOMATIC" if alone else "SEMIAUTOMATIC"), steps[name].stage

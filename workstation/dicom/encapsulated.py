@@ -127,13 +127,13 @@ def read_document(path: Path) -> Document:
 
     Raises:
         DicomError: if it is no encapsulated document or is damaged.
+        OSError: if there is no such file.
     """
+    source = source_of(path)
     try:
-        data = open_dataset(source_of(path))
+        data = open_dataset(source)
         content = bytes(data.EncapsulatedDocument)
         length = int(data.get("EncapsulatedDocumentLength") or len(content))
-    except OSError:
-        raise
     except Exception as error:  # a damaged object can fail anywhere inside the parser
         raise DicomError(f"{path.name} carries no document ({error})"[:300]) from error
     if not 0 <= len(content) - length <= 1:

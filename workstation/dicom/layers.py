@@ -116,8 +116,10 @@ def layered(
         free = (n for n, layer in enumerate(layers) if not layer[mask].any())
         n = next(free, len(layers))
         if n == len(layers):
-            layers.append(np.zeros(geometry.shape, np.uint16))
+            layers.append(np.zeros(geometry.shape, np.uint8))
             owners.append({})
+        if value > 255 and layers[n].dtype == np.uint8:
+            layers[n] = layers[n].astype(np.uint16)
         layers[n][mask] = value
         owners[n][value] = label
     notes = tuple(findings)
@@ -126,11 +128,7 @@ def layered(
     if len(layers) > 1:
         sentence = f"structures overlap; they are kept in {len(layers)} layers"
         notes = (*notes, Finding(Severity.INFO, "structures_overlap", sentence))
-    small = max(max(own) for own in owners) <= 255
-    maps = tuple(
-        LabelMap(layer.astype(np.uint8) if small else layer, geometry, own, notes)
-        for layer, own in zip(layers, owners)
-    )
+    maps = tuple(LabelMap(a, geometry, own, notes) for a, own in zip(layers, owners))
     return LayeredLabels(maps, patient, notes)
 
 

@@ -40,13 +40,15 @@ def read_structures(path: Path, geometry: ImageGeometry) -> LayeredLabels:
         DicomError: if it is no structure set, is damaged, or has contours across or between
             the slices.
         FrameMismatch: if a structure lies in another frame of reference.
+        OSError: if there is no such file.
     """
+    source = source_of(path)
     try:
-        data = open_dataset(source_of(path))
+        data = open_dataset(source)
         if text(data, "SOPClassUID") != STRUCTURES_CLASS:
             raise DicomError(f"{path.name} is no structure set (RTSTRUCT)")
         return _read(data, geometry)
-    except (DicomError, FrameMismatch, OSError):
+    except (DicomError, FrameMismatch):
         raise
     except Exception as error:  # a damaged object can fail anywhere in its structure
         raise DicomError(f"{path.name} is a damaged structure set ({error})"[:300]) from error

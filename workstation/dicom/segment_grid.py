@@ -18,8 +18,10 @@ from workstation.dicom.geometry import (
     StackProblem,
     stack_geometry,
 )
-from workstation.dicom.headers import VOLUME_CAP_BYTES
 from workstation.dicom.sources import DicomError
+
+VOXEL_CAP = 1 << 29
+"""As many voxels as 2048 slices of 512 x 512; a few frames far apart could claim any number."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def _grid(frames: Sequence[Placed], frame_uid: str) -> SegmentGrid:
     if off.max() > CORNER_TOLERANCE_MM:
         raise StackProblem("irregular_spacing", "their distances are no multiples of one step")
     count = int(index.max()) + 1
-    if count * rows * columns > VOLUME_CAP_BYTES:
+    if count * rows * columns > VOXEL_CAP:
         raise DicomError(f"the segmentation would have {columns} x {rows} x {count} voxels")
     filled = _filled(planes, index, count, step)
     stack = stack_geometry(filled, frame_uid)

@@ -24,7 +24,7 @@ from workstation.dicom.headers import VOLUME_CAP_BYTES
 from workstation.dicom.layers import LayeredLabels, layered, patient_of
 from workstation.dicom.objects import lenient, rgb_of
 from workstation.dicom.pixels import decode
-from workstation.dicom.segment_grid import Placed, SegmentGrid, grid_of
+from workstation.dicom.segment_grid import VOXEL_CAP, Placed, SegmentGrid, grid_of
 from workstation.dicom.sources import DicomError, Source, source_of
 from workstation.dicom.values import number, numbers, text, whole
 
@@ -67,6 +67,7 @@ def read_segmentation(path: Path) -> LayeredLabels:
 
     Raises:
         DicomError: if it is no Segmentation, is damaged, or its frames make no voxel grid.
+        OSError: if there is no such file.
     """
     source, data = _opened(path)
     try:
@@ -127,7 +128,7 @@ def _frames(source: Source, data: Dataset) -> Iterator[SegmentFrame]:
     rows, columns, count = int(data.Rows), int(data.Columns), frame_count(data)
     if len(items) != count:
         raise DicomError(f"it claims {count} frames and describes {len(items)}")
-    if rows * columns * count > 8 * VOLUME_CAP_BYTES:
+    if rows * columns > VOXEL_CAP or rows * columns * count > 8 * VOLUME_CAP_BYTES:
         raise DicomError(f"it claims {count} frames of {columns} x {rows} pixels")
     by_value = text(data, "SegmentationType") == "LABELMAP"
     for item, stored in zip(items, _stored(source, data, (rows, columns), count)):

@@ -115,6 +115,8 @@ def write_report(
     """
     if not any(group.numbers for group in groups):
         raise ValueError("there is no number, so there is no report to write")
+    for group in groups:
+        _require_finite(group)
     segments = _segments(segmentation) if segmentation else None
     evidence = [_evidence(header) for header in origin.headers.values()]
     if segments:
@@ -155,6 +157,12 @@ def _evidence(header: Dataset) -> Dataset:
     for word in ("PatientAge", "PatientSize", "PatientWeight"):
         copy.pop(word, None)
     return copy
+
+
+def _require_finite(group: MeasuredGroup) -> None:
+    for one in group.numbers:
+        if not math.isfinite(one.value):
+            raise ValueError(f"{group.name}.{one.quantity} is {one.value}, not a finite number")
 
 
 def _scheme() -> Dataset:
@@ -277,13 +285,15 @@ def read_report(path: Path) -> tuple[MeasuredGroup, ...]:
 
     Raises:
         DicomError: if it is no structured report or is damaged.
+        OSError: if there is no such file.
     """
+    source = source_of(path)
     try:
-        data = open_dataset(source_of(path))
+        data = open_dataset(source)
         if text(data, "Modality") != "SR" or "ContentSequence" not in data:
             raise DicomError(f"{path.name} is no structured report (SR)")
         return tuple(_read_group(item, path.name) for item in _items(data, _GROUP))
-    except (DicomError, OSError):
+    except DicomError:
         raise
     except Exception as error:  # a damaged report can fail anywhere in its tree
         raise DicomError(f"{path.name} is a damaged report ({error})"[:300]) from error
