@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from workstation.pacs_arguments import add_pacs
+
 PATIENTS = ("liver",)
 """The built-in synthetic patients."""
 
@@ -121,6 +123,7 @@ def make_parser() -> argparse.ArgumentParser:
     benchmark.add_argument("--peers", action="store_true", help="measure installed peers too")
 
     command("selftest", "tell what works on this machine")
+    add_pacs(command("pacs", "talk to DICOM nodes and DICOMweb", prints_json=False), EXIT_CODES)
     return parser
 
 

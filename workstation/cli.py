@@ -17,7 +17,7 @@ from typing import Any
 
 from platformdirs import user_data_path
 
-from workstation import benchmark, selftest
+from workstation import benchmark, pacs_commands, selftest
 from workstation.case import Case, CaseError, case_for_writing, open_case
 from workstation.export import export
 from workstation.importing import import_volume, nothing_found, scan, start_plan
@@ -365,4 +365,5 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "report": _report,
     "benchmark": _benchmark,
     "selftest": _selftest,
+    "pacs": lambda options: pacs_commands.main(options, _work),
 }

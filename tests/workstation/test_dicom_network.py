@@ -425,11 +425,11 @@ def test_tls_checks_the_name(authority, pem, tmp_path):
 def test_plain_to_tls_and_tls_to_plain(pem, tmp_path):
     with StorageServer(Inbox(tmp_path), port=0, tls=server_tls(pem)) as server:
         node = Node("own", "127.0.0.1", server.port, "HILUM", timeout_s=2)
-        with pytest.raises(NetworkError, match="whether the node expects TLS"):
+        with pytest.raises(NetworkError, match="without an answer"):
             network.echo(node)
     with StorageServer(Inbox(tmp_path), port=0, timeout_s=2) as server:
         node = Node("own", "127.0.0.1", server.port, "HILUM", tls=network.Tls(), timeout_s=2)
-        with pytest.raises(NetworkError, match="TLS"):
+        with pytest.raises(NetworkError, match=r"TLS with own failed|without an answer"):
             network.echo(node)
 
 

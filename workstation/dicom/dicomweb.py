@@ -379,10 +379,10 @@ def _explained(node: Node, error: HTTPError) -> NetworkError:
         )
     if isinstance(cause, NameResolutionError):
         return NetworkError(f"the host of {url} is not known", "Check the DICOMweb address")
-    if isinstance(cause, ConnectTimeoutError):
-        return NetworkError(f"{url} does not answer", "Check the address and the network")
     if isinstance(cause, NewConnectionError):
         return NetworkError(f"{url} cannot be reached", "Check the address and the network")
+    if isinstance(cause, ConnectTimeoutError):
+        return NetworkError(f"{url} does not answer", "Check the address and the network")
     if isinstance(cause, ReadTimeoutError):
         return NetworkError(
             f"{node.name} has been silent for {node.timeout_s:g} s",

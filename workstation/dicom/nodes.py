@@ -29,7 +29,7 @@ class NetworkError(RuntimeError):
     """An exchange with a node that failed; ``remedy`` says what a person can do about it."""
 
     def __init__(self, sentence: str, remedy: str = "") -> None:
-        super().__init__(f"{sentence}. {remedy}" if remedy else sentence)
+        super().__init__(sentence)
         self.sentence = sentence
         self.remedy = remedy
 
