@@ -18,15 +18,8 @@ from skimage.segmentation import watershed
 from segmentation.abdomen import Image, Mask
 from segmentation.anatomy import ANATOMY
 from segmentation.contract import Finding, Number, Progress, Severity, silent
-from segmentation.edges import smoothed
-from segmentation.vessels import (
-    RIM_MM,
-    LiverBox,
-    balanced_threshold,
-    block_sum,
-    liver_box,
-    local_level,
-)
+from segmentation.edges import block_sum, local_level, smoothed, within
+from segmentation.vessels import LEVEL_MM, RIM_MM, LiverBox, liver_box
 from segmentation.volume import ImageGeometry, LabelMap, Volume, require_same_grid
 
 TUMOR = ANATOMY["tumor"]
@@ -42,6 +35,7 @@ LEAST_ML = 0.2  # a ball of 7 mm
 # reach the liver's surface.
 DEMANDS = ((5.0, 0.5, 0.35, 0.5), (1.5, 0.6, 0.08, 0.57), (0.0, 0.85, 0.08, 0.62))
 SMOOTH_MM = 0.7
+BLUR_MM = 0.9  # that and a usual scanner of 0.6 mm
 REACH_MM = 4.0  # the edge lies this near the coarse lump
 BRIGHT_HU = 25.0  # a vein that nobody marked
 VEIN_MM = 2.5  # the blur of a vein ends within this
@@ -209,11 +203,11 @@ def _outlined(
     offset = [s.start * n - o.start for s, n, o in zip(lump.box, step, (k, j, i))]
     target = tuple(slice(o, min(o + w, c)) for o, w, c in zip(offset, fine.shape, coarse.shape))
     coarse[target] = fine[tuple(slice(0, t.stop - t.start) for t in target)]
-    return _at_half_height(part, veins, coarse, (k, j, i)), (k, j, i)
+    return _at_half_height(part, veins, coarse, (k, j, i), lump.volume_ml), (k, j, i)
 
 
 def _at_half_height(
-    part: LiverBox, veins: Mask, coarse: Mask, box: tuple[slice, slice, slice]
+    part: LiverBox, veins: Mask, coarse: Mask, box: tuple[slice, slice, slice], lump_ml: float
 ) -> Mask:
     """Return the lesion around ``coarse``: darker than half way between lesion and parenchyma."""
     spacing = part.geometry.spacing_kji_mm
@@ -223,20 +217,18 @@ def _at_half_height(
     away = ndimage.distance_transform_edt(~coarse, sampling=spacing)
     depth = ndimage.distance_transform_edt(coarse, sampling=spacing)
     inner = part.depth_mm[box] > RIM_MM
-    around = inner & ~vein & (away > REACH_MM)
-    around &= smooth < np.median(smooth[mask]) + BRIGHT_HU
+    bright = vein | (smooth > np.median(smooth[mask]) + BRIGHT_HU)
+    around = inner & (away > REACH_MM) & ~within(bright, VEIN_MM, geometry)
     if not around.any():
         return coarse & mask
-    level = local_level(hu, around, geometry)
+    level = local_level(hu, around, geometry, LEVEL_MM)
     core = depth > min(CORE_MM, 0.6 * float(depth.max()))
-    dark = local_level(hu, core & mask, geometry)
+    dark = local_level(hu, core & mask, geometry, LEVEL_MM)
     share = (level - smooth) / np.maximum(level - dark, LEAST_CONTRAST_HU / 2)
     reach = (away <= REACH_MM) & mask & ~vein & (smooth > FAT_HU)
-    raw = (level - hu) / np.maximum(level - dark, LEAST_CONTRAST_HU / 2)
-    bright = smooth > level + BRIGHT_HU
-    off_vein_mm = ndimage.distance_transform_edt(~(vein | bright), sampling=spacing)
-    clear = reach & inner & (off_vein_mm > VEIN_MM)
-    threshold = balanced_threshold(raw[clear], share[clear], (0.4, 0.6))
+    # Blurring a ball lowers its surface below half height by this much, to first order.
+    radius_mm = (3e3 * lump_ml / (4 * np.pi)) ** (1 / 3)
+    threshold = 0.5 - BLUR_MM / (np.sqrt(2 * np.pi) * radius_mm)
     lesion = (reach & (share > threshold)) | ((depth > CORE_MM) & mask)
     pieces, count = ndimage.label(lesion)
     if count > 1:

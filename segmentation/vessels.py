@@ -11,13 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from segmentation.abdomen import Image, Mask
 from segmentation.anatomy import ANATOMY
 from segmentation.contract import Finding, Number, Progress, Severity, silent
-from segmentation.edges import Block, smoothed
+from segmentation.edges import Block, distance_mm, local_level, smoothed, within
 from segmentation.volume import ImageGeometry, LabelMap, Volume, require_same_grid
 
 VESSELS = ANATOMY["vessels"]
@@ -28,8 +27,9 @@ LUMEN_MM = 5.0  # portal and hepatic blood differ, and their branches pass each 
 SEED_HU, SEED_SD = 18.0, 3.5  # excess that only a vein has, in HU and noise deviations
 REACH_HU, REACH_SD = 10.0, 2.2  # excess to which a vein is followed
 LEAST_ML = 0.25  # smaller pieces are noise more often than veins
-CORE_MM = 2.4  # deeper in a vein than this the blur of a scanner no longer reaches
-AROUND_MM = 3.0  # the excess of a vein has faded at this distance
+CORE_MM = 1.5  # deeper in a vein than this the blur of a scanner hardly reaches
+REACH_MM = 2.5  # the excess of a vein has faded this far outside its edge
+AROUND_MM = 3.0  # the same from a contour drawn through noise
 RIM_MM = 2.5  # nearer to the liver's surface the levels are mixed with the neighbour's
 LEAST_CONTRAST_HU = 12.0  # less between veins and parenchyma is no venous phase
 
@@ -88,9 +88,8 @@ def liver_box(volume: Volume, liver: LabelMap) -> tuple[Block, LiverBox]:
     mask = whole[block]
     size = mask.shape[::-1]
     geometry = volume.geometry.cropped((i.start, j.start, k.start), size)
-    spacing = volume.geometry.spacing_kji_mm
-    depth = ndimage.distance_transform_edt(mask, sampling=spacing).astype(np.float32)
-    return block, LiverBox(volume.array[block].astype(np.float32), mask, depth, geometry)
+    hu = volume.array[block].astype(np.float32)
+    return block, LiverBox(hu, mask, distance_mm(~mask, geometry), geometry)
 
 
 def find_veins(part: LiverBox, smooth: Image, progress: Progress = silent) -> tuple[Mask, Image]:
@@ -103,54 +102,17 @@ def find_veins(part: LiverBox, smooth: Image, progress: Progress = silent) -> tu
     found = np.zeros_like(part.mask)
     level = np.full(smooth.shape, middle, np.float32)
     for turn in range(2):
-        level = local_level(smooth, plain, part.geometry)
+        level = local_level(smooth, plain, part.geometry, LEVEL_MM)
         progress(0.35 + 0.2 * turn, "Looking for veins")
         excess = smooth - level
         noise = 1.4826 * float(np.median(np.abs(excess[plain])))
         low, high = max(REACH_HU, REACH_SD * noise), max(SEED_HU, SEED_SD * noise)
         found = _hysteresis(excess, part.mask, low, high, part.geometry.voxel_ml)
         deep = found & inner
-        found &= inner | _within(deep, 2 * RIM_MM, part.geometry)  # kidney and rib shine through
-        near = _within(found, AROUND_MM, part.geometry)
+        found &= inner | within(deep, 2 * RIM_MM, part.geometry)  # kidney and rib shine through
+        near = within(found, AROUND_MM, part.geometry)
         plain = inner & ~near & (np.abs(excess) < 2.5 * noise)
     return found, level
-
-
-def local_level(
-    image: Image, where: Mask, geometry: ImageGeometry, blur_mm: float = LEVEL_MM
-) -> Image:
-    """Return the Gaussian mean of ``image`` over ``where``, blurred by ``blur_mm``.
-
-    It is computed on every fourth millimetre or so, since it changes slowly.
-    """
-    step = tuple(max(1, int(4.0 / s)) for s in geometry.spacing_kji_mm)
-    weight = block_sum(where.astype(np.float32), step)
-    total = block_sum(np.where(where, image, 0), step)
-    sigma = [blur_mm / (s * n) for s, n in zip(geometry.spacing_kji_mm, step)]
-    overall = total.sum() / max(weight.sum(), 1.0)
-    small = ndimage.gaussian_filter(weight, sigma, truncate=8.0) + 1e-4
-    coarse = (ndimage.gaussian_filter(total, sigma, truncate=8.0) + 1e-4 * overall) / small
-    for axis, (n, size) in enumerate(zip(step, image.shape)):
-        coarse = _stretch(coarse, axis, n, size)
-    return np.asarray(coarse)
-
-
-def block_sum(image: npt.NDArray[np.float32], step: tuple[int, ...]) -> Image:
-    """Return sums over blocks of ``step`` voxels; the last blocks may be partly empty."""
-    for axis, n in enumerate(step):
-        image = np.add.reduceat(image, np.arange(0, image.shape[axis], n), axis=axis)
-    return np.asarray(image, np.float32)
-
-
-def _stretch(coarse: Image, axis: int, factor: int, size: int) -> Image:
-    """Interpolate block means linearly back to single voxels along one axis."""
-    at = np.clip((np.arange(size) + 0.5) / factor - 0.5, 0, coarse.shape[axis] - 1)
-    low = np.floor(at).astype(int)
-    high = np.minimum(low + 1, coarse.shape[axis] - 1)
-    shape = [1, 1, 1]
-    shape[axis] = size
-    share = (at - low).astype(np.float32).reshape(shape)
-    return np.asarray(coarse.take(low, axis) * (1 - share) + coarse.take(high, axis) * share)
 
 
 def _hysteresis(excess: Image, mask: Mask, low: float, high: float, voxel_ml: float) -> Mask:
@@ -165,28 +127,26 @@ def _hysteresis(excess: Image, mask: Mask, low: float, high: float, voxel_ml: fl
     return np.asarray(keep[pieces])
 
 
-def _within(mask: Mask, distance_mm: float, geometry: ImageGeometry) -> Mask:
-    """Return the voxels within ``distance_mm`` of ``mask`` along every axis (a box is fast)."""
-    size = [2 * round(distance_mm / s) + 1 for s in geometry.spacing_kji_mm]
-    return np.asarray(ndimage.maximum_filter(mask.view(np.uint8), size).view(bool))
-
-
 def _at_edge(part: LiverBox, smooth: Image, level: Image, found: Mask) -> Mask:
     """Return the veins with their edge where the integrated excess puts it."""
     if not found.any():
         return found
-    away = ndimage.distance_transform_edt(~found, sampling=part.geometry.spacing_kji_mm)
     lumen = _lumen(part, smooth, level, found)
     if lumen is None:
         return found
     share = (smooth - level) / lumen
-    reach = away <= AROUND_MM
-    peak = _local_peak(np.where(found, share, 0), part.geometry)
-    clear = reach & (part.depth_mm > RIM_MM + AROUND_MM) & (peak > 0.9)
-    raw = (part.hu - level) / lumen
-    relative = share / np.clip(peak, 0.3, 1.0)
-    threshold = balanced_threshold(raw[clear], relative[clear])
-    return np.asarray(reach & part.mask & (relative > threshold) & (share > 0.25))
+    peak = np.clip(_local_peak(np.where(found, share, 0), part.geometry), 0.3, 1.0)
+    # The reach starts from the half-height contour, which noise hardly moves: from wherever
+    # noise made something bright it would gather a surplus.
+    half = found & (share > 0.5 * peak)
+    reach = part.mask & (distance_mm(half, part.geometry) <= REACH_MM)
+    share, peak, depth_mm = share[reach], peak[reach], part.depth_mm[reach]
+    clear = (depth_mm > RIM_MM + REACH_MM) & (peak > 0.9)
+    raw = (part.hu[reach] - level[reach]) / lumen[reach]
+    threshold = balanced_threshold(raw[clear], (share / peak)[clear])
+    result = np.zeros_like(found)
+    result[reach] = (share / peak > threshold) & (share > 0.25)
+    return result
 
 
 def _lumen(part: LiverBox, smooth: Image, level: Image, found: Mask) -> Image | None:
@@ -195,9 +155,8 @@ def _lumen(part: LiverBox, smooth: Image, level: Image, found: Mask) -> Image | 
     None where all veins are too thin for that.
     """
     inside, excess = found & (part.depth_mm > RIM_MM), None
-    for _ in range(2):
-        depth = ndimage.distance_transform_edt(inside, sampling=part.geometry.spacing_kji_mm)
-        core = depth > CORE_MM
+    for _ in range(3):
+        core = distance_mm(~inside, part.geometry) > CORE_MM
         if not core.any():
             break
         blood = local_level(part.hu, core, part.geometry, LUMEN_MM)

@@ -5,7 +5,8 @@ import pytest
 from scipy import ndimage
 
 from segmentation.contract import FrameMismatch
-from segmentation.vessels import balanced_threshold, local_level, propose_vessels
+from segmentation.edges import local_level
+from segmentation.vessels import balanced_threshold, propose_vessels
 from segmentation.volume import ImageGeometry, LabelMap, Volume
 from workstation.phantom import abdomen
 
@@ -72,7 +73,7 @@ def test_the_local_level_follows_a_ramp_and_ignores_what_is_masked():
     i = np.arange(GRID.size[0])[None, None, :]
     ramp = np.broadcast_to(100.0 + 0.05 * i, GRID.shape).astype(np.float32)
     where = np.broadcast_to(i % 7 != 0, GRID.shape)
-    level = local_level(np.where(where, ramp, 9999).astype(np.float32), where, GRID)
+    level = local_level(np.where(where, ramp, 9999).astype(np.float32), where, GRID, 12.0)
     assert np.abs(level - ramp)[:, :, 20:60].max() < 0.3
 
 
