@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from importlib import metadata
+from types import ModuleType
 
 PROBLEM, CANCELLED = 1, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run `hilum` with ``arguments`` (default: the process's own); return the exit code."""
-    try:
-        return _main(sys.argv[1:] if arguments is None else arguments)
-    except KeyboardInterrupt:  # while a door was still being imported
-        print("stopped", file=sys.stderr)
-        return CANCELLED
-
-
-def _main(arguments: list[str]) -> int:
     from workstation.arguments import parse
 
-    options = parse(arguments)
+    options = parse(sys.argv[1:] if arguments is None else arguments)
     if options.version:
         print(f"hilum {metadata.version('hilum')}")
         return 0
@@ -36,14 +30,28 @@ def _main(arguments: list[str]) -> int:
             print("  Use the commands instead; hilum --help lists them.", file=sys.stderr)
             return PROBLEM
         return int(_window(options.path, options.screenshot))
-    code = int(importlib.import_module("workstation.cli").main(options))
+    code = int(_imported("workstation.cli").main(options))
     if code == 0 and options.command == "demo" and not options.headless and has_screen():
         return int(_window(options.case, options.screenshot))
     return code
 
 
 def _window(path: object, screenshot: object) -> int:
-    return int(importlib.import_module("workstation.ui.app").main(path, screenshot))
+    return int(_imported("workstation.ui.app").main(path, screenshot))
+
+
+def _imported(name: str) -> ModuleType:
+    """Import a door; Ctrl-C leaves at once, since some libraries swallow it while they load."""
+
+    def leave(*_: object) -> None:
+        print("stopped", file=sys.stderr, flush=True)
+        os._exit(CANCELLED)
+
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        return importlib.import_module(name)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def has_screen() -> bool:

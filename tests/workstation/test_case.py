@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ import pytest
 from segmentation.images import write_labels, write_volume
 from segmentation.volume import EditLog, ImageGeometry, Label, LabelMap, LabelPatch, Volume
 from workstation.case import CaseError, case_for_writing, create_case, open_case
+from workstation.dicom import files as dicom
+from workstation.phantom import abdomen, write_dicom
 from workstation.planning.plan import Plan, PlanError, Step
 from workstation.stages import StepFailed
-from workstation.store import ResultStore, digest_value, write_json
+from workstation.store import DamagedValue, ResultStore, digest_value, write_json
 
 FLIPPED = (0, 1, 0, 1, 0, 0, 0, 0, -1)
 GRID = ImageGeometry((14, 12, 10), (0.8, 0.9, 2.0), (-5, 7, 11), FLIPPED, "1.2")
@@ -260,3 +263,96 @@ def test_kill_at_any_moment_loses_nothing_acknowledged(tmp_path, delay_s):
             case.run(plan)
             assert set(case.states(plan).values()) == {"fresh"}
             assert case.check(plan) == []
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", "/etc/x", "", ".hidden", "n" * 300, "a b"])
+def test_a_source_name_never_leaves_the_case(case, image, tmp_path, name):
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(CaseError, match="cannot name a source"):
+        case.import_file(image, name, "volume")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_truncated_results_are_stale_and_computed_again(case):
+    plan = plan_for(case)
+    case.add_plan(plan, "Start")
+    keys = case.run(plan)
+    results = case.folder / "results"
+    good = case.value("organ").array.copy()
+    image, record = results / f"{keys['organ']}.nrrd", results / f"{keys['island']}.json"
+    image.write_bytes(image.read_bytes()[:60])
+    record.write_text(record.read_text()[:40])
+    case.close()
+    with open_case(case.folder) as again:
+        assert again.states(plan) == {"organ": "stale", "island": "stale"}
+        assert again.summary()["numbers"] == []
+        assert {d["stored"] for d in again.check(plan)} == {"missing"}
+        again.run(plan)
+        assert np.array_equal(again.value("organ").array, good)
+        assert again.check(plan) == []
+
+
+def test_check_reads_what_lies_on_disk(case):
+    plan = plan_for(case)
+    case.add_plan(plan, "Start")
+    path = case.folder / "results" / f"{case.run(plan)['organ']}.nrrd"
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 0xFF
+    path.write_bytes(data)
+    case.close()
+    with open_case(case.folder, write=False) as again:
+        assert [(d["output"], d["stored"]) for d in again.check(plan)] == [("organ", "damaged")]
+        with pytest.raises(DamagedValue, match=r"delete it and run"):
+            again.value("organ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "null",
+        '{"schema": "x"}',
+        '{"schema": 1, "sources": []}',
+        '{"schema": 1, "history": [], "position": 5}',
+        '{"schema": 1, "history": [{"label": "Start"}], "position": 0}',
+    ],
+)
+def test_a_damaged_record_is_named(tmp_path, text):
+    (tmp_path / "case.json").write_text(text)
+    with pytest.raises(CaseError, match=r"case\.json is damaged"):
+        open_case(tmp_path)
+
+
+def test_a_plan_whose_file_is_gone_is_named(case):
+    case.add_plan(plan_for(case), "Start")
+    case.plan_path(1).unlink()
+    with pytest.raises(CaseError, match="no plan 1"):
+        case.plan()
+
+
+def test_a_case_that_was_killed_while_being_made_can_be_made(tmp_path):
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".part-xcase.json").touch()
+    with create_case(tmp_path):
+        assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "case.json"]
+
+
+def test_images_without_a_plan_leave_with_the_failure(image, tmp_path):
+    with pytest.raises(CaseError), case_for_writing(tmp_path / "new") as case:
+        case.import_file(image, "ct", "volume")
+        assert case.plan()
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_does_not_hide_the_patient_of_a_later_series(image, tmp_path):
+    write_dicom(abdomen(spacing_mm=(12.0, 12.0, 24.0)), tmp_path / "series")
+    with create_case(tmp_path / "case") as case:
+        case.import_file(image, "other", "volume")
+        assert case.record.sources["other"]["modality"] == ""  # a NIfTI does not say
+        (scanned,) = dicom.scan([tmp_path / "series"]).volumes
+        case.import_dicom(scanned, "ct")
+        assert case.record.patient["patient_id"] == scanned.patient.patient_id != ""
+        nobody = replace(scanned.identity, patient=dicom.PatientIdentity())
+        another = replace(scanned, identity=nobody)
+        with pytest.raises(CaseError, match="another patient"):
+            case.import_dicom(another, "ct")

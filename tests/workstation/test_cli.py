@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +10,7 @@ import pytest
 
 from segmentation.images import read_labels, write_labels
 from segmentation.volume import Label, LabelMap
-from workstation.__main__ import main
+from workstation.__main__ import has_screen, main
 from workstation.phantom import abdomen, write_dicom
 
 
@@ -289,3 +292,125 @@ def test_help_and_version(call):
     assert code == 0
     assert "exit codes" in out
     assert call("--version")[1].startswith("hilum ")
+
+
+REFUSED = {
+    "cut.normal=left": "numbers in brackets",
+    "cut.normal=[1,0]": "numbers in brackets",
+    "cut.normal=[1,0,0,0]": "numbers in brackets",
+    "cut.normal=NaN": "is refused",
+    "cut.normal=[NaN,0,1]": "finite number",
+    'cut.normal=["1","0","0"]': "valid number",
+    "cut.margin_mm=true": "valid number",
+    "cut.margin_mm=-1": "greater than or equal to 0",
+    "patient.body_weight_kg=heavy": "valid number",
+    "nowhere.x=1": "no step 'nowhere'",
+}
+
+
+@pytest.mark.parametrize(("given", "words"), REFUSED.items())
+def test_a_parameter_that_does_not_fit_changes_nothing(call, planned, given, words):
+    plans = sorted((planned / "plans").iterdir())
+    command = ["plan", "liver-resection", "--case", planned, "--json", "--set", given]
+    code, out, err = call(*command)
+    assert code == 1
+    assert words in err
+    assert words in " ".join(json.loads(out)["error"].values())
+    assert sorted((planned / "plans").iterdir()) == plans
+
+
+def test_a_failing_step_is_told_beside_what_was_computed(call, planned, tmp_path):
+    case = tmp_path / "case"
+    shutil.copytree(planned, case)
+    command = ["plan", "liver-resection", "--case", case, "--json", "--set", "cut.normal=[0,0,0]"]
+    code, out, err = call(*command)
+    document = json.loads(out)
+    states = {step["output"]: step["state"] for step in document["steps"]}
+    assert code == 1
+    assert "Step 'cut'" in document["error"]["title"]
+    assert err.count("Step 'cut'") == 1
+    assert (states["liver"], states["cut"]) == ("fresh", "failed")
+    assert "liver.volume" in numbers(document)
+    assert call("run", case)[0] == 1
+
+
+def test_several_cases_run_though_one_cannot(call, planned, tmp_path):
+    code, out, err = call("run", tmp_path / "none", planned, "--check", "--json")
+    lost, good = json.loads(out)
+    assert code == 1
+    assert "is not a Hilum case" in err
+    assert lost["error"]["title"]
+    assert good["differences"] == []
+
+
+def test_a_scan_without_images_says_so_in_both_ways(call, tmp_path):
+    (tmp_path / "notes.txt").write_text("not an image")
+    code, out, err = call("scan", tmp_path, "--json")
+    assert code == 1
+    assert json.loads(out)["volumes"] == []
+    assert "no image volume was found" in err.lower()
+
+
+def test_the_same_source_twice_is_wrong_usage(call, tmp_path):
+    command = ["plan", "liver-resection", "--case", tmp_path / "case"]
+    code, _, err = call(*command, "--source", "ct=a", "--source", "ct=b")
+    assert code == 2
+    assert "'ct' is given twice" in err
+
+
+def test_labels_of_another_image_are_not_carried_over(call, planned, patient, tmp_path):
+    case = tmp_path / "case"
+    shutil.copytree(planned, case)
+    call("export", planned, "ct", tmp_path / "other.nii.gz")
+    command = ["plan", "liver-resection", "--case", case, "--json"]
+    _, out, _ = call(*command, f"--source=ct={tmp_path / 'other.nii.gz'}")
+    steps = {step["output"]: step["stage"] for step in json.loads(out)["steps"]}
+    assert steps["liver"] == "segmentation.propose_liver"
+
+
+def test_without_a_screen_the_window_is_refused_in_words(call, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    if not has_screen():
+        code, _, err = call()
+        assert code == 1
+        assert "no screen" in err
+
+
+def test_a_label_file_that_cannot_be_read_leaves_no_case(call, series, tmp_path):
+    sources = [f"--source=ct={series}", f"--source=liver={tmp_path / 'none.nii.gz'}"]
+    code, _, err = call("plan", "liver-resection", "--case", tmp_path / "case", *sources)
+    assert code == 1
+    assert "none.nii.gz" in err
+    assert not (tmp_path / "case").exists()
+
+
+def test_a_reader_that_leaves_early_is_no_problem():
+    program = f"{sys.executable} -m workstation stages --json"
+    done = subprocess.run(
+        f"{program} | head -1; exit ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable=shutil.which("bash"),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+INTERRUPTED = """
+import os, signal, sys, threading
+from workstation.__main__ import main
+threading.Timer({delay_s}, os.kill, (os.getpid(), signal.SIGINT)).start()
+sys.exit(main(["demo", "--headless", "--case", {case!r}]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+@pytest.mark.parametrize("delay_s", [0.1, 0.8, 3.0])
+def test_control_c_ends_with_130_at_any_moment(tmp_path, delay_s):
+    code = INTERRUPTED.format(delay_s=delay_s, case=str(tmp_path / "case"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.endswith("stopped\n")
+    assert not (tmp_path / "case").exists()
