@@ -49,7 +49,7 @@ def originals(tmp_path_factory):
 def test_a_damaged_object_is_read_or_refused_by_name(originals, tmp_path, kind):
     chance, path = random.Random(kind), tmp_path / "damaged.dcm"
     refused = 0
-    for n in range(150):
+    for n in range(80):
         content = bytearray(originals[kind])
         for _ in range(chance.choice((1, 2, 8, 40))):
             content[chance.randrange(len(content))] = chance.randrange(256)
@@ -58,7 +58,7 @@ def test_a_damaged_object_is_read_or_refused_by_name(originals, tmp_path, kind):
             READERS[kind](path)
         except (DicomError, FrameMismatch):
             refused += 1
-    assert 20 < refused < 150
+    assert 10 < refused < 80
 
 
 def test_a_missing_file_is_no_damaged_one(tmp_path):

@@ -154,6 +154,15 @@ def test_what_would_be_lost_is_refused(tmp_path):
     assert not list(tmp_path.glob("*.dcm"))
 
 
+def test_a_series_without_a_frame_of_reference_keeps_its_own(tmp_path):
+    volume = series(tmp_path / "ct", edit=lambda data, k: delattr(data, "FrameOfReferenceUID"))
+    labels = labelled(volume)
+    path = write_segmentation(labels, volume, tmp_path / "seg.dcm")
+    back = read_segmentation(path)
+    assert back.geometry.same_grid(labels.geometry)
+    assert np.array_equal(back.mask("tumor"), labels.mask("tumor"))
+
+
 def test_bad_labels_and_series_are_refused(tmp_path):
     volume = series(tmp_path / "ct")
     labels = labelled(volume)

@@ -16,7 +16,12 @@ from highdicom import AlgorithmIdentificationSequence, PixelMeasuresSequence
 from highdicom.seg import Segmentation, SegmentDescription
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    generate_uid,
+)
 from pydicom.valuerep import DSfloat
 
 from segmentation.contract import FrameMismatch, Progress, share, silent
@@ -51,7 +56,7 @@ TISSUE = Code(TISSUE_CODE, "SCT", "Tissue")
 """What a structure without a code of its own is said to be."""
 _ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
 _ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
-_ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
+_SOME_FAMILY = Code("123110", "DCM", "Artificial Intelligence")
 _STAND_IN = stable_uid("stand-in of a slice while a segmentation is made")
 _BLANK = """
     PatientID PatientName PatientBirthDate PatientSex StudyID StudyDate StudyTime
@@ -80,7 +85,8 @@ def write_segmentation(
     """Write labels as a Segmentation on the frames of ``scanned``; return ``path``.
 
     Segments are numbered from 1 in the order of the label values; with ``form`` "LABELMAP"
-    they keep their values. Tracking identifiers are the same for the same name and series.
+    (smaller, faster, and known to few programs yet) they keep their values. Tracking
+    identifiers are the same for the same name and series.
 
     Raises:
         FrameMismatch: if the labels lie in another frame of reference.
@@ -216,7 +222,7 @@ def _segmentation(
     spacing = origin.scanned.stack.geometry.spacing_mm if origin.scanned.stack else (1.0, 1.0, 1.0)
     first = origin.scanned.slices[0]
     assert first.pixel_spacing_mm is not None
-    return Segmentation(
+    data = Segmentation(
         source_images=[_stand_in(k, s, origin) for k, s in enumerate(origin.scanned.slices)],
         pixel_array=frames,
         segmentation_type=form,
@@ -241,6 +247,12 @@ def _segmentation(
         ),
         specific_character_set="ISO_IR 192",
     )
+    for item in data.SegmentSequence:
+        # highdicom insists on a family of algorithms; ours is none of them, the name must do.
+        item.pop("SegmentationAlgorithmIdentificationSequence", None)
+    if form == "LABELMAP":  # as small as with JPEG-LS or RLE, which fewer programs read right
+        data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    return data
 
 
 def _state_spacing(data: Dataset, scanned: ScannedVolume) -> None:
@@ -302,7 +314,7 @@ def _description(
     identified: dict[str, Any] = {}
     if algorithm_type != "MANUAL":
         identified["algorithm_identification"] = AlgorithmIdentificationSequence(
-            name=algorithm[:64], version=software_version(), family=_ARTIFICIAL_INTELLIGENCE
+            name=algorithm[:64], version=software_version(), family=_SOME_FAMILY
         )
     item = SegmentDescription(
         segment_number=number,
