@@ -205,6 +205,8 @@ class Case:
                 raise CaseError(f"the originals of {name!r} are no longer in {about['folder']}")
             return dicom.read(matching[0], progress)
         if about["kind"] == "edits":
+            if key not in self.values.sources:
+                raise CaseError(f"the hand edits {name!r} are damaged; restore the case's backup")
             return ResultStore(self.folder / "sources")[key]
         frame = self.record.sources[name]["frame_uid"]
         return self._read_file(self.folder / about["file"], name, about["kind"], frame)

@@ -153,6 +153,9 @@ def test_hand_edits_are_sources_and_old_plans_find_theirs(case):
     later = case.add_edits("organ_edits", log.then(LabelPatch((5, 5, 5), before, before + 1)))
     assert later != key
     assert case.check(edited) == []  # the first log is still there
+    (case.folder / "sources" / f"{key}.npz").write_bytes(b"")
+    with pytest.raises(CaseError, match="hand edits 'organ_edits' are damaged"):
+        case.run(edited)
 
 
 def test_a_lost_source_is_read_again_from_the_original(case):
@@ -338,9 +341,13 @@ def test_a_case_that_was_killed_while_being_made_can_be_made(tmp_path):
 
 
 def test_images_without_a_plan_leave_with_the_failure(image, tmp_path):
-    with pytest.raises(CaseError), case_for_writing(tmp_path / "new") as case:
-        case.import_file(image, "ct", "volume")
-        assert case.plan()
+    def import_and_fail():
+        with case_for_writing(tmp_path / "new") as case:
+            case.import_file(image, "ct", "volume")
+            case.plan()
+
+    with pytest.raises(CaseError, match="no plan yet"):
+        import_and_fail()
     assert not (tmp_path / "new").exists()
 
 
