@@ -208,7 +208,7 @@ def test_get_stops_when_the_disk_is_nearly_full(tiny, tmp_path):
 
 
 def test_a_big_set_comes_whole(tmp_path):
-    places = dicom_phantom.positions(count=100)
+    places = dicom_phantom.positions(count=80)
     sent = dicom_phantom.write(tmp_path / "out", places)
     seen = []
     with Archive(sent).serve() as node:

@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Sequence
+from functools import cache
 from socketserver import BaseServer
 from types import TracebackType
 from typing import Any
@@ -16,9 +17,15 @@ from weakref import WeakKeyDictionary
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
-from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
+from pynetdicom import (
+    ALL_TRANSFER_SYNTAXES,
+    DEFAULT_TRANSFER_SYNTAXES,
+    AllStoragePresentationContexts,
+    evt,
+)
 from pynetdicom.association import Association
 from pynetdicom.events import Event
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import ThreadedAssociationServer
 
 from workstation.dicom.associations import Handler, make_ae, tuned
@@ -40,6 +47,29 @@ TRANSFER_SYNTAXES = [
     ExplicitVRLittleEndian,
     *(uid for uid in ALL_TRANSFER_SYNTAXES if uid != ExplicitVRLittleEndian),
 ]
+
+
+class _Offer(PresentationContext):
+    """Shared by all associations: nothing changes it, and copying them takes 0.1 s for each."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Offer:
+        return self
+
+
+@cache
+def _offers() -> tuple[_Offer, ...]:
+    """Return what a server accepts: echo, all kinds of instances, commitment results."""
+    offers = [_offer(VERIFICATION), _offer(COMMITMENT_MODEL)]
+    offers[1].scu_role, offers[1].scp_role = False, True
+    kinds = [context.abstract_syntax for context in AllStoragePresentationContexts]
+    return (*offers, *(_offer(uid, TRANSFER_SYNTAXES) for uid in kinds if uid is not None))
+
+
+def _offer(uid: UID, syntaxes: Sequence[UID | str] = DEFAULT_TRANSFER_SYNTAXES) -> _Offer:
+    offer = _Offer()
+    offer.abstract_syntax = uid
+    offer.transfer_syntax = list(syntaxes)
+    return offer
 
 
 def storing(inbox: Inbox) -> list[Handler]:
@@ -105,11 +135,6 @@ class StorageServer:
         self._ae.network_timeout = timeout_s
         self._ae.require_called_aet = True
         self._ae.require_calling_aet = list(accepts)
-        self._ae.add_supported_context(VERIFICATION)
-        self._ae.add_supported_context(COMMITMENT_MODEL, scu_role=False, scp_role=True)
-        for context in AllStoragePresentationContexts:
-            if context.abstract_syntax is not None:
-                self._ae.add_supported_context(context.abstract_syntax, TRANSFER_SYNTAXES)
         self._handlers: list[Handler] = [
             *tuned(timeout_s),
             *storing(inbox),
@@ -120,6 +145,7 @@ class StorageServer:
         try:
             server = self._ae.make_server(
                 (self.host, self.port),
+                contexts=list(_offers()),
                 evt_handlers=self._handlers,
                 ssl_context=self._context,
                 server_class=_Server,
