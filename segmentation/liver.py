@@ -32,8 +32,8 @@ MUSCLE_MM = 7.0  # half the thickness of the abdominal wall's muscles
 VEIN_MM = 7.0  # the portal trunk's radius; the cava is wider
 WIDE_MM = 8.5  # radius of what is no vein inside the liver: cava, heart, kidney
 USUAL_ML = (800.0, 3000.0)
-LEAST_ML = 200.0  # less is no liver worth proposing, except where the scan ends
-VENTRICLE_MM = 15.0  # half the width of the heart's blood; cava and aorta are narrower
+LEAST_ML = 200.0  # less is no liver, except where the scan ends
+MUSCLE_HU = 10.0  # a small part this close to muscle may be muscle
 UNENHANCED_HU = 75.0  # livers after contrast in a portal phase lie above
 CENTRAL_RIGHT_MM, CENTRAL_FRONT_MM = 60.0, 70.0  # cava, duodenum and pancreas head lie here
 
@@ -66,7 +66,9 @@ def propose_liver(volume: Volume, *, progress: Progress = silent) -> LabelMap:
     whole = fill_lesions(abdomen, zone, level, core)
     progress(0.4, "Smoothing")
     coarse = smooth_organ(abdomen, zone, level, whole)
-    if coarse.sum() * abdomen.step_mm**3 / 1000 < LEAST_ML and not _at_end(abdomen, coarse):
+    little = coarse.sum() * abdomen.step_mm**3 / 1000 < LEAST_ML
+    like_muscle = abs(level.centre_hu - abdomen.muscle_hu) < MUSCLE_HU
+    if little and (like_muscle or not _at_end(abdomen, coarse)):
         raise ValueError(_NO_LIVER)
     progress(0.5, "Placing the boundary")
     array = refine_edges(volume, abdomen, coarse, progress=lambda f, m="": progress(0.5 + f / 2, m))
@@ -153,7 +155,9 @@ def find_level(abdomen: Abdomen, zone: Mask) -> Level:
     mean = ndimage.uniform_filter(abdomen.hu, 5)
     square = ndimage.uniform_filter(abdomen.hu**2, 5)
     spread = np.sqrt(np.maximum(square - mean**2, 0))
-    deep = ndimage.binary_erosion(abdomen.body, iterations=abdomen.voxels(SKIN_MM))
+    skin = abdomen.voxels(SKIN_MM)
+    beyond = np.pad(abdomen.body, ((skin, skin), (0, 0), (0, 0)), mode="edge")  # no skin there
+    deep = ndimage.binary_erosion(beyond, iterations=skin)[skin:-skin]
     even = zone & deep & (mean > LEVELS_HU[0]) & (mean < LEVELS_HU[1]) & (spread < 18)
     even &= abdomen.right_mm() > 0
     slices = np.flatnonzero(abdomen.lung.any(axis=(1, 2)))
@@ -177,26 +181,7 @@ def wide_vessels(abdomen: Abdomen, level: Level) -> Mask:
     bright = abdomen.body & (abdomen.hu > level.centre_hu + 0.8 * ABOVE_LEVEL_HU)
     core = ndimage.distance_transform_edt(bright) * abdomen.step_mm > WIDE_MM
     near = ndimage.distance_transform_edt(~core) * abdomen.step_mm < WIDE_MM + abdomen.step_mm
-    return np.asarray((bright & near) | _above_heart(abdomen, core))
-
-
-def _above_heart(abdomen: Abdomen, bright: Mask) -> Mask:
-    """Return the columns around the blood of the heart from its lowest point upwards.
-
-    Nothing where no bright mass as wide as a ventricle reaches the top of the scan.
-    """
-    step = abdomen.step_mm
-    depth = ndimage.distance_transform_edt(bright) * step
-    pieces, count = ndimage.label(depth > VENTRICLE_MM - WIDE_MM)
-    if count == 0:
-        return np.zeros_like(bright)
-    above = pieces[-abdomen.voxels(20.0) :]
-    heart = np.isin(pieces, np.setdiff1d(np.unique(above), [0]))
-    seen = ndimage.binary_dilation(heart.any(axis=0), disk(abdomen.voxels(VENTRICLE_MM + 5)))
-    floor = np.where(heart.any(axis=0), heart.argmax(axis=0), len(heart)).astype(np.float32)
-    floor = ndimage.minimum_filter(floor, footprint=disk(abdomen.voxels(VENTRICLE_MM + 5)))
-    floor -= VENTRICLE_MM / step - 1
-    return np.asarray(seen & (np.arange(len(heart))[:, None, None] >= floor))
+    return np.asarray(bright & near)
 
 
 def liver_basins(abdomen: Abdomen, zone: Mask, level: Level) -> Mask:
@@ -405,6 +390,17 @@ def _findings(abdomen: Abdomen, coarse: Mask, level: Level, volume_ml: float) ->
                 f"{USUAL_ML[0]:.0f} to {USUAL_ML[1]:.0f} mL",
                 here,
                 "check what is missing or what does not belong to it",
+            )
+        )
+    if volume_ml < LEAST_ML:
+        found.append(
+            Finding(
+                Severity.WARNING,
+                "liver_little",
+                f"only {volume_ml:.0f} mL of liver lie in the scan; so little may be mistaken for "
+                "another organ",
+                here,
+                "check in every slice that this is liver",
             )
         )
     if level.centre_hu < UNENHANCED_HU:

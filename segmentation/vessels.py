@@ -157,6 +157,7 @@ def _lumen(part: LiverBox, smooth: Image, level: Image, found: Mask) -> Image | 
     inside, excess = found & (part.depth_mm > RIM_MM), None
     for _ in range(3):
         core = distance_mm(~inside, part.geometry) > CORE_MM
+        core &= ndimage.binary_erosion(inside)  # thick slices blur, too
         if not core.any():
             break
         blood = local_level(part.hu, core, part.geometry, LUMEN_MM)

@@ -7,6 +7,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
 
+from workstation.phantom import Phantom, abdomen
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
@@ -15,3 +17,9 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("real imaging is not here: set HILUM_DATA to its folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def coarse_patient() -> Phantom:
+    """A synthetic patient with two lesions on a grid coarse enough for many proposals."""
+    return abdomen(5, spacing_mm=(1.5, 1.5, 2.5), lesions=2)
