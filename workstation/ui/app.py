@@ -13,7 +13,6 @@ from PySide6.QtWidgets import QApplication
 from workstation.session import Session
 from workstation.ui.guard import set_reporter
 from workstation.ui.main_window import MainWindow
-from workstation.ui.theme import apply_theme
 
 SETTLE_MS = 400  # after the last job: refreshes and paint events run
 QUIET = (QtMsgType.QtDebugMsg, QtMsgType.QtInfoMsg)
@@ -30,7 +29,6 @@ def main(folder_or_case: Path | None, screenshot: Path | None = None) -> int:
     app = QApplication.instance()
     app = app if isinstance(app, QApplication) else QApplication(["hilum"])
     app.setApplicationName("Hilum")
-    apply_theme(app)
     window = MainWindow(Session())
     report_problems_to(window)
     window.show()

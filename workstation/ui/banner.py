@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
 from workstation.case import Case
 from workstation.planning.template import templates
 from workstation.ui.desk import Desk
+from workstation.ui.panels.parts import set_role
 from workstation.ui.theme import DARK
 from workstation.ui.words import date_text
 
 HEIGHT_PX = 36
+SEXES = {"F": "F", "M": "M", "O": "sex other"}  # as DICOM writes them
 NO_CASE = "No case is open"
 
 
@@ -24,7 +26,8 @@ def identity(case: Case) -> list[str]:
     """Return name, ID, birth date with sex, and study of a case, as the banner shows them."""
     patient, study = case.record.patient, case.record.study
     birth = date_text(patient.get("birth_date", ""))
-    born = f"{patient.get('sex', '') or 'sex unknown'} {birth or 'birth date unknown'}"
+    sex = SEXES.get(patient.get("sex", ""), "sex unknown")
+    born = f"{sex} {birth or 'birth date unknown'}"
     when = " ".join(part for part in (_modality(case), date_text(study.get("date", ""))) if part)
     return [
         patient.get("name", "") or "No name",
@@ -52,10 +55,16 @@ class Banner(QFrame):
         self.synthetic.setToolTip("This patient was computed; no person has these images")
         self.research = self._chip("Research use")
         self.research.setToolTip("Research use only, not for clinical decisions")
+        self.other = QPushButton("Another patient: confirm")
+        self.other.setToolTip("This is another patient than before. Click when you have seen it.")
+        self.other.clicked.connect(self._confirm)
+        self.other.hide()
+        self._seen = ""
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 0, 12, 0)
         row.setSpacing(16)
         row.addWidget(self.name)
+        row.addWidget(self.other)
         row.addWidget(self.facts, 1)
         for widget in (self.procedure, self.synthetic, self.research):
             row.addWidget(widget)
@@ -73,6 +82,23 @@ class Banner(QFrame):
             label.setStyleSheet(f"color: {DARK.warning}; font-weight: 600;")
         return label
 
+    def _watch(self, patient: str) -> None:
+        """Mark the banner when another patient follows the one that was seen."""
+        self._seen = self._seen or patient
+        self._mark(patient != self._seen)
+
+    def _confirm(self) -> None:
+        case = self._desk.session.case
+        if case is not None:
+            name, number, born, _ = identity(case)
+            self._seen = f"{name} {number} {born}"
+        self._mark(False)
+
+    def _mark(self, another: bool) -> None:
+        if self.other.isHidden() == another:
+            self.other.setVisible(another)
+            set_role(self, "stranger" if another else "panel")
+
     def refresh(self) -> None:
         """Show the open case."""
         case, plan = self._desk.session.case, self._desk.session.plan
@@ -83,6 +109,7 @@ class Banner(QFrame):
             self.procedure.setText("")
             return
         name, *facts = identity(case)
+        self._watch(f"{name} {facts[0]} {facts[1]}")
         self.name.setText(name)
         self.facts.setText("    ".join(facts))
         self.facts.setToolTip("\n".join([name, *facts, str(case.folder)]))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
 from segmentation.contract import Progress, share
-from segmentation.volume import LabelMap, Volume
+from segmentation.volume import LabelMap, LabelPatch, Volume
+from workstation.case import Case
 from workstation.jobs import Job, State
 from workstation.problems import explain
 from workstation.session import Point, Session
@@ -58,14 +59,35 @@ class Desk(QObject):
         self._loading: Job[Any] | None = None
         self._message = ""
         self._known: set[str] = set()
+        self._leaving: list[tuple[Case, set[Job[Any] | None]]] = []
+        self.jobs.ended.connect(self._close_left)
         self.jobs.changed.connect(self._follow)
         self.bindings.add(self._hide_new)
         self.bindings.add(self._load_missing)
 
     def leave_case(self) -> None:
-        """Stop all work on the open case and let go of everything that belongs to it."""
-        if self.busy:
-            self.jobs.stop()
+        """Stop all work on the open case and let go of everything that belongs to it.
+
+        Nobody waits for work that takes its time to stop: the case is closed when it has.
+        """
+        for job in (self._computing, self._loading):
+            if job is not None:
+                job.cancel()
+        case, self.session.case = self.session.case, None
+        if case is not None:
+            self._leaving.append((case, set(self.jobs.jobs)))
+        self._close_left()
+        self._forget()
+
+    def _close_left(self, ended: Job[Any] | None = None) -> None:
+        """Close the cases that were left and on which no work goes on any more."""
+        for case, jobs in self._leaving:
+            jobs.discard(ended)
+            if not jobs:
+                case.close()
+        self._leaving = [(case, jobs) for case, jobs in self._leaving if jobs]
+
+    def _forget(self) -> None:
         self._computing = self._loading = None
         self._loaded, self._last, self._foreseen = {}, {}, {}
         self._known, self._message = set(), ""
@@ -112,10 +134,10 @@ class Desk(QObject):
         self.jobs.start(job, self._computed)
 
     def _computed(self, job: Job[Any]) -> None:
-        if self._computing is job:
+        if self._computing is job:  # else it gave way, or its case was left
             self._computing = None
-        if job.error is not None and self.session.case is not None:
-            self.fail(job.error)
+            if job.error is not None:
+                self.fail(job.error)
         self.session.notify()
 
     def lacks_change(self, *outputs: str) -> str:
@@ -217,12 +239,15 @@ class Desk(QObject):
         missing = [key for key in wanted if key not in self._loaded]
         if self._loading is not None or not missing or self.session.case is None:
             return
-        values = self.session.case.values
+        case, plan = self.session.case, self.session.plan
+        values = case.values
 
         def load(progress: Progress) -> Mapping[str, Any]:
             found = {}
             for n, key in enumerate(missing):
                 share(progress, n, len(missing))(0.0, wanted[key])
+                if key not in values and plan is not None:
+                    case.restore_sources(plan)
                 found[key] = values[key]
             return found
 
@@ -250,6 +275,16 @@ class Desk(QObject):
         self.session.view.hidden |= {n for n in outputs - self._known if doubles(n)}
         self._known = outputs
 
+    # Edits ---------------------------------------------------------------------------
+
+    def edit(self, name: str, patch: LabelPatch, label: str) -> None:
+        """Add a hand's edit to the label ``name``, show it at once, and compute it."""
+        labels, certain = self.labels()[name], self.is_current(name)
+        if self.attempt(lambda: self.session.add_patch(name, patch, label)):
+            if certain:
+                self.foresee(name, replace(labels, array=patch.applied(labels.array)))
+            self.compute(name)
+
     # Places --------------------------------------------------------------------------
 
     def go_to(self, point_mm: Point) -> None:
@@ -266,6 +301,9 @@ class Desk(QObject):
     def close(self) -> None:
         """Stop all work and close the case."""
         self.jobs.stop()
-        self.leave_case()
+        for case, _ in self._leaving:
+            case.close()
+        self._leaving = []
+        self._forget()
         self.bindings.close()
         self.session.close()

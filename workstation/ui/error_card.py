@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
@@ -10,6 +12,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QPlainTextEdit,
     QPushButton,
+    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -18,11 +21,18 @@ from PySide6.QtWidgets import (
 from workstation.problems import Problem
 
 MOST_CARDS = 3
+LONGEST = 24  # letters that are not broken
+
+
+def breakable(text: str) -> str:
+    """Return ``text`` with places, unseen, where paths and long words may be broken."""
+    return re.sub(rf"([/\\_.\-]|\w{{{LONGEST}}})(?=\w)", "\\1\u200b", text)
 
 
 def _wrapped(text: str, role: str = "") -> QLabel:
-    label = QLabel(text)
+    label = QLabel(breakable(text))
     label.setWordWrap(True)
+    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setProperty("role", role)

@@ -123,12 +123,7 @@ class FourUp(QWidget):
         if patch is None:
             return
         name = "Erase" if desk.hand.tool == "erase" else "Brush stroke"
-        target = desk.hand.target
-        certain = desk.is_current(target)
-        if desk.attempt(lambda: desk.session.add_patch(target, patch, name)):
-            if certain:
-                desk.foresee(target, replace(labels, array=patch.applied(labels.array)))
-            desk.compute(target)
+        desk.edit(desk.hand.target, patch, name)
 
     def forget(self) -> None:
         """Let go of everything that is shown: it belongs to a case that is left."""

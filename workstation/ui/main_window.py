@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from platformdirs import user_data_path
 from PySide6.QtCore import Qt
@@ -44,8 +45,9 @@ from workstation.ui.panels.plan_panel import PlanPanel
 from workstation.ui.panels.report_panel import ReportPanel
 from workstation.ui.panels.segment_panel import SegmentPanel
 from workstation.ui.recent import recent_cases, recent_file, remember
+from workstation.ui.settings import LARGEST, SMALLEST, keep_settings, read_settings
 from workstation.ui.slice_paint import Tool
-from workstation.ui.stage_rail import STAGE_NAMES, WIDTH_PX, StageRail
+from workstation.ui.stage_rail import STAGE_NAMES, StageRail
 from workstation.ui.theme import apply_theme
 
 PANEL_PX = 340
@@ -73,7 +75,8 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.session = session
         self._recent = recent or recent_file()
-        self._dark, self._scale = True, 1.0
+        self._settings_file = self._recent.with_name("window.json")
+        self.settings = read_settings(self._settings_file)
         self.desk = Desk(session, self)
         self.setWindowTitle("Hilum")
         self.setAcceptDrops(True)
@@ -93,9 +96,11 @@ class MainWindow(QMainWindow):
         self._fill_menus()
         self.job_bar.undo.clicked.connect(self.undo)
         self.rail.chosen.connect(self.show_stage)
+        self.rail.fold.clicked.connect(self.toggle_rail)
         self.desk.failed.connect(self.cards.show_problem)
         self.desk.bindings.add(self.refresh)
         self.show_stage("Case")
+        self._apply_look()
         self.desk.bindings.refresh()
 
     # Layout --------------------------------------------------------------------------
@@ -175,6 +180,7 @@ class MainWindow(QMainWindow):
         add("View", "Show all four views", lambda: self.views.show_only(""), "Ctrl+0")
         add("View", "Show or hide labels", self._toggle_labels, "H", self._lacks_case)
         add("View", "Light or dark theme", self.toggle_theme)
+        add("View", "Stages as icons, or with their names", self.toggle_rail, "Ctrl+B")
         add("View", "Larger text", partial(self.scale_text, +0.1), "Ctrl+=")
         add("View", "Smaller text", partial(self.scale_text, -0.1), "Ctrl+-")
         add("Help", "Search an action", self.show_palette, "Ctrl+K")
@@ -294,22 +300,30 @@ class MainWindow(QMainWindow):
 
     def toggle_theme(self) -> None:
         """Change between the dark and the light theme."""
-        self._dark = not self._dark
-        self._apply_look()
+        self._change_look(dark=not self.settings.dark)
 
     def scale_text(self, by: float) -> None:
         """Make text larger or smaller, from 80 to 160 percent."""
-        self._scale = min(max(round(self._scale + by, 1), 0.8), 1.6)
+        scale = round(self.settings.scale + by, 1)
+        self._change_look(scale=min(max(scale, SMALLEST), LARGEST))
+
+    def toggle_rail(self) -> None:
+        """Show the stages with their names, or as icons only."""
+        self._change_look(wide_rail=not self.settings.wide_rail)
+
+    def _change_look(self, **changes: Any) -> None:
+        self.settings = replace(self.settings, **changes)
+        keep_settings(self._settings_file, self.settings)
         self._apply_look()
 
     def _apply_look(self) -> None:
         app = QApplication.instance()
         if isinstance(app, QApplication):
-            apply_theme(app, self._dark, self._scale)
+            apply_theme(app, self.settings.dark, self.settings.scale)
         repaint_icons(self)
-        scale = max(self._scale, 1.0)
+        scale = max(self.settings.scale, 1.0)
         self._right.setFixedWidth(round(PANEL_PX * scale))
-        self.rail.setFixedWidth(round(WIDTH_PX * scale))
+        self.rail.set_wide(self.settings.wide_rail, scale)
         self.banner.setFixedHeight(round(BANNER_PX * scale))
         self.job_bar.setFixedHeight(round(BAR_PX * scale))
 
@@ -369,6 +383,7 @@ class MainWindow(QMainWindow):
     @guarded
     def closeEvent(self, event: QCloseEvent) -> None:
         """Stop the work and close the case."""
+        self.hide()  # work may take a moment to stop
         self.desk.close()
         self.views.scene.painter.close()
         super().closeEvent(event)

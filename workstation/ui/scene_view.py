@@ -38,6 +38,7 @@ EMPTY = "No surface yet. Segment an organ, or drop a surface file here."
 CUT = "cut handle"
 SLOW_MS = 50.0
 SETTLE_MS = 160
+FRAMED_BY = 4000  # points of a surface are enough to fit it into the view
 ZOOM_PER_NOTCH = 1.2
 # (resolution, draft): what a picture may look like while it moves, from best to fastest
 EFFORTS = ((1.0, False), (1.0, True), (0.5, True))
@@ -168,7 +169,11 @@ class SceneView(QWidget):
     def reset_view(self) -> None:
         """Fit everything into the view without turning it."""
         surfaces = [item.surface for item in self._items.values() if item.visible]
-        points = [surface.points_mm for surface in surfaces if len(surface.points_mm)]
+        points = [
+            surface.points_mm[:: 1 + len(surface.points_mm) // FRAMED_BY]
+            for surface in surfaces
+            if len(surface.points_mm)
+        ]
         if points:
             self.scene.camera = self.camera.frame(np.concatenate(points), self._size())
         self._redraw()

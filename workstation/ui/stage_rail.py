@@ -7,13 +7,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from workstation.stages import STAGES
 from workstation.ui.desk import Desk
+from workstation.ui.icons import set_icon
+from workstation.ui.panels.parts import set_role
 
 STAGE_NAMES = ("Case", "Import", "Segment", "Model", "Plan", "Report")
-WIDTH_PX = 200
+WIDTH_PX, NARROW_PX = 200, 68
+ICONS = {
+    "Case": "ph.identification-card",
+    "Import": "ph.download-simple",
+    "Segment": "ph.paint-brush",
+    "Model": "ph.cube",
+    "Plan": "ph.scissors",
+    "Report": "ph.file-text",
+}
 DONE, WORKING, OPEN, STALE, FAILED = "✓", "●", "○", "↻", "▲"
 MEANING = {
     DONE: "done",
@@ -96,21 +114,26 @@ class _Row(QPushButton):
         self.setProperty("flat", "true")
         self.setFixedHeight(36)
         self.mark, self.count = QLabel(OPEN), QLabel()
-        title = QLabel(name)
+        self.title = QLabel(name)
+        picture = QToolButton()
+        picture.setProperty("flat", "true")
+        set_icon(picture, ICONS[name])
         self.mark.setFixedWidth(18)
         self.count.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         row = QHBoxLayout(self)
         row.setContentsMargins(8, 0, 8, 0)
-        for label in (self.mark, title, self.count):
-            label.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-            row.addWidget(label, 1 if label is title else 0)
+        row.setSpacing(4)
+        for part in (self.mark, picture, self.title, self.count):
+            part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+            part.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            row.addWidget(part, 1 if part is self.title else 0)
 
     def show_state(self, state: StageState) -> None:
         """Show mark, findings and what is missing."""
-        _set_role(self.mark, _ROLES[state.mark])
+        set_role(self.mark, _ROLES[state.mark])
         self.mark.setText(state.mark)
         self.count.setText(f"! {state.findings}" if state.findings else "")
-        _set_role(self.count, "warning")
+        set_role(self.count, "warning")
         words = [f"{self.name}: {MEANING[state.mark]}"]
         if state.findings:
             words.append(f"{state.findings} finding(s) to look at")
@@ -118,13 +141,6 @@ class _Row(QPushButton):
             words.append(f"needs: {state.needs}")
         self.setToolTip("\n".join(words))
         self.setAccessibleName(", ".join(words))
-
-
-def _set_role(label: QLabel, role: str) -> None:
-    if label.property("role") != role:
-        label.setProperty("role", role)
-        label.style().unpolish(label)
-        label.style().polish(label)
 
 
 class StageRail(QFrame):
@@ -145,11 +161,25 @@ class StageRail(QFrame):
             row.clicked.connect(lambda _, n=name: self.chosen.emit(n))
             column.addWidget(row)
         column.addStretch(1)
+        self.fold = QToolButton()
+        self.fold.setProperty("flat", "true")
+        column.addWidget(self.fold)
         self.hint = QLabel("Ctrl+K  all actions\nF1  shortcuts")
         self.hint.setProperty("role", "muted")
         column.addWidget(self.hint)
         desk.bindings.add(self.refresh)
         self.refresh()
+
+    def set_wide(self, wide: bool, scale: float = 1.0) -> None:
+        """Show the stages with names and findings, or as marks and icons; text has ``scale``."""
+        self.setFixedWidth(round((WIDTH_PX if wide else NARROW_PX) * scale))
+        for row in self.rows.values():
+            row.title.setVisible(wide)
+            row.count.setVisible(wide)
+        self.hint.setVisible(wide)
+        set_icon(self.fold, "ph.caret-double-left" if wide else "ph.caret-double-right")
+        self.fold.setToolTip(f"{'Only icons' if wide else 'Show names'} (Ctrl+B)")
+        self.fold.setAccessibleName(self.fold.toolTip())
 
     def states(self) -> dict[str, StageState]:
         """Return how each stage stands now."""

@@ -88,6 +88,9 @@ QLabel[role="done"] { color: $done; }
 QLabel[role="warning"] { color: $warning; }
 QLabel[role="problem"] { color: $problem; }
 QFrame[role="panel"], QScrollArea[role="panel"] { background: $panel; border: none; }
+QFrame[role="stranger"] {
+  background: $panel; border: none; border-left: 6px solid $warning;
+  border-bottom: 3px solid $warning; }
 QFrame[role="card"] { background: $raised; border: 1px solid $line; border-radius: 6px; }
 QFrame[role="chip"], QLabel[role="chip"] {
   background: $raised; border: 1px solid $line; border-radius: 6px; padding: 2px 8px; }

@@ -12,6 +12,7 @@ from segmentation.volume import LabelMap
 from workstation.ui.desk import Desk
 from workstation.ui.icons import set_icon
 from workstation.ui.panels.add_step import AddStep
+from workstation.ui.panels.lesions import LesionList
 from workstation.ui.panels.parts import Sheet, button, label
 from workstation.ui.panels.steps import StepList
 from workstation.ui.slice_paint import Tool
@@ -43,6 +44,8 @@ class SegmentPanel:
         body.addWidget(self.steps)
         self.add_step = AddStep(desk, "Segment")
         body.addWidget(self.add_step)
+        self.lesions = LesionList(desk)
+        body.addWidget(self.lesions)
         self.widget.heading("Correct by hand")
         self.target = label("", "muted")
         body.addWidget(self.target)
