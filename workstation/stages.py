@@ -25,6 +25,7 @@ from segmentation.contract import Progress, share, silent
 from segmentation.volume import LabelMap
 from workstation.planning import patient, pressure, resection
 from workstation.planning.plan import Plan, PlanError, Step, to_plain_json
+from workstation.problems import explain
 
 UNITS = {
     "mm": "mm",
@@ -55,10 +56,13 @@ class StepFailed(RuntimeError):
     """A step of a plan could not be computed; ``__cause__`` says why."""
 
     def __init__(self, output: str, stage: str, cause: Exception) -> None:
-        super().__init__(f"step {output!r} ({stage}) failed: {cause}")
+        problem = explain(cause)
+        known = isinstance(cause, OSError | MemoryError)
+        reason = problem.title if known else str(cause)
+        super().__init__(f"step {output!r} ({stage}) failed: {reason}")
         self.output = output
         self.stage = stage
-        self.remedy = str(getattr(cause, "remedy", ""))
+        self.remedy = problem.remedy if known else str(getattr(cause, "remedy", ""))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ place last, so its presence is what makes the value exist.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -97,7 +98,12 @@ def _read_notes(record: Record) -> Record:
 
 
 def _write_image(array: np.ndarray[Any, Any], path: Path, compress: bool) -> None:
-    sitk.WriteImage(sitk.GetImageFromArray(array), str(path), compress, 1)
+    try:
+        sitk.WriteImage(sitk.GetImageFromArray(array), str(path), compress, 1)
+    except RuntimeError as error:  # the library does not say why in a person's words
+        full = shutil.disk_usage(path.parent).free < array.nbytes
+        code = errno.ENOSPC if full else errno.EIO
+        raise OSError(code, os.strerror(code), str(path)) from error
 
 
 def _read_image(path: Path) -> np.ndarray[Any, Any]:

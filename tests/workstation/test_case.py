@@ -7,12 +7,14 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from segmentation.images import write_labels, write_volume
 from segmentation.volume import EditLog, ImageGeometry, Label, LabelMap, LabelPatch, Volume
+from workstation import store
 from workstation.case import CaseError, case_for_writing, create_case, open_case
 from workstation.dicom import files as dicom
 from workstation.phantom import abdomen, write_dicom
@@ -363,3 +365,20 @@ def test_a_file_does_not_hide_the_patient_of_a_later_series(image, tmp_path):
         another = replace(scanned, identity=nobody)
         with pytest.raises(CaseError, match="another patient"):
             case.import_dicom(another, "ct")
+
+
+def test_a_full_disk_is_told_in_words_and_leaves_nothing(case, monkeypatch):
+    def fail(*_: object) -> None:
+        raise RuntimeError("fwrite wrote only 3 things")
+
+    plan = plan_for(case)
+    case.add_plan(plan, "Start")
+    with monkeypatch.context() as patch:
+        patch.setattr(store.sitk, "WriteImage", fail)
+        patch.setattr(store.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+        with pytest.raises(StepFailed, match="failed: The disk is full") as error:
+            case.run(plan)
+    assert error.value.remedy.startswith("Free some space")
+    assert list((case.folder / "results").iterdir()) == []
+    case.run(plan)
+    assert set(case.states(plan).values()) == {"fresh"}
