@@ -33,7 +33,7 @@ VEIN_MM = 7.0  # the portal trunk's radius; the cava is wider
 WIDE_MM = 8.5  # radius of what is no vein inside the liver: cava, heart, kidney
 USUAL_ML = (800.0, 3000.0)
 LEAST_ML = 200.0  # less is no liver, except where the scan ends
-MUSCLE_HU = 10.0  # a small part this close to muscle may be muscle
+ABOVE_MUSCLE_HU = 10.0  # a small part that is no brighter may be muscle or bowel
 UNENHANCED_HU = 75.0  # livers after contrast in a portal phase lie above
 CENTRAL_RIGHT_MM, CENTRAL_FRONT_MM = 60.0, 70.0  # cava, duodenum and pancreas head lie here
 
@@ -67,8 +67,8 @@ def propose_liver(volume: Volume, *, progress: Progress = silent) -> LabelMap:
     progress(0.4, "Smoothing")
     coarse = smooth_organ(abdomen, zone, level, whole)
     little = coarse.sum() * abdomen.step_mm**3 / 1000 < LEAST_ML
-    like_muscle = abs(level.centre_hu - abdomen.muscle_hu) < MUSCLE_HU
-    if little and (like_muscle or not _at_end(abdomen, coarse)):
+    dull = level.centre_hu < abdomen.muscle_hu + ABOVE_MUSCLE_HU
+    if little and (dull or not _at_end(abdomen, coarse)):
         raise ValueError(_NO_LIVER)
     progress(0.5, "Placing the boundary")
     array = refine_edges(volume, abdomen, coarse, progress=lambda f, m="": progress(0.5 + f / 2, m))
