@@ -24,6 +24,7 @@ from tests.workstation.dicom_phantom import (
     values_at,
     write,
 )
+from workstation.dicom import headers
 from workstation.dicom.files import DicomError, copy_originals, read, require_one_patient, scan
 
 
@@ -535,6 +536,22 @@ def test_a_zip_is_read_and_copied_without_unpacking(tmp_path):
     copied = sorted((tmp_path / "out" / name).read_bytes() for name in names)
     assert copied == sorted(path.read_bytes() for path in paths)
     assert {p.name for p in (tmp_path / "out").iterdir()} == set(names)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("head_bytes", [133, 300, 700, 1000, 1100, 1200, 1300, 65536])
+def test_a_zip_is_scanned_alike_wherever_the_first_look_ends(
+    tmp_path, monkeypatch, compressed, head_bytes
+):
+    def edit(data, k):
+        if compressed:
+            data.compress(RLELossless)
+
+    write(tmp_path / "in", positions(), edit=edit)
+    monkeypatch.setattr(headers, "ZIP_HEAD_BYTES", head_bytes)
+    volume = only(zipped(tmp_path / "in", tmp_path / "series.zip"))
+    assert (volume.status, volume.key) == ("ok", only(tmp_path / "in").key)
+    assert_true_everywhere(read(volume))
 
 
 def test_nameless_slices_keep_their_key_when_copied(tmp_path):

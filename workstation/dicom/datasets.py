@@ -107,7 +107,10 @@ def _stored(stream: BinaryIO, header: Dataset, size: int, implicit: bool, order:
 def _fragments_whole(stream: BinaryIO, offset: int, size: int) -> bool:
     while offset + 8 <= size:
         stream.seek(offset)
-        group, number, length = struct.unpack("<HHI", stream.read(8))
+        item = stream.read(8)
+        if len(item) < 8:  # the stream holds only the head of the file
+            return False
+        group, number, length = struct.unpack("<HHI", item)
         if (group, number) == (0xFFFE, 0xE0DD):
             return True
         if (group, number) != (0xFFFE, 0xE000):

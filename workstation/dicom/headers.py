@@ -6,6 +6,7 @@ image unusable is written down in `Slice.problem`.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from math import isfinite
@@ -93,9 +94,10 @@ def _read(source: Source) -> list[Slice] | Ignored:
         return Ignored(str(source), "not a DICOM file" if head else "an empty file", not head)
     if source.member and len(head) < source.size:
         # The head of a ZIP member mostly holds the whole header: inflate no more than that.
-        header, stored = parse_header(BytesIO(head), source.size, _TAGS)
-        if not stored.missing and not stored.encapsulated:
-            return _judged(source, header, stored)
+        with suppress(Exception):  # a header that is longer can fail anywhere in the parser
+            header, stored = parse_header(BytesIO(head), source.size, _TAGS)
+            if not stored.missing and not stored.encapsulated:
+                return _judged(source, header, stored)
     with source.open() as stream:
         header, stored = parse_header(stream, source.size, _TAGS)
     return _judged(source, header, stored)
