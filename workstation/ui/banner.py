@@ -27,7 +27,7 @@ def identity(case: Case) -> list[str]:
     patient, study = case.record.patient, case.record.study
     birth = date_text(patient.get("birth_date", ""))
     sex = SEXES.get(patient.get("sex", ""), "sex unknown")
-    born = f"{sex} {birth or 'birth date unknown'}"
+    born = f"{sex} {birth}" if birth else f"{sex}, birth date unknown"
     when = " ".join(part for part in (_modality(case), date_text(study.get("date", ""))) if part)
     return [
         patient.get("name", "") or "No name",

@@ -39,7 +39,8 @@ class Bindings(QObject):
     def close(self) -> None:
         """Stop listening to the session."""
         self._timer.stop()
-        self._session.changed.remove(self.later)
+        if self.later in self._session.changed:
+            self._session.changed.remove(self.later)
 
     def add(self, refresh: Refresh) -> None:
         """Call ``refresh`` with every refresh."""

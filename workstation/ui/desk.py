@@ -12,6 +12,7 @@ from segmentation.contract import Progress, share
 from segmentation.volume import LabelMap, LabelPatch, Volume
 from workstation.case import Case
 from workstation.jobs import Job, State
+from workstation.planning.plan import Plan
 from workstation.problems import explain
 from workstation.session import Point, Session
 from workstation.ui.bind import Bindings
@@ -55,6 +56,7 @@ class Desk(QObject):
         self._loaded: dict[str, Any] = {}
         self._last: dict[str, Any] = {}
         self._foreseen: dict[str, Any] = {}
+        self._keyed: tuple[Plan | None, dict[str, str]] = (None, {})
         self._computing: Job[Any] | None = None
         self._loading: Job[Any] | None = None
         self._message = ""
@@ -177,15 +179,21 @@ class Desk(QObject):
             return self.results().get(name)
         return self._loaded.get(self._source_key(name))
 
+    def _keys(self) -> dict[str, str]:
+        """Return name to content key of the present plan; every view asks for them."""
+        plan = self.session.plan
+        if plan is not self._keyed[0]:
+            self._keyed = (plan, plan.keys() if plan is not None else {})
+        return self._keyed[1]
+
     def is_current(self, name: str) -> bool:
         """Tell whether the value of the present plan, and no earlier one, is there."""
-        plan = self.session.plan
-        key = plan.keys().get(name) if plan is not None else None
+        key = self._keys().get(name)
         return key in self._loaded or key in self._foreseen
 
     def foresee(self, name: str, value: Any) -> None:
         """Show the value that the present plan gives ``name`` before it is computed."""
-        self._foreseen = {self.session.require_plan().keys()[name]: value}
+        self._foreseen = {self._keys()[name]: value}
 
     def image(self) -> Volume | None:
         """Return the image that the views show, once it is loaded."""
@@ -201,7 +209,7 @@ class Desk(QObject):
         plan = self.session.plan
         if plan is None:
             return {}
-        keys = plan.keys()
+        keys = self._keys()
         known = self._foreseen | self._loaded
         found = {}
         for step in plan.steps:
@@ -228,7 +236,7 @@ class Desk(QObject):
             return {}
         wanted = {self._source_key(session.view.image): session.view.image}
         if session.plan is not None:
-            keys = session.plan.keys()
+            keys = self._keys()
             wanted |= {keys[name]: name for name in session.available()}
         wanted.pop("", None)
         return wanted

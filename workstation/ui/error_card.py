@@ -57,7 +57,8 @@ class ErrorCard(QFrame):
         close.setProperty("flat", "true")
         close.clicked.connect(self.dismiss)
         head = QHBoxLayout()
-        head.addWidget(_wrapped(f"▲ {problem.title}", "problem"), 1)
+        title = problem.title.removesuffix(problem.remedy).strip() or problem.title
+        head.addWidget(_wrapped(f"▲ {title}", "problem"), 1)
         head.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
         self._trace = QPlainTextEdit(problem.trace)
         self._trace.setReadOnly(True)
@@ -81,7 +82,7 @@ class ErrorCard(QFrame):
         column.setSpacing(4)
         column.addLayout(head)
         column.addWidget(_wrapped(problem.detail, "muted"))
-        column.addWidget(_wrapped(problem.remedy))
+        column.addWidget(_wrapped(problem.remedy if title != problem.remedy else ""))
         column.addWidget(self._trace)
         column.addLayout(buttons)
 

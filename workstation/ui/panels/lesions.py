@@ -33,12 +33,12 @@ class Lesion:
 
 
 def lesions_of(labels: LabelMap) -> list[Lesion]:
-    """Return the pieces of ``labels``, connected also by edges and corners, largest first."""
+    """Return the pieces of ``labels``, connected by faces, largest first."""
     block = bounding_block(labels.array)
     if block is None:
         return []
     array = labels.array[block]
-    pieces, count = ndimage.label(array, structure=np.ones((3, 3, 3)))
+    pieces, count = ndimage.label(array)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)
     boxes = ndimage.find_objects(pieces)
     order = sorted(range(1, count + 1), key=lambda n: -int(sizes[n]))

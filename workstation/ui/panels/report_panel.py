@@ -24,8 +24,11 @@ def write_report_aside(case: Path, file: Path, progress: Progress) -> Path:
     """Write the PDF in a process of its own: it renders, and only one thread may do so here.
 
     Raises:
+        ValueError: if the folder of ``file`` is not there.
         RuntimeError: with what the process said, if it fails.
     """
+    if not file.parent.is_dir():
+        raise ValueError(f"the folder {file.parent} is not there; make it first")
     command = [sys.executable, "-m", "workstation", "report", str(case), str(file)]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -40,7 +43,8 @@ def write_report_aside(case: Path, file: Path, progress: Progress) -> Path:
             process.kill()
             raise
         if process.returncode:
-            raise RuntimeError(said.strip().removeprefix("hilum: ") or "the report failed")
+            problem = said.rpartition("hilum: ")[2].strip()  # progress was told before
+            raise RuntimeError(problem or "the report failed; nothing was written")
     return file
 
 
