@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from math import isfinite
 from typing import Any, Protocol
 
 
@@ -91,6 +92,9 @@ class Number:
 
     ``low`` and ``high`` bound the value where a band is known; ``source`` says how value
     and band were obtained. In a plan the full name is ``OUTPUT.quantity``.
+
+    Raises:
+        ValueError: if a value is not finite.
     """
 
     quantity: str
@@ -99,6 +103,11 @@ class Number:
     source: str
     low: float | None = None
     high: float | None = None
+
+    def __post_init__(self) -> None:
+        for number in (self.value, self.low, self.high):
+            if number is not None and not isfinite(number):
+                raise ValueError(f"{self.quantity} came out as {number}; check what it is made of")
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form; `from_json` reverses it."""

@@ -6,6 +6,7 @@ Everything is in DICOM patient LPS millimetres; see `workstation.camera` for dis
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -35,6 +36,10 @@ from workstation.shading import (
     size_text,
     style,
 )
+
+if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
+    # Otherwise VTK looks for an X server first and complains aloud that there is none.
+    os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
 __all__ = [
     "Colour",
