@@ -1,15 +1,18 @@
 """What a person sees stays as they like it, and never hides whose images these are."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 import numpy as np
+import pytest
 from pytestqt.qtbot import QtBot
 
 from segmentation.contract import Progress
 from workstation.case import open_case
 from workstation.jobs import Job
+from workstation.raster import default_window
 from workstation.session import Session
 from workstation.ui.main_window import MainWindow
 
@@ -93,3 +96,19 @@ def test_a_lesion_is_removed_and_comes_back(
     window.undo()
     settle()
     np.testing.assert_array_equal(window.desk.labels()["tumor"].array, before)
+
+
+def test_an_image_without_hounsfield_units_gets_a_window_of_its_own(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+) -> None:
+    window.open_case(make_case(computed=False))
+    settle()
+    ct = window.desk.image()
+    assert ct is not None
+    assert window.views.slices["axial"].window_level == (400, 60)
+    mr = replace(ct, array=ct.array - ct.array.min(), quantity="MR intensity")
+    window.desk._loaded = dict.fromkeys(window.desk._loaded, mr)
+    window.desk.bindings.refresh()
+    shown = window.views.slices["axial"].window_level
+    assert shown == pytest.approx(default_window(mr))
+    assert shown == (window.session.view.window.width, window.session.view.window.level)

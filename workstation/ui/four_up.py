@@ -15,7 +15,7 @@ from workstation.actors import look_of, scene_items
 from workstation.picture import SceneItem
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
-from workstation.raster import Overlay
+from workstation.raster import Overlay, default_window
 from workstation.session import Window
 from workstation.slices import ViewName, vector
 from workstation.ui.cut_handle import telling_direction
@@ -152,6 +152,8 @@ class FourUp(QWidget):
         foreground, background = self._seeds()
         if image is not self._image:  # overlays of another case must not meet the new image
             self._image = image
+            if image is not None and image.quantity != "HU":  # presets are for CT only
+                view.window = Window(*default_window(image))
             for one in self.slices.values():
                 one.set_overlays(())
                 one.set_volume(image)

@@ -69,7 +69,7 @@ class ScenePainter(QObject):
         self._scene, self._probe = scene, probe
         self._pool = ThreadPoolExecutor(1, "3D") if threaded else None
         self._ended.connect(self._take, Qt.ConnectionType.QueuedConnection)
-        self.busy = False
+        self.busy = self._closed = False
 
     def draw(self, wish: Wish) -> Job[Drawn] | None:
         """Draw a picture; return it if it is there at once, None if ``drawn`` will bring it."""
@@ -77,14 +77,21 @@ class ScenePainter(QObject):
         job = Job("Draw", lambda progress: _draw(scene, probe, wish, progress))
         if self._pool is None:
             return job.run()
+        if self._closed:
+            return None
         self.busy = True
         job.watch = self._watch
         self._pool.submit(job.run)
         return None
 
     def close(self) -> None:
-        """Wait for the picture that is being drawn, and draw no other."""
-        if self._pool is not None:
+        """Wait for the picture that is being drawn, and draw no other.
+
+        What was drawn with is given back on the thread that drew with it.
+        """
+        if self._pool is not None and not self._closed:
+            self._closed = True
+            self._pool.submit(self._scene.close)
             self._pool.shutdown()
 
     def _watch(self, job: Job[Any]) -> None:

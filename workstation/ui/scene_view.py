@@ -190,9 +190,9 @@ class SceneView(QWidget):
             painter.drawImage(self.rect(), self._image)
         if self._problem or not self._items:
             draw_sentence(painter, self.rect(), self._problem or EMPTY)
-        elif self._crosshair is not None:
+        elif self._crosshair is not None and self._image is not None:
             draw_crosshair(painter, self._crosshair, self._seen_from, self._size())
-        if self._cut is not None and not self._problem:
+        if self._cut is not None and self._image is not None:
             held = self._cut_drag.part if self._cut_drag else self._hover
             draw_cut(painter, self._cut, self._seen_from, self._size(), held)
         draw_frame(painter, self.rect(), self._notice)

@@ -409,3 +409,20 @@ def test_looking_along_a_direction_shows_everything_with_the_head_up(view):
     for channel, centre in ((0, LEFT), (1, UPPER)):
         place = at(view, centre)
         np.testing.assert_allclose(blob(image, channel)[:2], (place.x(), place.y()), atol=2)
+
+
+def test_no_handle_floats_where_there_is_no_picture_yet(qtbot, items, monkeypatch):
+    may_end, drawn = Event(), []
+    monkeypatch.setattr(scene_view, "draw_cut", lambda *args: drawn.append(args[1]))
+    view = SceneView(probe=lambda: may_end.wait(20) and None, threaded=True)
+    qtbot.addWidget(view)
+    view.set_values(items)
+    view.set_cut((0.0, 0.0, 10.0), (1.0, 0.0, 0.0), 40.0)
+    view.set_crosshair(LEFT)
+    view.grab()
+    assert not drawn
+    may_end.set()
+    qtbot.waitUntil(lambda: view._image is not None, timeout=20_000)
+    view.grab()
+    assert drawn
+    view.painter.close()
