@@ -190,7 +190,11 @@ class Session:
             self.do("Place seed", plan.with_params(output, **{side: points}))
         else:
             self.apply_stage(
-                "segmentation.refine", output, {"volume": self.view.image}, {side: (point_mm,)}
+                "segmentation.refine",
+                output,
+                {"volume": self.view.image},
+                {side: (point_mm,)},
+                "Place seed",
             )
 
     # Steps ---------------------------------------------------------------------------
@@ -210,7 +214,12 @@ class Session:
         self._do_checked(f"Add {output}", self.require_plan().added(step))
 
     def apply_stage(
-        self, stage: str, output: str, inputs: Mapping[str, str], params: Mapping[str, Any]
+        self,
+        stage: str,
+        output: str,
+        inputs: Mapping[str, str],
+        params: Mapping[str, Any],
+        label: str = "",
     ) -> None:
         """Change the result ``output`` by one more stage; what follows uses the changed one.
 
@@ -219,7 +228,7 @@ class Session:
         first = STAGES[stage].inputs[0].name
         step = Step(stage, output, STAGES[stage].version, inputs, params)
         after = self.require_plan().followed(output, first, step)
-        self._do_checked(f"{STAGES[stage].title}: {output}", after)
+        self._do_checked(label or f"{STAGES[stage].title}: {output}", after)
 
     def remove_step(self, output: str) -> None:
         """Remove the last step that makes ``output``."""
