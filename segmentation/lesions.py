@@ -36,6 +36,7 @@ LEAST_ML = 0.2  # a ball of 7 mm
 DEMANDS = ((5.0, 0.5, 0.35, 0.5), (1.5, 0.6, 0.08, 0.57), (0.0, 0.85, 0.08, 0.62))
 SMOOTH_MM = 0.7
 BLUR_MM = 0.9  # that and a usual scanner of 0.6 mm
+ROUND_MM = 2.0  # Gaussian that smooths the edge; less for lesions of under 8 mm radius
 REACH_MM = 4.0  # the edge lies this near the coarse lump
 BRIGHT_HU = 25.0  # a vein that nobody marked
 VEIN_MM = 2.5  # the blur of a vein ends within this
@@ -225,15 +226,34 @@ def _at_half_height(
     core = depth > min(CORE_MM, 0.6 * float(depth.max()))
     dark = local_level(hu, core & mask, geometry, LEVEL_MM)
     share = (level - smooth) / np.maximum(level - dark, LEAST_CONTRAST_HU / 2)
-    reach = (away <= REACH_MM) & mask & ~vein & (smooth > FAT_HU)
+    tissue = mask & ~vein & (smooth > FAT_HU)
+    reach = (away <= REACH_MM) & tissue
     # Blurring a ball lowers its surface below half height by this much, to first order.
     radius_mm = (3e3 * lump_ml / (4 * np.pi)) ** (1 / 3)
     threshold = 0.5 - BLUR_MM / (np.sqrt(2 * np.pi) * radius_mm)
     lesion = (reach & (share > threshold)) | ((depth > CORE_MM) & mask)
-    pieces, count = ndimage.label(lesion)
-    if count > 1:
-        lesion = pieces == np.bincount(pieces[pieces > 0]).argmax()
-    return np.asarray(ndimage.binary_fill_holes(lesion))
+    whole = ndimage.binary_fill_holes(_largest_piece(lesion))
+    sigma_mm = min(ROUND_MM, radius_mm / 4)
+    return _largest_piece(_rounded(whole, tissue, sigma_mm / np.asarray(spacing)))
+
+
+def _rounded(lesion: Mask, tissue: Mask, sigma: npt.NDArray[np.float64]) -> Mask:
+    """Return the lesion with the noise of its edge smoothed and its volume kept.
+
+    Noise pushes single voxels out of a half-height edge, and the farthest one decides the
+    distance to a cut. ``sigma`` is in voxels; the result stays in ``tissue``.
+    """
+    blurred = np.where(tissue, ndimage.gaussian_filter(lesion.astype(np.float32), sigma), 0)
+    count = int(np.count_nonzero(lesion))
+    level = np.partition(blurred.ravel(), -count)[-count]
+    return np.asarray(blurred >= max(float(level), 0.05))
+
+
+def _largest_piece(mask: Mask) -> Mask:
+    pieces, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    return np.asarray(pieces == 1 + np.bincount(pieces.ravel())[1:].argmax())
 
 
 def _summary(count: int) -> Finding:

@@ -166,19 +166,19 @@ def compare(
     lines = _centerline_dice(one, other) if centerline else float("nan")
     progress(1.0, "done")
     both = "all surface voxel centres of both"
-    numbers = (
-        Number("dice", overlap, "", "2 |A and B| / (|A| + |B|), voxels"),
-        Number("surface_dice", surface.within(tolerance_mm), "", f"{both}, {tolerance_mm:g} mm"),
-        Number("centerline_dice", lines, "", "clDice on three-dimensional skeletons"),
-        Number("hausdorff95", surface.hausdorff95_mm, "mm", "larger directed 95th percentile"),
-        Number("hausdorff", surface.maximum_mm, "mm", f"maximum over {both}"),
-        Number("mean_surface_distance", surface.mean_mm, "mm", f"mean over {both}"),
-        Number("volume_reference", volumes[0], "mL", "voxel count x voxel volume"),
-        Number("volume", volumes[1], "mL", "voxel count x voxel volume"),
-        Number("volume_error", error, "%", "(result - reference) / reference"),
+    found = (
+        ("dice", overlap, "", "2 |A and B| / (|A| + |B|), voxels"),
+        ("surface_dice", surface.within(tolerance_mm), "", f"{both}, {tolerance_mm:g} mm"),
+        ("centerline_dice", lines, "", "clDice on three-dimensional skeletons"),
+        ("hausdorff95", surface.hausdorff95_mm, "mm", "larger directed 95th percentile"),
+        ("hausdorff", surface.maximum_mm, "mm", f"maximum over {both}"),
+        ("mean_surface_distance", surface.mean_mm, "mm", f"mean over {both}"),
+        ("volume_reference", volumes[0], "mL", "voxel count x voxel volume"),
+        ("volume", volumes[1], "mL", "voxel count x voxel volume"),
+        ("volume_error", error, "%", "(result - reference) / reference"),
     )
-    finite = tuple(number for number in numbers if np.isfinite(number.value))
-    return Measurements(finite, _emptiness(one, other))
+    numbers = tuple(Number(*each) for each in found if np.isfinite(each[1]))
+    return Measurements(numbers, _emptiness(one, other))
 
 
 def _masks(

@@ -115,8 +115,6 @@ def write_report(
     """
     if not any(group.numbers for group in groups):
         raise ValueError("there is no number, so there is no report to write")
-    for group in groups:
-        _require_finite(group)
     segments = _segments(segmentation) if segmentation else None
     evidence = [_evidence(header) for header in origin.headers.values()]
     if segments:
@@ -157,12 +155,6 @@ def _evidence(header: Dataset) -> Dataset:
     for word in ("PatientAge", "PatientSize", "PatientWeight"):
         copy.pop(word, None)
     return copy
-
-
-def _require_finite(group: MeasuredGroup) -> None:
-    for one in group.numbers:
-        if not math.isfinite(one.value):
-            raise ValueError(f"{group.name}.{one.quantity} is {one.value}, not a finite number")
 
 
 def _scheme() -> Dataset:
