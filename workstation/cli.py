@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,12 +16,13 @@ from typing import Any
 
 from platformdirs import user_data_path
 
+from segmentation.contract import Progress, share
 from workstation import benchmark, pacs_commands, selftest
 from workstation.case import Case, CaseError, case_for_writing, open_case
+from workstation.demo import exact_numbers, start_demo
 from workstation.export import export
 from workstation.importing import import_volume, nothing_found, scan, start_plan
 from workstation.jobs import Cancelled, Job, State
-from workstation.phantom import abdomen, write_dicom
 from workstation.planning.plan import read_plan
 from workstation.planning.template import find_template, templates
 from workstation.problems import explain
@@ -285,31 +285,12 @@ def _demo(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _make_demo(folder: Path, progress: Any) -> dict[str, float]:
-    """Make the synthetic patient, import it as any patient, run the plan; return exact values."""
-    template = find_template("liver-resection")
-    with case_for_writing(folder) as case:
-        if case.record.sources and not case.record.synthetic:
-            raise CaseError(f"{folder} holds a real patient; choose another folder with --case")
-        patient = abdomen(progress=lambda f, m="": progress(0.2 * f, m))
-        if not case.plan_number:
-            with tempfile.TemporaryDirectory() as scratch:
-                write_dicom(patient, Path(scratch), lambda f, m="": progress(0.2 + 0.1 * f, m))
-                start_plan(
-                    case,
-                    template,
-                    {"ct": Path(scratch)},
-                    progress=lambda f, m="": progress(0.3 + 0.1 * f, m),
-                )
-        case.run(case.plan(), lambda f, m="": progress(0.4 + 0.6 * f, m))
-        cut = case.value("cut")
-    specimen, remnant = patient.exact_cut_ml(cut.point_mm, cut.normal)
-    exact = {f"{name}.volume": ml for name, ml in patient.exact_ml.items()}
-    return exact | {
-        "specimen.volume": specimen,
-        "remnant.volume": remnant,
-        "margin.minimum": patient.tumor_plane_distance_mm(cut.point_mm, cut.normal),
-    }
+def _make_demo(folder: Path, progress: Progress) -> dict[str, float]:
+    """Make the synthetic patient, run the whole plan and return the exact values."""
+    patient = start_demo(folder, share(progress, 0, 2))
+    with open_case(folder) as case:
+        case.run(case.plan(), share(progress, 1, 2))
+        return exact_numbers(patient, case.value("cut"))
 
 
 def _print_summary(summary: Mapping[str, Any], exact: Mapping[str, float] | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,11 +20,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from segmentation.contract import Progress, share
-from workstation.case import case_for_writing, open_case
-from workstation.importing import start_plan
-from workstation.phantom import abdomen, write_dicom
-from workstation.planning.template import find_template
+from segmentation.contract import Progress
+from workstation.case import open_case
 from workstation.session import PRESETS, Session
 from workstation.ui.banner import HEIGHT_PX as BANNER_PX
 from workstation.ui.banner import Banner
@@ -51,20 +47,12 @@ from workstation.ui.stage_rail import STAGE_NAMES, StageRail
 from workstation.ui.theme import apply_theme
 
 PANEL_PX = 340
-DEMO_TEMPLATE = "liver-resection"
 VIEW_KEYS = {"axial": "Ctrl+1", "coronal": "Ctrl+2", "sagittal": "Ctrl+3", "3d": "Ctrl+4"}
 
 
 def make_demo(folder: Path, progress: Progress) -> Path:
-    """Make the synthetic patient, import it as any patient and start a plan; return its folder."""
-    with case_for_writing(folder) as case, tempfile.TemporaryDirectory() as scratch:
-        write_dicom(abdomen(progress=share(progress, 0, 2)), Path(scratch))
-        start_plan(
-            case,
-            find_template(DEMO_TEMPLATE),
-            {"ct": Path(scratch)},
-            progress=share(progress, 1, 2),
-        )
+    """Make the synthetic patient a case in ``folder``; return the folder."""
+    start_demo(folder, progress)
     return folder
 
 
