@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from segmentation.contract import Progress
 from workstation.case import open_case
+from workstation.demo import start_demo
 from workstation.session import PRESETS, Session
 from workstation.ui.banner import HEIGHT_PX as BANNER_PX
 from workstation.ui.banner import Banner
