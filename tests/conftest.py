@@ -1,5 +1,6 @@
 """What every test shares."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -8,6 +9,21 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import pytest
 
 from workstation.phantom import Phantom, abdomen
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected between tests only, on this thread.
+
+    A widget that some other thread happens to collect ends the process.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def pytest_runtest_logfinish() -> None:
+    """Collect what the test left, now that nothing holds its fixtures any more."""
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import vtkmodules.vtkRenderingOpenGL2  # noqa: F401  registers the OpenGL classes
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import reference, vtkUnsignedCharArray
-from vtkmodules.vtkCommonDataModel import vtkStaticCellLocator
+from vtkmodules.vtkCommonDataModel import vtkPolyData, vtkStaticCellLocator
 from vtkmodules.vtkRenderingAnnotation import vtkAnnotatedCubeActor
 from vtkmodules.vtkRenderingCore import vtkLightKit, vtkRenderer, vtkRenderWindow
 
@@ -278,8 +278,11 @@ def probe() -> str | None:
 
 
 def _locator(actor: Any) -> Any:
+    shape = vtkPolyData()  # one of its own: it is asked on one thread and drawn on another
+    shape.CopyStructure(actor.GetMapper().GetInput())
+    shape.BuildCells()
     locator = vtkStaticCellLocator()
-    locator.SetDataSet(actor.GetMapper().GetInput())
+    locator.SetDataSet(shape)
     locator.BuildLocator()
     return locator
 

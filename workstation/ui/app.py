@@ -11,6 +11,7 @@ from PySide6.QtCore import QMessageLogContext, QTimer, QtMsgType, qInstallMessag
 from PySide6.QtWidgets import QApplication
 
 from workstation.session import Session
+from workstation.ui.collector import garbage_collected_here
 from workstation.ui.guard import set_reporter
 from workstation.ui.main_window import MainWindow
 
@@ -37,7 +38,8 @@ def main(folder_or_case: Path | None, screenshot: Path | None = None) -> int:
         QTimer.singleShot(0, lambda: window.open(path))
     if screenshot is not None:
         take_screenshot(window, screenshot)
-    return int(app.exec())
+    with garbage_collected_here():
+        return int(app.exec())
 
 
 def _has_display() -> bool:

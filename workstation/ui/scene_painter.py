@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QImage
 
 from segmentation.contract import Progress
 from workstation.camera import Camera, Size
-from workstation.jobs import Job, State
+from workstation.jobs import Job
 from workstation.picture import Scene, SceneItem, Split
+from workstation.ui.guard import guarded
 
 # Elsewhere the windows that VTK draws in belong to the thread that runs the program.
 THREADED = sys.platform == "linux"
-ENDED = (State.SUCCESS, State.ERROR, State.CANCELLED)
+LOOK_MS = 4  # how often the window looks whether its picture is there
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,44 @@ class Drawn:
     epoch: int
 
 
+class Studio:
+    """Where a `Scene` is drawn and given back: always on the same thread. It knows no widget."""
+
+    def __init__(self, scene: Scene, probe: Callable[[], str | None], threaded: bool) -> None:
+        self._scene, self._probe = scene, probe
+        self._pool = ThreadPoolExecutor(1, "3D") if threaded else None
+        self.closed = False
+
+    def draw(self, wish: Wish) -> Future[Job[Drawn]]:
+        """Draw a picture; without a thread of its own, at once."""
+        job = Job("Draw", lambda progress: _draw(self._scene, self._probe, wish, progress))
+        if self._pool is not None:
+            return self._pool.submit(job.run)
+        done: Future[Job[Drawn]] = Future()
+        done.set_result(job.run())
+        return done
+
+    def close(self) -> None:
+        """Wait for the picture that is being drawn, and give back what it was drawn with."""
+        if self.closed:
+            return
+        self.closed = True
+        if self._pool is None:
+            self._scene.close()
+        else:
+            self._pool.submit(self._scene.close)
+            self._pool.shutdown()
+
+
 class ScenePainter(QObject):
     """The one who touches a `Scene`: on a thread of its own where the system lets VTK do so.
 
     ``probe`` says why 3D cannot be drawn here, or returns None. ``drawn`` brings the ended
-    job of each picture.
+    job of each picture. The thread never touches a Qt object: the window looks for its picture,
+    so that a view may go at any moment.
     """
 
     drawn = Signal(object)
-    _ended = Signal(object)
 
     def __init__(
         self,
@@ -66,41 +95,40 @@ class ScenePainter(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._scene, self._probe = scene, probe
-        self._pool = ThreadPoolExecutor(1, "3D") if threaded else None
-        self._ended.connect(self._take, Qt.ConnectionType.QueuedConnection)
-        self.busy = self._closed = False
+        self._studio = studio = Studio(scene, probe, threaded)
+        self._asked: Future[Job[Drawn]] | None = None
+        self._timer = QTimer(self, interval=LOOK_MS)
+        self._timer.timeout.connect(self._look)
+        self.destroyed.connect(lambda: studio.close())
+
+    @property
+    def busy(self) -> bool:
+        """Whether a picture is being drawn."""
+        return self._asked is not None
 
     def draw(self, wish: Wish) -> Job[Drawn] | None:
         """Draw a picture; return it if it is there at once, None if ``drawn`` will bring it."""
-        scene, probe = self._scene, self._probe
-        job = Job("Draw", lambda progress: _draw(scene, probe, wish, progress))
-        if self._pool is None:
-            return job.run()
-        if self._closed:
+        if self._studio.closed:
             return None
-        self.busy = True
-        job.watch = self._watch
-        self._pool.submit(job.run)
+        asked = self._studio.draw(wish)
+        if asked.done():
+            return asked.result()
+        self._asked = asked
+        self._timer.start()
         return None
 
     def close(self) -> None:
-        """Wait for the picture that is being drawn, and draw no other.
+        """Wait for the picture that is being drawn, and draw no other."""
+        self._timer.stop()
+        self._studio.close()
+        self._asked = None
 
-        What was drawn with is given back on the thread that drew with it.
-        """
-        if self._pool is not None and not self._closed:
-            self._closed = True
-            self._pool.submit(self._scene.close)
-            self._pool.shutdown()
-
-    def _watch(self, job: Job[Any]) -> None:
-        if job.state in ENDED:
-            self._ended.emit(job)
-
-    def _take(self, job: Job[Drawn]) -> None:
-        self.busy = False
-        self.drawn.emit(job)
+    @guarded
+    def _look(self) -> None:
+        if self._asked is not None and self._asked.done():
+            job, self._asked = self._asked.result(), None
+            self._timer.stop()
+            self.drawn.emit(job)
 
 
 def _draw(scene: Scene, probe: Callable[[], str | None], wish: Wish, progress: Progress) -> Drawn:
