@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
+from traceback import clear_frames
 
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QImage
@@ -60,7 +61,7 @@ class Studio:
         """Draw a picture; without a thread of its own, at once."""
         job = Job("Draw", lambda progress: _draw(self._scene, self._probe, wish, progress))
         if self._pool is not None:
-            return self._pool.submit(job.run)
+            return self._pool.submit(_run, job)
         done: Future[Job[Drawn]] = Future()
         done.set_result(job.run())
         return done
@@ -129,6 +130,14 @@ class ScenePainter(QObject):
             job, self._asked = self._asked.result(), None
             self._timer.stop()
             self.drawn.emit(job)
+
+
+def _run(job: Job[Drawn]) -> Job[Drawn]:
+    """Run ``job``; what it drew with is let go of here, also if an error remembers it."""
+    job.run()
+    if job.error is not None:
+        clear_frames(job.error.__traceback__)
+    return job
 
 
 def _draw(scene: Scene, probe: Callable[[], str | None], wish: Wish, progress: Progress) -> Drawn:

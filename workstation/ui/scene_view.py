@@ -182,20 +182,8 @@ class SceneView(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the scene if it changed, and the marks over it."""
         self._draw_if_stale()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        painter.fillRect(self.rect(), QColor(DARK.view))
-        if self._image is not None:
-            painter.drawImage(self.rect(), self._image)
-        if self._problem or not self._items:
-            draw_sentence(painter, self.rect(), self._problem or EMPTY)
-        elif self._crosshair is not None and self._image is not None:
-            draw_crosshair(painter, self._crosshair, self._seen_from, self._size())
-        if self._cut is not None and self._image is not None:
-            held = self._cut_drag.part if self._cut_drag else self._hover
-            draw_cut(painter, self._cut, self._seen_from, self._size(), held)
-        draw_frame(painter, self.rect(), self._notice)
+        with QPainter(self) as painter:
+            self._paint(painter)
 
     @guarded
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -292,6 +280,21 @@ class SceneView(QWidget):
     def _redraw(self) -> None:
         self._stale = True
         self.update()
+
+    def _paint(self, painter: QPainter) -> None:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.fillRect(self.rect(), QColor(DARK.view))
+        if self._image is not None:
+            painter.drawImage(self.rect(), self._image)
+        if self._problem or not self._items:
+            draw_sentence(painter, self.rect(), self._problem or EMPTY)
+        elif self._crosshair is not None and self._image is not None:
+            draw_crosshair(painter, self._crosshair, self._seen_from, self._size())
+        if self._cut is not None and self._image is not None:
+            held = self._cut_drag.part if self._cut_drag else self._hover
+            draw_cut(painter, self._cut, self._seen_from, self._size(), held)
+        draw_frame(painter, self.rect(), self._notice)
 
     def _draw_if_stale(self) -> None:
         if not self._stale or self.painter.busy:

@@ -1,9 +1,11 @@
 import gc
 from dataclasses import replace
-from threading import Event
+from threading import Event, current_thread, main_thread
+from traceback import walk_tb
 
 import numpy as np
 import pytest
+import shiboken6
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication
@@ -399,6 +401,34 @@ def test_a_scene_that_cannot_be_drawn_is_reported(qtbot, beside, items, monkeypa
     beside.set_values({"left": replace(items["left"], scalars=wrong)})
     qtbot.waitUntil(lambda: len(told) == 1, timeout=20_000)
     assert "absent" in str(told[0])
+    frames = [frame for frame, _ in walk_tb(told[0].__traceback__)]
+    drawing = [frame for frame in frames if frame.f_code.co_name == "build_actor"]
+    assert len(drawing) == 1
+    assert not drawing[0].f_locals, "VTK objects would be freed on another thread"
+
+
+def test_a_closed_painter_draws_no_more_and_may_be_closed_again(beside):
+    frames = beside.scene.frames
+    beside.painter.close()
+    beside.painter.close()
+    beside.look_from("L")
+    settle()
+    assert beside.scene.frames == frames
+    assert not beside.painter.busy
+
+
+@pytest.mark.parametrize("threaded", [True, False])
+def test_a_view_that_goes_gives_back_what_it_drew_with(qtbot, items, monkeypatch, threaded):
+    view = SceneView(threaded=threaded)
+    closed, close = [], view.scene.close
+    monkeypatch.setattr(view.scene, "close", lambda: closed.append(current_thread()) or close())
+    view.resize(200, 150)
+    view.show()
+    view.set_values(items)
+    view.repaint()
+    shiboken6.delete(view)
+    assert len(closed) == 1
+    assert (closed[0] is main_thread()) is not threaded
 
 
 def test_looking_along_a_direction_shows_everything_with_the_head_up(view):
