@@ -69,7 +69,10 @@ NAMES = {
 }
 MARGIN_MM = 16.0
 VIEWS: tuple[ViewName, ...] = ("axial", "coronal", "sagittal")
-PICTURE_PX = (1400, 900)
+PICTURE_PX = (1400, 820)
+MARKS = {"problem": "✕ problem", "warning": "! warning", "info": "i note"}
+FINDING_WIDTHS_MM = (22, 30, 126)
+FIRST_PAGE_FINDINGS = 8
 
 
 def write_picture(case: Case, path: Path, size: tuple[int, int] = (1200, 800)) -> None:
@@ -102,6 +105,7 @@ def write_report(case: Case, path: Path, progress: Progress = silent) -> None:
     story = [
         *_first_page(case, plan, summary, values),
         *_views(case, plan, values, progress),
+        *_all_findings(summary),
         *_numbers(summary),
         *_methods(case, plan, summary),
     ]
@@ -175,7 +179,7 @@ def _first_page(
     if items:
         picture = render_scene(items, "A", PICTURE_PX)
         caption = text(_scene_caption(items), "caption")
-        story += [Picture(picture, 178 * mm), Spacer(1, 1 * mm), caption]
+        story += [Picture(picture, 168 * mm), Spacer(1, 1 * mm), caption]
     story += [Spacer(1, 4 * mm), _key_numbers(summary), Spacer(1, 4 * mm)]
     story += _findings(summary)
     story.append(KeepTogether([Spacer(1, 6 * mm), _signatures()]))
@@ -204,28 +208,41 @@ def _key_numbers(summary: Mapping[str, Any]) -> Flowable:
 
 
 def _findings(summary: Mapping[str, Any]) -> list[Flowable]:
-    story: list[Flowable] = [text("Findings", "heading")]
-    order = {"problem": 0, "warning": 1, "info": 2}
-    marks = {"problem": "✕ problem", "warning": "! warning", "info": "i note"}
-    found = sorted(summary["findings"], key=lambda f: order[f["severity"]])
-    rows = []
-    for finding in found:
+    """Return what a signer must know: problems and warnings, as many as the page holds."""
+    found = [f for f in summary["findings"] if f["severity"] != "info"]
+    stale = [s["output"] for s in summary["steps"] if s["state"] != "fresh"]
+    if stale:
+        sentence = f"Not computed for this plan: {', '.join(stale)}. The report is incomplete."
+        found.insert(0, {"severity": "problem", "sentence": sentence})
+    rows = _finding_rows(found)
+    if len(rows) > FIRST_PAGE_FINDINGS:
+        more = len(rows) - FIRST_PAGE_FINDINGS
+        rows[FIRST_PAGE_FINDINGS:] = [["", "", text(f"{more} more under All findings.", "small")]]
+    none = text("No problem and no warning; see All findings.", "body")
+    return [text("Findings", "heading"), table(rows, FINDING_WIDTHS_MM) if rows else none]
+
+
+def _all_findings(summary: Mapping[str, Any]) -> list[Flowable]:
+    rows = _finding_rows(summary["findings"])
+    none = text("None.", "body")
+    return [text("All findings", "heading"), table(rows, FINDING_WIDTHS_MM) if rows else none]
+
+
+def _finding_rows(findings: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+    """Return a table row per finding, the gravest first."""
+    rows: list[list[Any]] = []
+    for finding in sorted(findings, key=lambda f: list(MARKS).index(f["severity"])):
         sentence = escape(finding["sentence"])
         if finding.get("remedy"):
             sentence += f" <i>{escape(finding['remedy'])}</i>"
         rows.append(
             [
-                text(marks[finding["severity"]], "small"),
+                text(MARKS[finding["severity"]], "small"),
                 text(escape(finding.get("step", "")), "small"),
                 text(sentence, "small"),
             ]
         )
-    stale = [s["output"] for s in summary["steps"] if s["state"] != "fresh"]
-    if stale:
-        sentence = f"Not computed for this plan: {', '.join(stale)}. The report is incomplete."
-        rows.insert(0, [text(marks["problem"], "small"), "", text(sentence, "small")])
-    story.append(table(rows, (22, 30, 126)) if rows else text("None.", "body"))
-    return story
+    return rows
 
 
 def _signatures() -> Flowable:

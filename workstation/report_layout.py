@@ -101,6 +101,7 @@ def _style(name: str, face: str) -> ParagraphStyle:
         spaceBefore=8 if name == "heading" else 0,
         spaceAfter=3 if name in ("title", "heading") else 0,
         alignment=TA_RIGHT if name == "right" else 0,
+        keepWithNext=name == "heading",
         textColor=colors.HexColor("#5A6773") if name == "caption" else colors.black,
     )
 
