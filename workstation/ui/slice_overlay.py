@@ -19,6 +19,7 @@ from workstation.ui.theme import DARK, VIEWS
 BAR_PX = 3
 MARGIN_PX = 8
 GAP_PX = 10  # the crosshair leaves this much free around the point it marks
+CLEAR_PX = 6  # between a letter and the crosshair
 SEED_PX = 5
 _HALO = QColor(0, 0, 0, 220)
 _PLATE = QColor(0, 0, 0, 110)
@@ -93,24 +94,41 @@ def draw_corners(
         halo_text(painter, right - metrics.horizontalAdvance(line), bottom - n * step, line, text)
 
 
-def draw_letters(painter: QPainter, placement: Placement) -> None:
-    """Write what each edge of the screen points to in the patient."""
+def draw_letters(
+    painter: QPainter, placement: Placement, crosshair_mm: Vector | None = None
+) -> None:
+    """Write what each edge of the screen points to in the patient.
+
+    A letter stands in the middle of its edge, or beside the line of a crosshair (LPS mm) there.
+    """
     metrics = QFontMetricsF(painter.font())
     left, right, top, bottom = placement.plane.letters
     colour = QColor(DARK.warning)
-    middle_x = placement.width / 2
-    middle_y = placement.height / 2 + metrics.capHeight() / 2
+    line_x, line_y = (
+        (None, None) if crosshair_mm is None else placement.to_widget(crosshair_mm).tolist()[:2]
+    )
 
-    def centred(letters: str) -> float:
-        return middle_x - metrics.horizontalAdvance(letters) / 2
+    def across(letters: str) -> float:
+        size = metrics.horizontalAdvance(letters)
+        return _aside((placement.width - size) / 2, size, line_x)
 
-    halo_text(painter, MARGIN_PX, middle_y, left, colour)
+    height = metrics.ascent() + metrics.descent()
+    middle = placement.height / 2 + metrics.capHeight() / 2 - metrics.ascent()
+    level = _aside(middle, height, line_y) + metrics.ascent()
+    halo_text(painter, MARGIN_PX, level, left, colour)
     end = placement.width - MARGIN_PX - metrics.horizontalAdvance(right)
-    halo_text(painter, end, middle_y, right, colour)
+    halo_text(painter, end, level, right, colour)
     first = BAR_PX + MARGIN_PX / 2 + metrics.ascent()
-    halo_text(painter, centred(top), first, top, colour)
+    halo_text(painter, across(top), first, top, colour)
     last = placement.height - 2 * MARGIN_PX - metrics.height()
-    halo_text(painter, centred(bottom), last, bottom, colour)
+    halo_text(painter, across(bottom), last, bottom, colour)
+
+
+def _aside(start: float, size: float, line: float | None) -> float:
+    """Return where a text of ``size`` pixels begins that would begin at ``start``, off ``line``."""
+    if line is None or not start - CLEAR_PX < line < start + size + CLEAR_PX:
+        return start
+    return line + CLEAR_PX if line <= start + size / 2 else line - CLEAR_PX - size
 
 
 def scale_bar_mm(placement: Placement) -> float:

@@ -78,7 +78,7 @@ def paint_texts(
             f"slice {plane.thickness_mm:.2f} mm",
         ),
     )
-    draw_letters(painter, placement)
+    draw_letters(painter, placement, marks.crosshair)
     draw_scale_bar(painter, placement)
 
 
