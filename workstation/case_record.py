@@ -77,6 +77,11 @@ class CaseValues(MutableMapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         return self.sources[key] if key in self.sources else self.results[key]
 
+    def in_memory(self, key: str) -> Any:
+        """Return the value of ``key`` if it needs no look at the disk, or None."""
+        value = self.sources.in_memory(key)
+        return self.results.in_memory(key) if value is None else value
+
     def __contains__(self, key: object) -> bool:
         return key in self.results or key in self.sources
 

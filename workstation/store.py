@@ -351,6 +351,11 @@ class ResultStore(MutableMapping[str, Any]):
         self._keep(key, value)
         return value
 
+    def in_memory(self, key: str) -> Any:
+        """Return the value of ``key`` if it needs no look at the disk, or None."""
+        with self._turn:
+            return self._kept.get(key)
+
     def __setitem__(self, key: str, value: Any) -> None:
         kind = _kind_of(value)
         form = FORMATS[kind]

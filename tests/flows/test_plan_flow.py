@@ -104,6 +104,8 @@ def test_the_numbers_follow_the_cut_and_undo_brings_it_back(
     assert number(window, "remnant.volume") == pytest.approx(live["remnant.volume"], rel=0.01)
     assert number(window, "margin.minimum") == pytest.approx(live["margin.minimum"], abs=0.01)
     window.undo()
+    window.desk.bindings.refresh()
+    assert all(window.desk.is_current(name) for name in window.desk.results()), "shown at once"
     settle()
     assert number(window, "remnant.volume") == before
     assert window.plan_panel.numbers["margin.minimum"].value.text() == "10.0"
@@ -232,6 +234,7 @@ def test_a_form_changes_the_plan_and_stale_steps_are_marked(
     faded = {o.name: o.opacity for o in window.views.overlays()}
     assert faded["tumor"] == pytest.approx(0.4 * faded["liver"]), "the last value stays, faded"
     assert "↻" in window.views.slices["axial"].marks.notice
+    window.show_stage("Plan")
     margin = window.plan_panel.numbers["margin.minimum"]
     assert margin.value.text() == "10.0"
     assert margin.value.property("role") == "stale"

@@ -72,6 +72,17 @@ def test_every_kind_of_value_returns_whole_from_disk(tmp_path):
         assert ResultStore(tmp_path).record(str(number))["digest"] == digest_value(value)
 
 
+def test_only_what_was_used_lately_is_in_memory(tmp_path):
+    volume = make_volume()
+    ResultStore(tmp_path)["one"] = volume
+    store = ResultStore(tmp_path, memory_bytes=volume.array.nbytes)
+    assert store.in_memory("one") is None
+    assert store["one"] is store.in_memory("one")
+    store["two"] = volume
+    assert store.in_memory("one") is None
+    assert store.in_memory("two") is volume
+
+
 def test_run_then_check_and_a_moved_copy_reproduces(case, tmp_path):
     plan = plan_for(case)
     assert case.add_plan(plan, "Start") == 1

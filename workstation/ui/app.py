@@ -16,6 +16,7 @@ from workstation.ui.guard import set_reporter
 from workstation.ui.main_window import MainWindow
 
 SETTLE_MS = 400  # after the last job: refreshes and paint events run
+TURN_S = 0.0005  # how long work in Python keeps the window from painting, at each of its turns
 QUIET = (QtMsgType.QtDebugMsg, QtMsgType.QtInfoMsg)
 
 
@@ -38,6 +39,7 @@ def main(folder_or_case: Path | None, screenshot: Path | None = None) -> int:
         QTimer.singleShot(0, lambda: window.open(path))
     if screenshot is not None:
         take_screenshot(window, screenshot)
+    sys.setswitchinterval(TURN_S)
     with garbage_collected_here():
         return int(app.exec())
 

@@ -19,7 +19,8 @@ class Bindings(QObject):
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._refreshes: list[Refresh] = []
+        self._refreshes: list[tuple[Refresh, QWidget | None]] = []
+        self._missed: list[tuple[Refresh, QWidget | None]] = []
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
@@ -33,7 +34,14 @@ class Bindings(QObject):
     def refresh(self) -> None:
         """Refresh everything now; one that fails is reported and the others still run."""
         self._timer.stop()
-        for refresh in tuple(self._refreshes):
+        self._missed = list(self._refreshes)
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Refresh now what missed a refresh because it was hidden, and is no more."""
+        due = [(refresh, page) for refresh, page in self._missed if _is_open(page)]
+        self._missed = [(refresh, page) for refresh, page in self._missed if not _is_open(page)]
+        for refresh, _ in due:
             guarded(refresh)()
 
     def close(self) -> None:
@@ -42,9 +50,9 @@ class Bindings(QObject):
         if self.later in self._session.changed:
             self._session.changed.remove(self.later)
 
-    def add(self, refresh: Refresh) -> None:
-        """Call ``refresh`` with every refresh."""
-        self._refreshes.append(refresh)
+    def add(self, refresh: Refresh, page: QWidget | None = None) -> None:
+        """Call ``refresh`` with every refresh; while ``page`` is put away, at `catch_up` only."""
+        self._refreshes.append((refresh, page))
 
     def slide(
         self, slider: QAbstractSlider, getter: Callable[[], int], setter: Callable[[int], None]
@@ -68,3 +76,11 @@ class Bindings(QObject):
             widget.setToolTip(f"{tip}\nNeeds: {lack}" if lack else tip)
 
         self.add(refresh)
+
+
+def _is_open(page: QWidget | None) -> bool:
+    """Tell whether ``page`` is what its window shows, or would show if it were not hidden."""
+    if page is None:
+        return True
+    window = page.window()
+    return window is page or page.isVisibleTo(window)

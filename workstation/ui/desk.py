@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -244,6 +244,7 @@ class Desk(QObject):
     def _load_missing(self) -> None:
         wanted = self._wanted()
         self._loaded = {key: v for key, v in self._loaded.items() if key in wanted}
+        self._loaded |= self._at_hand(wanted.keys() - self._loaded.keys())
         missing = [key for key in wanted if key not in self._loaded]
         if self._loading is not None or not missing or self.session.case is None:
             return
@@ -261,6 +262,12 @@ class Desk(QObject):
 
         self._loading = Job("Load", load)
         self.jobs.start(self._loading, self._take, light=True)
+
+    def _at_hand(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Return the values that are in memory: just computed, or shown until a moment ago."""
+        case = self.session.case
+        found = {key: case.values.in_memory(key) for key in keys} if case is not None else {}
+        return {key: value for key, value in found.items() if value is not None}
 
     def _take(self, job: Job[Mapping[str, Any]]) -> None:
         if self._loading is not job:  # of a case that was left

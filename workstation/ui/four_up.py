@@ -46,6 +46,8 @@ class FourUp(QWidget):
         self._alone = ""
         self._image: Volume | None = None
         self.pending_cut: CutPlane | None = None
+        self._handle_of: CutPlane | None = None
+        self._handle: tuple[Vector, Vector, float] = ((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), 0.0)
         self.dragging = self._placed = self._posed = False
         self._given = self.scene.camera
         self._grid = QGridLayout(self)
@@ -127,7 +129,7 @@ class FourUp(QWidget):
 
     def forget(self) -> None:
         """Let go of everything that is shown: it belongs to a case that is left."""
-        self.pending_cut, self._image = None, None
+        self.pending_cut, self._image, self._handle_of = None, None, None
         self.dragging = self._placed = self._posed = False
         for view in self.slices.values():
             view.set_overlays(())
@@ -288,11 +290,10 @@ class FourUp(QWidget):
 
     def show_handle(self, cut: CutPlane) -> None:
         """Put the 3D handle of a cut in the middle of the organ's section."""
-        points = cut.surface.points_mm
-        reach = NO_SECTION_MM
-        if len(points):  # most of the section; the farthest corners would hide the rest
-            reach = float(np.quantile(np.linalg.norm(points - points.mean(axis=0), axis=1), 0.8))
-        self.scene.set_cut(centre_of(cut), cut.normal, reach)
+        if cut is not self._handle_of:
+            self._handle_of = cut
+            self._handle = centre_of(cut), cut.normal, reach_mm(cut)
+        self.scene.set_cut(*self._handle)
 
     def _seeds(self) -> tuple[tuple[Vector, ...], tuple[Vector, ...]]:
         plan, target = self._desk.session.plan, self._desk.hand.target
@@ -310,6 +311,14 @@ def centre_of(cut: CutPlane) -> Vector:
     middle = points.mean(axis=0)
     x, y, z = (float(v) for v in middle - cut.distance_mm(middle) * np.asarray(cut.normal))
     return (x, y, z)
+
+
+def reach_mm(cut: CutPlane) -> float:
+    """Return the radius of most of the section; its farthest corners would hide the rest."""
+    points = cut.surface.points_mm
+    if not len(points):
+        return NO_SECTION_MM
+    return float(np.quantile(np.linalg.norm(points - points.mean(axis=0), axis=1), 0.8))
 
 
 def _cut_organ(plan: Plan | None) -> str:

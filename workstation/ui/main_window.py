@@ -283,6 +283,7 @@ class MainWindow(QMainWindow):
     def show_stage(self, name: str) -> None:
         """Show the panel of a stage; a drawing tool is put away."""
         self.panels.setCurrentIndex(STAGE_NAMES.index(name))
+        self.desk.bindings.catch_up()
         self.rail.choose(name)
         if name != "Segment" and self.desk.hand.tool != "navigate":
             self.desk.take_tool("navigate")

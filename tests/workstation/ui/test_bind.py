@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QPushButton, QSlider
+from PySide6.QtWidgets import QLabel, QPushButton, QSlider, QStackedWidget
 from pytestqt.qtbot import QtBot
 
 from workstation.session import Session
@@ -75,3 +75,34 @@ def test_a_disabled_button_says_what_is_missing(qtbot: QtBot, bindings: Bindings
     bindings.refresh()
     assert button.isEnabled()
     assert button.toolTip() == "Place the cut"
+
+
+def test_a_page_that_is_put_away_is_refreshed_when_it_is_shown(
+    qtbot: QtBot, bindings: Bindings
+) -> None:
+    pages = QStackedWidget()
+    qtbot.addWidget(pages)
+    front, back = QLabel(), QLabel()
+    pages.addWidget(front)
+    pages.addWidget(back)
+    calls: list[str] = []
+    bindings.add(lambda: calls.append("front"), front)
+    bindings.add(lambda: calls.append("back"), back)
+    bindings.add(lambda: calls.append("always"))
+    bindings.refresh()
+    bindings.refresh()
+    assert calls == ["front", "always"] * 2
+    calls.clear()
+    pages.setCurrentWidget(back)
+    bindings.catch_up()
+    bindings.catch_up()
+    assert calls == ["back"]
+
+
+def test_a_page_without_a_window_is_refreshed(qtbot: QtBot, bindings: Bindings) -> None:
+    page = QLabel()
+    qtbot.addWidget(page)
+    calls: list[int] = []
+    bindings.add(lambda: calls.append(1), page)
+    bindings.refresh()
+    assert calls == [1]

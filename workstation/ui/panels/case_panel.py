@@ -130,7 +130,7 @@ class CasePanel:
             lambda: "" if desk.session.case is not None else "an open case",
             "Close the case; everything is saved already",
         )
-        desk.bindings.add(self.refresh)
+        desk.bindings.add(self.refresh, self.widget)
 
     @staticmethod
     def _source(record: Any) -> QWidget:

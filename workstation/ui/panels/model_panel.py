@@ -24,7 +24,7 @@ class ModelPanel:
         desk.bindings.enable(
             self.recompute, lambda: self.lacks() or desk.lacks_change(*self.steps.outputs()), tip
         )
-        desk.bindings.add(lambda: self.widget.show_needs(self.lacks()))
+        desk.bindings.add(lambda: self.widget.show_needs(self.lacks()), self.widget)
 
     def lacks(self) -> str:
         """Return what a computation needs, "" when it can run."""

@@ -91,7 +91,8 @@ class PlanPanel:
         bindings.enable(self.recompute, desk.lacks_change, "Compute what is not up to date")
         bindings.enable(self.reset, self._lacks_own_cut, "Go back to the proposed cut")
         bindings.enable(self.flip, self.lacks, "Turn the cut round: swap specimen and remnant")
-        bindings.add(self.refresh)
+        bindings.add(self._remember)
+        bindings.add(self.refresh, self.widget)
 
     # What can be done -----------------------------------------------------------------
 
@@ -164,6 +165,11 @@ class PlanPanel:
             if name in self.numbers:
                 self.numbers[name].show_live(value, KEY_NUMBERS[name][1])
 
+    def _remember(self) -> None:
+        session = self._desk.session
+        if session.plan is not None:
+            self._earlier |= {number["name"]: number for number in session.summary()["numbers"]}
+
     def refresh(self) -> None:
         """Show the numbers and findings of the plan."""
         session = self._desk.session
@@ -190,7 +196,6 @@ class PlanPanel:
                 why = {None: f"the plan has no {readable(output).lower()}", "fresh": "no value"}
                 later = "being computed" if self._desk.busy else "recompute to see it"
                 view.show_nothing(why.get(state, later))
-        self._earlier |= records
         if all(name in records for name in self._live or ()):
             self._live = None  # the plan has caught up with the hand
         outputs = {s["output"] for s in summary["steps"] if group_of(s) == "Plan"}

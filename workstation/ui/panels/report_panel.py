@@ -72,7 +72,7 @@ class ReportPanel:
         body.addWidget(self.findings)
         desk.bindings.enable(self.pdf, self.lacks, "Write the plan as PDF, A4")
         desk.bindings.enable(self.export, self.lacks, "Write one result to a file")
-        desk.bindings.add(self.refresh)
+        desk.bindings.add(self.refresh, self.widget)
 
     def lacks(self) -> str:
         """Return what report and export need, "" when they can run."""

@@ -79,7 +79,7 @@ class SegmentPanel:
             lambda: desk.lacks_change(*self.steps.outputs()),
             "Compute all labels that are not up to date",
         )
-        desk.bindings.add(self.refresh)
+        desk.bindings.add(self.refresh, self.widget)
 
     @staticmethod
     def _slider(low: int, high: int) -> QSlider:

@@ -91,7 +91,7 @@ class StepList(QWidget):
         column.addWidget(self._about)
         column.addLayout(self._place)
         column.addWidget(self.remove)
-        desk.bindings.add(self.refresh)
+        desk.bindings.add(self.refresh, self)
 
     def outputs(self) -> list[str]:
         """Return the outputs of this group's steps."""
