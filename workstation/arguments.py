@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,17 @@ def make_parser() -> argparse.ArgumentParser:
             added.add_argument("--json", action="store_true", help="print one JSON document")
         return added
 
+    _add_images(command)
+    _add_plans(command)
+    _add_results(command)
+    return parser
+
+
+Command = Callable[..., argparse.ArgumentParser]
+
+
+def _add_images(command: Command) -> None:
+    """Add the commands that open the window and bring images in."""
     window = command("open", "open the window (also: hilum [CASE or FOLDER])", prints_json=False)
     window.add_argument("path", nargs="?", type=Path, metavar="CASE or FOLDER")
     window.add_argument(
@@ -77,6 +89,9 @@ def make_parser() -> argparse.ArgumentParser:
     importing.add_argument("--series", metavar="UID", help="which series, where there are several")
     importing.add_argument("--as", dest="name", default="", metavar="NAME", help="source name")
 
+
+def _add_plans(command: Command) -> None:
+    """Add the commands that make and run plans."""
     command("stages", "list every stage with its inputs and parameters")
     command("templates", "list the plan templates that ship")
 
@@ -106,6 +121,9 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument("plans", nargs="+", type=Path, metavar="CASE_OR_PLAN")
     run.add_argument("--check", action="store_true", help="recompute everything and compare")
 
+
+def _add_results(command: Command) -> None:
+    """Add the commands that show results, reach a PACS and measure this machine."""
     show = command("show", "print sources, steps, numbers and findings of a case")
     show.add_argument("case", type=Path, metavar="CASE")
 
@@ -124,7 +142,6 @@ def make_parser() -> argparse.ArgumentParser:
 
     command("selftest", "tell what works on this machine")
     add_pacs(command("pacs", "talk to DICOM nodes and DICOMweb", prints_json=False), EXIT_CODES)
-    return parser
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -4,9 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 from pydicom.valuerep import DSfloat
+
+from workstation.dicom.files import DicomError, read, scan
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
@@ -87,3 +90,31 @@ def write(
         paths.append(folder / f"IM{len(list(folder.iterdir())):03d}")
         data.save_as(paths[-1], enforce_file_format=True)
     return paths
+
+
+def only(folder):
+    found = scan([folder])
+    assert len(found.volumes) == 1, found.to_json()
+    return found.volumes[0]
+
+
+def codes(volume):
+    return [finding.code for finding in volume.findings]
+
+
+def refusal(folder):
+    volume = only(folder)
+    assert volume.status == "refused"
+    assert volume.geometry is None
+    with pytest.raises(DicomError):
+        read(volume)
+    return volume.findings[0].code
+
+
+def assert_true_everywhere(volume, tolerance=0.51):
+    """Every voxel that holds image has the value that its place in the patient asks for."""
+    k, j, i = np.indices(volume.array.shape)
+    truth = values_at(volume.geometry.to_world(np.stack([i, j, k], axis=-1)))
+    known = volume.array != -1024
+    assert known.mean() > 0.5
+    assert np.abs(volume.array - truth)[known].max() < tolerance

@@ -1,4 +1,3 @@
-import os
 import zipfile
 
 import numpy as np
@@ -16,44 +15,19 @@ from tests.workstation.dicom_phantom import (
     SAGITTAL,
     SLICES,
     SPACING,
+    assert_true_everywhere,
+    codes,
     fill,
     make_slice,
     normal,
+    only,
     positions,
+    refusal,
     slice_points,
     values_at,
     write,
 )
-from workstation.dicom import headers
-from workstation.dicom.files import DicomError, copy_originals, read, require_one_patient, scan
-
-
-def only(folder):
-    found = scan([folder])
-    assert len(found.volumes) == 1, found.to_json()
-    return found.volumes[0]
-
-
-def codes(volume):
-    return [finding.code for finding in volume.findings]
-
-
-def refusal(folder):
-    volume = only(folder)
-    assert volume.status == "refused"
-    assert volume.geometry is None
-    with pytest.raises(DicomError):
-        read(volume)
-    return volume.findings[0].code
-
-
-def assert_true_everywhere(volume, tolerance=0.51):
-    """Every voxel that holds image has the value that its place in the patient asks for."""
-    k, j, i = np.indices(volume.array.shape)
-    truth = values_at(volume.geometry.to_world(np.stack([i, j, k], axis=-1)))
-    known = volume.array != -1024
-    assert known.mean() > 0.5
-    assert np.abs(volume.array - truth)[known].max() < tolerance
+from workstation.dicom.files import DicomError, read, require_one_patient, scan
 
 
 @pytest.mark.parametrize("orientation", [AXIAL, SAGITTAL, OBLIQUE])
@@ -517,135 +491,3 @@ def test_files_without_preamble_and_meta_are_read(tmp_path):
         content = path.read_bytes()
         path.write_bytes(content[content.index(b"\x08\x00\x08\x00") :])
     assert_true_everywhere(read(only(tmp_path)))
-
-
-def zipped(folder, path, names=None):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for n, file in enumerate(sorted(folder.iterdir())):
-            archive.writestr(names[n] if names else f"deep/{file.name}", file.read_bytes())
-    return path
-
-
-def test_a_zip_is_read_and_copied_without_unpacking(tmp_path):
-    paths = write(tmp_path / "in", positions())
-    archive = zipped(tmp_path / "in", tmp_path / "series.zip")
-    volume = only(archive)
-    assert volume.key == only(tmp_path / "in").key
-    assert_true_everywhere(read(volume))
-    names = copy_originals(volume, tmp_path / "out")
-    copied = sorted((tmp_path / "out" / name).read_bytes() for name in names)
-    assert copied == sorted(path.read_bytes() for path in paths)
-    assert {p.name for p in (tmp_path / "out").iterdir()} == set(names)
-
-
-@pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("head_bytes", [133, 300, 700, 1000, 1100, 1200, 1300, 65536])
-def test_a_zip_is_scanned_alike_wherever_the_first_look_ends(
-    tmp_path, monkeypatch, compressed, head_bytes
-):
-    def edit(data, k):
-        if compressed:
-            data.compress(RLELossless)
-
-    write(tmp_path / "in", positions(), edit=edit)
-    monkeypatch.setattr(headers, "ZIP_HEAD_BYTES", head_bytes)
-    volume = only(zipped(tmp_path / "in", tmp_path / "series.zip"))
-    assert (volume.status, volume.key) == ("ok", only(tmp_path / "in").key)
-    assert_true_everywhere(read(volume))
-
-
-def test_nameless_slices_keep_their_key_when_copied(tmp_path):
-    def edit(data, k):
-        for name in ("SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"):
-            delattr(data, name)
-
-    write(tmp_path / "in", positions(), edit=edit)
-    write(tmp_path / "in" / "other", positions(3), edit=edit)
-    volumes = scan([tmp_path / "in"]).volumes
-    assert sorted(v.geometry.size[2] for v in volumes) == [3, SLICES]
-    for n, volume in enumerate(volumes):
-        copy_originals(volume, tmp_path / str(n))
-        assert only(tmp_path / str(n)).key == volume.key
-
-
-@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "..\\evil", "a/../../evil", "C:\\evil"])
-def test_names_that_leave_the_archive_are_refused(tmp_path, name):
-    write(tmp_path / "in", positions())
-    names = [name, *(f"ok{k}" for k in range(SLICES - 1))]
-    found = scan([zipped(tmp_path / "in", tmp_path / "evil.zip", names)])
-    assert found.volumes == ()
-    assert "outside the archive" in found.ignored[0].reason
-
-
-def test_a_zip_bomb_is_refused_unopened(tmp_path):
-    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("zeros", b"\0" * (40 << 20))
-    found = scan([tmp_path / "bomb.zip"])
-    assert "would inflate" in found.ignored[0].reason
-
-
-def test_a_damaged_zip_member_cannot_be_read_quietly(tmp_path):
-    write(tmp_path / "in", positions())
-    path = tmp_path / "stored.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for file in sorted((tmp_path / "in").iterdir()):
-            archive.write(file, file.name)
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    path.write_bytes(content)
-    with pytest.raises(DicomError):
-        read(only(path))
-
-
-def test_a_deflated_bomb_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("workstation.dicom.datasets.DEFLATED_CAP_BYTES", 500)
-
-    def edit(data, k):
-        data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-
-    write(tmp_path, positions(1), edit=edit)
-    assert "inflate beyond" in scan([tmp_path]).ignored[0].reason
-
-
-def test_a_header_that_claims_gigabytes_is_refused(tmp_path):
-    def edit(data, k):
-        data.compress(RLELossless)
-        data.Rows = data.Columns = 65535
-
-    write(tmp_path, positions(1), edit=edit)
-    assert refusal(tmp_path) == "too_large"
-
-
-def test_a_file_changed_since_the_scan_is_not_read(tmp_path):
-    path = write(tmp_path, positions())[0]
-    volume = only(tmp_path)
-    os.utime(path, (1, 1))
-    with pytest.raises(DicomError, match="changed"):
-        read(volume)
-
-
-def test_nothing_to_read_is_one_clear_sentence(tmp_path):
-    with pytest.raises(DicomError, match="does not exist"):
-        scan([tmp_path / "absent"])
-    with pytest.raises(DicomError, match="no files"):
-        scan([tmp_path]).require_images()
-    (tmp_path / "a.txt").write_text("text")
-    with pytest.raises(DicomError, match="not a DICOM file"):
-        scan([tmp_path]).require_images()
-
-
-class Stop(Exception):
-    pass
-
-
-def test_reading_can_be_stopped(tmp_path):
-    write(tmp_path, positions())
-    volume = only(tmp_path)
-
-    def stop(fraction, message=""):
-        raise Stop
-
-    with pytest.raises(Stop):
-        read(volume, stop)
-    with pytest.raises(Stop):
-        scan([tmp_path], stop)
