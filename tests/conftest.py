@@ -22,8 +22,12 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_runtest_logfinish() -> None:
-    """Collect what the test left, now that nothing holds its fixtures any more."""
+    """Collect what the test left, now that nothing holds its fixtures any more.
+
+    What is still in use is set aside, so that each collection looks at one test only.
+    """
     gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
