@@ -34,7 +34,7 @@ from workstation.ui.scene_overlay import draw_crosshair, draw_cut, draw_frame, d
 from workstation.ui.scene_painter import THREADED, Drawn, ScenePainter, Wish
 from workstation.ui.theme import DARK
 
-EMPTY = "No surface yet. Segment an organ, or drop a surface file here."
+EMPTY = "No surface yet. Segment an organ and compute its surface."
 CUT = "cut handle"
 SLOW_MS = 50.0
 SETTLE_MS = 160
