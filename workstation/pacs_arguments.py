@@ -41,6 +41,7 @@ def add_pacs(parser: argparse.ArgumentParser, epilog: str) -> None:
     action("echo", "ask whether a node answers")
     _add_find(action("find", "search for studies, or for the series of one study"))
     _add_get(action("get", "fetch a study or series into a folder and list what came"))
+    _add_preview(action("preview", "draw one image of a series, without fetching the others"))
     send = action("send", "send DICOM files or folders as they are")
     send.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     send.add_argument(
@@ -112,6 +113,16 @@ def _add_get(get: argparse.ArgumentParser) -> None:
         "--move", action="store_true", help="by C-MOVE to our own port, which the node must know"
     )
     _add_listening(get, "for --move: ")
+
+
+def _add_preview(preview: argparse.ArgumentParser) -> None:
+    preview.add_argument("file", type=Path, metavar="FILE.png")
+    preview.add_argument("--study", required=True, metavar="UID")
+    preview.add_argument("--series", required=True, metavar="UID")
+    preview.add_argument(
+        "--move", action="store_true", help="by C-MOVE to our own port, which the node must know"
+    )
+    _add_listening(preview, "for --move: ")
 
 
 def _add_listening(parser: argparse.ArgumentParser, when: str = "") -> None:

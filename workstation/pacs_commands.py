@@ -15,9 +15,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from segmentation.contract import Progress
 from workstation.dicom import network
 from workstation.dicom.nodes import find_node, nodes_path, read_nodes, with_node, write_nodes
+from workstation.dicom.preview import Preview, preview
 from workstation.importing import scan
 
 DONE, PROBLEM = 0, 1
@@ -191,6 +194,19 @@ def _get(options: argparse.Namespace, work: Work) -> int:
     return DONE
 
 
+def _preview(options: argparse.Namespace, work: Work) -> int:
+    node = _node(options)
+    serve = (lambda inbox: _server(options, node, inbox)) if options.move else None
+    route: network.Route = "dimse" if options.move else options.route
+    uids = (options.study, options.series)
+    seen: Preview = work("Preview", lambda p: preview(node, *uids, route, _ask, p, serve))
+    rows, columns = seen.grey.shape
+    Image.fromarray(seen.grey).resize((columns, round(rows * seen.aspect))).save(options.file)
+    document = {"file": str(options.file), "image": seen.place, "images": seen.count}
+    _print(options, document, [f"image {seen.place} of {seen.count} is in {options.file}"])
+    return DONE
+
+
 def _send(options: argparse.Namespace, work: Work) -> int:
     node = _node(options)
     paths = _files(options.paths)
@@ -297,6 +313,7 @@ ACTIONS: Mapping[str, Callable[[argparse.Namespace, Work], int]] = {
     "echo": _echo,
     "find": _find,
     "get": _get,
+    "preview": _preview,
     "send": _send,
     "listen": _listen,
 }

@@ -31,7 +31,7 @@ from urllib3.exceptions import (
 
 from segmentation.contract import Progress, silent
 from workstation.dicom.associations import CONNECT_S
-from workstation.dicom.dimse import Sent, too_many
+from workstation.dicom.dimse import Sent, TooMany
 from workstation.dicom.inbox import Inbox, Retrieved
 from workstation.dicom.multipart import (
     MultipartError,
@@ -42,7 +42,14 @@ from workstation.dicom.multipart import (
 )
 from workstation.dicom.nodes import NetworkError, Node, Tls
 from workstation.dicom.patience import patiently
-from workstation.dicom.queries import FoundSeries, FoundStudy, SeriesQuery, StudyQuery
+from workstation.dicom.queries import (
+    FoundInstance,
+    FoundSeries,
+    FoundStudy,
+    InstanceQuery,
+    SeriesQuery,
+    StudyQuery,
+)
 
 T = TypeVar("T")
 
@@ -73,9 +80,26 @@ def find_series(
     node: Node, query: SeriesQuery, password: str = "", progress: Progress = silent
 ) -> tuple[FoundSeries, ...]:
     """Search for the series of a study (QIDO-RS); raises like `find_studies`."""
-    place = f"studies/{quote(query.study_uid, safe='')}/series"
+    place = f"{_place(query.study_uid)}/series"
     answers = _find(node, password, place, query.identifier(), query.limit, progress)
     return tuple(FoundSeries.of(answer) for answer in answers)
+
+
+def find_instances(
+    node: Node, query: InstanceQuery, password: str = "", progress: Progress = silent
+) -> tuple[FoundInstance, ...]:
+    """Search for the instances of a series (QIDO-RS); raises like `find_studies`."""
+    place = f"{_place(query.study_uid, query.series_uid)}/instances"
+    answers = _find(node, password, place, query.identifier(), query.limit, progress)
+    return tuple(FoundInstance.of(answer) for answer in answers)
+
+
+def _place(study_uid: str, series_uid: str = "", instance_uid: str = "") -> str:
+    """Return the resource of a study, a series or an instance (PS3.18 10.1)."""
+    place = f"studies/{quote(study_uid, safe='')}"
+    for level, uid in (("series", series_uid), ("instances", instance_uid)):
+        place += f"/{level}/{quote(uid, safe='')}" if uid else ""
+    return place
 
 
 def _find(
@@ -85,13 +109,13 @@ def _find(
     for element in wanted:
         if element.keyword in ("QueryRetrieveLevel", "SpecificCharacterSet"):
             continue
-        if element.keyword == "StudyInstanceUID" and "/" in place:
-            continue  # it stands in the address
         value = "" if element.value is None else str(element.value)
+        if element.keyword.endswith("InstanceUID") and value and f"/{value}/" in place:
+            continue  # it stands in the address
         asked.append((element.keyword, value) if value else ("includefield", element.keyword))
     answers = _ask(node, password, place, asked, lambda: progress(0.0, f"searching {node.name}"))
     if len(answers) > limit:
-        raise too_many(node, limit)
+        raise TooMany(node, limit, answers)
     return answers
 
 
@@ -131,18 +155,17 @@ def get(
     inbox: Inbox,
     password: str = "",
     progress: Progress = silent,
+    instance_uid: str = "",
 ) -> Retrieved:
-    """Fetch a study, or one series of it (WADO-RS), as the node stores it.
+    """Fetch a study, one series or one instance of it (WADO-RS), as the node stores it.
 
     Files that came whole stay in the inbox even when the rest fails.
 
     Raises:
         NetworkError: when the transfer fails or breaks off, with how much came.
     """
-    place = f"studies/{quote(study_uid, safe='')}"
-    if series_uid:
-        place += f"/series/{quote(series_uid, safe='')}"
-    total = _count(node, study_uid, series_uid, password, progress)
+    place = _place(study_uid, series_uid, instance_uid)
+    total = 1 if instance_uid else _count(node, study_uid, series_uid, password, progress)
     headers = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
     before = inbox.retrieved()
     count = inbox.count

@@ -22,7 +22,14 @@ from workstation.dicom.associations import (
     meaning,
 )
 from workstation.dicom.nodes import NetworkError, Node
-from workstation.dicom.queries import FoundSeries, FoundStudy, SeriesQuery, StudyQuery
+from workstation.dicom.queries import (
+    FoundInstance,
+    FoundSeries,
+    FoundStudy,
+    InstanceQuery,
+    SeriesQuery,
+    StudyQuery,
+)
 from workstation.dicom.storage import VERIFICATION
 
 FIND_MODEL = UID("1.2.840.10008.5.1.4.1.2.2.1")  # Study Root Query/Retrieve - FIND
@@ -80,6 +87,14 @@ def find_series(
     return tuple(FoundSeries.of(answer) for answer in answers)
 
 
+def find_instances(
+    node: Node, query: InstanceQuery, progress: Progress = silent
+) -> tuple[FoundInstance, ...]:
+    """Search for the instances of a series (C-FIND, study root); raises like `find_studies`."""
+    answers = find_datasets(node, query.identifier(), query.limit, progress)
+    return tuple(FoundInstance.of(answer) for answer in answers)
+
+
 def find_datasets(node: Node, wanted: Dataset, limit: int, progress: Progress) -> list[Dataset]:
     """Return the answers to a C-FIND identifier; raises like `find_studies`."""
     found: list[Dataset] = []
@@ -90,16 +105,19 @@ def find_datasets(node: Node, wanted: Dataset, limit: int, progress: Progress) -
             code = link.require_answer(status)
             if code in PENDING and answer is not None:
                 if len(found) == limit:
-                    raise too_many(node, limit)
+                    raise TooMany(node, limit, found)
                 found.append(answer)
             elif code not in (*PENDING, SUCCESS):
                 raise NetworkError(f"{node.name} cannot search: {meaning(status)}")
     return found
 
 
-def too_many(node: Node, limit: int) -> NetworkError:
-    """Return the error for a search with more than ``limit`` answers."""
-    return NetworkError(f"{node.name} has more than {limit} matches", "Narrow the search")
+class TooMany(NetworkError):
+    """A search with more than ``limit`` answers; the first ones are in ``answers``."""
+
+    def __init__(self, node: Node, limit: int, answers: Sequence[Dataset]) -> None:
+        super().__init__(f"{node.name} has more than {limit} matches", "Narrow the search")
+        self.answers = tuple(answers[:limit])
 
 
 def send(node: Node, paths: Sequence[Path], progress: Progress = silent) -> Sent:

@@ -61,6 +61,7 @@ class Inbox:
         self.files: list[Path] = []
         self.known: list[Path] = []
         self.refusals: list[Refused] = []
+        self.received_bytes = 0
         self._lock = threading.Lock()
 
     @property
@@ -98,6 +99,8 @@ class Inbox:
                     size += len(piece)
                     self._require_room(size, len(piece))
                     file.write(piece)
+                    with self._lock:
+                        self.received_bytes += len(piece)
                 file.flush()
                 os.fsync(file.fileno())
             return self._place(part, uid or _uid_of(part))

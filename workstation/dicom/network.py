@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -9,18 +10,26 @@ from typing import Literal
 from segmentation.contract import Progress, silent
 from workstation.dicom import dicomweb, dimse, retrieval
 from workstation.dicom.commitment import Committed, commit
-from workstation.dicom.dimse import Sent
+from workstation.dicom.dimse import Sent, TooMany
 from workstation.dicom.inbox import Inbox, Retrieved
 from workstation.dicom.nodes import NetworkError, Node, Route, Tls
-from workstation.dicom.queries import FoundSeries, FoundStudy, SeriesQuery, StudyQuery
-from workstation.dicom.retrieval import move
+from workstation.dicom.queries import (
+    FoundInstance,
+    FoundSeries,
+    FoundStudy,
+    InstanceQuery,
+    SeriesQuery,
+    StudyQuery,
+)
 from workstation.dicom.storage import StorageServer
 
 __all__ = [
     "Committed",
+    "FoundInstance",
     "FoundSeries",
     "FoundStudy",
     "Inbox",
+    "InstanceQuery",
     "NetworkError",
     "Node",
     "Retrieved",
@@ -30,9 +39,11 @@ __all__ = [
     "StorageServer",
     "StudyQuery",
     "Tls",
+    "TooMany",
     "commit",
     "echo",
     "fetch",
+    "find_instances",
     "find_series",
     "find_studies",
     "move",
@@ -86,6 +97,19 @@ def find_series(
     return dimse.find_series(node, query, progress)
 
 
+def find_instances(
+    node: Node,
+    query: InstanceQuery,
+    route: Route = "auto",
+    ask: Ask | None = None,
+    progress: Progress = silent,
+) -> tuple[FoundInstance, ...]:
+    """Search for the instances of a series; raises like `echo`."""
+    if node.route(route) == "web":
+        return dicomweb.find_instances(node, query, node.password(ask), progress)
+    return dimse.find_instances(node, query, progress)
+
+
 def fetch(
     node: Node,
     study_uid: str,
@@ -94,15 +118,46 @@ def fetch(
     route: Route = "auto",
     ask: Ask | None = None,
     progress: Progress = silent,
+    instance_uid: str = "",
 ) -> Retrieved:
-    """Fetch a study, or one series of it, into ``inbox``: WADO-RS or C-GET.
+    """Fetch a study, one series or one instance of it, into ``inbox``: WADO-RS or C-GET.
 
     Raises:
         NetworkError: with cause and remedy; what came whole stays in the inbox.
     """
+    wanted = (node, study_uid, series_uid, inbox)
+    told = _with_pace(progress, inbox)
     if node.route(route) == "web":
-        return dicomweb.get(node, study_uid, series_uid, inbox, node.password(ask), progress)
-    return retrieval.get(node, study_uid, series_uid, inbox, progress)
+        return dicomweb.get(*wanted, node.password(ask), told, instance_uid)
+    return retrieval.get(*wanted, told, instance_uid)
+
+
+def move(
+    node: Node,
+    study_uid: str,
+    series_uid: str,
+    server: StorageServer,
+    progress: Progress = silent,
+    instance_uid: str = "",
+) -> Retrieved:
+    """Have a study, one series or one instance of it, sent to our running ``server``: C-MOVE.
+
+    Raises:
+        NetworkError: with cause and remedy; what came whole stays in the server's inbox.
+    """
+    told = _with_pace(progress, server.inbox)
+    return retrieval.move(node, study_uid, series_uid, server, told, instance_uid)
+
+
+def _with_pace(progress: Progress, inbox: Inbox) -> Progress:
+    """Return a progress that also tells how fast bytes come, in MB/s."""
+    start_s, before = time.monotonic(), inbox.received_bytes
+
+    def told(fraction: float, message: str = "") -> None:
+        pace = (inbox.received_bytes - before) / 1e6 / max(time.monotonic() - start_s, 1e-3)
+        progress(fraction, f"{message}, {pace:.1f} MB/s" if pace else message)
+
+    return told
 
 
 def send(

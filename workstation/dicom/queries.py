@@ -88,6 +88,33 @@ class SeriesQuery:
 
 
 @dataclass(frozen=True)
+class InstanceQuery:
+    """Which instances of one series: all of them, but not more than ``limit``.
+
+    Raises:
+        ValueError: without a study and a series.
+    """
+
+    study_uid: str
+    series_uid: str
+    limit: int = 10_000
+
+    def __post_init__(self) -> None:
+        _require_plain(self)
+        if not (self.study_uid and self.series_uid):
+            raise ValueError("instances are searched within one series; give study and series UID")
+
+    def identifier(self) -> Dataset:
+        """Return the C-FIND identifier of the study root model (PS3.4 C.6.2.1)."""
+        wanted = _identifier("IMAGE", self)
+        wanted.StudyInstanceUID = self.study_uid
+        wanted.SeriesInstanceUID = self.series_uid
+        wanted.SOPInstanceUID = wanted.SOPClassUID = ""
+        wanted.InstanceNumber = None
+        return wanted
+
+
+@dataclass(frozen=True)
 class FoundStudy:
     """One study that a node has; what the node does not tell is empty or None."""
 
@@ -155,7 +182,25 @@ class FoundSeries:
         return _json(self)
 
 
-def _identifier(level: str, query: StudyQuery | SeriesQuery) -> Dataset:
+@dataclass(frozen=True)
+class FoundInstance:
+    """One instance that a node has; what the node does not tell is empty or None."""
+
+    instance_uid: str
+    class_uid: str
+    number: int | None
+
+    @classmethod
+    def of(cls, answer: Dataset) -> FoundInstance:
+        """Read a C-FIND or QIDO-RS answer."""
+        return cls(
+            instance_uid=_text(answer, "SOPInstanceUID"),
+            class_uid=_text(answer, "SOPClassUID"),
+            number=_count(answer, "InstanceNumber"),
+        )
+
+
+def _identifier(level: str, query: StudyQuery | SeriesQuery | InstanceQuery) -> Dataset:
     wanted = Dataset()
     wanted.QueryRetrieveLevel = level
     if any(isinstance(v, str) and not v.isascii() for v in asdict(query).values()):
@@ -163,7 +208,7 @@ def _identifier(level: str, query: StudyQuery | SeriesQuery) -> Dataset:
     return wanted
 
 
-def _require_plain(query: StudyQuery | SeriesQuery) -> None:
+def _require_plain(query: StudyQuery | SeriesQuery | InstanceQuery) -> None:
     for name, value in asdict(query).items():
         if isinstance(value, str) and ("\\" in value or not value.isprintable()):
             raise ValueError(f"{name} cannot hold a backslash or control character: {value!r}")

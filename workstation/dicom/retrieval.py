@@ -47,8 +47,9 @@ def get(
     series_uid: str,
     inbox: Inbox,
     progress: Progress = silent,
+    instance_uid: str = "",
 ) -> Retrieved:
-    """Fetch a study, or one series of it, over the same connection (C-GET).
+    """Fetch a study, one series or one instance of it, over the same connection (C-GET).
 
     Files that came whole stay in the inbox even when the rest fails.
 
@@ -64,7 +65,7 @@ def get(
         accepted = {cx.abstract_syntax for cx in link.association.accepted_contexts}
         if model not in accepted:
             raise no_context(node, "C-GET")
-        wanted = _retrieval(study_uid, series_uid)
+        wanted = _retrieval(study_uid, series_uid, instance_uid)
         tally.follow(link, link.association.send_c_get(wanted, model))
     return tally.result()
 
@@ -75,8 +76,9 @@ def move(
     series_uid: str,
     server: StorageServer,
     progress: Progress = silent,
+    instance_uid: str = "",
 ) -> Retrieved:
-    """Have a study, or one series of it, sent to our running ``server`` (C-MOVE).
+    """Have a study, one series or one instance of it, sent to our running ``server`` (C-MOVE).
 
     The node must know the server's AE title, host and port. Files that came whole stay in the
     server's inbox even when the rest fails.
@@ -87,18 +89,21 @@ def move(
     model = MOVE_MODEL
     tally = _Tally(node, server.inbox, progress)
     with associate(node, [build_context(model)], tally.beat) as link:
-        wanted = _retrieval(study_uid, series_uid)
+        wanted = _retrieval(study_uid, series_uid, instance_uid)
         responses = link.association.send_c_move(wanted, server.ae_title, model)
         tally.follow(link, responses)
     return tally.result()
 
 
-def _retrieval(study_uid: str, series_uid: str) -> Dataset:
+def _retrieval(study_uid: str, series_uid: str, instance_uid: str = "") -> Dataset:
     wanted = Dataset()
     wanted.QueryRetrieveLevel = "SERIES" if series_uid else "STUDY"
     wanted.StudyInstanceUID = study_uid
     if series_uid:
         wanted.SeriesInstanceUID = series_uid
+    if instance_uid:
+        wanted.QueryRetrieveLevel = "IMAGE"
+        wanted.SOPInstanceUID = instance_uid
     return wanted
 
 
