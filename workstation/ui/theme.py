@@ -149,6 +149,11 @@ def colours(dark: bool = True) -> Colours:
     return DARK if dark else LIGHT
 
 
+def shown_colours() -> Colours:
+    """Return the colours of the theme that the application shows now."""
+    return colours(QApplication.palette().color(QPalette.ColorRole.Window).lightness() < 128)
+
+
 def style_sheet(theme: Colours, scale: float = 1.0) -> str:
     """Return the style sheet of ``theme`` with fonts scaled by ``scale``."""
     sizes = {"title_px": round(15 * scale), "number_px": round(KEY_NUMBER_FONT_PX * scale)}
