@@ -77,7 +77,7 @@ class Desk(QObject):
                 job.cancel()
         case, self.session.case = self.session.case, None
         if case is not None:
-            self._leaving.append((case, set(self.jobs.jobs)))
+            self._leaving.append((case, set(self.jobs.local)))
         self._close_left()
         self._forget()
 
@@ -114,18 +114,30 @@ class Desk(QObject):
     # Work ----------------------------------------------------------------------------
 
     def run(
-        self, title: str, work: Callable[[Progress], Any], then: Callable[[Any], None]
+        self,
+        title: str,
+        work: Callable[[Progress], Any],
+        then: Callable[[Any], None],
+        network: bool = False,
+        ended: Callable[[], object] = lambda: None,
     ) -> Job[Any]:
-        """Do ``work`` in the background; ``then`` takes its result if it succeeds."""
+        """Do ``work`` in the background; ``then`` takes its result if it succeeds.
+
+        Work that waits for others over the ``network`` holds up no other. ``ended`` is
+        called last, also when the work failed or was stopped.
+        """
         job = Job(title, work)
-        self.jobs.start(job, lambda done: self._ended(done, then))
+        self.jobs.start(job, lambda done: self._ended(done, then, ended), network=network)
         return job
 
-    def _ended(self, job: Job[Any], then: Callable[[Any], None]) -> None:
+    def _ended(
+        self, job: Job[Any], then: Callable[[Any], None], ended: Callable[[], object]
+    ) -> None:
         if job.error is not None:
             self.fail(job.error)
         elif job.state is State.SUCCESS:
             self.attempt(lambda: then(job.result))
+        self.attempt(ended)
 
     def compute(self, *outputs: str) -> None:
         """Compute the named outputs, or the whole plan; a computation that runs gives way."""

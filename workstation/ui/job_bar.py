@@ -19,11 +19,15 @@ HEIGHT_PX = 28
 PATIENCE_S = 0.3  # light work that takes less is not worth a progress bar
 STOP_MS = 10_000
 
+ASKING = 3  # jobs that may wait for others over the network at a time
+
 Then = Callable[[Job[Any]], None]
 
 
 class JobRunner(QObject):
     """One slot for heavy work, where jobs wait in order, and one for light work beside it.
+
+    Work that waits for the network has slots of its own: it holds up nothing else.
 
     ``changed`` and ``ended`` come on the thread that owns the runner.
     """
@@ -37,8 +41,11 @@ class JobRunner(QObject):
         self._heavy, self._light = QThreadPool(self), QThreadPool(self)
         self._heavy.setMaxThreadCount(1)
         self._light.setMaxThreadCount(1)
+        self._network = QThreadPool(self)
+        self._network.setMaxThreadCount(ASKING)
         self._then: dict[Job[Any], Then] = {}
         self._small: set[Job[Any]] = set()
+        self._afar: set[Job[Any]] = set()
         self._news_s = 0.0
         self._told.connect(self._hear, Qt.ConnectionType.QueuedConnection)
 
@@ -48,9 +55,18 @@ class JobRunner(QObject):
         return list(self._then)
 
     @property
+    def local(self) -> list[Job[Any]]:
+        """The jobs that may hold on to a case: all but those over the network."""
+        return [job for job in self._then if job not in self._afar]
+
+    @property
     def idle(self) -> bool:
         """Whether no thread works for this runner."""
-        return not (self._heavy.activeThreadCount() or self._light.activeThreadCount())
+        return not any(pool.activeThreadCount() for pool in self._pools)
+
+    @property
+    def _pools(self) -> tuple[QThreadPool, ...]:
+        return self._heavy, self._light, self._network
 
     def is_worth_telling(self, job: Job[Any]) -> bool:
         """Tell whether a person should hear of ``job``: light work only when it takes long."""
@@ -58,21 +74,30 @@ class JobRunner(QObject):
             return True
         return job.started_s is not None and time.monotonic() - job.started_s > PATIENCE_S
 
-    def start(self, job: Job[Any], then: Then = lambda job: None, light: bool = False) -> None:
+    def start(
+        self,
+        job: Job[Any],
+        then: Then = lambda job: None,
+        light: bool = False,
+        network: bool = False,
+    ) -> None:
         """Run ``job`` in the background; ``then`` hears of its end in the window's thread."""
         job.watch = self._watch
         self._then[job] = then
         if light:
             self._small.add(job)
+        if network:
+            self._afar.add(job)
         self.changed.emit(job)
-        (self._light if light else self._heavy).start(lambda: job.run() and None)
+        pool = self._network if network else self._light if light else self._heavy
+        pool.start(lambda: job.run() and None)
 
     def stop(self) -> None:
         """Cancel everything and wait until it has ended."""
         for job in self.jobs:
             job.cancel()
-        self._heavy.waitForDone(STOP_MS)
-        self._light.waitForDone(STOP_MS)
+        for pool in self._pools:
+            pool.waitForDone(STOP_MS)
 
     def _watch(self, job: Job[Any]) -> None:
         now = time.monotonic()
@@ -86,6 +111,7 @@ class JobRunner(QObject):
             return
         then = self._then.pop(job, None)
         self._small.discard(job)
+        self._afar.discard(job)
         if then is None:  # an earlier message of the same job already told its end
             return
         try:
