@@ -1,0 +1,1 @@
+"""Long runs that look for silent errors: ``python -m tests.campaigns --help``."""

@@ -1,0 +1,76 @@
+"""Run a campaign: ``python -m tests.campaigns semantic 10000`` or ``bytes 20000``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+
+from tests.campaigns import mutants, semantic
+
+
+def run_semantic(count: int, first: int) -> int:
+    """Judge ``count`` damaged series; print a table and every silent error."""
+    outcomes: dict[str, Counter[str]] = {}
+    wrong = []
+    start = time.monotonic()
+    scratch = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+    try:
+        for seed in range(first, first + count):
+            folder = scratch / str(seed)
+            folder.mkdir()
+            try:
+                name, kind, verdict = semantic.judge(folder, seed)
+            except BaseException as error:
+                name, kind, _, _ = semantic.damaged(seed)
+                verdict = semantic.Verdict("RAISED", f"{type(error).__name__}: {error}")
+            shutil.rmtree(folder)
+            outcomes.setdefault(kind, Counter())[verdict.outcome] += 1
+            if verdict.outcome in ("WRONG", "RAISED"):
+                wrong.append((seed, name, kind, verdict.why))
+                print(f"seed {seed}, {name}, {kind}: {verdict.outcome} {verdict.why}", flush=True)
+    finally:
+        shutil.rmtree(scratch)
+    for kind in sorted(outcomes):
+        print(f"{kind:32} {dict(sorted(outcomes[kind].items()))}")
+    print(json.dumps({"series": count, "silent": len(wrong), "s": time.monotonic() - start}))
+    return 1 if wrong else 0
+
+
+def run_mutants(count: int, first: int) -> int:
+    """Scan and decode ``count`` damaged files; print what happened and the worst case."""
+    tally = mutants.Tally()
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        for folder in mutants.batches(count, first, Path(scratch)):
+            mutants.run(folder, tally)
+            print(dict(tally.outcomes), f"{time.monotonic() - start:.0f} s", flush=True)
+    record = {
+        "files": count,
+        "slowest_s": round(tally.slowest_s, 2),
+        "slowest": tally.slowest,
+        "largest_worker_mb": tally.largest_child_bytes >> 20,
+        "s": round(time.monotonic() - start),
+    }
+    print(json.dumps(record))
+    return int(tally.slowest_s > 10 or tally.largest_child_bytes > 2 << 30)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description=__doc__)
+    parser.add_argument("campaign", choices=("semantic", "bytes"))
+    parser.add_argument("count", type=int)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    run = run_semantic if options.campaign == "semantic" else run_mutants
+    return run(options.count, options.first)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
