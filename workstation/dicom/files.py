@@ -11,7 +11,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -22,22 +22,34 @@ from segmentation.volume import Array, Volume
 from workstation.dicom.directory import expand_directories
 from workstation.dicom.geometry import require
 from workstation.dicom.headers import read_header
+from workstation.dicom.interpolation import onto_planes, slices_alone
 from workstation.dicom.pixels import load
-from workstation.dicom.series import ScannedVolume, planes_of, volumes_of_series, warn_of_strays
+from workstation.dicom.preview import SlicePositions, slice_positions, thumbnail
+from workstation.dicom.repairs import REPAIRS, accept, not_repaired
+from workstation.dicom.series import volumes_of_series, warn_of_strays
 from workstation.dicom.slices import PatientIdentity, Slice
 from workstation.dicom.sources import DicomError, Ignored, Source, find_sources, require_unchanged
+from workstation.dicom.values import empty_value
+from workstation.dicom.volumes import Repair, ScannedVolume, SeriesPart, planes_of
 
 __all__ = [
+    "REPAIRS",
     "DicomError",
     "Ignored",
     "PatientIdentity",
+    "Repair",
     "Scan",
     "ScannedVolume",
+    "SeriesPart",
+    "SlicePositions",
     "Source",
+    "accept",
     "copy_originals",
     "read",
     "require_one_patient",
     "scan",
+    "slice_positions",
+    "thumbnail",
 ]
 
 PLAUSIBLE_HU = (-1100, 4000)
@@ -92,6 +104,8 @@ def _volume_json(volume: ScannedVolume) -> dict[str, Any]:
         "origin_mm": None if grid is None else list(grid.origin_mm),
         "direction": None if grid is None else list(grid.direction),
         "findings": [f.to_json() for f in volume.findings],
+        "repairs": [{"code": r.code, "sentence": f"{r.sentence} {r.cost}"} for r in volume.repairs],
+        "part": None if volume.part is None else asdict(volume.part),
     }
 
 
@@ -161,24 +175,29 @@ def read(volume: ScannedVolume, progress: Progress = silent) -> Volume:
 
     Values are HU for a calibrated CT (int16 or int32 where every slice has slope 1 and a
     whole intercept, else float32). Padding outside the scanner's field keeps its value and
-    is told in a finding. A tilted stack is interpolated linearly within each slice.
+    is told in a finding. A tilted stack is interpolated linearly within each slice, and one
+    with an accepted repair also between slices; a slice that lies on a plane stays as it is.
 
     Raises:
         DicomError: when the volume is refused, a file changed or cannot be decoded, or the
             check of every slice corner fails.
     """
-    if volume.stack is None:
-        problem = next(f for f in volume.findings if f.severity is Severity.PROBLEM)
-        raise DicomError(f"this series is refused: {problem.sentence}", problem.remedy)
+    stack = volume.stack
+    if stack is None:
+        raise not_repaired(volume)
+    parts = 2 if stack.interpolated else 1
     with _quiet():
-        array, cleared = load(volume.slices, volume.stack, progress)
-    require(volume.stack, planes_of(volume.slices))
+        array, cleared = load(volume.slices, slices_alone(stack), share(progress, 0, parts))
+    if stack.interpolated:
+        form, fill = volume.slices[0].form, empty_value(volume.slices[0].quantity)
+        array = onto_planes(array, stack, form.rows, form.columns, fill, share(progress, 1, 2))
+    require(stack, planes_of(volume.slices))
     quantity = volume.slices[0].quantity
     findings = [*volume.findings, *_value_findings(array, volume.slices, quantity)]
     if cleared:
         text = f"bits outside the stored ones were set in {cleared} slices and were cleared"
         findings.append(Finding(Severity.WARNING, "unused_bits", text))
-    return Volume(array, volume.stack.geometry, quantity, tuple(findings))
+    return Volume(array, stack.geometry, quantity, tuple(findings))
 
 
 def _value_findings(array: Array, slices: Sequence[Slice], quantity: str) -> Iterator[Finding]:

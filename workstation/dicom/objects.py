@@ -29,10 +29,10 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from skimage.color import lab2rgb, rgb2lab
 
 from segmentation.contract import Progress, silent
-from workstation.dicom.datasets import parse_header
-from workstation.dicom.series import ScannedVolume
-from workstation.dicom.sources import DicomError, Source, require_unchanged
+from workstation.dicom.datasets import open_dataset, parse_header
+from workstation.dicom.sources import DicomError, Source, require_unchanged, source_of
 from workstation.dicom.values import text
+from workstation.dicom.volumes import ScannedVolume
 
 MAKER = "Hilum"
 RESEARCH = "research use only"
@@ -187,14 +187,24 @@ def reference_to(header: Dataset) -> Dataset:
     return item
 
 
-def reference_sources(data: Dataset, origin: Origin) -> list[Dataset]:
-    """List the source series in ``data`` (PS3.3 C.12.2); return a reference to each image."""
-    references = [reference_to(header) for header in origin.headers.values()]
+def reference_sources(data: Dataset, origin: Origin, related: Sequence[Path] = ()) -> list[Dataset]:
+    """List the source series, and objects of the same study, in ``data`` (PS3.3 C.12.2).
+
+    Returns a reference to each image and object.
+    """
+    instances = {origin.scanned.series_uid: [reference_to(h) for h in origin.headers.values()]}
+    for path in related:
+        header = open_dataset(source_of(path), pixels=False)
+        instances.setdefault(header.SeriesInstanceUID, []).append(reference_to(header))
+    data.ReferencedSeriesSequence = [_series_item(*item) for item in instances.items()]
+    return [reference for references in instances.values() for reference in references]
+
+
+def _series_item(series_uid: str, references: list[Dataset]) -> Dataset:
     series = Dataset()
-    series.SeriesInstanceUID = origin.scanned.series_uid
+    series.SeriesInstanceUID = series_uid
     series.ReferencedInstanceSequence = references
-    data.ReferencedSeriesSequence = [series]
-    return references
+    return series
 
 
 @lenient()

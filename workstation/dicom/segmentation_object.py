@@ -7,11 +7,13 @@ file is opened again with the reader of `segmentation_reading` and compared voxe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from highdicom import AlgorithmIdentificationSequence, PixelMeasuresSequence
 from highdicom.seg import Segmentation, SegmentDescription
 from pydicom.dataset import Dataset
@@ -43,10 +45,10 @@ from workstation.dicom.objects import (
     write_checked,
 )
 from workstation.dicom.segmentation_reading import TISSUE_CODE, SegmentFrame, segment_frames
-from workstation.dicom.series import ScannedVolume
 from workstation.dicom.slices import Slice
 from workstation.dicom.sources import DicomError
 from workstation.dicom.values import text
+from workstation.dicom.volumes import ScannedVolume
 
 AlgorithmType = Literal["MANUAL", "SEMIAUTOMATIC", "AUTOMATIC"]
 Form = Literal["BINARY", "LABELMAP"]
@@ -71,42 +73,60 @@ class LabelOutsideSource(ValueError):
     """A label has voxels where the source series has none."""
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A label map and how it was drawn; its labels become segments."""
+
+    labels: LabelMap
+    algorithm_type: AlgorithmType = "SEMIAUTOMATIC"
+    algorithm: str = MAKER
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """One segment: where ``frames`` [slice, row, column] on the source slices hold ``value``."""
+
+    number: int
+    label: Label
+    frames: Array
+    value: int
+    drawn: Drawn
+
+    def mask(self, k: int) -> npt.NDArray[np.bool_]:
+        """Return its pixels [row, column] on slice ``k``."""
+        return np.asarray(self.frames[k] == self.value)
+
+
 def write_segmentation(
-    labels: LabelMap,
+    drawn: LabelMap | Drawn | Sequence[Drawn],
     scanned: ScannedVolume,
     path: Path,
     *,
-    algorithm_type: AlgorithmType = "SEMIAUTOMATIC",
-    algorithm: str = MAKER,
     form: Form = "BINARY",
     title: str = "Segmentation",
     progress: Progress = silent,
 ) -> Path:
-    """Write labels as a Segmentation on the frames of ``scanned``; return ``path``.
+    """Write label maps as one Segmentation on the frames of ``scanned``; return ``path``.
 
-    Segments are numbered from 1 in the order of the label values; with ``form`` "LABELMAP"
-    (smaller, faster, and known to few programs yet) they keep their values. Tracking
-    identifiers are the same for the same name and series.
+    Segments of several label maps may overlap and are numbered from 1 in their order. With
+    ``form`` "LABELMAP" (smaller, faster, and known to few programs yet) there is one label map,
+    which keeps its values. Tracking identifiers are the same for the same name and series.
 
     Raises:
-        FrameMismatch: if the labels lie in another frame of reference.
+        FrameMismatch: if labels lie in another frame of reference.
         LabelOutsideSource: if a label voxel lies in no frame of the series.
         DicomError: if the series cannot be referred to.
-        ValueError: if no voxel is labelled.
+        ValueError: if no voxel is labelled, or several label maps are to become one.
         UnfaithfulObject: if the written file does not hold the labels.
     """
-    if not labels.array.any():
-        raise ValueError("no voxel is labelled, so there is no segmentation to write")
-    frames = onto_slices(labels, scanned)
-    names = dict(labels.labels)
-    for value in np.flatnonzero(np.bincount(labels.array.ravel())).tolist():
-        if value and value not in names:
-            names[value] = Label(f"label {value}")
-    if form == "BINARY":
-        frames, names = _numbered(frames, names)
+    if isinstance(drawn, LabelMap | Drawn):
+        drawn = [drawn if isinstance(drawn, Drawn) else Drawn(drawn)]
+    if form == "LABELMAP" and len(drawn) > 1:
+        raise ValueError("a label map holds one result; write each into a file of its own")
+    segments = segments_of(drawn, scanned, form)
     origin = origin_of(scanned, share(progress, 0, 3))
     progress(0.4, "writing the segmentation")
-    data = _segmentation(frames, names, origin, algorithm_type, algorithm, form, title)
+    data = _segmentation(segments, origin, form, title)
     _refer(data, origin)
     describe(data, origin, "SEG", title, SERIES_NUMBER)
     data.ContentDescription = series_description(origin, title)
@@ -115,11 +135,30 @@ def write_segmentation(
 
     def check(part: Path) -> None:
         progress(0.8, "checking what was written")
-        require_same_voxels(part, frames, names, scanned)
+        require_same_voxels(part, segments, scanned)
 
     write_checked(data, path, check)
     progress(1.0, "done")
     return path
+
+
+def segments_of(drawn: Sequence[Drawn], scanned: ScannedVolume, form: Form) -> list[Segment]:
+    """Return the segments of label maps on the slices of a series.
+
+    Raises:
+        FrameMismatch, LabelOutsideSource, DicomError, ValueError: as `write_segmentation`.
+    """
+    found: list[Segment] = []
+    for one in drawn:
+        frames, names = onto_slices(one.labels, scanned), dict(one.labels.labels)
+        present = np.flatnonzero(np.bincount(one.labels.array.ravel())).tolist()
+        names |= {v: Label(f"label {v}") for v in present if v and v not in names}
+        for value in sorted(names) if any(present) else ():
+            number = value if form == "LABELMAP" else len(found) + 1
+            found.append(Segment(number, names[value], frames, value, one))
+    if not found:
+        raise ValueError("no voxel is labelled, so there is no segmentation to write")
+    return found
 
 
 # ---------------------------------------------------------------- onto the source slices
@@ -202,33 +241,18 @@ def _require_inside(labels: LabelMap, stack: Stack, rows: int, columns: int) -> 
 # ---------------------------------------------------------------- the object
 
 
-def _numbered(frames: Array, names: Mapping[int, Label]) -> tuple[Array, dict[int, Label]]:
-    """Number the labels 1, 2, ... as a binary Segmentation asks."""
-    values = sorted(names)
-    table = np.zeros(max(values) + 1, np.uint8 if len(values) < 256 else np.uint16)
-    table[values] = np.arange(1, len(values) + 1)
-    return table[frames], {n: names[value] for n, value in enumerate(values, start=1)}
-
-
 def _segmentation(
-    frames: Array,
-    names: Mapping[int, Label],
-    origin: Origin,
-    algorithm_type: AlgorithmType,
-    algorithm: str,
-    form: Form,
-    title: str,
+    segments: Sequence[Segment], origin: Origin, form: Form, title: str
 ) -> Segmentation:
     spacing = origin.scanned.stack.geometry.spacing_mm if origin.scanned.stack else (1.0, 1.0, 1.0)
     first = origin.scanned.slices[0]
     assert first.pixel_spacing_mm is not None
+    kept, pixels = _pixels(segments, form)
     data = Segmentation(
-        source_images=[_stand_in(k, s, origin) for k, s in enumerate(origin.scanned.slices)],
-        pixel_array=frames,
+        source_images=[_stand_in(k, origin.scanned.slices[k], origin) for k in kept],
+        pixel_array=pixels,
         segmentation_type=form,
-        segment_descriptions=[
-            _description(n, label, origin, algorithm_type, algorithm) for n, label in names.items()
-        ],
+        segment_descriptions=[_description(segment, origin) for segment in segments],
         series_instance_uid=generate_uid(prefix=None),
         series_number=SERIES_NUMBER,
         sop_instance_uid=generate_uid(prefix=None),
@@ -253,6 +277,29 @@ def _segmentation(
     if form == "LABELMAP":  # as small as with JPEG-LS or RLE, which fewer programs read right
         data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return data
+
+
+def _pixels(segments: Sequence[Segment], form: Form) -> tuple[list[int], Array]:
+    """Return the slices that hold a segment, and their pixels as highdicom takes them.
+
+    Segments of one label map go as their numbers; others may overlap and go as a mask each.
+    """
+    maps = list({id(segment.frames): segment.frames for segment in segments}.values())
+    filled = np.any([frames.any(axis=(1, 2)) for frames in maps], axis=0)
+    kept = np.flatnonzero(filled).tolist()
+    if form == "LABELMAP":
+        return kept, maps[0][kept]
+    highest = max(segment.number for segment in segments)
+    if len(maps) == 1:
+        table = np.zeros(int(maps[0].max()) + 1, np.uint8 if highest < 256 else np.uint16)
+        for segment in segments:
+            if segment.value < len(table):
+                table[segment.value] = segment.number
+        return kept, table[maps[0][kept]]
+    masks = np.empty((len(kept), *maps[0].shape[1:], len(segments)), np.uint8)
+    for n, segment in enumerate(segments):
+        masks[..., n] = segment.frames[kept] == segment.value
+    return kept, masks
 
 
 def _state_spacing(data: Dataset, scanned: ScannedVolume) -> None:
@@ -307,23 +354,23 @@ def _refer(data: Dataset, origin: Origin) -> None:
                     image.ReferencedFrameNumber = s.frame + 1
 
 
-def _description(
-    number: int, label: Label, origin: Origin, algorithm_type: AlgorithmType, algorithm: str
-) -> SegmentDescription:
+def _description(segment: Segment, origin: Origin) -> SegmentDescription:
+    label, drawn = segment.label, segment.drawn
     category, kind = codes_of(label)
+    name = label.name[:64] or f"label {segment.number}"
     identified: dict[str, Any] = {}
-    if algorithm_type != "MANUAL":
+    if drawn.algorithm_type != "MANUAL":
         identified["algorithm_identification"] = AlgorithmIdentificationSequence(
-            name=algorithm[:64], version=software_version(), family=_SOME_FAMILY
+            name=drawn.algorithm[:64], version=software_version(), family=_SOME_FAMILY
         )
     item = SegmentDescription(
-        segment_number=number,
-        segment_label=label.name[:64] or f"label {number}",
+        segment_number=segment.number,
+        segment_label=name,
         segmented_property_category=category,
         segmented_property_type=kind,
-        algorithm_type=algorithm_type,
+        algorithm_type=drawn.algorithm_type,
         tracking_uid=tracking_uid(origin, label.name),
-        tracking_id=label.name[:64] or f"label {number}",
+        tracking_id=name,
         **identified,
     )
     item.RecommendedDisplayCIELabValue = cielab_of(label.colour)
@@ -342,12 +389,8 @@ def codes_of(label: Label) -> tuple[Code, Code]:
 # ---------------------------------------------------------------- the check
 
 
-def require_same_voxels(
-    path: Path, frames: Array, names: Mapping[int, Label], scanned: ScannedVolume
-) -> None:
+def require_same_voxels(path: Path, segments: Sequence[Segment], scanned: ScannedVolume) -> None:
     """Open a Segmentation and compare each frame with what was meant, by source image.
-
-    ``frames`` holds the label values [slice, row, column] on the slices of ``scanned``.
 
     Raises:
         UnfaithfulObject: naming the first difference.
@@ -361,15 +404,17 @@ def require_same_voxels(
         meant = scanned.slices[k].position_mm
         if meant is None or np.abs(np.subtract(frame.placed.position_mm, meant)).max() > 0.001:
             raise UnfaithfulObject(f"{path.name}: a frame lies elsewhere than its source slice")
-        for number in names:
-            if frame.segment in (None, number):
-                seen[k, number] = frame
-    for k, expected in enumerate(frames):
-        for number, label in names.items():
-            found = seen.get((k, number))
-            mask = expected == number
-            same = not mask.any() if found is None else np.array_equal(found.mask(number), mask)
+        for segment in segments:
+            if frame.segment in (None, segment.number):
+                seen[k, segment.number] = frame
+    for segment in segments:
+        for k in range(len(scanned.slices)):
+            found, mask = seen.get((k, segment.number)), segment.mask(k)
+            if found is None:
+                same = not mask.any()
+            else:
+                same = np.array_equal(found.mask(segment.number), mask)
             if not same:
                 raise UnfaithfulObject(
-                    f"{path.name} would not hold {label.name!r} as it is in slice {k + 1}"
+                    f"{path.name} would not hold {segment.label.name!r} as it is in slice {k + 1}"
                 )
