@@ -21,10 +21,10 @@ from segmentation.contract import Finding, Progress, Severity, share, silent
 from segmentation.volume import Array, Volume
 from workstation.dicom.directory import expand_directories
 from workstation.dicom.geometry import require
+from workstation.dicom.glimpse import SlicePositions, slice_positions, thumbnail
 from workstation.dicom.headers import read_header
 from workstation.dicom.interpolation import onto_planes, slices_alone
 from workstation.dicom.pixels import load
-from workstation.dicom.preview import SlicePositions, slice_positions, thumbnail
 from workstation.dicom.repairs import REPAIRS, accept, not_repaired
 from workstation.dicom.series import volumes_of_series, warn_of_strays
 from workstation.dicom.slices import PatientIdentity, Slice

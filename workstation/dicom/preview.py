@@ -1,114 +1,120 @@
-"""What a person sees of a scanned volume before it is read: slice positions and a thumbnail."""
+"""One picture of a series that lies on a node, without fetching the series."""
 
 from __future__ import annotations
 
-import warnings
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import map_coordinates
+from pydicom.dataset import Dataset
 
-from segmentation.volume import Array, Floats
-from workstation.dicom.geometry import CORNER_TOLERANCE_MM, SAME_PLACE_MM
+from segmentation.contract import Progress, silent
+from workstation.dicom import network
+from workstation.dicom.datasets import NATIVE_SYNTAXES, frame_count, open_dataset, syntax
+from workstation.dicom.network import Ask, FoundInstance, Inbox, NetworkError, Node, Route
 from workstation.dicom.pixels import decode
-from workstation.dicom.slices import Slice
-from workstation.dicom.sources import DicomError
-from workstation.dicom.volumes import ScannedVolume
+from workstation.dicom.sources import source_of
+from workstation.dicom.values import number, numbers, text, value
 
-CT_WINDOW_HU = (-160.0, 240.0)
-PERCENTILES = (1.0, 99.0)
+Grey = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class SlicePositions:
-    """Where the slices of a volume, refused or not, lie along their normal.
+class Preview:
+    """One image of a series: ``grey`` values [row, column] as its own window shows them.
 
-    Attributes:
-        positions_mm: per slice, in ascending order; 0 is the patient's origin.
-        gaps_mm: gap n is the distance from slice n to slice n + 1.
-        usual_gap_mm: the median gap; None for fewer than two slices.
-        irregular: the gaps that differ from the usual one and miss no whole slices.
-        missing: the gaps that have room for one or more whole slices.
-        duplicates: the gaps of nothing, where two slices lie at one place.
-        absent: how many slices are not counted, for they have no position.
+    ``aspect`` is the height of a pixel over its width. ``place`` counts from 1 among the
+    ``count`` instances of the series.
     """
 
-    positions_mm: tuple[float, ...]
-    gaps_mm: tuple[float, ...]
-    usual_gap_mm: float | None
-    irregular: tuple[int, ...] = ()
-    missing: tuple[int, ...] = ()
-    duplicates: tuple[int, ...] = ()
-    absent: int = 0
+    grey: Grey
+    aspect: float
+    place: int
+    count: int
 
 
-def slice_positions(volume: ScannedVolume) -> SlicePositions | None:
-    """Return where the slices lie along the normal of the first, or None if no slice says."""
-    turned = next((s.orientation for s in volume.slices if s.orientation is not None), None)
-    placed = [s.position_mm for s in volume.slices if s.position_mm is not None]
-    if turned is None or not placed:
-        return None
-    depth = np.sort(np.array(placed) @ np.cross(turned[:3], turned[3:])) + 0.0
-    gaps = np.diff(depth)
-    absent = len(volume.slices) - len(placed)
-    positions = tuple(depth.tolist())
-    if not len(gaps):
-        return SlicePositions(positions, (), None, absent=absent)
-    apart = gaps[gaps >= SAME_PLACE_MM]
-    usual = float(np.median(apart)) if len(apart) else 0.0
-    steps = np.rint(gaps / usual) if usual else np.zeros(len(gaps))
-    off = np.abs(gaps - usual) > 2 * CORNER_TOLERANCE_MM
-    whole = (steps >= 2) & (np.abs(gaps - steps * usual) <= 2 * CORNER_TOLERANCE_MM)
-    same = gaps < SAME_PLACE_MM
-    return SlicePositions(
-        positions,
-        tuple(gaps.tolist()),
-        usual,
-        tuple(np.flatnonzero(off & ~whole & ~same).tolist()),
-        tuple(np.flatnonzero(whole).tolist()),
-        tuple(np.flatnonzero(same).tolist()),
-        absent,
-    )
+def preview(
+    node: Node,
+    study_uid: str,
+    series_uid: str,
+    route: Route = "auto",
+    ask: Ask | None = None,
+    progress: Progress = silent,
+    serve: Callable[[Inbox], network.StorageServer] | None = None,
+) -> Preview:
+    """Fetch the middle instance of a series and draw it; nothing of it is kept.
 
-
-def thumbnail(volume: ScannedVolume, size_px: int = 96) -> npt.NDArray[np.uint8]:
-    """Return the middle slice as a small greyscale picture [row, column] of square pixels.
-
-    The longer side has ``size_px`` pixels. CT is windowed from -160 to 240 HU, other images
-    between their 1st and 99th percentiles; MONOCHROME1 is shown inverted, as it is meant.
+    With ``serve`` the instance comes by C-MOVE, to the server that this makes of an inbox.
 
     Raises:
-        DicomError: when that slice cannot be decoded.
+        NetworkError: with cause and remedy.
+        DicomError: when the instance holds no picture that can be drawn.
     """
-    s = volume.slices[len(volume.slices) // 2]
-    if s.problem[0]:
-        raise DicomError(f"there is no picture of {s.source}: {s.problem[1]}")
-    values = _values(s)
-    low, high = CT_WINDOW_HU if s.quantity == "HU" else np.percentile(values, PERCENTILES)
-    small = _fitted(values, s.pixel_spacing_mm or (1.0, 1.0), size_px)
-    grey = np.clip((small - low) / max(float(high - low), 1e-6), 0, 1) * 255
-    grey = 255 - grey if s.form.photometric == "MONOCHROME1" else grey
-    return np.asarray(np.rint(grey), np.uint8)
+    query = network.InstanceQuery(study_uid, series_uid)
+    try:
+        found = network.find_instances(node, query, route, ask, progress)
+    except network.TooMany as many:
+        found = tuple(map(FoundInstance.of, many.answers))
+    if not found:
+        raise NetworkError(f"{node.name} does not have this series", "Search for it again")
+    place, wanted = middle(found)
+    with tempfile.TemporaryDirectory() as folder:
+        inbox = Inbox(Path(folder))
+        uid = wanted.instance_uid
+        if serve is None:
+            came = network.fetch(node, study_uid, series_uid, inbox, route, ask, progress, uid)
+        else:
+            with serve(inbox) as server:
+                came = network.move(node, study_uid, series_uid, server, progress, uid)
+        grey, aspect = draw((*came.files, *came.known)[0])
+    return Preview(grey, aspect, place, len(found))
 
 
-def _values(s: Slice) -> Floats:
-    with warnings.catch_warnings():  # pydicom's, on odd but readable values
-        warnings.simplefilter("ignore")
-        (stored,) = decode(s.source, [s.frame], s.form.native)
-    if stored.shape != (s.form.rows, s.form.columns):
-        raise DicomError(f"{s.source} decodes to {stored.shape[::-1]} pixels", "Fetch it again")
-    return np.asarray(stored * float(s.slope) + s.intercept, np.float64)
+def middle(found: Sequence[FoundInstance]) -> tuple[int, FoundInstance]:
+    """Return the instance halfway by number, and its place among the others from 1 on."""
+    ordered = sorted(found, key=lambda i: (i.number is None, i.number or 0, i.instance_uid))
+    return len(ordered) // 2 + 1, ordered[len(ordered) // 2]
 
 
-def _fitted(values: Floats, spacing_mm: tuple[float, ...], size_px: int) -> Array:
-    """Return ``values`` on square pixels, the longer side ``size_px`` long; block means first."""
-    lengths = np.array(values.shape) * spacing_mm[:2]
-    shape = np.maximum(1, np.rint(size_px * lengths / lengths.max())).astype(int)
-    block = np.maximum(1, np.array(values.shape) // (2 * shape))  # against aliasing
-    whole = np.array(values.shape) // block * block
-    values = values[: whole[0], : whole[1]]
-    values = values.reshape(whole[0] // block[0], block[0], -1, block[1]).mean(axis=(1, 3))
-    rows, columns = ((np.arange(n) + 0.5) * size / n - 0.5 for n, size in zip(shape, values.shape))
-    grid = np.stack(np.meshgrid(rows, columns, indexing="ij"))
-    return np.asarray(map_coordinates(values, grid, order=1, mode="nearest"))
+def draw(path: Path) -> tuple[Grey, float]:
+    """Return the picture of a DICOM file (of its middle frame) and its pixels' aspect.
+
+    The window is the file's own, or else from the 1st to the 99th percentile.
+
+    Raises:
+        DicomError: when its pixels cannot be decoded to one grey image.
+        NetworkError: when it is no image.
+    """
+    source = source_of(path)
+    header = open_dataset(source, pixels=False)
+    if not (header.get("Rows") and header.get("Columns")):
+        kind = getattr(value(header, "SOPClassUID"), "name", "") or "what came"
+        raise NetworkError(f"{kind} holds no image", "Fetch the series to use it")
+    count = frame_count(header)
+    frame = count // 2 if count > 1 else None
+    (stored,) = decode(source, [frame], syntax(header) in NATIVE_SYNTAXES)
+    slope, intercept = number(header, "RescaleSlope"), number(header, "RescaleIntercept")
+    values = stored * (slope or 1.0) + (intercept or 0.0)
+    low, high = _window(header, values)
+    grey = np.clip((values - low) / max(high - low, 1e-6) * 255 + 0.5, 0, 255).astype(np.uint8)
+    inverted = text(header, "PhotometricInterpretation") == "MONOCHROME1"
+    spacing = numbers(header, "PixelSpacing", 2) or (1.0, 1.0)
+    aspect = spacing[0] / spacing[1] if min(spacing) > 0 else 1.0
+    return 255 - grey if inverted else grey, aspect
+
+
+def _window(header: Dataset, values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the values that are black and white."""
+    ends = []
+    for name in ("WindowCenter", "WindowWidth"):
+        first = text(header, name).split("/")[0]
+        try:
+            ends.append(float(first))
+        except ValueError:
+            low, high = np.percentile(values, (1, 99))
+            return float(low), float(high)
+    centre, width = ends
+    return centre - width / 2, centre + width / 2
