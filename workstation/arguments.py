@@ -127,14 +127,36 @@ def _add_results(command: Command) -> None:
     show = command("show", "print sources, steps, numbers and findings of a case")
     show.add_argument("case", type=Path, metavar="CASE")
 
-    export = command("export", "write one source or result to a file", prints_json=False)
+    export = command(
+        "export",
+        "write a source or result to a file; also: picture, axial, coronal or sagittal to .png or "
+        ".dcm, report to .pdf or .dcm, and dicom, the whole plan, to a folder",
+        prints_json=False,
+    )
     export.add_argument("case", type=Path, metavar="CASE")
     export.add_argument("name", metavar="NAME")
     export.add_argument("file", type=Path, metavar="FILE")
+    export.add_argument(
+        "--labelmap",
+        action="store_true",
+        help="DICOM segmentations as label maps: smaller, but few programs read them yet",
+    )
 
-    report = command("report", "write the report of a case as PDF", prints_json=False)
+    report = command("report", "write the report of a case as PDF, or in DICOM", prints_json=False)
     report.add_argument("case", type=Path, metavar="CASE")
-    report.add_argument("file", type=Path, metavar="FILE.pdf")
+    report.add_argument("file", type=Path, metavar="FILE.pdf|.dcm")
+
+    judge = command("evaluate", "compare segmentations with references")
+    judge.add_argument("reference", type=Path, metavar="REFERENCE", help="label file or folder")
+    judge.add_argument("result", type=Path, metavar="RESULT", help="label file or folder")
+    judge.add_argument("--label", default="", metavar="NAME", help="only the label of this name")
+    judge.add_argument(
+        "--tolerance-mm", type=float, default=1.0, help="for surface Dice (default: 1 mm)"
+    )
+    judge.add_argument(
+        "--no-centerline", action="store_true", help="without clDice, slow on large organs"
+    )
+    judge.add_argument("--csv", type=Path, metavar="FILE", help="write the table there too")
 
     benchmark = command("benchmark", "measure speed on this machine, beside installed peers")
     benchmark.add_argument("names", nargs="*", metavar="NAME")

@@ -17,16 +17,18 @@ from typing import Any
 from platformdirs import user_data_path
 
 from segmentation.contract import Progress, share
-from workstation import benchmark, pacs_commands, selftest
+from workstation import benchmark, evaluation, pacs_commands, selftest
 from workstation.case import Case, CaseError, case_for_writing, open_case
 from workstation.demo import exact_numbers, start_demo
-from workstation.export import export
+from workstation.dicom.segmentation_object import Form
+from workstation.dicom_set import write_report_file
+from workstation.export_any import export_any
 from workstation.importing import import_volume, nothing_found, scan, start_plan
 from workstation.jobs import Cancelled, Job, State
 from workstation.planning.plan import read_plan
 from workstation.planning.template import find_template, templates
 from workstation.problems import explain
-from workstation.report import write_picture, write_report
+from workstation.report import write_picture
 from workstation.stages import STAGES, StepFailed
 
 COUNTING_S, CHANGING_S = 5.0, 0.5  # between two lines of progress
@@ -257,14 +259,15 @@ def _show(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     with open_case(options.case, write=False) as case:
-        export(case, options.name, options.file)
-    print(options.file)
+        form: Form = "LABELMAP" if options.labelmap else "BINARY"
+        files = _work("Export", partial(export_any, case, options.name, options.file, form))
+    print(*files, sep="\n")
     return DONE
 
 
 def _report(options: argparse.Namespace) -> int:
     with open_case(options.case, write=False) as case:
-        _work("Report", lambda progress: write_report(case, options.file, progress))
+        _work("Report", lambda progress: write_report_file(case, options.file, progress))
     print(options.file)
     return DONE
 
@@ -315,6 +318,27 @@ def _print_findings(summary: Mapping[str, Any]) -> None:
         print(f"  {finding['severity']}: {finding['sentence']} [{finding.get('step', '')}]")
 
 
+def _evaluate(options: argparse.Namespace) -> int:
+    found = _work(
+        "Evaluate",
+        lambda progress: evaluation.evaluate(
+            options.reference,
+            options.result,
+            label=options.label,
+            tolerance_mm=options.tolerance_mm,
+            centerline=not options.no_centerline,
+            progress=progress,
+        ),
+    )
+    if options.csv:
+        evaluation.write_csv(found, options.csv)
+    if options.json:
+        _print_json(evaluation.to_json(found, options.tolerance_mm))
+    else:
+        print(evaluation.table(found))
+    return DONE
+
+
 def _benchmark(options: argparse.Namespace) -> int:
     rows = _work("Benchmark", lambda p: benchmark.run(options.names, options.peers, p))
     if options.json:
@@ -344,6 +368,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "show": _show,
     "export": _export,
     "report": _report,
+    "evaluate": _evaluate,
     "benchmark": _benchmark,
     "selftest": _selftest,
     "pacs": lambda options: pacs_commands.main(options, _work),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,18 @@ from segmentation.volume import LabelMap
 from workstation.case import Case, CaseError
 from workstation.dicom.encapsulated import write_stl
 from workstation.dicom.files import ScannedVolume, scan
-from workstation.dicom.objects import origin_of
-from workstation.dicom.segmentation_object import AlgorithmType, write_segmentation
+from workstation.dicom.objects import Origin, origin_of
+from workstation.dicom.segmentation_object import AlgorithmType, Drawn, Form, write_segmentation
 from workstation.dicom.structured_report import MeasuredGroup, write_report
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
 
 
-def write_dicom_result(case: Case, name: str, path: Path) -> Path:
+def write_dicom_result(case: Case, name: str, path: Path, form: Form = "BINARY") -> Path:
     """Write a source or result of the current plan as a DICOM object; return ``path``.
 
-    Labels become a Segmentation on the frames of the images, surfaces and cuts an Encapsulated
-    STL, numbers a measurement report.
+    Labels become a Segmentation of the given form on the frames of the images, surfaces and
+    cuts an Encapsulated STL, numbers a measurement report.
 
     Raises:
         CaseError: if there is no such result, it has no DICOM form, or the images of the case
@@ -36,52 +36,78 @@ def write_dicom_result(case: Case, name: str, path: Path) -> Path:
     value = case.value(name, plan)
     if isinstance(value, LabelMap):
         series = source_series(case, plan, value.geometry.frame_uid)
-        kind, algorithm = provenance(case, plan, name)
-        return write_segmentation(
-            value, series, path, algorithm_type=kind, algorithm=algorithm, title=name
-        )
+        drawn = Drawn(value, *provenance(case, plan, name))
+        return write_segmentation(drawn, series, path, form=form, title=name)
     if isinstance(value, SurfaceMesh | CutPlane):
-        surface = value.surface if isinstance(value, CutPlane) else value
-        return _write_surface(surface, source_series(case, plan, value.frame_uid), name, path)
+        origin = origin_of(source_series(case, plan, value.frame_uid))
+        return write_surface_object(value, origin, name, path)
     if isinstance(value, Measurements):
         return write_measurements(case, [name], path)
     raise CaseError(f"{name!r} has no DICOM form; its originals are in the case's folder dicom")
 
 
 def write_measurements(
-    case: Case, names: Sequence[str], path: Path, *, segmentation: Path | None = None
+    case: Case, names: Sequence[str], path: Path, *, segmentations: Sequence[Path] = ()
 ) -> Path:
     """Write the numbers of results as a measurement report; return ``path``.
 
-    Numbers of a label refer to its segment, if ``segmentation`` (a Segmentation written
-    before) holds it.
+    Numbers of a label refer to its segment, if one of ``segmentations`` (written before)
+    holds it.
 
     Raises:
         CaseError: if there is no such result or it has no number; as `write_dicom_result`.
     """
     plan = case.plan()
-    groups = [_group(name, case.value(name, plan)) for name in names]
+    groups = [group_of(name, case.value(name, plan)) for name in names]
     if not any(group.numbers for group in groups):
         raise CaseError(f"there is no number to report in: {', '.join(names)}")
     origin = origin_of(source_series(case, plan, plan.frame_uid))
+    findings = [f for f in case.summary()["findings"] if f["step"] in names]
     title = "Measurements" if len(names) > 1 else names[0]
-    return write_report(groups, origin, path, segmentation=segmentation, title=title)
+    comments = [comment_of(finding) for finding in findings]
+    return write_report(
+        groups, origin, path, segmentations=segmentations, comments=comments, title=title
+    )
 
 
-def _group(name: str, value: Any) -> MeasuredGroup:
+def group_of(name: str, value: Any) -> MeasuredGroup:
+    """Return the numbers of the result ``name``, under the name of its only label if it has one."""
     code = ""
     if isinstance(value, LabelMap) and len(value.labels) == 1:
         (label,) = value.labels.values()
         name, code = label.name or name, label.code
-    return MeasuredGroup(name, tuple(value.numbers), code)
+    return MeasuredGroup(name, tuple(getattr(value, "numbers", ())), code)
 
 
-def _write_surface(surface: SurfaceMesh, series: ScannedVolume, name: str, path: Path) -> Path:
+def comment_of(finding: Mapping[str, Any]) -> str:
+    """Return a finding of a case's summary as one comment."""
+    words = (finding["sentence"], finding.get("remedy", ""))
+    return f"{finding['severity']}, {finding['step']}: {' '.join(w for w in words if w)}"
+
+
+def write_surface_object(
+    value: SurfaceMesh | CutPlane,
+    origin: Origin,
+    name: str,
+    path: Path,
+    related: Sequence[Path] = (),
+) -> Path:
+    """Write a surface, or that of a cut, as Encapsulated STL; return ``path``.
+
+    Raises:
+        FrameMismatch: if it lies in another frame of reference than the images.
+    """
+    surface = value.surface if isinstance(value, CutPlane) else value
     with tempfile.TemporaryDirectory() as folder:
         stl = write_surface(surface, Path(folder) / "surface.stl").read_bytes()
-    origin = origin_of(series)
     return write_stl(
-        stl, origin, path, frame_uid=surface.frame_uid, title=name, colour=surface.colour
+        stl,
+        origin,
+        path,
+        frame_uid=surface.frame_uid,
+        title=name,
+        colour=surface.colour,
+        related=related,
     )
 
 

@@ -12,6 +12,7 @@ from segmentation.contract import Measurements
 from segmentation.images import write_labels, write_volume
 from segmentation.volume import LabelMap, Volume
 from workstation.case import Case, CaseError
+from workstation.dicom.segmentation_object import Form
 from workstation.dicom_export import write_dicom_result
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
@@ -23,13 +24,13 @@ TABLES = (".json", ".csv")
 DICOM = (".dcm",)
 
 
-def export(case: Case, name: str, path: Path) -> Path:
+def export(case: Case, name: str, path: Path, form: Form = "BINARY") -> Path:
     """Write the source or result ``name`` of the current plan to ``path``; return ``path``.
 
     Images and labels go to .nii.gz, .nrrd or .mha; surfaces, cuts and labels (through their
     surface) to .stl, .ply, .obj, .vtp, .3mf (in LPS mm) or .glb; every result's numbers and
     findings to .json, its numbers to .csv. To .dcm go labels as a segmentation, surfaces and
-    cuts as an encapsulated STL, and measurements as a report.
+    cuts as an encapsulated STL, and measurements as a report. ``form`` is that of the segmentation.
 
     Raises:
         CaseError: if there is no such result, or it has no such format.
@@ -46,7 +47,7 @@ def export(case: Case, name: str, path: Path) -> Path:
     elif ending in IMAGES and isinstance(value, LabelMap):
         write_labels(value, path)
     elif ending == ".dcm" and ending in endings(value):
-        write_dicom_result(case, name, path)
+        write_dicom_result(case, name, path, form)
     elif ending in SURFACES and isinstance(value, LabelMap | SurfaceMesh | CutPlane):
         write_surface(surface_of(case, plan, name, value), path)
     else:

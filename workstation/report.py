@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-import numpy as np
 from PIL import Image
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
@@ -26,7 +25,7 @@ from reportlab.platypus import (
 )
 
 from segmentation.contract import Progress, silent
-from segmentation.volume import LabelMap, Volume
+from segmentation.volume import LabelMap
 from workstation.case import Case, CaseError
 from workstation.figures import OUTLINED, fresh_values, plan_scene, slice_figure
 from workstation.picture import render_scene
@@ -44,9 +43,9 @@ from workstation.report_layout import (
     table,
     text,
 )
-from workstation.slices import ViewName
 from workstation.stages import STAGES
 from workstation.store import write_atomically
+from workstation.views import SLICES, point_of_interest, shown_image
 
 RESEARCH_USE = "Research use only, not for clinical decisions"
 SYNTHETIC = "SYNTHETIC PATIENT: no real person"
@@ -68,7 +67,6 @@ NAMES = {
     "margin.minimum": "Smallest distance tumour to cut",
 }
 MARGIN_MM = 16.0
-VIEWS: tuple[ViewName, ...] = ("axial", "coronal", "sagittal")
 PICTURE_PX = (1400, 820)
 MARKS = {"problem": "✕ problem", "warning": "! warning", "info": "i note"}
 FINDING_WIDTHS_MM = (22, 30, 126)
@@ -259,24 +257,17 @@ def _signatures() -> Flowable:
 def _views(
     case: Case, plan: Plan, values: Mapping[str, object], progress: Progress
 ) -> list[Flowable]:
-    image = next(
-        (
-            case.value(name, plan)
-            for name in plan.sources
-            if case.record.sources[name]["kind"] in ("dicom", "volume")
-        ),
-        None,
-    )
-    if not isinstance(image, Volume):
+    image = shown_image(case, plan)
+    if image is None:
         return []
-    point = _point_of_interest(image, values)
+    point = point_of_interest(image, values)
     story: list[Flowable] = [
         CondPageBreak(250 * mm),
         text("Views", "heading"),
         text(f"Outlines: {_legend(values)}. Blue line: the cut.", "caption"),
     ]
     figures = []
-    for number, view in enumerate(VIEWS):
+    for number, view in enumerate(SLICES):
         progress(0.3 + 0.15 * number, f"{view} view")
         figures.append(SlicePicture(slice_figure(image, view, point, values), 88 * mm, 100 * mm))
     story.append(
@@ -301,18 +292,6 @@ def _legend(values: Mapping[str, object]) -> str:
         '<font color="#{:02x}{:02x}{:02x}">■</font> '.format(*label.colour) + escape(label.name)
         for label in named
     )
-
-
-def _point_of_interest(image: Volume, values: Mapping[str, object]) -> tuple[float, float, float]:
-    """Return the LPS mm centroid of the tumour, else of the liver, else of the image."""
-    for name in ("tumor", "liver"):
-        labels = values.get(name)
-        if isinstance(labels, LabelMap) and labels.array.any():
-            index = np.argwhere(labels.array)[:, ::-1].mean(axis=0)
-            x, y, z = labels.geometry.to_world(index)
-            return float(x), float(y), float(z)
-    x, y, z = image.geometry.centre_mm()
-    return float(x), float(y), float(z)
 
 
 def _numbers(summary: Mapping[str, Any]) -> list[Flowable]:

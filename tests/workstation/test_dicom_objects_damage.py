@@ -38,7 +38,7 @@ def originals(tmp_path_factory):
     seg = write_segmentation(labels, volume, folder / "seg.dcm")
     origin = origin_of(volume)
     group = MeasuredGroup("liver", (Number("volume", 1.5, "mL", "count", 1.0, 2.0),))
-    write_report([group], origin, folder / "sr.dcm", segmentation=seg)
+    write_report([group], origin, folder / "sr.dcm", segmentations=[seg])
     write_pdf(b"%PDF-1.7\n%%EOF", origin, folder / "pdf.dcm")
     structures = [("a", (1, 2, 3), [rectangle(1, 2.5, 3.5, 12.5, 15.5)])]
     write(folder / "rtstruct.dcm", structures)

@@ -103,7 +103,7 @@ def test_surfaces_become_stl_in_the_frame_of_the_images(case, tmp_path, name):
 def test_numbers_become_a_report_that_refers_to_the_segments(case, tmp_path):
     seg = write_dicom_result(case, "tumor", tmp_path / "seg.dcm")
     path = tmp_path / "sr.dcm"
-    write_measurements(case, ["tumor", "margin"], path, segmentation=seg)
+    write_measurements(case, ["tumor", "margin"], path, segmentations=[seg])
     tumor, margin = read_report(path)
     assert tumor.segment == (pydicom.dcmread(seg).SOPInstanceUID, 1)
     assert tumor.numbers[0].value == pytest.approx(case.value("tumor").volume_ml())

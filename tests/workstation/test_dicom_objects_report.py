@@ -74,7 +74,7 @@ def test_numbers_come_back_with_unit_band_and_source(volume, tmp_path):
 
 def test_units_are_ucum_and_a_group_refers_to_its_segment(volume, segmentation, tmp_path):
     path = tmp_path / "sr.dcm"
-    write_report([LIVER, TUMOR, OTHER], origin_of(volume), path, segmentation=segmentation)
+    write_report([LIVER, TUMOR, OTHER], origin_of(volume), path, segmentations=[segmentation])
     seg, sr = pydicom.dcmread(segmentation), pydicom.dcmread(path)
     liver, tumor, plan = read_report(path)
     assert liver.segment == (seg.SOPInstanceUID, 2)
@@ -127,7 +127,7 @@ def test_the_validator_finds_no_error(volume, segmentation, tmp_path):
     if program is None:
         pytest.skip("dciodvfy is not here (Debian: dicom3tools)")
     path = tmp_path / "sr.dcm"
-    write_report([LIVER, OTHER], origin_of(volume), path, segmentation=segmentation)
+    write_report([LIVER, OTHER], origin_of(volume), path, segmentations=[segmentation])
     run = subprocess.run([program, path], capture_output=True, text=True, check=False)
     assert not [x for x in (run.stdout + run.stderr).splitlines() if "Error" in x]
 
@@ -137,7 +137,7 @@ def test_dcmqi_reads_the_same_numbers(volume, segmentation, tmp_path):
     if program is None:
         pytest.skip("tid1500reader is not here (PyPI: dcmqi)")
     path, out = tmp_path / "sr.dcm", tmp_path / "sr.json"
-    write_report([LIVER, TUMOR], origin_of(volume), path, segmentation=segmentation)
+    write_report([LIVER, TUMOR], origin_of(volume), path, segmentations=[segmentation])
     subprocess.run(
         [program, "--inputDICOM", path, "--outputMetadata", out], capture_output=True, check=True
     )

@@ -3,6 +3,7 @@
 import random
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,11 @@ from workstation.dicom.files import scan
 from workstation.dicom.label_source import read_label_source
 from workstation.dicom.objects import UnfaithfulObject, cielab_of, lenient, rgb_of
 from workstation.dicom.segmentation_object import (
+    Drawn,
     LabelOutsideSource,
     onto_slices,
     require_same_voxels,
+    segments_of,
     write_segmentation,
 )
 from workstation.dicom.segmentation_reading import read_segmentation, segment_frames
@@ -187,13 +190,18 @@ def test_the_check_sees_one_wrong_voxel_and_a_swapped_slice(tmp_path):
     volume = series(tmp_path / "ct")
     labels = labelled(volume)
     path = write_segmentation(labels, volume, tmp_path / "seg.dcm", form="LABELMAP")
-    require_same_voxels(path, labels.array, LABELS, volume)
+
+    def require(array):
+        drawn = [Drawn(LabelMap(array, volume.geometry, LABELS))]
+        require_same_voxels(path, segments_of(drawn, volume, "LABELMAP"), volume)
+
+    require(labels.array)
     wrong = labels.array.copy()
     wrong[4, 5, 6] = {0: 3, 3: 7, 7: 0}[int(wrong[4, 5, 6])]
     with pytest.raises(UnfaithfulObject, match="slice 5"):
-        require_same_voxels(path, wrong, LABELS, volume)
+        require(wrong)
     with pytest.raises(UnfaithfulObject):
-        require_same_voxels(path, labels.array[::-1], LABELS, volume)
+        require(labels.array[::-1])
 
 
 def test_a_file_that_fails_its_check_never_appears(tmp_path, monkeypatch):
@@ -201,8 +209,8 @@ def test_a_file_that_fails_its_check_never_appears(tmp_path, monkeypatch):
     path = tmp_path / "seg.dcm"
     path.write_bytes(b"what was there before")
 
-    def flipped(frames, *rest):
-        return original(frames[:, :, ::-1], *rest)
+    def flipped(segments, *rest):
+        return original([replace(s, frames=s.frames[:, :, ::-1]) for s in segments], *rest)
 
     original = segmentation_object._segmentation
     monkeypatch.setattr(segmentation_object, "_segmentation", flipped)
@@ -222,10 +230,9 @@ def test_patient_study_and_marks_come_from_the_source(tmp_path):
         data.StudyDate = "20240102"
 
     volume = series(tmp_path / "ct", edit=greek)
-    write_segmentation(
-        labelled(volume), volume, tmp_path / "a.dcm", algorithm_type="AUTOMATIC", algorithm="net 3"
-    )
-    write_segmentation(labelled(volume, 1), volume, tmp_path / "b.dcm", algorithm_type="MANUAL")
+    automatic = Drawn(labelled(volume), "AUTOMATIC", "net 3")
+    write_segmentation(automatic, volume, tmp_path / "a.dcm")
+    write_segmentation(Drawn(labelled(volume, 1), "MANUAL"), volume, tmp_path / "b.dcm")
     with lenient():
         seg, other = pydicom.dcmread(tmp_path / "a.dcm"), pydicom.dcmread(tmp_path / "b.dcm")
         assert seg.PatientSex == "odd"

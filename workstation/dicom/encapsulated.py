@@ -6,6 +6,7 @@ unchanged. STL points are in patient LPS millimetres, in the source's frame of r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,10 +60,12 @@ def write_stl(
     frame_uid: str,
     title: str,
     colour: tuple[int, int, int] | None = None,
+    related: Sequence[Path] = (),
 ) -> Path:
     """Write a binary STL, in patient LPS mm, as Encapsulated STL; return ``path``.
 
-    ``colour`` (sRGB, 0 to 255) is the recommended one.
+    ``colour`` (sRGB, 0 to 255) is the recommended one; ``related`` are objects of the same
+    study that it was made from.
 
     Raises:
         ValueError: if it is no whole binary STL.
@@ -87,12 +90,21 @@ def write_stl(
     data.ModelUsageCodeSequence = [code_item("129013", "DCM", "Planning Intent")]
     if colour is not None:
         data.RecommendedDisplayCIELabValue = cielab_of(colour)
-    data.SourceInstanceSequence = reference_sources(data, origin)
+    data.SourceInstanceSequence = reference_sources(data, origin, related)
     return write_checked(data, path, lambda part: _require_same(content, part))
 
 
-def write_pdf(content: bytes, origin: Origin, path: Path, *, title: str = "Report") -> Path:
+def write_pdf(
+    content: bytes,
+    origin: Origin,
+    path: Path,
+    *,
+    title: str = "Report",
+    related: Sequence[Path] = (),
+) -> Path:
     """Write a PDF as Encapsulated PDF; return ``path``.
+
+    ``related`` are objects of the same study that it reports on.
 
     Raises:
         ValueError: if it is no PDF.
@@ -104,6 +116,7 @@ def write_pdf(content: bytes, origin: Origin, path: Path, *, title: str = "Repor
     data.ConversionType = "WSD"
     _encapsulate(data, content, "application/pdf", title)
     data.ConceptNameCodeSequence = []
+    data.SourceInstanceSequence = reference_sources(data, origin, related)
     return write_checked(data, path, lambda part: _require_same(content, part))
 
 
@@ -146,10 +159,18 @@ def read_document(path: Path) -> Document:
     )
 
 
-def write_capture(picture: Array, origin: Origin, path: Path, *, title: str = "View") -> Path:
+def write_capture(
+    picture: Array,
+    origin: Origin,
+    path: Path,
+    *,
+    title: str = "View",
+    related: Sequence[Path] = (),
+) -> Path:
     """Write a picture (rows, columns, 3) of uint8 sRGB as Secondary Capture; return ``path``.
 
-    It is marked as possibly holding text that names the patient.
+    It is marked as possibly holding text that names the patient. ``related`` are images and
+    segmentations of the same study that it shows.
 
     Raises:
         ValueError: if it is no such picture.
@@ -162,6 +183,7 @@ def write_capture(picture: Array, origin: Origin, path: Path, *, title: str = "V
     data.ImageType = ["DERIVED", "SECONDARY"]
     data.BurnedInAnnotation = "YES"
     data.PatientOrientation = data.Laterality = ""
+    data.SourceImageSequence = reference_sources(data, origin, related)
     data.SamplesPerPixel, data.PlanarConfiguration = 3, 0
     data.PhotometricInterpretation = "RGB"
     data.Rows, data.Columns = picture.shape[:2]

@@ -7,8 +7,8 @@ A quantity without a standard code gets one of the private scheme 99HILUM.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from highdicom.sr import (
     AlgorithmIdentification,
     CodedConcept,
     Comprehensive3DSR,
+    ContainerContentItem,
+    ContentSequence,
     DeviceObserverIdentifyingAttributes,
     Measurement,
     MeasurementProperties,
@@ -24,7 +26,9 @@ from highdicom.sr import (
     ObservationContext,
     ObserverContext,
     ReferencedSegment,
+    RelationshipTypeValues,
     SourceSeriesForSegmentation,
+    TextContentItem,
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
@@ -37,6 +41,7 @@ from segmentation.volume import Label
 from workstation.dicom.datasets import open_dataset
 from workstation.dicom.objects import (
     MAKER,
+    RESEARCH,
     Origin,
     UnfaithfulObject,
     code_item,
@@ -69,12 +74,18 @@ _STANDARD: dict[tuple[str, str], tuple[Code, Code | None]] = {
     ("largest_diameter", "mm"): (_DIAMETER, _MAXIMUM),
 }
 _PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
+_EVALUATIONS = CodedConcept("C0034375", "UMLS", "Qualitative Evaluations")
+_COMMENT = CodedConcept("121106", "DCM", "Comment")
+_RESEARCH_USE = f"{RESEARCH.capitalize()}, not for clinical decisions."
 _DEVICE = CodedConcept("121007", "DCM", "Device")
 # Concepts that are looked for in a report (code values are unique over the schemes used).
 _GROUP, _TRACKING_ID, _TRACKING_UID = "125007", "112039", "112040"
 _DERIVATIONS, _ALGORITHM = ("121401",), "111001"
 _UPPER, _LOWER, _SEGMENT = "371886008", "371885007", "121191"
 _DEEPEST = 30
+
+_Segments = Mapping[str, tuple[Dataset, Dataset]]
+"""Segment label to the header of its Segmentation and its item there."""
 
 
 @dataclass(frozen=True)
@@ -102,28 +113,33 @@ def write_report(
     origin: Origin,
     path: Path,
     *,
-    segmentation: Path | None = None,
+    segmentations: Sequence[Path] = (),
+    comments: Sequence[str] = (),
     title: str = "Measurements",
 ) -> Path:
     """Write groups of numbers as a Comprehensive 3D SR after TID 1500; return ``path``.
 
-    A group whose name is that of a segment in ``segmentation`` refers to it.
+    A group whose name is that of a segment in ``segmentations`` refers to it. Every report says
+    that it is for research only; ``comments`` say what else its reader must know.
 
     Raises:
         ValueError: if there is no number, or one that is not finite.
-        UnfaithfulObject: if the written file does not hold the numbers.
+        UnfaithfulObject: if the written file does not hold the numbers and comments.
     """
     if not any(group.numbers for group in groups):
         raise ValueError("there is no number, so there is no report to write")
-    segments = _segments(segmentation) if segmentation else None
-    evidence = [_evidence(header) for header in origin.headers.values()]
-    if segments:
-        evidence.append(_evidence(segments))
+    groups = [group for group in groups if group.numbers]
+    comments = [_RESEARCH_USE, *comments]
+    headers = [open_dataset(source_of(p), pixels=False) for p in segmentations]
+    segments = {str(s.SegmentLabel): (h, s) for h in headers for s in h.SegmentSequence}
+    groups = [_referring(group, segments) for group in groups]
+    evidence = [_evidence(header) for header in (*origin.headers.values(), *headers)]
     report = MeasurementReport(
         observation_context=_observer(),
         procedure_reported=_PROCEDURE,
-        imaging_measurements=[_group(g, origin, segments) for g in groups if g.numbers],
+        imaging_measurements=[_group(g, origin, segments) for g in groups],
     )
+    report[0].ContentSequence.append(_commented(comments))
     data = Comprehensive3DSR(
         evidence=evidence,
         content=report[0],
@@ -137,7 +153,7 @@ def write_report(
     )
     describe(data, origin, "SR", title, SERIES_NUMBER)
     data.CodingSchemeIdentificationSequence = [_scheme()]
-    return write_checked(data, path, lambda part: _require_same(groups, part))
+    return write_checked(data, path, lambda part: _require_same(groups, comments, part))
 
 
 def _evidence(header: Dataset) -> Dataset:
@@ -176,36 +192,51 @@ def _observer() -> ObservationContext:
     return ObservationContext(observer_device_context=ObserverContext(_DEVICE, device))
 
 
-def _segments(path: Path) -> Dataset:
-    return open_dataset(source_of(path), pixels=False)
+def _referring(group: MeasuredGroup, segments: _Segments) -> MeasuredGroup:
+    """Return the group with a reference to the segment of its name, if there is one."""
+    if group.name not in segments:
+        return replace(group, segment=None)
+    header, segment = segments[group.name]
+    return replace(group, segment=(str(header.SOPInstanceUID), int(segment.SegmentNumber)))
 
 
 def _group(
-    group: MeasuredGroup, origin: Origin, segments: Dataset | None
+    group: MeasuredGroup, origin: Origin, segments: _Segments
 ) -> MeasurementsAndQualitativeEvaluations | VolumetricROIMeasurementsAndQualitativeEvaluations:
     tracked = TrackingIdentifier(
         uid=group.uid or tracking_uid(origin, group.name), identifier=group.name
     )
     kind = codes_of(Label(group.name, code=group.code))[1] if group.code else None
     measured = [_measurement(n) for n in group.numbers]
-    found = (
-        [s for s in segments.SegmentSequence if s.SegmentLabel == group.name] if segments else []
-    )
-    if segments is None or not found:
+    if group.segment is None:
         return MeasurementsAndQualitativeEvaluations(
             tracking_identifier=tracked, finding_type=kind, measurements=measured
         )
+    header, segment = segments[group.name]
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=tracked,
         referenced_segment=ReferencedSegment(
-            sop_class_uid=segments.SOPClassUID,
-            sop_instance_uid=segments.SOPInstanceUID,
-            segment_number=int(found[0].SegmentNumber),
+            sop_class_uid=header.SOPClassUID,
+            sop_instance_uid=header.SOPInstanceUID,
+            segment_number=int(segment.SegmentNumber),
             source_series=SourceSeriesForSegmentation(origin.scanned.series_uid),
         ),
         finding_type=kind,
         measurements=measured,
     )
+
+
+def _commented(comments: Sequence[str]) -> ContainerContentItem:
+    """Return the container in which a TID 1500 report holds what is no number."""
+    contains = RelationshipTypeValues.CONTAINS
+    container = ContainerContentItem(name=_EVALUATIONS, relationship_type=contains)
+    container.ContentSequence = ContentSequence(
+        [
+            TextContentItem(name=_COMMENT, value=text, relationship_type=contains)
+            for text in comments
+        ]
+    )
+    return container
 
 
 def _measurement(number: Number) -> Measurement:
@@ -246,24 +277,34 @@ def _own_code(quantity: str) -> Code:
     return Code(value, SCHEME, quantity.replace("_", " ")[:64])
 
 
-def _require_same(groups: Sequence[MeasuredGroup], path: Path) -> None:
-    meant = [g for g in groups if g.numbers]
+def _require_same(groups: Sequence[MeasuredGroup], comments: Sequence[str], path: Path) -> None:
     found = read_report(path)
-    if [g.name for g in found] != [g.name for g in meant]:
+    meant = [(g.name, g.code, g.segment) for g in groups]
+    if [(g.name, g.code, g.segment) for g in found] != meant:
         raise UnfaithfulObject(f"{path.name} would not hold the groups that were measured")
-    for group, back in zip(meant, found):
+    if read_comments(path) != tuple(comments):
+        raise UnfaithfulObject(f"{path.name} would not hold the comments on the numbers")
+    for group, back in zip(groups, found):
         for one, other in zip(group.numbers, back.numbers, strict=True):
             if not _same(one, other):
                 raise UnfaithfulObject(
                     f"{path.name} would hold {other.value} {other.unit} instead of "
-                    f"{one.value} {one.unit} for {group.name}.{one.quantity}"
+                    f"{one.value} {one.unit} for {group.name}.{one.quantity}, or another band"
                 )
 
 
 def _same(one: Number, other: Number) -> bool:
-    return (one.quantity, one.unit) == (other.quantity, other.unit) and math.isclose(
-        one.value, other.value, rel_tol=1e-9, abs_tol=1e-12
-    )
+    if (one.quantity, one.unit) != (other.quantity, other.unit):
+        return False
+    band = (one.low, one.high) if one.low is not None and one.high is not None else (None, None)
+    meant, found = (one.value, *band), (other.value, other.low, other.high)
+    return all(_close(a, b) for a, b in zip(meant, found))
+
+
+def _close(a: float | None, b: float | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
 
 
 # ---------------------------------------------------------------- reading
@@ -287,6 +328,20 @@ def read_report(path: Path) -> tuple[MeasuredGroup, ...]:
         return tuple(_read_group(item, path.name) for item in _items(data, _GROUP))
     except DicomError:
         raise
+    except Exception as error:  # a damaged report can fail anywhere in its tree
+        raise DicomError(f"{path.name} is a damaged report ({error})"[:300]) from error
+
+
+@lenient()
+def read_comments(path: Path) -> tuple[str, ...]:
+    """Return the comments of a structured report, in order.
+
+    Raises:
+        DicomError: if the file cannot be read.
+    """
+    try:
+        data = open_dataset(source_of(path))
+        return tuple(text(item, "TextValue") for item in _items(data, _COMMENT.value))
     except Exception as error:  # a damaged report can fail anywhere in its tree
         raise DicomError(f"{path.name} is a damaged report ({error})"[:300]) from error
 

@@ -1,0 +1,37 @@
+"""Anything of a case to files: one result, a view, the report, or the whole plan as DICOM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segmentation.contract import Progress, silent
+from workstation.case import Case
+from workstation.dicom.segmentation_object import Form
+from workstation.dicom_set import SET, write_dicom_set, write_report_file, write_view
+from workstation.export import export
+from workstation.views import VIEWS
+
+REPORT = "report"
+
+
+def export_any(
+    case: Case, name: str, path: Path, form: Form = "BINARY", progress: Progress = silent
+) -> tuple[Path, ...]:
+    """Write what ``name`` says to ``path``; return the files.
+
+    A source or result of the plan is written in the format of the file's ending. Otherwise
+    "dicom" is the whole plan as a folder of DICOM objects, "report" the report (.pdf, .dcm),
+    and "picture", "axial", "coronal" and "sagittal" are views (.png, .dcm). ``form`` is that of
+    DICOM segmentations.
+
+    Raises:
+        CaseError: if there is no such thing, or it has no such format.
+    """
+    known = name in case.plan().keys()  # noqa: SIM118  (a plan is no mapping)
+    if not known and name == SET:
+        return write_dicom_set(case, path, form, progress)
+    if not known and name == REPORT:
+        return (write_report_file(case, path, progress),)
+    if not known and name in VIEWS:
+        return (write_view(case, name, path, progress),)
+    return (export(case, name, path, form),)
