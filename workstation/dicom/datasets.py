@@ -6,7 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import pydicom
@@ -32,12 +32,21 @@ NATIVE_SYNTAXES = (
 )
 
 
+class Deflated(ValueError):
+    """The data set is deflated and was not to be inflated."""
+
+
 @dataclass(frozen=True)
 class Stored:
-    """The stored pixels of a file; ``missing`` says what is wrong with them, or is empty."""
+    """The stored pixels of a file; ``missing`` says what is wrong with them, or is empty.
+
+    ``offset`` is where in the file they begin if they can be read as they lie there: neither
+    compressed, deflated nor big-endian; else None.
+    """
 
     encapsulated: bool
     missing: str
+    offset: int | None = None
 
 
 def open_dataset(source: Source, *, pixels: bool = True) -> Dataset:
@@ -55,26 +64,37 @@ def open_dataset(source: Source, *, pixels: bool = True) -> Dataset:
     return data
 
 
-def parse_header(stream: BinaryIO, size: int, tags: Sequence[BaseTag]) -> tuple[Dataset, Stored]:
-    """Return the ``tags`` before the pixels of a file of ``size`` bytes, and how pixels lie."""
-    plain = _plain(stream)
+def parse_header(
+    stream: BinaryIO, size: int, tags: Sequence[BaseTag], *, inflate: bool = True
+) -> tuple[Dataset, Stored]:
+    """Return the ``tags`` before the pixels of a file of ``size`` bytes, and how pixels lie.
+
+    Raises:
+        Deflated: for a deflated data set when it must not be inflated.
+    """
+    plain = _plain(stream, inflate)
     if plain is not stream:
         size = len(plain.getvalue())  # type: ignore[attr-defined]
     header = pydicom.dcmread(plain, stop_before_pixels=True, force=True, specific_tags=list(tags))
     implicit, little = header.original_encoding
-    return header, _stored(plain, header, size, bool(implicit), "<" if little else ">")
+    stored = _stored(plain, header, size, bool(implicit), "<" if little else ">")
+    as_they_lie = plain is stream and little
+    return header, stored if as_they_lie else replace(stored, offset=None)
 
 
-def _plain(stream: BinaryIO) -> BinaryIO:
+def _plain(stream: BinaryIO, inflate: bool = True) -> BinaryIO:
     """Return ``stream``, or its content inflated under a cap if its data set is deflated."""
     meta = io.BytesIO(stream.read(16 << 10))
     stream.seek(0)
-    if meta.getvalue()[128:132] != b"DICM":
+    head = meta.getvalue()
+    if head[128:132] != b"DICM" or DeflatedExplicitVRLittleEndian.encode() not in head:
         return stream
     meta.seek(132)
     group2 = read_dataset(meta, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
     if group2.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         return stream
+    if not inflate:
+        raise Deflated("its data set is deflated")
     stream.seek(meta.tell())
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     data = inflater.decompress(stream.read(), DEFLATED_CAP_BYTES)
@@ -101,7 +121,7 @@ def _stored(stream: BinaryIO, header: Dataset, size: int, implicit: bool, order:
     expected = expected_bytes(header)
     there = min(length, size - offset)
     short = f"the file is truncated: {there} of {expected} bytes of pixels are there"
-    return Stored(False, short if there < expected else "")
+    return Stored(False, short if there < expected else "", offset)
 
 
 def _fragments_whole(stream: BinaryIO, offset: int, size: int) -> bool:

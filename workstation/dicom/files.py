@@ -22,10 +22,10 @@ from segmentation.volume import Array, Volume
 from workstation.dicom.directory import expand_directories
 from workstation.dicom.geometry import require
 from workstation.dicom.glimpse import SlicePositions, slice_positions, thumbnail
-from workstation.dicom.headers import read_header
 from workstation.dicom.interpolation import onto_planes, slices_alone
 from workstation.dicom.pixels import load
 from workstation.dicom.repairs import REPAIRS, accept, not_repaired
+from workstation.dicom.scanning import read_headers
 from workstation.dicom.series import volumes_of_series, warn_of_strays
 from workstation.dicom.slices import PatientIdentity, Slice
 from workstation.dicom.sources import DicomError, Ignored, Source, find_sources, require_unchanged
@@ -44,7 +44,9 @@ __all__ = [
     "SlicePositions",
     "Source",
     "accept",
+    "copy_files",
     "copy_originals",
+    "not_repaired",
     "read",
     "require_one_patient",
     "scan",
@@ -121,12 +123,9 @@ def scan(paths: Sequence[Path], progress: Progress = silent) -> Scan:
     slices: list[Slice] = []
     with _quiet():
         folders, absent = expand_directories([Path(p) for p in paths])
-        sources, ignored = find_sources(folders)
+        sources, ignored = find_sources(folders, progress)
         ignored += absent
-        for n, source in enumerate(sources):
-            if n % 20 == 0:
-                progress(0.9 * n / len(sources), f"reading header {n + 1} of {len(sources)}")
-            found = read_header(source)
+        for found in read_headers(sources, lambda f, text="": progress(0.9 * f, text)):
             if isinstance(found, Ignored):
                 ignored.append(found)
             else:
@@ -254,12 +253,19 @@ def copy_originals(volume: ScannedVolume, folder: Path, progress: Progress = sil
         DicomError: when a file changed since the scan or is damaged.
         OSError: when the folder cannot be written.
     """
-    require_unchanged(volume.files)
+    return copy_files(volume.files, volume.key, folder, progress)
+
+
+def copy_files(
+    files: Sequence[Source], stem: str, folder: Path, progress: Progress = silent
+) -> list[str]:
+    """Copy ``files`` as `copy_originals` does, under names that begin with ``stem``."""
+    require_unchanged(files)
     folder.mkdir(parents=True, exist_ok=True)
     names = []
-    for n, source in enumerate(volume.files):
-        progress(n / len(volume.files), f"copying file {n + 1} of {len(volume.files)}")
-        name = f"{volume.key}-{n + 1:05d}.dcm"
+    for n, source in enumerate(files):
+        progress(n / len(files), f"copying file {n + 1} of {len(files)}")
+        name = f"{stem}-{n + 1:05d}.dcm"
         _write_whole(folder / name, source.read_bytes())
         names.append(name)
     return names

@@ -6,7 +6,6 @@ image unusable is written down in `Slice.problem`.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from math import isfinite
@@ -16,6 +15,7 @@ from pydicom.tag import Tag
 
 from workstation.dicom.datasets import (
     NATIVE_SYNTAXES,
+    Deflated,
     Stored,
     expected_bytes,
     frame_count,
@@ -30,8 +30,7 @@ from workstation.dicom.values import number, numbers, quantity_of, text, value, 
 FRAME_CAP_BYTES = 256 << 20
 VOLUME_CAP_BYTES = 6 << 30
 COMPRESSION_CAP = 1000  # decoded bytes per stored byte that a real image can reach
-ZIP_HEAD_BYTES = 64 << 10
-PLAIN_HEAD_BYTES = 132
+HEAD_BYTES = 64 << 10  # holds nearly every header, and costs milliseconds whatever it holds
 
 # Tried in this order when several slices of a series lie at one place.
 HINTS = (
@@ -80,27 +79,45 @@ _NOT_IMAGES = {
 def read_header(source: Source) -> list[Slice] | Ignored:
     """Return the slices that ``source`` holds (several for a multi-frame file).
 
-    Nothing that a file contains makes this raise: what cannot be used is `Ignored`.
+    Nothing that a file contains makes this raise: what cannot be used is `Ignored`. A hostile
+    file can make it slow or hungry, so it is called in a worker process.
     """
+    found = read_head(source)
+    if found is not None:
+        return found
     try:
-        return _read(source)
+        with source.open() as stream:
+            header, stored = parse_header(stream, source.size, _TAGS)
+        return _judged(source, header, stored)
     except Exception as error:  # a damaged header can fail anywhere inside the parser
-        return Ignored(str(source), f"damaged or unreadable DICOM file ({error})"[:300], True)
+        return _unreadable(source, error)
 
 
-def _read(source: Source) -> list[Slice] | Ignored:
-    head = source.head(ZIP_HEAD_BYTES if source.member else PLAIN_HEAD_BYTES)
-    if not _looks_like_dicom(head):
-        return Ignored(str(source), "not a DICOM file" if head else "an empty file", not head)
-    if source.member and len(head) < source.size:
-        # The head of a ZIP member mostly holds the whole header: inflate no more than that.
-        with suppress(Exception):  # a header that is longer can fail anywhere in the parser
-            header, stored = parse_header(BytesIO(head), source.size, _TAGS)
-            if not stored.missing and not stored.encapsulated:
-                return _judged(source, header, stored)
-    with source.open() as stream:
-        header, stored = parse_header(stream, source.size, _TAGS)
+def read_head(source: Source) -> list[Slice] | Ignored | None:
+    """Return what `read_header` does, or None where the first 64 KiB do not tell.
+
+    Nothing is inflated that a file holds deflated, so the cost is bounded.
+    """
+    whole_file = source.size <= HEAD_BYTES
+    try:
+        head = source.head(HEAD_BYTES)
+        if not _looks_like_dicom(head):
+            return Ignored(str(source), "not a DICOM file" if head else "an empty file", not head)
+        if source.member and whole_file:
+            head = source.read_bytes()  # checked against the sum that the archive keeps
+        header, stored = parse_header(BytesIO(head), source.size, _TAGS, inflate=False)
+    except Deflated:
+        return None
+    except Exception as error:  # also of a header that is longer than the head
+        return _unreadable(source, error) if whole_file else None
+    if not whole_file and (stored.missing or stored.encapsulated):
+        return None
     return _judged(source, header, stored)
+
+
+def _unreadable(source: Source, error: Exception) -> Ignored:
+    reason = f"damaged or unreadable DICOM file ({error or type(error).__name__})"
+    return Ignored(str(source), reason[:300], True)
 
 
 def _looks_like_dicom(head: bytes) -> bool:
@@ -152,6 +169,7 @@ def _slices(source: Source, header: Dataset, stored: Stored) -> list[Slice]:
         key=_key(header),
         hints=tuple((name, text(header, name)) for name in HINTS),
         problem=_problem(source, header, stored, form),
+        pixel_offset=stored.offset,
     )
     if header.get("PerFrameFunctionalGroupsSequence"):
         return frames_of(single, header, frame_count(header))

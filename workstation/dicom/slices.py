@@ -56,7 +56,8 @@ class Slice:
     holds the row then the column cosines; ``pixel_spacing_mm`` is (between rows, between
     columns) as in DICOM. ``key`` tells apart what never shares a stack; ``hints`` may tell
     apart slices at one place. ``problem`` says why the slice cannot be used, as (code,
-    sentence), or is empty.
+    sentence), or is empty. ``pixel_offset`` is where in the file its pixels begin if they lie there
+    uncompressed, little-endian byte first, or None.
     """
 
     source: Source
@@ -75,3 +76,4 @@ class Slice:
     key: tuple[tuple[str, str], ...]
     hints: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     problem: tuple[str, str] = ("", "")
+    pixel_offset: int | None = None

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
+from segmentation.contract import Progress, silent
+
 MEMBER_CAP_BYTES = 2 << 30
 ARCHIVE_CAP_BYTES = 16 << 30
 ARCHIVE_CAP_FILES = 200_000
@@ -138,7 +140,9 @@ def require_unchanged(sources: Iterable[Source]) -> None:
             raise DicomError(f"{path} changed or vanished since it was scanned", "Scan it again")
 
 
-def find_sources(paths: Sequence[Path]) -> tuple[list[Source], list[Ignored]]:
+def find_sources(
+    paths: Sequence[Path], progress: Progress = silent
+) -> tuple[list[Source], list[Ignored]]:
     """Return the readable files below ``paths`` (folders, files, ZIPs), in a fixed order.
 
     Raises:
@@ -150,6 +154,8 @@ def find_sources(paths: Sequence[Path]) -> tuple[list[Source], list[Ignored]]:
         if not path.exists():
             raise DicomError(f"{path} does not exist", "Check the name of the file or folder")
         for file in _files(path):
+            if len(sources) % 100 == 0:
+                progress(0.0, f"looking for files, {len(sources)} so far")
             found, refused = _expand(file)
             sources.update(dict.fromkeys(found))
             ignored.extend(refused)
@@ -169,7 +175,7 @@ def _expand(path: Path) -> tuple[list[Source], list[Ignored]]:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return [], [Ignored(str(path), "not a regular file")]
-        if zipfile.is_zipfile(path) and _begins_like_zip(path):
+        if _begins_like_zip(path) and zipfile.is_zipfile(path):
             return _members(path)
         return [source_of(path)], []
     except (OSError, zipfile.BadZipFile, ValueError) as error:
