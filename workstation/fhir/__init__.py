@@ -1,0 +1,1 @@
+"""Clinical data in FHIR R4: read into a `ClinicalRecord`, and plan results written."""
