@@ -116,6 +116,7 @@ class MainWindow(QMainWindow):
         self.middle = QStackedWidget()
         self.middle.addWidget(self.start_page)
         self.middle.addWidget(self.views)
+        self.middle.addWidget(self.import_panel.page)
         self._right = QWidget()
         self._right.setFixedWidth(PANEL_PX)
         column = QVBoxLayout(self._right)
@@ -284,6 +285,7 @@ class MainWindow(QMainWindow):
         """Show the panel of a stage; a drawing tool is put away."""
         self.panels.setCurrentIndex(STAGE_NAMES.index(name))
         self.desk.bindings.catch_up()
+        self._show_middle()
         self.rail.choose(name)
         if name != "Segment" and self.desk.hand.tool != "navigate":
             self.desk.take_tool("navigate")
@@ -349,10 +351,18 @@ class MainWindow(QMainWindow):
         self.job_bar.undo.setToolTip(f"Undo: {undo} (Ctrl+Z)")
         if session.case is None:
             self.start_page.show_recent(recent_cases(self._recent))
-        self.middle.setCurrentWidget(self.views if session.case is not None else self.start_page)
+        self._show_middle()
         name = session.case.folder.name if session.case is not None else ""
         self.setWindowTitle(f"{name} – Hilum" if name else "Hilum")
         self.commands.refresh()
+
+    def _show_middle(self) -> None:
+        """Show the import report while images are looked at, else the views or the start page."""
+        page: QWidget = self.views if self.session.case is not None else self.start_page
+        importing = self.panels.currentWidget() is self.import_panel.widget
+        if importing and self.import_panel.offers:
+            page = self.import_panel.page
+        self.middle.setCurrentWidget(page)
 
     # Qt ------------------------------------------------------------------------------
 

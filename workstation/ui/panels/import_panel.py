@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_data_path
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QComboBox,
-    QFileDialog,
-    QHBoxLayout,
-    QHeaderView,
-    QLineEdit,
-    QTableWidget,
-    QTableWidgetItem,
-)
+from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLineEdit
 
 from segmentation.contract import Progress, share
 from workstation.case import CaseError, case_for_writing
-from workstation.dicom.files import Scan, ScannedVolume
+from workstation.dicom.files import Scan, ScannedVolume, accept
 from workstation.importing import is_volume_file, scan, start_plan
+from workstation.jobs import Job
 from workstation.planning.template import find_template, templates
 from workstation.ui.desk import Desk
-from workstation.ui.panels.parts import FindingRow, RecordList, Sheet, button, label
-
-STATUS = {"ok": "✓ ok", "repaired": "! repaired", "refused": "▲ refused"}
-COLUMNS = ("Series", "Size", "Status")
+from workstation.ui.import_page import ImportPage
+from workstation.ui.panels.parts import FindingRow, RecordList, Sheet, bold, button, label
+from workstation.ui.panels.repairs import RepairChoice
+from workstation.ui.volume_words import STATUS, part_text, size_text, spacing_text
 
 
 def default_folder(path: Path) -> Path:
@@ -64,130 +56,132 @@ def import_into(
 
 
 class ImportPanel:
-    """Scan results as a table, findings of the selected volume, and the import itself."""
+    """What is imported, and into which case; ``page`` shows in the middle what was found."""
 
     def __init__(self, desk: Desk, opened: Callable[[Path], object]) -> None:
         self._desk, self._opened = desk, opened
-        self._volumes: Sequence[ScannedVolume] = ()
         self._file: Path | None = None
-        self._running = ""
+        self._where = ""
+        self._volume: ScannedVolume | None = None
+        self._job: Job[Any] | None = None
+        self._doing = ""
+        self.offers = False
+        self.page = ImportPage(desk.jobs)
+        self.page.chosen.connect(self._choose)
         self.widget = Sheet(
             "Import", "Look at images before they become a new case; patients are never merged."
         )
-        self.where = label("", "muted")
-        self.table = self._table()
-        self.facts = label("", "muted")
-        self.findings = RecordList(self._finding)
+        self.where, self.chosen = label("", "muted"), label("")
+        self.repairs = RepairChoice()
+        self.repairs.changed.connect(self._consent)
+        self.held = RecordList(FindingRow, "Nothing was remarked when they were imported.")
+        self.held_title = bold("Images of the open case")
         self.folder = QLineEdit()
         self.folder.setAccessibleName("Case folder")
         self.folder.setToolTip("A new folder in which Hilum keeps this case")
         self.folder.textChanged.connect(lambda _: self.refresh())
-        browse = button("…", "Choose where the case is kept", self._browse)
-        browse.setFixedWidth(32)
         self.template = QComboBox()
+        self.template.setAccessibleName("Procedure")
         self.template.setToolTip("What is planned")
         for name, template in templates().items():
             self.template.addItem(template.title, name)
         self.start = button("Import and plan", "", self._import, primary=True)
+        self._arrange()
+        desk.bindings.enable(
+            self.start, self.lacks, "Read the pixels, keep the originals and start the plan"
+        )
+        desk.bindings.add(self.refresh)
+        desk.jobs.ended.connect(self._ended)
+
+    def _arrange(self) -> None:
+        browse = button("…", "Choose where the case is kept", self._browse)
+        browse.setFixedWidth(32)
         place = QHBoxLayout()
         place.addWidget(self.folder, 1)
         place.addWidget(browse)
         body = self.widget.body
-        for made in (self.where, self.table, self.facts, self.findings):
+        for made in (self.held_title, self.held, self.where, self.chosen, self.repairs):
             body.addWidget(made)
         self.widget.heading("Keep the case in")
         body.addLayout(place)
         self.widget.heading("Procedure")
         body.addWidget(self.template)
         body.addWidget(self.start)
-        desk.bindings.enable(
-            self.start, self.lacks, "Read the pixels, keep the originals and start the plan"
-        )
-        desk.bindings.add(self.refresh)
-
-    def _table(self) -> QTableWidget:
-        table = QTableWidget(0, len(COLUMNS))
-        table.setHorizontalHeaderLabels(COLUMNS)
-        table.verticalHeader().hide()
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        table.setFixedHeight(180)
-        table.setWordWrap(False)
-        table.itemSelectionChanged.connect(self._select)
-        return table
 
     # Scan ----------------------------------------------------------------------------
 
     def offer(self, path: Path) -> None:
         """Look at what ``path`` (folder, ZIP, DICOM or volume file) holds."""
+        self._leave()
         self.folder.setText(str(default_folder(path)))
-        self.where.setText(str(path))
+        self._where = str(path)
         self._file = path if is_volume_file(path) else None
-        self._show([])
-        if self._file is not None:
-            self.facts.setText("A volume file. It names no patient.")
-            self.refresh()
-            return
-        self._running = "the scan to end"
-        self._desk.run("Scan", lambda progress: scan([path], progress), self._scanned)
-
-    def _scanned(self, found: Scan) -> None:
-        self._running = ""
-        found.require_images()
-        self._show(found.volumes)
-        if found.ignored:
-            reasons = sorted({ignored.reason for ignored in found.ignored})
-            self.facts.setToolTip("\n".join(reasons[:20]))
-            self.facts.setText(f"{len(found.ignored)} other file(s) are not used; see tooltip.")
-
-    def _show(self, volumes: Sequence[ScannedVolume]) -> None:
-        self._volumes = sorted(volumes, key=lambda v: -len(v.slices))
-        self.facts.setText("")
-        self.table.setRowCount(len(self._volumes))
-        for row, volume in enumerate(self._volumes):
-            for column, text in enumerate(self._cells(volume)):
-                item = QTableWidgetItem(text)
-                item.setToolTip(_tip(volume))
-                self.table.setItem(row, column, item)
-        usable = [n for n, v in enumerate(self._volumes) if v.status != "refused"]
-        if usable:
-            self.table.selectRow(usable[0])
-        self._select()
-
-    @staticmethod
-    def _cells(volume: ScannedVolume) -> tuple[str, str, str]:
-        size = "×".join(map(str, volume.geometry.size)) if volume.geometry else "–"
-        name = f"{volume.modality} {volume.description or 'no description'}"
-        return name, size, STATUS[volume.status]
-
-    def selected(self) -> ScannedVolume | None:
-        """Return the volume that is selected in the table."""
-        rows = self.table.selectionModel().selectedRows()
-        return self._volumes[rows[0].row()] if rows else None
-
-    def _select(self) -> None:
-        volume = self.selected()
-        self.findings.show_records([f.to_json() for f in volume.findings] if volume else [])
+        if self._file is None:
+            self.offers = True
+            self.page.clear(f"Reading the headers in {path} …")
+            self._start("Scan", "the scan to end", lambda p: scan([path], p), self._scanned)
+        self._desk.bindings.later()
         self.refresh()
 
-    @staticmethod
-    def _finding(record: Any) -> FindingRow:
-        return FindingRow(record)
+    def _leave(self) -> None:
+        """Let go of what was offered before; work on it stops."""
+        if self._job is not None:
+            self._job.cancel()
+        self._job, self._file, self._where, self.offers = None, None, "", False
+        self.page.clear()
+        self._choose(None)
+
+    def _start(
+        self, title: str, doing: str, work: Callable[[Progress], Any], then: Callable[[Any], None]
+    ) -> None:
+        self._doing = doing
+        self._job = self._desk.run(title, work, then)
+
+    def _ended(self, job: Job[Any]) -> None:
+        if job is not self._job:
+            return
+        self._job = None
+        if self.page.is_empty:  # the scan failed or was stopped
+            self.offers = False
+        self._desk.bindings.later()
+
+    def _scanned(self, found: Scan) -> None:
+        found.require_images()
+        self.page.show_scan(found, self._where)
+
+    # Choice --------------------------------------------------------------------------
+
+    def _choose(self, volume: ScannedVolume | None) -> None:
+        self._volume = volume
+        self.repairs.offer(volume.repairs if volume is not None else ())
+        self.refresh()
+
+    def _consent(self) -> None:
+        if self._volume is not None:
+            self.page.show_as(self._volume, self.selected() or self._volume)
+        self.refresh()
+
+    def selected(self) -> ScannedVolume | None:
+        """Return the volume to import: the chosen one, with the repair that was accepted."""
+        codes = self.repairs.accepted()
+        if self._volume is None or not codes:
+            return self._volume
+        return accept(self._volume, codes)
 
     # Import --------------------------------------------------------------------------
 
     def lacks(self) -> str:
         """Return what the import needs, "" when it can run."""
         volume = self.selected()
-        if self._running:
-            return self._running
+        if self._job is not None:
+            return self._doing
+        if self.page.lacks_patient:
+            return "a patient; one case holds one"
         if volume is None and self._file is None:
             return "images; open or drop a folder, ZIP or file"
         if volume is not None and volume.status == "refused":
+            if volume.repairs:
+                return "your consent to a repair, or another volume"
             return "a volume that is not refused"
         return "" if self.folder.text().strip() else "a folder for the case"
 
@@ -204,31 +198,50 @@ class ImportPanel:
         if chosen is None:
             return
         folder, template = Path(self.folder.text().strip()), str(self.template.currentData())
-        self._running = "the import to end"
-        self._desk.run(
-            "Import", lambda progress: import_into(folder, chosen, template, progress), self._done
+        self._start(
+            "Import",
+            "the import to end",
+            lambda progress: import_into(folder, chosen, template, progress),
+            self._done,
         )
         self.refresh()
 
     def _done(self, folder: Path) -> None:
-        self._running = ""
+        self._leave()
         self._opened(folder)
 
+    # Refresh -------------------------------------------------------------------------
+
     def refresh(self) -> None:
-        """Say what is missing."""
-        if self._running and not self._desk.jobs.jobs:
-            self._running = ""  # it failed or was stopped
-        for text in (self.where, self.facts):
+        """Say what would be imported, what the open case has, and what is missing."""
+        self.where.setText(self._where)
+        self.chosen.setText(self._told())
+        for text in (self.where, self.chosen):
             text.setVisible(bool(text.text()))
+        self._show_held()
         lack = self.lacks()
         self.widget.show_needs(lack)
         self.start.setEnabled(not lack)
 
+    def _told(self) -> str:
+        volume = self.selected()
+        if volume is None:
+            return "A volume file. It names no patient." if self._file is not None else ""
+        part = part_text(volume) if volume.part is not None else ""
+        lines = (
+            f"{volume.modality}   {volume.identity.description or 'no description'}",
+            part,
+            f"{size_text(volume)} voxels of {spacing_text(volume)} mm",
+            STATUS[volume.status],
+        )
+        return "\n".join(line for line in lines if line)
 
-def _tip(volume: ScannedVolume) -> str:
-    lines = [volume.series_uid, f"{len(volume.slices)} slices"]
-    if volume.geometry:
-        spacing = " × ".join(f"{s:.3g}" for s in volume.geometry.spacing_mm)
-        lines.append(f"Spacing {spacing} mm")
-    lines += [finding.sentence for finding in volume.findings]
-    return "\n".join(lines)
+    def _show_held(self) -> None:
+        session = self._desk.session
+        shown = session.case is not None and not self._where
+        for made in (self.held_title, self.held):
+            made.setVisible(shown)
+        if shown:
+            summary = session.summary()
+            names = {source["name"] for source in summary["sources"]}
+            self.held.show_records([f for f in summary["findings"] if f.get("step") in names])

@@ -1,0 +1,110 @@
+"""One scanned volume in full: geometry, findings with remedies, and where its slices lie."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+
+from workstation.dicom.files import ScannedVolume, slice_positions
+from workstation.ui.panels.parts import FindingRow, RecordList, bold, label, set_role
+from workstation.ui.slice_plot import SlicePlot, told
+from workstation.ui.volume_words import (
+    ROLES,
+    STATUS,
+    extent_text,
+    orientation_text,
+    part_text,
+    size_text,
+    spacing_text,
+)
+from workstation.ui.words import date_text
+
+FACTS = ("Size", "Spacing", "Covers", "Slices lie", "Part", "Study", "Series UID")
+
+
+class VolumeReport(QWidget):
+    """Facts and findings on the left, the slice positions on the right."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.title, self.status = bold(""), label("", wrap=False)
+        self.facts = {name: label("", wrap=False) for name in FACTS}
+        self.facts["Series UID"].setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse
+        )
+        self._names = {name: label(name, "muted", wrap=False) for name in FACTS}
+        self.findings = RecordList(FindingRow, "There is nothing to remark.")
+        self.plot, self.told = SlicePlot(), label("", "muted")
+        self.told.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._positions = QWidget()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 4, 0, 0)
+        row.setSpacing(16)
+        row.addWidget(self._text(), 1)
+        row.addWidget(self._positions, 1)
+        right = QVBoxLayout(self._positions)
+        right.setContentsMargins(0, 0, 0, 0)
+        right.addWidget(bold("Where the slices lie"))
+        right.addWidget(self.plot, 1)
+        right.addWidget(self.told)
+
+    def _text(self) -> QScrollArea:
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 8, 0)
+        column.setSpacing(8)
+        head = QHBoxLayout()
+        head.addWidget(self.title, 1)
+        head.addWidget(self.status, 0, Qt.AlignmentFlag.AlignTop)
+        grid = QGridLayout()
+        grid.setVerticalSpacing(2)
+        grid.setHorizontalSpacing(12)
+        grid.setColumnStretch(1, 1)
+        for n, name in enumerate(FACTS):
+            grid.addWidget(self._names[name], n, 0)
+            grid.addWidget(self.facts[name], n, 1)
+        column.addLayout(head)
+        column.addLayout(grid)
+        column.addWidget(bold("Findings"))
+        column.addWidget(self.findings)
+        column.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(page)
+        return area
+
+    def show_volume(self, volume: ScannedVolume | None) -> None:
+        """Show a volume as it would be imported, or nothing."""
+        self.setVisible(volume is not None)
+        if volume is None:
+            return
+        name = volume.identity.description or "no description"
+        self.title.setText(f"{volume.modality or 'no modality'}   {name}")
+        self.status.setText(STATUS[volume.status])
+        set_role(self.status, ROLES[volume.status])
+        for fact, text in _facts(volume).items():
+            self.facts[fact].setText(text)
+            for made in (self.facts[fact], self._names[fact]):
+                made.setVisible(bool(text))
+        self.findings.show_records([f.to_json() for f in volume.findings])
+        positions = slice_positions(volume)
+        self._positions.setVisible(positions is not None)
+        self.plot.show_positions(positions)
+        self.told.setText("" if positions is None else told(positions))
+
+
+def _facts(volume: ScannedVolume) -> dict[str, str]:
+    extent = extent_text(volume)
+    files = len(volume.files)
+    study = volume.identity.study_date
+    return {
+        "Size": f"{size_text(volume)} voxels, {files} file{'s' if files != 1 else ''}",
+        "Spacing": f"{spacing_text(volume)} mm",
+        "Covers": f"{extent} mm" if extent else "",
+        "Slices lie": orientation_text(volume),
+        "Part": part_text(volume) if volume.part is not None else "",
+        "Study": date_text(study) if study else "",
+        "Series UID": volume.series_uid,
+    }
