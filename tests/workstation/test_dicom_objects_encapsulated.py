@@ -1,8 +1,5 @@
 """Surfaces, documents and pictures: the same bytes come back, with patient, frame and unit."""
 
-import shutil
-import subprocess
-
 import numpy as np
 import pydicom
 import pytest
@@ -108,18 +105,3 @@ def test_what_is_not_what_it_says_is_refused(origin, surface, tmp_path):
     data.save_as(path)
     with pytest.raises(DicomError, match="claims 4000"):
         read_document(path)
-
-
-def test_the_validator_finds_no_error(origin, surface, tmp_path):
-    program = shutil.which("dciodvfy")
-    if program is None:
-        pytest.skip("dciodvfy is not here (Debian: dicom3tools)")
-    content = stl_of(surface, tmp_path)
-    paths = [
-        write_stl(content, origin, tmp_path / "a.dcm", frame_uid="1.2.99", title="organ"),
-        write_pdf(PDF, origin, tmp_path / "b.dcm"),
-        write_capture(np.zeros((3, 3, 3), np.uint8), origin, tmp_path / "c.dcm"),
-    ]
-    for path in paths:
-        run = subprocess.run([program, path], capture_output=True, text=True, check=False)
-        assert not [x for x in (run.stdout + run.stderr).splitlines() if "Error" in x], path

@@ -1,15 +1,12 @@
 """Segmentations: onto the source frames and back, whatever the order and direction of slices."""
 
 import random
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-import SimpleITK as sitk
 from pydicom import config
 from pydicom.dataelem import DataElement
 
@@ -396,40 +393,3 @@ def test_real_overlapping_segments_are_all_kept(real_data):
     assert [f.code for f in found.findings] == ["structures_overlap"]
     with pytest.raises(DicomError, match="none of the overlapping"):
         found.one("spleen")
-
-
-# ---------------------------------------------------------------- other programs
-
-
-def errors_of(path: Path) -> list[str]:
-    program = shutil.which("dciodvfy")
-    if program is None:
-        pytest.skip("dciodvfy is not here (Debian: dicom3tools)")
-    run = subprocess.run([program, path], capture_output=True, text=True, check=False)
-    return [line for line in (run.stdout + run.stderr).splitlines() if "Error" in line]
-
-
-@pytest.mark.parametrize("stack", STACKS)
-def test_the_validator_finds_no_error(tmp_path, stack):
-    volume = series(tmp_path / "ct", stack)
-    assert not errors_of(write_segmentation(labelled(volume), volume, tmp_path / "seg.dcm"))
-
-
-@pytest.mark.parametrize("stack", [name for name in STACKS if name != "tilted"])
-def test_dcmqi_reads_the_same_voxels(tmp_path, stack):
-    program = shutil.which("segimage2itkimage")
-    if program is None:
-        pytest.skip("segimage2itkimage is not here (PyPI: dcmqi)")
-    volume = series(tmp_path / "ct", stack)
-    labels = labelled(volume)
-    write_segmentation(labels, volume, tmp_path / "seg.dcm")
-    command = [program, "--inputDICOM", tmp_path / "seg.dcm", "--outputDirectory", tmp_path]
-    subprocess.run([*command, "--outputType", "nrrd"], capture_output=True, check=True)
-    grid = volume.geometry
-    for n, label in enumerate(LABELS.values(), start=1):
-        image = sitk.ReadImage(tmp_path / f"{n}.nrrd")
-        image = sitk.Resample(
-            image, grid.size, sitk.Transform(), sitk.sitkNearestNeighbor, grid.origin_mm,
-            grid.spacing_mm, grid.direction,
-        )  # fmt: skip
-        assert np.array_equal(sitk.GetArrayFromImage(image) != 0, labels.mask(label.name))

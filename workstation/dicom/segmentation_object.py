@@ -169,7 +169,8 @@ def onto_slices(labels: LabelMap, scanned: ScannedVolume) -> Array:
 
     Raises:
         FrameMismatch: if the labels lie in another frame of reference.
-        LabelOutsideSource: if a label voxel lies in none of the slices.
+        LabelOutsideSource: if a label voxel lies in none of the slices, or the image was
+            interpolated between slices that are unevenly apart.
         DicomError: if the series is refused.
     """
     stack = scanned.stack
@@ -180,9 +181,14 @@ def onto_slices(labels: LabelMap, scanned: ScannedVolume) -> Array:
             f"the labels lie in frame {labels.geometry.frame_uid} and the series in "
             f"{stack.geometry.frame_uid}; register one to the other first"
         )
+    if not np.array_equal(stack.levels, np.rint(stack.levels)):
+        raise LabelOutsideSource(
+            "the image was interpolated between slices that are unevenly apart, so its labels "
+            "lie on none of them; write NRRD or NIfTI instead"
+        )
     form = scanned.slices[0].form
     same = labels.geometry.same_grid(stack.geometry)
-    if same and not stack.tilted:
+    if same and not stack.tilted and not stack.interpolated:
         return labels.array
     _require_inside(labels, stack, form.rows, form.columns)
     if same:
@@ -190,7 +196,7 @@ def onto_slices(labels: LabelMap, scanned: ScannedVolume) -> Array:
         return np.stack(
             [
                 labels.array[k, j : j + form.rows, i : i + form.columns]
-                for k, (i, j) in enumerate(starts)
+                for k, (i, j) in zip(stack.levels.astype(int), starts)
             ]
         )
     return np.stack(
@@ -202,7 +208,7 @@ def _nearest(labels: LabelMap, stack: Stack, k: int, rows: int, columns: int) ->
     """Return the label at the centre of each pixel of slice ``k``."""
     i, j = stack.offsets[k]
     step = labels.geometry.inverse_affine @ stack.geometry.affine
-    corner = step @ (i, j, k, 1)
+    corner = step @ (i, j, stack.levels[k], 1)
     along_row, along_column = np.arange(columns), np.arange(rows)[:, None]
     place = [
         np.rint(corner[n] + step[n, 0] * along_row + step[n, 1] * along_column).astype(int)
@@ -223,9 +229,10 @@ def _require_inside(labels: LabelMap, stack: Stack, rows: int, columns: int) -> 
     for k in range(labels.geometry.size[2]):
         j, i = np.nonzero(labels.array[k])
         place = step @ np.stack([i, j, np.full(len(i), k), np.ones(len(i))])
-        slab = np.rint(place[2]).astype(int)
-        held = (slab >= 0) & (slab < len(stack.order))
-        offset = stack.offsets[np.clip(slab, 0, len(stack.order) - 1)]
+        level = np.rint(place[2])
+        slab = np.clip(np.searchsorted(stack.levels, level), 0, len(stack.levels) - 1)
+        held = stack.levels[slab] == level
+        offset = stack.offsets[slab]
         for axis, size in enumerate((columns, rows)):
             local = place[axis] - offset[:, axis]
             held &= (local >= -0.501) & (local <= size - 0.499)
