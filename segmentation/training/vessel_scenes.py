@@ -111,7 +111,7 @@ def _vessels(rng: Rng, size: int, voxel_mm: float) -> Points:
     if rng.random() < 0.15:  # a trunk such as the aorta
         start, heading = entry(rng, size)
         style = TreeStyle(4.0, rng.uniform(0, 0.5), rng.uniform(6, 16), sac=0.15)
-        wide = min(rng.uniform(4, 15) / voxel_mm, 20.0)
+        wide = min(rng.uniform(4, 20) / voxel_mm, 26.0)
         parts.append(grow(rng, start, heading, wide, size, style))
     return np.concatenate(parts)
 
@@ -195,12 +195,22 @@ def _mra(
         image *= (1 - rng.uniform(0, 0.3) * wave**3).astype(np.float32)[:, None, None]
     real = image + noise * rng.standard_normal(image.shape, np.float32)
     image = np.hypot(real, noise * rng.standard_normal(image.shape, np.float32))
-    if rng.random() < 0.3:  # everything but the brain blanked
-        outside = _vault_depth(rng, size) < 0
-        image[outside] = 0
-        label[outside] = 0
+    _blank(rng, image, label, vessels)
     image = np.clip(image * rng.uniform(0.75, 1.25), 0, rng.uniform(0.9, 1.4))
     return np.asarray(image ** rng.uniform(0.75, 1.35), np.float32), label
+
+
+def _blank(rng: Rng, image: Floats, label: npt.NDArray[np.uint8], vessels: Drawing) -> None:
+    """Set part of the image to nothing, as published angiograms often are."""
+    style = rng.random()
+    if style < 0.25:  # everything but the brain
+        outside = _vault_depth(rng, len(image)) < 0
+        image[outside] = 0
+        label[outside] = 0
+    elif style < 0.37:  # everything but vessels, their surroundings and scattered pieces
+        halo = rng.uniform(1.0, 3.0) + 0.5 * smooth_field(rng, len(image), 3)
+        pieces = smooth_field(rng, len(image), rng.uniform(4, 10)) > rng.uniform(1.5, 3.5)
+        image[(vessels.depth > halo) & ~pieces] = 0
 
 
 def _brain(rng: Rng, size: int) -> Floats:
