@@ -13,6 +13,9 @@ from workstation.pacs_arguments import add_pacs
 PATIENTS = ("liver",)
 """The built-in synthetic patients."""
 
+REPAIRS = ("interpolate_missing", "resample_spacing", "leave_out_slice")
+"""The repairs of refused volumes that may be accepted."""
+
 EXIT_CODES = (
     "exit codes: 0 done, 1 a problem that was explained, 2 wrong usage, "
     "3 --check found a difference, 130 cancelled"
@@ -83,11 +86,29 @@ def _add_images(command: Command) -> None:
     scan = command("scan", "list the volumes that paths hold, without reading pixels")
     scan.add_argument("paths", nargs="+", type=Path, metavar="PATH")
 
-    importing = command("import", "read a volume into a case; originals are kept")
+    importing = command("import", "read a volume or clinical values (FHIR) into a case")
     importing.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     importing.add_argument("--case", type=Path, required=True, metavar="DIR")
     importing.add_argument("--series", metavar="UID", help="which series, where there are several")
     importing.add_argument("--as", dest="name", default="", metavar="NAME", help="source name")
+    importing.add_argument(
+        "--other-patient-id",
+        default="",
+        metavar="ID",
+        help="the patient's ID in a FHIR file: you vouch that it is the patient of the case",
+    )
+    _add_accept(importing)
+
+
+def _add_accept(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        choices=REPAIRS,
+        metavar="CODE",
+        help=f"make a refused volume usable by a repair: {', '.join(REPAIRS)}",
+    )
 
 
 def _add_plans(command: Command) -> None:
@@ -116,6 +137,8 @@ def _add_plans(command: Command) -> None:
         metavar="STEP.PARAM=VALUE",
         help="a parameter of one step, e.g. cut.normal=[-1,0,0]",
     )
+
+    _add_accept(plan)
 
     run = command("run", "recompute what a plan lacks, or check all of it")
     run.add_argument("plans", nargs="+", type=Path, metavar="CASE_OR_PLAN")

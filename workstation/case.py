@@ -38,8 +38,11 @@ from workstation.case_record import (
     now,
     read_record,
 )
+from workstation.case_sources import keep_originals, reread_series, source_record
+from workstation.clinical_match import match, patient_of_images
 from workstation.dicom import files as dicom
 from workstation.dicom.label_source import read_label_source
+from workstation.planning.clinical_values import differences
 from workstation.planning.plan import Plan, read_plan
 from workstation.runs import read_runs, step_states, write_run
 from workstation.stages import StepRun, run_plan
@@ -49,7 +52,6 @@ from workstation.store import (
     digest_source,
     digest_value,
     sweep,
-    sync_folder,
     write_atomically,
     write_json,
 )
@@ -96,9 +98,15 @@ class Case:
     # Sources -------------------------------------------------------------------------
 
     def import_dicom(
-        self, scanned: dicom.ScannedVolume, name: str, progress: Progress = silent
+        self,
+        scanned: dicom.ScannedVolume,
+        name: str,
+        progress: Progress = silent,
+        place: str = "",
     ) -> Volume:
         """Read one volume, keep its originals byte-identical, and name it as a source.
+
+        ``place`` is the folder in the case that holds the originals already, if one does.
 
         Raises:
             CaseError: if the case holds another patient, or the name cannot be one.
@@ -107,19 +115,8 @@ class Case:
         _check_name(name)
         self._check_patient(scanned)
         volume = dicom.read(scanned, share(progress, 0, 2))
-        place = f"dicom/{name}-{digest_source(volume)[:12]}"
-        if not (self.folder / place).is_dir():
-            (self.folder / "dicom").mkdir(exist_ok=True)
-            part = self.folder / "dicom" / f".part-{name}"
-            shutil.rmtree(part, ignore_errors=True)
-            try:
-                part.mkdir()
-                dicom.copy_originals(scanned, part, share(progress, 1, 2))
-                sync_folder(part)
-                part.rename(self.folder / place)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
-            sync_folder(self.folder / "dicom")
+        place = place or f"dicom/{name}-{digest_source(volume)[:12]}"
+        keep_originals(self.folder, place, scanned.files, scanned.key, share(progress, 1, 2))
         if not self.record.patient:
             self.record.patient = asdict(scanned.patient)
             self.record.study = {
@@ -127,18 +124,7 @@ class Case:
                 "date": scanned.identity.study_date,
             }
         self.record.synthetic |= scanned.synthetic
-        self._add_source(
-            name,
-            volume,
-            {
-                "kind": "dicom",
-                "folder": place,
-                "volume": scanned.key,
-                "series_uid": scanned.series_uid,
-                "modality": scanned.modality,
-                "description": scanned.description,
-            },
-        )
+        self._add_source(name, volume, source_record(scanned, place))
         return volume
 
     def import_file(
@@ -190,6 +176,8 @@ class Case:
 
     def _check_patient(self, scanned: dicom.ScannedVolume) -> None:
         here, there = self.record.patient, asdict(scanned.patient)
+        for file in () if here else self.record.clinical:
+            match(file.record.patient, patient_of_images(there))
         if here and any(here.get(tag, "") != there.get(tag, "") for tag in ("patient_id", "name")):
             raise CaseError(
                 "the images belong to another patient than this case; make a new case for them"
@@ -199,11 +187,7 @@ class Case:
         """Read a source anew from the kept originals, not from its cached value."""
         about = self.record.sources[name]["versions"][key]
         if about["kind"] == "dicom":
-            found = dicom.scan([self.folder / about["folder"]]).volumes
-            matching = [v for v in found if v.key == about["volume"]] or list(found)
-            if not matching:
-                raise CaseError(f"the originals of {name!r} are no longer in {about['folder']}")
-            return dicom.read(matching[0], progress)
+            return reread_series(self.folder, name, about, progress)
         if about["kind"] == "edits":
             if key not in self.values.sources:
                 raise CaseError(f"the hand edits {name!r} are damaged; restore the case's backup")
@@ -377,11 +361,14 @@ class Case:
                 finding | {"step": name}
                 for name, about in self.record.sources.items()
                 for finding in about["findings"]
-            ],
-        }
+            ]
+            + self.record.clinical_findings(),
+        } | self.record.clinical_summary()
         if not document["plan"]:
             return document
         plan = self.plan(number)
+        for output, finding in differences(plan, self.record.clinical_record()):
+            document["findings"].append(finding.to_json() | {"step": output})
         keys, states = plan.keys(), self.states(plan)
         for step in plan.steps:
             state = states[step.output]

@@ -123,6 +123,8 @@ def _print_volume(record: Mapping[str, Any]) -> None:
     )
     for finding in record["findings"]:
         print(f"          {finding['severity']}: {finding['sentence']}")
+    for repair in record["repairs"]:
+        print(f"          --accept {repair['code']}: {repair['sentence']}")
 
 
 def _import(options: argparse.Namespace) -> int:
@@ -130,7 +132,7 @@ def _import(options: argparse.Namespace) -> int:
         name = _work(
             "Import",
             lambda progress: import_volume(
-                case, options.paths, options.name, options.series, None, progress
+                case, options.paths, options.name, options.series, None, progress, options.accept
             ),
         )
         summary = case.summary()
@@ -176,7 +178,7 @@ def _plan(options: argparse.Namespace) -> int:
         plan = _work(
             "Import",
             lambda progress: start_plan(
-                case, template, dict(options.sources), options.settings, progress
+                case, template, dict(options.sources), options.settings, progress, options.accept
             ),
         )
         outcome = _outcome(template.title, partial(case.run, plan))

@@ -12,8 +12,9 @@ from meshing.surface import SurfaceMesh
 from segmentation.contract import Measurements
 from segmentation.volume import LabelMap
 from workstation.case import Case, CaseError
+from workstation.case_sources import find_series
 from workstation.dicom.encapsulated import write_stl
-from workstation.dicom.files import ScannedVolume, scan
+from workstation.dicom.files import ScannedVolume
 from workstation.dicom.objects import Origin, origin_of
 from workstation.dicom.segmentation_object import AlgorithmType, Drawn, Form, write_segmentation
 from workstation.dicom.structured_report import MeasuredGroup, write_report
@@ -121,11 +122,7 @@ def source_series(case: Case, plan: Plan, frame_uid: str) -> ScannedVolume:
         about = case.record.sources.get(name, {}).get("versions", {}).get(key, {})
         if about.get("kind") != "dicom" or case.record.sources[name]["frame_uid"] != frame_uid:
             continue
-        found = scan([case.folder / about["folder"]]).volumes
-        series = next((v for v in found if v.key == about["volume"]), None)
-        if series is None:
-            raise CaseError(f"the originals of {name!r} are no longer in {about['folder']}")
-        return series
+        return find_series(case.folder, name, about)
     raise CaseError(
         "DICOM objects refer to DICOM images, and this plan has none in that frame of reference; "
         "import the images as DICOM, or choose another format"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from segmentation.contract import Progress, share, silent
 from workstation.case import Case, CaseError
+from workstation.case_sources import accepted_codes
 from workstation.dicom import files as dicom
+from workstation.planning.clinical_values import with_clinical
 from workstation.planning.plan import Plan
 from workstation.planning.template import Template
 from workstation.stages import check_plan, find_stage
@@ -27,12 +30,16 @@ def is_volume_file(path: Path) -> bool:
 
 
 def choose_volume(
-    found: dicom.Scan, series_uid: str | None = None, modality: str | None = None
+    found: dicom.Scan,
+    series_uid: str | None = None,
+    modality: str | None = None,
+    accept: Collection[str] = (),
 ) -> dicom.ScannedVolume:
     """Return the one volume that is meant.
 
     With a series UID that series; otherwise the only usable volume, or the one that dwarfs
-    all others. ``modality`` narrows the choice.
+    all others. ``modality`` narrows the choice. A refused volume is usable if one of its
+    repairs is among the codes of ``accept``.
 
     Raises:
         CaseError: for two patients, no usable volume, or several candidates; it lists them.
@@ -49,10 +56,9 @@ def choose_volume(
     volumes = [v for v in found.volumes if series_uid in (None, v.series_uid, v.key)]
     if not volumes:
         raise CaseError(nothing_found(found, series_uid))
-    usable = [v for v in volumes if v.status != "refused"]
+    usable = [dicom.accept(v, accept) for v in volumes if _acceptable(v, accept)]
     if not usable:
-        reasons = [f.sentence for f in volumes[0].findings if f.severity == "problem"]
-        raise CaseError(f"no volume can be read: {' '.join(reasons) or 'refused'}")
+        raise CaseError(f"no volume can be read: {dicom.not_repaired(volumes[0], accept)}")
     matching = [v for v in usable if modality in (None, v.modality)]
     if not matching:
         kinds = ", ".join(sorted({v.modality for v in usable}))
@@ -70,6 +76,10 @@ def choose_volume(
             "all of them are listed by: hilum scan"
         )
     return matching[0]
+
+
+def _acceptable(volume: dicom.ScannedVolume, codes: Collection[str]) -> bool:
+    return volume.status != "refused" or any(r.code in codes for r in volume.repairs)
 
 
 def _slices(volume: dicom.ScannedVolume) -> int:
@@ -110,17 +120,19 @@ def import_volume(
     series_uid: str | None = None,
     modality: str | None = None,
     progress: Progress = silent,
+    accept: Collection[str] = (),
 ) -> str:
     """Bring one volume into the case as a source; return the source's name.
 
-    The name defaults to the modality in small letters.
+    The name defaults to the modality in small letters; ``accept`` lists the repairs that may
+    be made.
     """
     if len(paths) == 1 and is_volume_file(paths[0]):
         name = name or "ct"
         case.import_file(paths[0], name, "volume")
         return name
     found = scan(paths, share(progress, 0, 2))
-    chosen = choose_volume(found, series_uid, modality)
+    chosen = choose_volume(found, series_uid, modality, accept)
     name = name or chosen.modality.lower() or "image"
     case.import_dicom(chosen, name, share(progress, 1, 2))
     return name
@@ -132,12 +144,14 @@ def start_plan(
     paths: Mapping[str, Path],
     settings: Sequence[tuple[str, str, Any]] = (),
     progress: Progress = silent,
+    accept: Collection[str] = (),
 ) -> Plan:
     """Import the given sources, start a plan from ``template`` and keep it in the case.
 
     ``paths`` goes from a template's source name to a file or folder; sources that the case
     already holds are used too, as far as they lie in the frame of the image. ``settings`` are
-    (step, parameter, value).
+    (step, parameter, value) and win over the case's clinical record. ``accept`` lists the
+    repairs that may be made to images; which were made is written into the plan.
 
     Raises:
         PlanError, StageError: for a source, step or parameter that does not fit; CaseError and
@@ -149,17 +163,21 @@ def start_plan(
     frame_uid = ""
     for source in sorted(template.sources.values(), key=lambda s: s.kind != "volume"):
         if source.name in paths and source.kind == "volume":
-            import_volume(case, [paths[source.name]], source.name, None, "CT", progress)
+            import_volume(case, [paths[source.name]], source.name, None, "CT", progress, accept)
         elif source.name in paths:
             case.import_file(paths[source.name], source.source_name, source.kind, frame_uid)
         if source.kind == "volume" and source.source_name in case.record.sources:
             frame_uid = case.record.sources[source.source_name]["frame_uid"]
-    keys = {}
+    keys, accepted = {}, {}
     for name in (*paths, *held):
         about = case.record.sources[template.sources[name].source_name]
         if name in paths or about["frame_uid"] == frame_uid:
             keys[name] = about["sha256"]
-    plan = with_settings(template.plan(frame_uid, keys), settings)
+            if accepted_codes(about):
+                accepted[template.sources[name].source_name] = accepted_codes(about)
+    started = with_clinical(template.plan(frame_uid, keys), case.record.clinical_record())
+    plan = with_settings(started, settings)
+    plan = replace(plan, accepted=accepted)
     check_plan(plan)
     case.add_plan(plan, f"Start {template.title.lower()}")
     return plan

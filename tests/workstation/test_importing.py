@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from segmentation.contract import Finding, Severity
 from workstation.case import CaseError, create_case
 from workstation.dicom.files import PatientIdentity, Scan, scan
 from workstation.importing import choose_volume, import_volume, is_volume_file, nothing_found
@@ -61,7 +62,8 @@ def test_a_long_list_is_cut_short(volume):
 def test_modality_and_refusal_narrow_the_choice(volume):
     magnet = other(volume, "1.1", modality="MR")
     assert choose_volume(Scan((volume, magnet), ()), modality="MR") is magnet
-    broken = other(volume, "1.2", status="refused")
+    cause = Finding(Severity.PROBLEM, "drift", "a slice lies beside the others")
+    broken = replace(other(volume, "1.2", status="refused"), findings=(cause,), stack=None)
     assert choose_volume(Scan((broken, volume), ())) is volume
     with pytest.raises(CaseError, match="no volume can be read"):
         choose_volume(Scan((broken,), ()))

@@ -71,8 +71,10 @@ def left_out(text: str, slices: Sequence[Slice], stack: Stack) -> Repair:
     )
 
 
-def _interpolated(slices: Sequence[Slice], good: Sequence[Slice]) -> Repair:
+def _interpolated(slices: Sequence[Slice], good: Sequence[Slice]) -> Repair | None:
     stack = stack_of(good, "missing")
+    if not stack.interpolated:
+        return None
     used = _sorted(good, stack)
     steps = np.rint(np.diff(stack.levels)).astype(int)
     before = np.flatnonzero(steps > 1).tolist()

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 NAME = r"[a-z][a-z0-9_]*"
 """What a result may be called: the name becomes part of file and parameter names."""
 
-SCHEMA = 1
+SCHEMA = 2
 """The version of the plan format that this release writes."""
 
 
@@ -94,6 +94,7 @@ class Plan:
         sources: name to sha256 of the source's content (pixels and geometry).
         steps: in the order in which they run.
         template: the template it was started from, "" for none.
+        accepted: name of a source to the codes of the repairs that a person accepted for it.
         schema: the version of this format.
 
     Raises:
@@ -107,11 +108,16 @@ class Plan:
     sources: Mapping[str, str]
     steps: tuple[Step, ...] = ()
     template: str = ""
+    accepted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", _plain(self.sources))
+        object.__setattr__(self, "accepted", _plain(self.accepted))
         known = set(self.sources)
+        for name in self.accepted:
+            if name not in known:
+                raise PlanError(f"a repair was accepted for {name!r}, which is no source")
         for step in self.steps:
             for argument, name in step.inputs.items():
                 if name not in known:
@@ -161,8 +167,12 @@ class Plan:
         return replace(self, steps=tuple(steps))
 
     def with_sources(self, **sources: str) -> Plan:
-        """Return this plan with sources added or replaced by content key."""
-        return replace(self, sources={**self.sources, **sources})
+        """Return this plan with sources added or replaced by content key.
+
+        What was accepted for a source that is replaced is forgotten.
+        """
+        kept = {name: codes for name, codes in self.accepted.items() if name not in sources}
+        return replace(self, sources={**self.sources, **sources}, accepted=kept)
 
     def downstream(self, name: str) -> set[str]:
         """Return the outputs that depend on ``name``, directly or not."""
@@ -237,6 +247,7 @@ class Plan:
             "template": self.template,
             "frame_uid": self.frame_uid,
             "sources": to_plain_json(self.sources),
+            "accepted": to_plain_json(self.accepted),
             "steps": [step.to_json() for step in self.steps],
         }
 
@@ -246,7 +257,12 @@ class Plan:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+def _from_1(record: dict[str, Any]) -> dict[str, Any]:
+    """No repair could be accepted yet."""
+    return record | {"schema": 2, "accepted": {}}
+
+
+MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
 """Schema n to the function that turns its JSON record into one of schema n + 1."""
 
 _ADAPTER = TypeAdapter(Plan)
