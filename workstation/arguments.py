@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from workstation.deidentify_arguments import add_deidentify
 from workstation.pacs_arguments import add_pacs
 
 PATIENTS = ("liver",)
@@ -186,6 +187,7 @@ def _add_results(command: Command) -> None:
     benchmark.add_argument("--peers", action="store_true", help="measure installed peers too")
 
     command("selftest", "tell what works on this machine")
+    add_deidentify(command("deidentify", "write DICOM without identity (PS3.15) into a new folder"))
     add_pacs(command("pacs", "talk to DICOM nodes and DICOMweb", prints_json=False), EXIT_CODES)
 
 

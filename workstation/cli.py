@@ -17,7 +17,7 @@ from typing import Any
 from platformdirs import user_data_path
 
 from segmentation.contract import Progress, share
-from workstation import benchmark, evaluation, pacs_commands, selftest
+from workstation import benchmark, deidentify_commands, evaluation, pacs_commands, selftest
 from workstation.case import Case, CaseError, case_for_writing, open_case
 from workstation.demo import exact_numbers, start_demo
 from workstation.dicom.segmentation_object import Form
@@ -374,4 +374,5 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "benchmark": _benchmark,
     "selftest": _selftest,
     "pacs": lambda options: pacs_commands.main(options, _work),
+    "deidentify": lambda options: deidentify_commands.main(options, _work),
 }
