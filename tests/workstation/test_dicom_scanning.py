@@ -77,13 +77,14 @@ for line in sys.stdin:
 @pytest.mark.parametrize(
     "deed", ["os.abort()", "time.sleep(60)", "print('rubbish')", "print('[]')"]
 )
-def test_a_file_that_ends_its_worker_costs_only_itself(tmp_path, monkeypatch, deed):
+def test_a_file_that_ends_its_worker_costs_only_itself(tmp_path, monkeypatch, deed, batch):
     paths = write(tmp_path / "in", positions())
     (tmp_path / "bad_reader.py").write_text(BAD_READER.format(deed=deed))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(scanning, "MODULE", "bad_reader")
     monkeypatch.setattr(scanning, "FEW", 0)
-    monkeypatch.setattr(scanning, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(scanning, "BATCH", batch)
+    monkeypatch.setattr(scanning, "TIMEOUT_S", 1.0)
     sources, _ = find_sources([tmp_path / "in"])
     found = scanning.read_headers(sources, lambda fraction, text="": None)
     assert [item.path for item in found] == [str(p) for p in paths]

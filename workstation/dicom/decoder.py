@@ -2,7 +2,7 @@
 
 Decoders of compressed images are native code that a damaged file can crash, hang or make
 swallow all memory. They run in a process of their own that reads one JSON request per line
-(file, frames, limit of memory) and answers each frame with a JSON line and its raw values.
+(file and frames) and answers each frame with a JSON line and its raw values.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -21,7 +20,8 @@ from pydicom.pixels.utils import iter_pixels, pixel_array
 from pydicom.uid import JPEGLSLossless, JPEGLSNearLossless
 
 from workstation.dicom.datasets import NATIVE_SYNTAXES, open_dataset, syntax
-from workstation.dicom.sources import Member, Source
+from workstation.dicom.sources import Source
+from workstation.dicom.worker import limit_memory, source_from
 
 Pixels = npt.NDArray[Any]
 
@@ -49,33 +49,31 @@ def stored_values(source: Source, frames: Sequence[int | None]) -> Iterator[tupl
 
 
 def _clean(data: Dataset, pixels: Pixels) -> tuple[Pixels, bool]:
-    """Keep the stored bits only: overlays and rubbish may sit in the others (PS3.5 8.1.1)."""
     if pixels.ndim != 2:
         raise ValueError(f"it decodes to an array of shape {pixels.shape}, not to one image")
-    bits, allocated = int(data.BitsStored), pixels.dtype.itemsize * 8
-    low = int(data.get("HighBit", bits - 1)) - bits + 1
+    bits = int(data.BitsStored)
+    # Decoders of compressed images align the values themselves.
+    native = syntax(data) in NATIVE_SYNTAXES
+    return stored_bits(pixels, bits, int(data.get("HighBit", bits - 1)) if native else bits - 1)
+
+
+def stored_bits(pixels: Pixels, bits: int, high_bit: int) -> tuple[Pixels, bool]:
+    """Return the stored bits only: overlays and rubbish may sit in the others (PS3.5 8.1.1).
+
+    With them comes whether there was rubbish.
+    """
+    allocated, low = pixels.dtype.itemsize * 8, high_bit - bits + 1
     if bits == allocated or pixels.dtype.kind not in "iu":
         return pixels, False
-    if syntax(data) not in NATIVE_SYNTAXES:
-        low = 0  # decoders of compressed images align the values themselves
     left = allocated - bits - low
     # Shifting up then down drops the bits above, and carries the sign down where there is one.
     clean = np.right_shift(np.left_shift(pixels, left), left + low)
     return clean, low == 0 and not np.array_equal(clean, pixels)
 
 
-def _limit_memory(limit_bytes: int) -> None:
-    try:
-        import resource  # absent on Windows
-    except ImportError:
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, hard))
-
-
 def _answer(request: dict[str, Any], out: BinaryIO) -> None:
-    member = request["member"]
-    source = Source(Path(request["path"]), request["size"], 0, Member(**member) if member else None)
+    source = source_from(request["source"])
+    limit_memory(3 * source.size)
     for pixels, cleared in stored_values(source, request["frames"]):
         values = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
         line = {"dtype": values.dtype.str, "shape": values.shape, "cleared": cleared}
@@ -88,11 +86,11 @@ def serve() -> None:
     # Run lengths that overrun their segment mean damage; the decoder would only warn.
     warnings.filterwarnings("error", message=".*RLE segment")
     out = sys.stdout.buffer
+    out.write(b"{}\n")
+    out.flush()
     for line in sys.stdin.buffer:
-        request = json.loads(line)
-        _limit_memory(request["memory_bytes"])
         try:
-            _answer(request, out)
+            _answer(json.loads(line), out)
         except BaseException as error:  # some decoders raise panics that are no Exception
             text = f"{type(error).__name__}: {error}"[:300]
             out.write(json.dumps({"error": text}).encode() + b"\n")

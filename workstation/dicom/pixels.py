@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import queue
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,89 +16,76 @@ import numpy.typing as npt
 from scipy.ndimage import shift as shifted
 
 from segmentation.contract import Progress
-from workstation.dicom.decoder import Pixels, stored_values
+from workstation.dicom.decoder import Pixels, stored_bits, stored_values
 from workstation.dicom.geometry import Stack
 from workstation.dicom.slices import Slice
 from workstation.dicom.sources import DicomError, Source, require_unchanged
 from workstation.dicom.values import empty_value
-
-DECODER_MEMORY_BYTES = 2 << 30
-DECODER_TIMEOUT_S = 10.0
+from workstation.dicom.worker import TIMEOUT_S, Worker, WorkerLost, source_record
 
 
 @dataclass(frozen=True)
 class _Task:
-    """One file and where its frames go along z."""
+    """One file, what is wanted of it, and where that goes along z."""
 
     source: Source
-    frames: tuple[int | None, ...]
+    slices: tuple[Slice, ...]
     places: tuple[int, ...]
-    native: bool
 
 
-class _Decoder:
-    """A decoder process; a crash, a hang or too much memory ends it, and nothing else."""
+def _decoded(
+    worker: Worker, source: Source, frames: Sequence[int | None]
+) -> Iterator[tuple[Pixels, bool]]:
+    """Yield the stored values of ``frames`` from a decoder process.
+
+    Raises:
+        DicomError: when the file cannot be decoded.
+    """
+    try:
+        with worker.within(TIMEOUT_S + source.size / 2e6):
+            worker.ask({"source": source_record(source), "frames": frames})
+            for _ in frames:
+                yield _image(worker, source)
+    except WorkerLost as error:
+        raise _undecodable(source, "it crashed or stalled the decoder") from error
+
+
+def _image(worker: Worker, source: Source) -> tuple[Pixels, bool]:
+    line = worker.answer()
+    if "error" in line:
+        raise _undecodable(source, line["error"])
+    dtype = np.dtype(line["dtype"])
+    raw = worker.raw(math.prod(line["shape"]) * dtype.itemsize)
+    return np.frombuffer(raw, dtype).reshape(line["shape"]), bool(line["cleared"])
+
+
+class _Decoders:
+    """Decoder processes, started as they are needed."""
 
     def __init__(self) -> None:
-        paths = os.pathsep.join(p or os.getcwd() for p in sys.path)
-        limits = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "workstation.dicom.decoder"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | limits | {"PYTHONPATH": paths},
-        )
+        self._idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._all: list[Worker] = []
 
-    def frames(self, task: _Task) -> Iterator[tuple[Pixels, bool]]:
-        """Yield the stored values of each frame of ``task``.
-
-        Raises:
-            DicomError: when the file cannot be decoded.
-        """
-        watch = threading.Timer(DECODER_TIMEOUT_S + task.source.size / 2e6, self._process.kill)
-        watch.start()
+    def frames(self, source: Source, frames: Sequence[int | None]) -> Iterator[tuple[Pixels, bool]]:
+        """Yield the stored values of ``frames``; raises DicomError like `_decoded`."""
         try:
-            self._ask(task)
-            for _ in task.frames:
-                yield self._next(task.source)
-        except (BrokenPipeError, json.JSONDecodeError) as error:
-            raise _undecodable(task.source, "it crashed or stalled the decoder") from error
-        finally:
-            watch.cancel()
-
-    def _ask(self, task: _Task) -> None:
-        assert self._process.stdin is not None
-        request = {
-            "path": str(task.source.path),
-            "size": task.source.size,
-            "member": asdict(task.source.member) if task.source.member else None,
-            "frames": task.frames,
-            "memory_bytes": DECODER_MEMORY_BYTES + 3 * task.source.size,
-        }
-        self._process.stdin.write(json.dumps(request).encode() + b"\n")
-        self._process.stdin.flush()
-
-    def _next(self, source: Source) -> tuple[Pixels, bool]:
-        assert self._process.stdout is not None
-        line = json.loads(self._process.stdout.readline())
-        if "error" in line:
-            raise _undecodable(source, line["error"])
-        dtype = np.dtype(line["dtype"])
-        count = int(np.prod(line["shape"])) * dtype.itemsize
-        raw = self._process.stdout.read(count)
-        if len(raw) < count:
-            raise _undecodable(source, "it crashed or stalled the decoder")
-        return np.frombuffer(raw, dtype).reshape(line["shape"]), bool(line["cleared"])
+            worker = self._idle.get_nowait()
+        except queue.Empty:
+            worker = Worker("workstation.dicom.decoder")
+            self._all.append(worker)
+            worker.await_ready()
+        yield from _decoded(worker, source, frames)
+        self._idle.put(worker)
 
     def kill(self) -> None:
-        """Stop the process at once, whoever waits for its answer."""
-        self._process.kill()
+        """Stop all at once, whoever waits for their answers."""
+        for worker in self._all:
+            worker.kill()
 
     def close(self) -> None:
-        """End the process and release its pipes."""
-        self._process.kill()
-        self._process.communicate()
+        """End all and release their pipes."""
+        for worker in self._all:
+            worker.close()
 
 
 def _undecodable(source: Source, why: str) -> DicomError:
@@ -135,16 +120,14 @@ def _load(
     array = (
         np.empty(geometry.shape, kind) if not stack.tilted else np.full(geometry.shape, fill, kind)
     )
-    idle: queue.SimpleQueue[_Decoder] = queue.SimpleQueue()
     stop = threading.Event()
     workers = max(1, min(8, os.cpu_count() or 1))
-    decoders: list[_Decoder] = []
-
+    decoders = _Decoders()
     done: list[bool] = []  # per slice: was it cleaned? Appending is atomic
 
     def run(task: _Task) -> None:
         places = iter(task.places)
-        for stored, cleared in () if stop.is_set() else _frames(task, idle, decoders):
+        for stored, cleared in () if stop.is_set() else _frames(task, decoders):
             if stop.is_set():
                 return
             place = next(places)
@@ -159,12 +142,10 @@ def _load(
                 _follow([pool.submit(run, t) for t in tasks], done, len(slices), progress)
             except BaseException:
                 stop.set()
-                for decoder in decoders:
-                    decoder.kill()
+                decoders.kill()
                 raise
     finally:
-        for decoder in decoders:
-            decoder.close()
+        decoders.close()
     return array, sum(done)
 
 
@@ -173,27 +154,28 @@ def _tasks(slices: Sequence[Slice]) -> list[_Task]:
     for n, s in enumerate(slices):
         places.setdefault(s.source, []).append(n)
     return [
-        _Task(source, tuple(slices[n].frame for n in own), tuple(own), slices[own[0]].form.native)
-        for source, own in places.items()
+        _Task(source, tuple(slices[n] for n in own), tuple(own)) for source, own in places.items()
     ]
 
 
-def _frames(
-    task: _Task, idle: queue.SimpleQueue[_Decoder], decoders: list[_Decoder]
-) -> Iterator[tuple[Pixels, bool]]:
-    if task.native:
-        try:
-            yield from stored_values(task.source, task.frames)
-        except Exception as error:
-            raise _undecodable(task.source, str(error)[:300]) from error
-        return
-    try:
-        decoder = idle.get_nowait()
-    except queue.Empty:
-        decoder = _Decoder()
-        decoders.append(decoder)
-    yield from decoder.frames(task)
-    idle.put(decoder)
+def _frames(task: _Task, decoders: _Decoders) -> Iterator[tuple[Pixels, bool]]:
+    if task.slices[0].pixel_offset is None:
+        return decoders.frames(task.source, [s.frame for s in task.slices])
+    return _as_they_lie(task)
+
+
+def _as_they_lie(task: _Task) -> Iterator[tuple[Pixels, bool]]:
+    """Yield stored values from where the scan found them; the header is not parsed again."""
+    with task.source.open() as stream:
+        for s in task.slices:
+            dtype = np.dtype(f"<{'i' if s.form.signed else 'u'}{s.form.bits_allocated // 8}")
+            size = s.form.rows * s.form.columns * dtype.itemsize
+            stream.seek((s.pixel_offset or 0) + (s.frame or 0) * size)
+            raw = stream.read(size)
+            if len(raw) < size:
+                raise _undecodable(s.source, "the file ends inside its pixels")
+            stored = np.frombuffer(raw, dtype).reshape(s.form.rows, s.form.columns)
+            yield stored_bits(stored, s.form.bits_stored, s.form.high_bit)
 
 
 def _follow(
@@ -252,10 +234,13 @@ def decode(source: Source, frames: Sequence[int | None], native: bool) -> Iterat
     Raises:
         DicomError: when the file cannot be decoded.
     """
-    decoders: list[_Decoder] = []
-    task = _Task(source, tuple(frames), (), native)
+    decoders = _Decoders()
     try:
-        yield from (pixels for pixels, _ in _frames(task, queue.SimpleQueue(), decoders))
+        found = stored_values(source, frames) if native else decoders.frames(source, list(frames))
+        yield from (pixels for pixels, _ in found)
+    except DicomError:
+        raise
+    except Exception as error:  # damaged pixels can fail anywhere inside the parser
+        raise _undecodable(source, str(error)[:300]) from error
     finally:
-        for decoder in decoders:
-            decoder.close()
+        decoders.close()

@@ -17,13 +17,13 @@ from typing import Any
 from segmentation.contract import Progress
 from workstation.dicom.header_worker import Header, header_from
 from workstation.dicom.headers import read_head
-from workstation.dicom.sources import DicomError, Ignored, Source
-from workstation.dicom.worker import START_S, TIMEOUT_S, Worker, WorkerLost, source_record
+from workstation.dicom.sources import Ignored, Source
+from workstation.dicom.worker import TIMEOUT_S, Worker, WorkerLost, source_record
 
 FEW = 300
 """From how many files on workers pay: they start in 0.35 s, in which one core reads as many."""
 BATCH = 32
-WATCH_S = 0.1
+NEWS_S = 0.1
 MODULE = "workstation.dicom.header_worker"
 
 
@@ -47,7 +47,7 @@ def read_headers(sources: Sequence[Source], progress: Progress) -> list[Header]:
 
 
 class _Farm:
-    """Workers, one thread that waits for each, and one that watches over all."""
+    """Workers, and one thread that waits for each."""
 
     def __init__(self, sources: Sequence[Source], found: dict[int, Header]) -> None:
         self._sources = sources
@@ -62,57 +62,50 @@ class _Farm:
         for batch in batches:
             self._batches.put(list(batch))
         count = max(1, min(8, os.cpu_count() or 1, len(batches)))
-        with ThreadPoolExecutor(count) as pool:
-            try:
-                self._watch([pool.submit(self._work) for _ in range(count)], progress)
-            finally:
-                self._stop.set()
-                for worker in self._workers:
-                    worker.kill()
+        try:
+            with ThreadPoolExecutor(count) as pool:
+                try:
+                    self._follow([pool.submit(self._work) for _ in range(count)], progress)
+                finally:
+                    self._stop.set()
+                    for worker in tuple(self._workers):
+                        worker.kill()
+        finally:
+            for worker in self._workers:
+                worker.close()
 
-    def _watch(self, futures: Sequence[Future[None]], progress: Progress) -> None:
+    def _follow(self, futures: Sequence[Future[None]], progress: Progress) -> None:
         total, waiting = len(self._sources), set(futures)
         while waiting:
-            ready, waiting = wait(waiting, timeout=WATCH_S, return_when=FIRST_COMPLETED)
+            ready, waiting = wait(waiting, timeout=NEWS_S, return_when=FIRST_COMPLETED)
             for future in ready:
                 future.result()
-            for worker in tuple(self._workers):
-                worker.stop_if_late()
             progress(len(self._found) / total, f"reading header {len(self._found)} of {total}")
 
     def _work(self) -> None:
         worker: Worker | None = None
-        try:
-            while not self._stop.is_set():
-                try:
-                    left = self._batches.get_nowait()
-                except queue.Empty:
-                    return
-                while left and not self._stop.is_set():
-                    worker = worker or self._started()
-                    left = self._read(worker, left)
-                    if left:
-                        worker.close()
-                        worker = None
-        finally:
-            if worker is not None:
-                worker.close()
+        while not self._stop.is_set():
+            try:
+                left = self._batches.get_nowait()
+            except queue.Empty:
+                return
+            while left and not self._stop.is_set():
+                worker = worker or self._started()
+                lost_at = self._read(worker, left)
+                if lost_at is None:
+                    break
+                left = left[lost_at + 1 :]
+                worker.kill()
+                worker = None
 
     def _started(self) -> Worker:
         worker = Worker(MODULE)
         self._workers.append(worker)
-        try:
-            with worker.within(START_S):
-                worker.answer()
-        except WorkerLost as error:
-            worker.close()
-            raise DicomError(
-                "the process that reads headers does not start", "Run hilum selftest"
-            ) from error
+        worker.await_ready()
         return worker
 
-    def _read(self, worker: Worker, batch: list[int]) -> list[int]:
-        """Read a batch; return what is left of it after a file that the worker was lost on."""
+    def _read(self, worker: Worker, batch: Sequence[int]) -> int | None:
+        """Read a batch; return the place of the file that the worker was lost on, or None."""
         for place, n in enumerate(batch):
             source = self._sources[n]
             try:
@@ -122,9 +115,7 @@ class _Farm:
                         worker.ask({"sources": records})
                     self._found[n] = header_from(worker.answer(), source, self._known)
             except (WorkerLost, TypeError, KeyError, ValueError):
-                self._found[n] = Ignored(str(source), LOST, True)
-                return batch[place + 1 :]
-        return []
-
-
-LOST = f"its header crashed the reader or took longer than {TIMEOUT_S:g} s"
+                reason = f"its header crashed the reader or took longer than {TIMEOUT_S:g} s"
+                self._found[n] = Ignored(str(source), reason, True)
+                return place
+        return None

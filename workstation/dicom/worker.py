@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +19,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from workstation.dicom.sources import Member, Source
+from workstation.dicom.sources import DicomError, Member, Source
 
 MEMORY_BYTES = 2 << 30
 TIMEOUT_S = 10.0
 START_S = 60.0  # a cold disk or a busy machine; no file is at work yet
+WATCH_S = 0.1
 Record = dict[str, Any]
 
 
@@ -33,13 +35,14 @@ class WorkerLost(RuntimeError):
 class Worker:
     """A process that runs ``python -m module``; a crash or a hang ends it, and nothing else.
 
-    It is idle, or at one request since `since_s` that must be answered within a time.
+    It says ``{}`` once it is ready. Nobody waits longer than the time that `within` allows.
     """
 
     def __init__(self, module: str) -> None:
         paths = os.pathsep.join(p or os.getcwd() for p in sys.path)
         limits = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._deadline_s: float | None = None
+        self._closed = threading.Event()
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
@@ -47,20 +50,32 @@ class Worker:
             stderr=subprocess.DEVNULL,
             env=os.environ | limits | {"PYTHONPATH": paths},
         )
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while not self._closed.wait(WATCH_S):
+            deadline_s = self._deadline_s
+            if deadline_s is not None and time.monotonic() > deadline_s:
+                self.kill()
+
+    def await_ready(self) -> None:
+        """Wait until the process takes requests; raises `DicomError` if it never will."""
+        try:
+            with self.within(START_S):
+                self.answer()
+        except WorkerLost as error:
+            raise DicomError(
+                "the process that reads images does not start", "Run hilum selftest"
+            ) from error
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Let `stop_if_late` end the process when the block takes longer than ``seconds``."""
+        """Kill the process when the block takes longer than ``seconds``."""
         self._deadline_s = time.monotonic() + seconds
         try:
             yield
         finally:
             self._deadline_s = None
-
-    def stop_if_late(self) -> None:
-        """Kill the process if it overran its time; whoever waits for it then gets `WorkerLost`."""
-        if self._deadline_s is not None and time.monotonic() > self._deadline_s:
-            self.kill()
 
     def ask(self, request: Record) -> None:
         """Send a request; raises `WorkerLost` if nobody takes it."""
@@ -96,6 +111,7 @@ class Worker:
 
     def close(self) -> None:
         """End the process and release its pipes."""
+        self._closed.set()
         self._process.kill()
         self._process.communicate()
 
