@@ -10,6 +10,7 @@ from typing import Any
 from segmentation.contract import Progress
 from segmentation.volume import EditLog, LabelMap, LabelPatch, Volume
 from workstation.case import Case, CaseError, open_case
+from workstation.case_sources import accepted_codes
 from workstation.jobs import Job
 from workstation.planning.plan import Plan, Step
 from workstation.stages import STAGES, check_plan, find_stage
@@ -200,10 +201,13 @@ class Session:
     # Steps ---------------------------------------------------------------------------
 
     def kinds(self) -> dict[str, str]:
-        """Return the name of every source and output of the plan, with the type of its value."""
+        """Return the name of all that a new step can take, with the type of its value.
+
+        That is every output of the plan and every source of the case, used so far or not.
+        """
         plan = self.require_plan()
         sources = self.require_case().record.sources
-        kinds = {name: SOURCE_TYPES[sources[name]["kind"]] for name in plan.sources}
+        kinds = {name: SOURCE_TYPES[about["kind"]] for name, about in sources.items()}
         return kinds | {step.output: find_stage(step).output_kind for step in plan.steps}
 
     def add_step(
@@ -211,7 +215,7 @@ class Session:
     ) -> None:
         """Add a step that makes the new result ``output`` at the end of the plan."""
         step = Step(stage, output, STAGES[stage].version, inputs, params)
-        self._do_checked(f"Add {output}", self.require_plan().added(step))
+        self._do_checked(f"Add {output}", self._plan_for(inputs).added(step))
 
     def apply_stage(
         self,
@@ -227,8 +231,20 @@ class Session:
         """
         first = STAGES[stage].inputs[0].name
         step = Step(stage, output, STAGES[stage].version, inputs, params)
-        after = self.require_plan().followed(output, first, step)
+        after = self._plan_for(inputs).followed(output, first, step)
         self._do_checked(label or f"{STAGES[stage].title}: {output}", after)
+
+    def _plan_for(self, inputs: Mapping[str, str]) -> Plan:
+        """Return the plan with the sources of the case that ``inputs`` name and it lacks."""
+        plan, sources = self.require_plan(), self.require_case().record.sources
+        known = plan.keys()
+        for name in inputs.values():
+            if name in sources and name not in known:
+                plan = plan.with_sources(**{name: sources[name]["sha256"]})
+                codes = accepted_codes(sources[name])
+                if codes:
+                    plan = replace(plan, accepted={**plan.accepted, name: codes})
+        return plan
 
     def remove_step(self, output: str) -> None:
         """Remove the last step that makes ``output``."""

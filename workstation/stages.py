@@ -20,7 +20,16 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from meshing import surface
-from segmentation import lesions, liver, operations, resampling, seeded, vessels, volume
+from segmentation import (
+    lesions,
+    liver,
+    operations,
+    registration,
+    resampling,
+    seeded,
+    vessels,
+    volume,
+)
 from segmentation.contract import Progress, share, silent
 from segmentation.volume import LabelMap
 from workstation.planning import patient, pressure, resection
@@ -259,6 +268,9 @@ _TABLE = (
     Stage("Segment", operations.combine),
     Stage("Segment", operations.join),
     Stage("Segment", volume.edit),
+    Stage("Segment", registration.register),
+    Stage("Segment", registration.move_volume),
+    Stage("Segment", registration.move_labels),
     Stage("Model", surface.isosurface),
     Stage("Model", surface.smooth_surface),
     Stage("Model", surface.decimate),

@@ -27,6 +27,7 @@ import SimpleITK as sitk
 
 from meshing.surface import SurfaceMesh
 from segmentation.contract import Finding, Measurements, Number
+from segmentation.transform import Transform
 from segmentation.volume import EditLog, ImageGeometry, Label, LabelMap, LabelPatch, Volume
 from workstation.planning.resection import CutPlane
 
@@ -206,6 +207,33 @@ def _read_edits(record: Record, path: Path) -> EditLog:
     return EditLog(ImageGeometry.from_json(record["geometry"]), patches)
 
 
+def _transform_record(value: Transform) -> Record:
+    return {
+        "fixed_uid": value.fixed_uid,
+        "moving_uid": value.moving_uid,
+        "matrix": list(value.matrix),
+        "geometry": value.geometry.to_json(),
+    } | _notes(value)
+
+
+def _write_transform(value: Transform, path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, *_arrays_of(value))
+
+
+def _read_transform(record: Record, path: Path) -> Transform:
+    with np.load(path, allow_pickle=False) as data:
+        field = data["arr_0"] if "arr_0" in data else None
+    return Transform(
+        record["fixed_uid"],
+        record["moving_uid"],
+        tuple(record["matrix"]),
+        ImageGeometry.from_json(record["geometry"]),
+        field,
+        **_read_notes(record),
+    )
+
+
 @dataclass(frozen=True)
 class Format:
     """How one type of value is kept: its record, its data file, and the way back."""
@@ -241,6 +269,7 @@ FORMATS = {
         _read_cut,
     ),
     "edits": Format(EditLog, ".npz", _edits_record, _write_edits, _read_edits),
+    "transform": Format(Transform, ".npz", _transform_record, _write_transform, _read_transform),
     "measurements": Format(
         Measurements,
         "",
@@ -266,6 +295,8 @@ def _arrays_of(value: Any) -> list[np.ndarray[Any, Any]]:
         return [value.points_mm, value.triangles, *extra]
     if isinstance(value, CutPlane):
         return _arrays_of(value.surface)
+    if isinstance(value, Transform):
+        return [] if value.displacement_mm is None else [value.displacement_mm]
     if isinstance(value, EditLog):
         return [block for patch in value.patches for block in (patch.before, patch.after)]
     return []

@@ -1,4 +1,5 @@
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +134,34 @@ def test_every_stage_describes_itself(name):
         assert parameter["description"], f"{name}: {parameter['name']} has no description"
         if not parameter["required"] and parameter["default"] is not None:
             stage.parameters[parameter["name"]].adapter.validate_python(parameter["default"])
+
+
+def test_a_second_image_of_the_case_can_be_registered(session, tmp_path):
+    case = session.require_case()
+    first = make_volume()
+    shift = (3.0, -2.0, 4.0)
+    grid = replace(
+        first.geometry,
+        origin_mm=tuple(np.add(first.geometry.origin_mm, shift)),
+        frame_uid="1.2.77",
+    )
+    later = tmp_path / "later.nrrd"
+    write_volume(replace(first, geometry=grid), later)
+    case.import_file(later, "later", "volume")
+    marks = tuple(map(tuple, first.geometry.corners_mm().tolist()))
+    moved = tuple(tuple(np.add(mark, shift)) for mark in marks)
+    points = {"kind": "landmarks", "fixed_mm": marks, "moving_mm": moved}
+    assert session.kinds()["later"] == "Volume"
+    images = {"fixed": "ct", "moving": "later"}
+    session.add_step("segmentation.register", "alignment", images, points)
+    carried = {"moving": "later", "transform": "alignment", "fixed": "ct"}
+    session.add_step("segmentation.move_volume", "later_aligned", carried, {})
+    assert session.plan.sources["later"] == case.record.sources["later"]["sha256"]
+    session.compute_job().run()
+    case.values.results._kept.clear()  # read back from disk
+    found = session.value("alignment")
+    assert np.allclose(found.apply(marks), moved, atol=1e-6)
+    aligned = session.value("later_aligned")
+    assert aligned.geometry == first.geometry
+    assert np.allclose(aligned.array, first.array, atol=1)
+    assert replayed(session, "later_aligned") == digest_value(aligned)
