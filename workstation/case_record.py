@@ -14,6 +14,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from workstation.clinical import (
+    ClinicalFile,
+    ClinicalRecord,
+    file_findings,
+    merged,
+    value_records,
+)
 from workstation.store import ResultStore
 
 
@@ -45,6 +52,7 @@ class CaseRecord:
     study: dict[str, str] = field(default_factory=dict)
     synthetic: bool = False
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    clinical: list[ClinicalFile] = field(default_factory=list)
     history: list[Revision] = field(default_factory=list)
     position: int = -1
     created: str = field(default_factory=now)
@@ -52,7 +60,23 @@ class CaseRecord:
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form; `from_json` reverses it."""
         history = [{"label": entry.label, "plan": entry.plan} for entry in self.history]
-        return {"schema": SCHEMA} | vars(self) | {"history": history}
+        clinical = [file.to_json() for file in self.clinical]
+        return {"schema": SCHEMA} | vars(self) | {"history": history, "clinical": clinical}
+
+    def clinical_record(self) -> ClinicalRecord:
+        """Return all clinical data of the case as one record."""
+        return merged(file.record for file in self.clinical)
+
+    def clinical_summary(self) -> dict[str, Any]:
+        """Return the clinical values and files as `hilum show --json` prints them."""
+        return {
+            "clinical": value_records(self.clinical_record()),
+            "clinical_files": [file.summary() for file in self.clinical],
+        }
+
+    def clinical_findings(self) -> list[dict[str, Any]]:
+        """Return what a reader of the case must know about its clinical data."""
+        return [f.to_json() | {"step": "clinical"} for f in file_findings(self.clinical)]
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> CaseRecord:

@@ -19,6 +19,8 @@ from platformdirs import user_data_path
 from segmentation.contract import Progress, share
 from workstation import benchmark, deidentify_commands, evaluation, pacs_commands, selftest
 from workstation.case import Case, CaseError, case_for_writing, open_case
+from workstation.clinical_case import split_clinical
+from workstation.clinical_commands import import_files, print_clinical
 from workstation.demo import exact_numbers, start_demo
 from workstation.dicom.segmentation_object import Form
 from workstation.dicom_set import write_report_file
@@ -128,19 +130,25 @@ def _print_volume(record: Mapping[str, Any]) -> None:
 
 
 def _import(options: argparse.Namespace) -> int:
+    clinical, images = split_clinical(options.paths)
+    name = ""
     with case_for_writing(options.case) as case:
-        name = _work(
-            "Import",
-            lambda progress: import_volume(
-                case, options.paths, options.name, options.series, None, progress, options.accept
-            ),
-        )
+        if images:
+            name = _work(
+                "Import",
+                lambda progress: import_volume(
+                    case, images, options.name, options.series, None, progress, options.accept
+                ),
+            )
+        import_files(case, clinical, options.other_patient_id, _work)
         summary = case.summary()
     if options.json:
         _print_json(summary | {"source": name})
         return DONE
-    source = next(s for s in summary["sources"] if s["name"] == name)
-    print(f"{name}: {source['modality']} {source['description']} in {options.case}")
+    for source in summary["sources"]:
+        if source["name"] == name:
+            print(f"{name}: {source['modality']} {source['description']} in {options.case}")
+    print_clinical(summary)
     _print_findings(summary)
     return DONE
 
@@ -311,6 +319,7 @@ def _print_summary(summary: Mapping[str, Any], exact: Mapping[str, float] | None
         beside = "" if truth is None else f"   exact {truth:.1f}"
         name, value = number["name"], number["value"]
         print(f"  {name:32} {value:10.1f} {number['unit']:4}{band}{beside}")
+    print_clinical(summary)
     _print_findings(summary)
     print("Research use only, not for clinical decisions.")
 

@@ -6,11 +6,11 @@ It knows no exchange format and no organ; `workstation.fhir` reads it and the ca
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
-from typing import Any, ClassVar
+from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
 from segmentation.contract import Finding, Severity
 
@@ -135,8 +135,6 @@ class ClinicalRecord:
     ``values`` hold every reading of a series in the order of time; `newest` takes the last.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
-
     patient: ClinicalPatient = ClinicalPatient()
     values: tuple[ClinicalValue, ...] = ()
     studies: tuple[ImagingReference, ...] = ()
@@ -165,9 +163,7 @@ class ClinicalRecord:
         Raises:
             ValueError: if it is not that.
         """
-        notes = tuple(Finding.from_json(note) for note in record.get("notes", ()))
-        plain = {name: value for name, value in record.items() if name != "notes"}
-        return replace(TypeAdapter(cls).validate_python(plain), notes=notes)
+        return TypeAdapter(cls).validate_python(record)
 
     def findings(self, today: date | None = None) -> tuple[Finding, ...]:
         """Return what a reader must know: consents, contradictions, what was not read."""
@@ -184,6 +180,36 @@ class ClinicalRecord:
             text = f"{count} entries of the clinical data were not read; they are listed"
             found.append(Finding(Severity.INFO, "clinical_not_read", text))
         return tuple(found)
+
+
+@dataclass(frozen=True)
+class ClinicalFile:
+    """One file of clinical data that a case keeps.
+
+    Attributes:
+        file: where the case keeps it, relative to its folder.
+        name: what it was called.
+        added: when it came into the case, UTC.
+        record: what was read from it.
+        findings: how its patient compares with the patient of the case.
+    """
+
+    file: str
+    name: str
+    added: str
+    record: ClinicalRecord
+    findings: tuple[Finding, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form that ``case.json`` holds."""
+        findings = [finding.to_json() for finding in self.findings]
+        return asdict(self) | {"record": self.record.to_json(), "findings": findings}
+
+    def summary(self) -> dict[str, Any]:
+        """Return what it holds besides values, without identity, as `hilum show` prints it."""
+        whole = self.record.to_json()
+        about = {name: whole[name] for name in ("studies", "consents", "not_read")}
+        return {"file": self.file, "name": self.name, "added": self.added} | about
 
 
 def ordered(values: Iterable[ClinicalValue]) -> tuple[ClinicalValue, ...]:
@@ -210,6 +236,26 @@ def merged(records: Iterable[ClinicalRecord]) -> ClinicalRecord:
         tuple(entry for record in known for entry in record.not_read),
         tuple(dict.fromkeys(note for record in known for note in record.notes)),
     )
+
+
+def value_records(record: ClinicalRecord) -> list[dict[str, Any]]:
+    """Return the values as JSON records, marked where they are the newest of their kind.
+
+    Of antibodies and antigens, which stand beside each other, all are.
+    """
+    last = {v.key: v for v in record.values}
+    lists = ("antibody", "unacceptable_antigen")
+    return [
+        asdict(v) | {"newest": v.key in lists or v is last[v.key], "source": v.origin}
+        for v in record.values
+    ]
+
+
+def file_findings(files: Iterable[ClinicalFile], today: date | None = None) -> list[Finding]:
+    """Return what a reader of the case must know about its clinical data."""
+    known = list(files)
+    matches = [finding for file in known for finding in file.findings]
+    return [*matches, *merged(file.record for file in known).findings(today)]
 
 
 def moment(text: str) -> datetime | None:

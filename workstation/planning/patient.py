@@ -30,9 +30,10 @@ def patient(
     cvp_mmhg: Annotated[float, Gt(0), Le(60)] | None = None,
     portal_flow_l_min: Annotated[float, Gt(0), Le(10)] | None = None,
     arterial_flow_l_min: Annotated[float, Gt(0), Le(10)] | None = None,
+    origins: tuple[tuple[str, float, str], ...] = (),
     progress: Progress = silent,
 ) -> Measurements:
-    """Patient values that are entered by hand.
+    """Patient values, entered by hand or taken from the clinical record.
 
     Args:
         body_weight_kg: Body weight.
@@ -43,6 +44,7 @@ def patient(
         cvp_mmhg: Central venous (caval) pressure.
         portal_flow_l_min: Portal vein flow.
         arterial_flow_l_min: Hepatic artery flow.
+        origins: Name, value and origin of what was not entered by hand; it holds for that value.
     """
     given = {
         "body_weight_kg": body_weight_kg,
@@ -54,10 +56,11 @@ def patient(
         "portal_flow_l_min": portal_flow_l_min,
         "arterial_flow_l_min": arterial_flow_l_min,
     }
+    known = {(name, value): origin for name, value, origin in origins}
     progress(1.0)
     return Measurements(
         tuple(
-            Number(name, value, UNITS[name], "entered by hand")
+            Number(name, value, UNITS[name], known.get((name, value), "entered by hand"))
             for name, value in given.items()
             if value is not None
         )
