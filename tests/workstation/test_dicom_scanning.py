@@ -74,6 +74,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.parametrize("batch", [1, 32])
 @pytest.mark.parametrize(
     "deed", ["os.abort()", "time.sleep(60)", "print('rubbish')", "print('[]')"]
 )
