@@ -35,6 +35,17 @@ def setting(text: str) -> tuple[str, str, Any]:
         return step, parameter, value
 
 
+def parameter(text: str) -> tuple[str, Any]:
+    """Read ``PARAM=VALUE``; the value is JSON, or else a plain string."""
+    name, equals, value = text.partition("=")
+    if not (equals and name.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not PARAM=VALUE")
+    try:
+        return name.strip(), json.loads(value)
+    except ValueError:
+        return name.strip(), value
+
+
 def named_path(text: str) -> tuple[str, Path]:
     """Read ``NAME=PATH``."""
     name, equals, path = text.partition("=")
@@ -127,7 +138,8 @@ def _add_plans(command: Command) -> None:
         default=[],
         type=named_path,
         metavar="NAME=PATH",
-        help="an image or label file for one of the template's sources",
+        help="an image or label file for one of the template's sources; one structure of a DICOM "
+        "segmentation or structure set is named behind it: tumor=RS.dcm#GTV",
     )
     plan.add_argument(
         "--set",
@@ -170,6 +182,7 @@ def _add_results(command: Command) -> None:
     report.add_argument("case", type=Path, metavar="CASE")
     report.add_argument("file", type=Path, metavar="FILE.pdf|.dcm")
 
+    _add_direct(command)
     judge = command("evaluate", "compare segmentations with references")
     judge.add_argument("reference", type=Path, metavar="REFERENCE", help="label file or folder")
     judge.add_argument("result", type=Path, metavar="RESULT", help="label file or folder")
@@ -189,6 +202,29 @@ def _add_results(command: Command) -> None:
     command("selftest", "tell what works on this machine")
     add_deidentify(command("deidentify", "write DICOM without identity (PS3.15) into a new folder"))
     add_pacs(command("pacs", "talk to DICOM nodes and DICOMweb", prints_json=False), EXIT_CODES)
+
+
+def _add_direct(command: Command) -> None:
+    """Add the commands that go from file to file, without a case."""
+    segment = command("segment", "segment one image, from file to file")
+    segment.add_argument("method", metavar="METHOD", help="such as liver, threshold or grow")
+    segment.add_argument("image", type=Path, metavar="IMAGE", help="DICOM folder, ZIP or file")
+    segment.add_argument("label", type=Path, metavar="LABEL", help="label file to write")
+    segment.add_argument("--series", metavar="UID", help="which series, where there are several")
+    mesh = command("mesh", "make the surface of a label, from file to file")
+    mesh.add_argument("labels", type=Path, metavar="LABEL", help="label file")
+    mesh.add_argument("surface", type=Path, metavar="SURFACE", help="surface file to write")
+    mesh.add_argument("--label", default="", metavar="NAME_OR_VALUE", help="default: all labels")
+    for added in (segment, mesh):
+        added.add_argument(
+            "--set",
+            dest="params",
+            action="append",
+            default=[],
+            type=parameter,
+            metavar="PARAM=VALUE",
+            help="a parameter of the method; hilum stages lists them",
+        )
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -22,6 +22,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from filelock import FileLock, Timeout
 
 from segmentation.contract import Number, Progress, share, silent
 from segmentation.images import read_labels, read_volume
-from segmentation.volume import EditLog, LabelMap, Volume
+from segmentation.volume import EditLog, ImageGeometry, LabelMap, Volume
 from workstation.case_record import (
     CaseError,
     CaseRecord,
@@ -41,7 +42,7 @@ from workstation.case_record import (
 from workstation.case_sources import keep_originals, reread_series, source_record
 from workstation.clinical_match import match, patient_of_images
 from workstation.dicom import files as dicom
-from workstation.dicom.label_source import read_label_source
+from workstation.dicom.label_source import is_dicom, read_label_source, split_structure
 from workstation.planning.clinical_values import differences
 from workstation.planning.plan import Plan, read_plan
 from workstation.runs import read_runs, step_states, write_run
@@ -132,10 +133,12 @@ class Case:
     ) -> Volume | LabelMap:
         """Copy a volume or label file (``kind`` "volume" or "labels") in as a source.
 
-        A file has no frame of reference of its own; ``frame_uid`` says in which it lies.
+        A file has no frame of reference of its own; ``frame_uid`` says in which it lies. One
+        structure of a DICOM label file is named behind it: ``FILE#NAME``.
         """
         _check_name(name)
-        value = self._read_file(path, name, kind, frame_uid)
+        path, structure = split_structure(path)
+        value = self._read_file(path, name, kind, frame_uid, structure)
         folder = self.folder / "files"
         folder.mkdir(exist_ok=True)
         copy = folder / f"{name}-{digest_source(value)[:12]}{_ending(path)}"
@@ -149,6 +152,7 @@ class Case:
                 "file": str(copy.relative_to(self.folder)),
                 "description": path.name,
                 "modality": "",  # the file does not say
+                **({"structure": structure} if structure else {}),
             },
         )
         return value
@@ -193,15 +197,26 @@ class Case:
                 raise CaseError(f"the hand edits {name!r} are damaged; restore the case's backup")
             return ResultStore(self.folder / "sources")[key]
         frame = self.record.sources[name]["frame_uid"]
-        return self._read_file(self.folder / about["file"], name, about["kind"], frame)
+        file, structure = self.folder / about["file"], about.get("structure", "")
+        return self._read_file(file, name, about["kind"], frame, structure)
 
     def _read_file(
-        self, path: Path, name: str, kind: str, frame_uid: str | None
+        self, path: Path, name: str, kind: str, frame_uid: str | None, structure: str
     ) -> Volume | LabelMap:
-        if kind == "labels" and path.suffix.lower() == ".dcm":
+        if kind == "labels" and is_dicom(path):
             wanted, patient = name.removesuffix("_file"), self.record.patient.get("patient_id", "")
-            return read_label_source(path, wanted, frame_uid=frame_uid, patient_id=patient)
+            grid = partial(self._image_grid, frame_uid)
+            return read_label_source(path, wanted, structure, frame_uid, patient, grid)
         return read_labels(path, frame_uid) if kind == "labels" else read_volume(path, frame_uid)
+
+    def _image_grid(self, frame_uid: str | None) -> ImageGeometry | None:
+        """Return the voxel grid of the first image in a frame of reference."""
+        for name, about in self.record.sources.items():
+            if about["kind"] in ("dicom", "volume") and about["frame_uid"] == frame_uid:
+                key, kept = about["sha256"], self.values.sources
+                image: Volume = kept[key] if key in kept else self.reread_source(name, key)
+                return image.geometry
+        return None
 
     # Plans ---------------------------------------------------------------------------
 

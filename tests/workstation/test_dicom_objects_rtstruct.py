@@ -11,6 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 from segmentation.contract import FrameMismatch
 from segmentation.volume import ImageGeometry
 from tests.workstation import dicom_phantom as phantom
+from workstation.dicom.label_source import is_dicom, read_label_source, split_structure
 from workstation.dicom.rtstruct import even_odd, read_structures
 from workstation.dicom.sources import DicomError
 
@@ -110,6 +111,25 @@ def test_doubts_are_told_and_nonsense_is_refused(tmp_path):
     data.save_as(path)
     with pytest.raises(DicomError, match="damaged"):
         read_structures(path, GRID)
+
+
+def test_one_structure_is_a_label_source(tmp_path):
+    parts = [("GTV 1", (1, 2, 3), [rectangle(1, 2.5, 3.5, 12.5, 15.5)]),
+             ("Body", (4, 5, 6), [rectangle(1, 1.5, 1.5, 20.5, 17.5)])]  # fmt: skip
+    path = write(tmp_path / "RS.1.2.77", parts)
+    assert is_dicom(path)
+    tumor = read_label_source(path, "tumor", "GTV 1", "1.2.99", "P1", lambda: GRID)
+    assert (tumor.mask().sum(), [x.name for x in tumor.labels.values()]) == (10 * 12, ["tumor"])
+    assert [(f.code, f.severity) for f in tumor.findings] == [("structure_chosen", "info")]
+    assert read_label_source(path, "Body", grid=lambda: GRID).mask().sum() == 19 * 16
+    with pytest.raises(DicomError, match="structures GTV 1, Body; none is called 'tumor'"):
+        read_label_source(path, "tumor", grid=lambda: GRID)
+    with pytest.raises(DicomError, match="need the image"):
+        read_label_source(path, "Body")
+    with pytest.raises(DicomError, match="another patient"):
+        read_label_source(path, "Body", patient_id="P2", grid=lambda: GRID)
+    assert split_structure(tmp_path / "RS.1.2.77#GTV 1") == (path, "GTV 1")
+    assert split_structure(path) == (path, "")
 
 
 corner = st.tuples(st.floats(-3, 14), st.floats(-3, 12))

@@ -18,6 +18,7 @@ from tests.workstation.test_dicom_multiframe import enhanced
 from workstation.dicom import segmentation_object
 from workstation.dicom.files import scan
 from workstation.dicom.label_source import read_label_source
+from workstation.dicom.layers import chosen
 from workstation.dicom.objects import UnfaithfulObject, cielab_of, lenient, rgb_of
 from workstation.dicom.segmentation_object import (
     Drawn,
@@ -288,7 +289,11 @@ def test_a_segment_is_chosen_by_name_then_code(tmp_path):
     assert np.array_equal(by_code.mask(), tumor.mask())
     assert by_code.labels[1].name == "tumor"
     assert [f.code for f in by_code.findings] == ["structure_chosen"]
-    assert len(read_label_source(path, "spleen").labels) == 2
+    by_hand = read_label_source(path, "spleen", structure="left_kidney")
+    assert np.array_equal(by_hand.mask("spleen"), labelled(volume).mask("left_kidney"))
+    for named in ("", "Left_kidney"):
+        with pytest.raises(DicomError, match="left_kidney, Lesion, segment VI; none is called"):
+            read_label_source(path, "spleen", structure=named)
     with pytest.raises(DicomError, match="another patient"):
         read_label_source(path, "tumor", patient_id="P2")
     with pytest.raises(FrameMismatch):
@@ -391,5 +396,5 @@ def test_real_overlapping_segments_are_all_kept(real_data):
         ]
         assert found.mask(n).sum() == sum(int(f.sum()) for f in frames) > 0
     assert [f.code for f in found.findings] == ["structures_overlap"]
-    with pytest.raises(DicomError, match="none of the overlapping"):
-        found.one("spleen")
+    with pytest.raises(DicomError, match=r"GREEN, LIGHT_BLUE.*none is called 'spleen'"):
+        chosen(found.labels, "spleen")

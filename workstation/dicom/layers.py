@@ -57,45 +57,51 @@ class LayeredLabels:
         known = ", ".join(label.name for label in self.labels.values())
         raise ValueError(f"there is no {structure!r}; the structures here are: {known}")
 
-    def one(self, wanted: str) -> LabelMap:
-        """Return the structure that ``wanted`` names, or all if it names none.
+    def one(self, wanted: str, number: int, by_hand: bool = False) -> LabelMap:
+        """Return structure ``number`` under the name ``wanted``; a finding says what it was.
 
-        The name counts first, then the SNOMED CT code; the only structure of a file is meant
-        whatever it is called. The structure is given that name.
-
-        Raises:
-            DicomError: if none is meant and the structures overlap.
+        It is a warning unless a person chose it or its code says the same.
         """
-        value = self._meant(wanted)
-        if value is None and len(self.layers) == 1:
-            return self.layers[0]
-        if value is None:
-            names = ", ".join(label.name for label in self.labels.values())
-            raise DicomError(
-                f"none of the overlapping structures ({names}) is called {wanted!r}",
-                "Write the one that is meant into a file of its own",
-            )
-        label = self.labels[value]
-        mask = self.mask(value).view(np.uint8)
+        label = self.labels[number]
+        mask = self.mask(number).view(np.uint8)
         known = known_label(wanted) or label
         renamed = Label(wanted, label.colour, label.code or known.code)
         findings = self.findings
         if _own_name(label.name) != wanted:
-            sentence = f"of {len(self.labels)} structures {label.name!r} was taken as {wanted}"
-            sure = label.code and label.code == known.code
+            sentence = f"the structure {label.name!r} of the file was taken as {wanted}"
+            sure = by_hand or (label.code and label.code == known.code)
             severity = Severity.INFO if sure else Severity.WARNING
             findings = (*findings, Finding(severity, "structure_chosen", sentence))
         return LabelMap(mask, self.geometry, {1: renamed}, findings)
 
-    def _meant(self, wanted: str) -> int | None:
-        known = known_label(wanted)
-        labels = self.labels
-        by_name = [n for n, x in labels.items() if wanted in (x.name, _own_name(x.name))]
-        by_code = [n for n, x in labels.items() if known and x.code and x.code == known.code]
-        for found in (by_name, by_code, list(labels)):
-            if len(found) == 1:
-                return found[0]
-        return None
+
+def chosen(labels: Mapping[int, Label], wanted: str, structure: str = "") -> int:
+    """Return the number of the structure that is meant.
+
+    That is the one called ``structure`` if that is given; else the one called ``wanted``, else
+    the one with its SNOMED CT code, else the only one.
+
+    Raises:
+        DicomError: if it cannot be decided; it lists the names.
+    """
+    if structure:
+        found = [n for n, x in labels.items() if x.name == structure]
+        known, missing = None, f"is called {structure!r}"
+    else:
+        found = [n for n, x in labels.items() if wanted in (x.name, _own_name(x.name))]
+        known, missing = known_label(wanted), f"is called {wanted!r}"
+    if not found and known:
+        found = [n for n, x in labels.items() if x.code and x.code == known.code]
+    if not found and not structure:
+        found = list(labels) if len(labels) == 1 else []
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(label.name for label in labels.values()) or "none"
+    several = f"{len(found)} of them could be {structure or wanted!r}"
+    raise DicomError(
+        f"it holds the structures {names}; {several if found else f'none {missing}'}",
+        f"Name the one that is meant behind the file, as in {wanted}=FILE#NAME",
+    )
 
 
 def _own_name(name: str) -> str:

@@ -8,6 +8,7 @@ that runs in and back along one line (keyhole) has one too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +31,14 @@ _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 
 @lenient()
-def read_structures(path: Path, geometry: ImageGeometry) -> LayeredLabels:
+def read_structures(
+    path: Path, geometry: ImageGeometry, *, only: int | None = None
+) -> LayeredLabels:
     """Read the closed contours of a structure set as labels on the grid of their image.
 
-    Structures are numbered from 1 as they are listed. Slices between contours stay empty. What
-    is no closed contour or lies outside the image is left out, with a finding.
+    Structures are numbered from 1 as they are listed; ``only`` is the number of the one that is
+    wanted. Slices between contours stay empty. What is no closed contour or lies outside the
+    image is left out, with a finding.
 
     Raises:
         DicomError: if it is no structure set, is damaged, or has contours across or between
@@ -42,34 +46,57 @@ def read_structures(path: Path, geometry: ImageGeometry) -> LayeredLabels:
         FrameMismatch: if a structure lies in another frame of reference.
         OSError: if there is no such file.
     """
+    with _opened(path) as data:
+        findings: list[Finding] = []  # grows while the structures are filled, one at a time
+        structures = _structures(data, geometry, findings, only)
+        return layered(structures, geometry, patient_of(data), findings)
+
+
+@lenient()
+def list_structures(path: Path) -> dict[int, Label]:
+    """Return the structures of a structure set by number, without filling their contours.
+
+    Raises:
+        DicomError: if it is no structure set or is damaged.
+        OSError: if there is no such file.
+    """
+    with _opened(path) as data:
+        return {n: label for n, _, label, _ in _listed(data)}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Dataset]:
+    """Open a structure set; whatever fails while it is read names the file."""
     source = source_of(path)
     try:
         data = open_dataset(source)
         if text(data, "SOPClassUID") != STRUCTURES_CLASS:
             raise DicomError(f"{path.name} is no structure set (RTSTRUCT)")
-        return _read(data, geometry)
+        yield data
     except (DicomError, FrameMismatch):
         raise
     except Exception as error:  # a damaged object can fail anywhere in its structure
         raise DicomError(f"{path.name} is a damaged structure set ({error})"[:300]) from error
 
 
-def _read(data: Dataset, geometry: ImageGeometry) -> LayeredLabels:
-    findings: list[Finding] = []  # grows while the structures are filled, one at a time
-    return layered(_structures(data, geometry, findings), geometry, patient_of(data), findings)
-
-
-def _structures(
-    data: Dataset, geometry: ImageGeometry, findings: list[Finding]
-) -> Iterator[tuple[int, Label, Mask]]:
+def _listed(data: Dataset) -> Iterator[tuple[int, Dataset, Label, Dataset]]:
+    """Yield number, description, label and contours of each structure."""
     contours = {int(item.ReferencedROINumber): item for item in data.ROIContourSequence}
     for n, roi in enumerate(data.StructureSetROISequence, start=1):
-        _require_frame(roi, geometry)
         name = text(roi, "ROIName") or f"structure {n}"
         drawn = contours.get(int(roi.ROINumber), Dataset())
         colour = numbers(drawn, "ROIDisplayColor", 3)
         red, green, blue = map(int, colour) if colour else PALETTE[(n - 1) % len(PALETTE)]
-        yield n, Label(name, (red, green, blue)), _filled(name, drawn, geometry, findings)
+        yield n, roi, Label(name, (red, green, blue)), drawn
+
+
+def _structures(
+    data: Dataset, geometry: ImageGeometry, findings: list[Finding], only: int | None
+) -> Iterator[tuple[int, Label, Mask]]:
+    for n, roi, label, drawn in _listed(data):
+        if only in (None, n):
+            _require_frame(roi, geometry)
+            yield n, label, _filled(label.name, drawn, geometry, findings)
 
 
 def _require_frame(roi: Dataset, geometry: ImageGeometry) -> None:

@@ -79,6 +79,20 @@ def read_segmentation(path: Path) -> LayeredLabels:
 
 
 @lenient()
+def list_segments(path: Path) -> dict[int, Label]:
+    """Return the segments of a Segmentation by number, without their voxels.
+
+    Raises:
+        DicomError: if it is no Segmentation or is damaged.
+    """
+    _, data = _opened(path, pixels=False)
+    try:
+        return _labels(data)
+    except Exception as error:  # a damaged object can fail anywhere in its structure
+        raise DicomError(f"{path.name} is a damaged segmentation ({error})"[:300]) from error
+
+
+@lenient()
 def segment_frames(path: Path) -> list[SegmentFrame]:
     """Return the frames of a Segmentation with their place and source image.
 
@@ -89,10 +103,10 @@ def segment_frames(path: Path) -> list[SegmentFrame]:
     return list(_frames(source, data))
 
 
-def _opened(path: Path) -> tuple[Source, Dataset]:
+def _opened(path: Path, pixels: bool = True) -> tuple[Source, Dataset]:
     source = source_of(path)
     try:
-        data = open_dataset(source)
+        data = open_dataset(source, pixels=pixels)
     except Exception as error:  # the parser raises many kinds on a damaged file
         raise DicomError(f"{path.name} cannot be read as DICOM ({error})"[:300]) from error
     if text(data, "SOPClassUID") not in (BINARY_CLASS, LABELMAP_CLASS):
