@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QSizePolicy,
     QSplitter,
+    QStackedWidget,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -23,9 +24,10 @@ from workstation.ui.thumbnails import Thumbnails
 from workstation.ui.unused_files import UnusedFiles
 from workstation.ui.volume_list import ROW_PX, VolumeModel, VolumeTree
 from workstation.ui.volume_report import VolumeReport
-from workstation.ui.volume_words import patient_text
+from workstation.ui.volume_words import counted, patient_text
 
 MARGIN_PX = 16
+PATIENTS_PX = 640
 
 
 class ImportPage(QWidget):
@@ -42,9 +44,11 @@ class ImportPage(QWidget):
         self._patients: tuple[PatientIdentity, ...] = ()
         self.title, self.counts = label("", "title"), label("", "muted")
         self.patient = label("", wrap=False)
+        self.patient.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         self.patients = QComboBox()
         self.patients.setAccessibleName("Patient")
-        self.patients.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.patients.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.patients.setMaximumWidth(PATIENTS_PX)
         self.patients.setToolTip("A case holds one patient: choose whose images to import")
         self.pictures = Thumbnails(jobs, thumbnail, self)
         self.tree = VolumeTree(VolumeModel(self.pictures, self))
@@ -55,13 +59,18 @@ class ImportPage(QWidget):
         self.split.setStretchFactor(1, 1)
         self.split.setChildrenCollapsible(False)
         self.split.setHandleWidth(6)
+        ask = label("Choose the patient above; the volumes are listed then.", "muted")
+        ask.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.volumes = QStackedWidget()
+        self.volumes.addWidget(self.split)
+        self.volumes.addWidget(ask)
         self.tabs = QTabWidget()
-        self.tabs.addTab(self.split, "Volumes")
+        self.tabs.addTab(self.volumes, "Volumes")
         self.tabs.addTab(self.unused, "Files not used")
         who = QHBoxLayout()
         who.addWidget(self.patient)
         who.addWidget(self.patients, 1)
-        who.addStretch(1)
+        who.addStretch(0)
         column = QVBoxLayout(self)
         column.setContentsMargins(MARGIN_PX, MARGIN_PX, MARGIN_PX, MARGIN_PX)
         column.setSpacing(8)
@@ -105,11 +114,11 @@ class ImportPage(QWidget):
         self.patients.clear()
         for patient in self._patients if several else ():
             count = sum(v.patient == patient for v in self._volumes())
-            volumes = f"{count} volume{'s' if count != 1 else ''}"
-            self.patients.addItem(f"{patient_text(patient)}   ({volumes})")
+            self.patients.addItem(f"{patient_text(patient)}   ({counted(count, 'volume')})")
         self.patients.setPlaceholderText("Choose a patient…")
         self.patients.setCurrentIndex(-1)
         self.patients.blockSignals(False)
+        self.volumes.setCurrentIndex(int(several))
         if several:
             self.patient.setText(f"▲ {len(self._patients)} patients are in these images:")
         elif self._patients:
@@ -134,6 +143,7 @@ class ImportPage(QWidget):
         self._list(own if index >= 0 else [])
 
     def _list(self, volumes: Sequence[ScannedVolume]) -> None:
+        self.volumes.setCurrentWidget(self.split)
         self.tree.volumes.show(volumes)
         best = max(volumes, key=lambda v: (v.status != "refused", len(v.slices)), default=None)
         if best is not None:
@@ -159,4 +169,6 @@ def _counts(volumes: Sequence[ScannedVolume]) -> str:
     series = len({(v.patient, v.series_uid or v.key) for v in volumes})
     words = (("ok", "as they are"), ("repaired", "repaired"), ("refused", "refused"))
     listed = ", ".join(f"{states[s]} {word}" for s, word in words if states[s])
-    return f"{len(volumes)} volume(s) from {series} series: {listed}. No pixel has been read yet."
+    return (
+        f"{counted(len(volumes), 'volume')} from {series} series: {listed}. No pixel is read yet."
+    )

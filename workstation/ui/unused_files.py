@@ -102,6 +102,7 @@ class UnusedFiles(QWidget):
         self.table.setWordWrap(False)
         self.table.setShowGrid(False)
         self.table.setAlternatingRowColors(True)
+        self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
         self.table.horizontalHeader().setStretchLastSection(True)
         self.table.setColumnWidth(0, 420)
         column = QVBoxLayout(self)

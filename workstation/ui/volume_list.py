@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,24 +25,22 @@ from workstation.ui.theme import shown_colours
 from workstation.ui.thumbnails import Thumbnails
 from workstation.ui.volume_words import (
     ROLES,
+    counted,
     findings_text,
     orientation_text,
     part_text,
-    size_text,
-    spacing_text,
     status_text,
+    title_text,
+    voxels_text,
 )
+from workstation.ui.words import date_text
 
-COLUMNS = ("Series", "Size", "Spacing, mm", "Orientation", "Findings", "Status")
-MAKERS: Mapping[str, Callable[[ScannedVolume], str]] = {
-    "Size": size_text,
-    "Spacing, mm": spacing_text,
-    "Orientation": orientation_text,
-    "Findings": findings_text,
-}
+COLUMNS = ("Series", "Voxels", "Slices", "Status")
 ICON_PX = 48
 ROW_PX = 54
+LOOKED_AT = 100  # rows that decide how wide a column is
 CALM = """QTreeView { selection-color: palette(text); }
+QTreeView::item { padding-right: 12px; }
 QTreeView::item:selected { background: palette(button); color: palette(text); }"""
 """A row is high: the accent behind it would outshine the pictures."""
 
@@ -58,11 +56,12 @@ class Series:
 
     @property
     def title(self) -> str:
-        """Modality and description, and how many volumes there are if several."""
+        """Modality and description, and below how many volumes or images, and of when."""
         first = self.volumes[0]
-        name = first.identity.description or "no description"
-        parts = f"   ({len(self.volumes)} volumes)" if len(self.volumes) > 1 else ""
-        return f"{first.modality or 'no modality'}   {name}{parts}"
+        images = counted(len(first.slices), "image")
+        count = f"{len(self.volumes)} volumes" if len(self.volumes) > 1 else images
+        when = date_text(first.identity.study_date)
+        return f"{title_text(first)}\n{count}{f', {when}' if when else ''}"
 
     @property
     def shown(self) -> ScannedVolume:
@@ -200,16 +199,18 @@ def _text(column: str, volumes: tuple[ScannedVolume, ...], part: bool) -> str:
     if column == "Series":
         return part_text(volumes[0]) if part else Series(volumes).title
     if column == "Status":
-        return status_text(volumes)
-    texts = {MAKERS[column](v) for v in volumes}
+        texts = {findings_text(v) for v in volumes}
+        return (
+            "\n".join((status_text(volumes), *texts)) if len(texts) == 1 else status_text(volumes)
+        )
+    texts = {voxels_text(v) if column == "Voxels" else orientation_text(v) for v in volumes}
     return texts.pop() if len(texts) == 1 else "several"
 
 
 def _colour(volumes: Sequence[ScannedVolume], column: int) -> QColor | None:
     states = {v.status for v in volumes}
-    if COLUMNS[column] in ("Status", "Findings") and len(states) == 1:
-        role = ROLES[states.pop()] if COLUMNS[column] == "Status" else "warning"
-        return QColor(getattr(shown_colours(), role))
+    if COLUMNS[column] == "Status" and len(states) == 1:
+        return QColor(getattr(shown_colours(), ROLES[states.pop()]))
     if states == {"refused"}:
         return QApplication.palette().color(QPalette.ColorRole.PlaceholderText)
     return None
@@ -217,7 +218,7 @@ def _colour(volumes: Sequence[ScannedVolume], column: int) -> QColor | None:
 
 def _tip(volumes: Sequence[ScannedVolume]) -> str:
     first = volumes[0]
-    lines = [Series(tuple(volumes)).title, first.series_uid]
+    lines = [title_text(first), first.series_uid]
     lines += [finding.sentence for finding in first.findings] if len(volumes) == 1 else []
     return "\n".join(lines)
 
@@ -239,9 +240,9 @@ class VolumeTree(QTreeView):
         self.setAccessibleName("Volumes that were found")
         header = self.header()
         header.setStretchLastSection(False)
+        header.setResizeContentsPrecision(LOOKED_AT)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for column, width in ((1, 130), (2, 160), (3, 150), (4, 80), (5, 110)):
-            header.resizeSection(column, width)
         self.selectionModel().selectionChanged.connect(self._tell)
 
     def wanted_px(self) -> int:

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from workstation.dicom.files import ScannedVolume, slice_positions
 from workstation.ui.panels.parts import FindingRow, RecordList, bold, label, set_role
@@ -11,11 +19,13 @@ from workstation.ui.slice_plot import SlicePlot, told
 from workstation.ui.volume_words import (
     ROLES,
     STATUS,
+    counted,
     extent_text,
     orientation_text,
     part_text,
     size_text,
     spacing_text,
+    title_text,
 )
 from workstation.ui.words import date_text
 
@@ -29,6 +39,8 @@ class VolumeReport(QWidget):
         super().__init__()
         self.title, self.status = bold(""), label("", wrap=False)
         self.facts = {name: label("", wrap=False) for name in FACTS}
+        for fact in self.facts.values():  # a long one must not push the findings aside
+            fact.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.facts["Series UID"].setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse
         )
@@ -45,8 +57,9 @@ class VolumeReport(QWidget):
         right = QVBoxLayout(self._positions)
         right.setContentsMargins(0, 0, 0, 0)
         right.addWidget(bold("Where the slices lie"))
-        right.addWidget(self.plot, 1)
+        right.addWidget(self.plot, 100)
         right.addWidget(self.told)
+        right.addStretch()
 
     def _text(self) -> QScrollArea:
         page = QWidget()
@@ -80,27 +93,27 @@ class VolumeReport(QWidget):
         self.setVisible(volume is not None)
         if volume is None:
             return
-        name = volume.identity.description or "no description"
-        self.title.setText(f"{volume.modality or 'no modality'}   {name}")
+        self.title.setText(title_text(volume))
         self.status.setText(STATUS[volume.status])
         set_role(self.status, ROLES[volume.status])
         for fact, text in _facts(volume).items():
             self.facts[fact].setText(text)
+            self.facts[fact].setToolTip(text)
             for made in (self.facts[fact], self._names[fact]):
                 made.setVisible(bool(text))
         self.findings.show_records([f.to_json() for f in volume.findings])
         positions = slice_positions(volume)
         self._positions.setVisible(positions is not None)
+        self.plot.setVisible(positions is not None and len(positions.positions_mm) > 1)
         self.plot.show_positions(positions)
         self.told.setText("" if positions is None else told(positions))
 
 
 def _facts(volume: ScannedVolume) -> dict[str, str]:
     extent = extent_text(volume)
-    files = len(volume.files)
     study = volume.identity.study_date
     return {
-        "Size": f"{size_text(volume)} voxels, {files} file{'s' if files != 1 else ''}",
+        "Size": f"{size_text(volume)} voxels, {counted(len(volume.files), 'file')}",
         "Spacing": f"{spacing_text(volume)} mm",
         "Covers": f"{extent} mm" if extent else "",
         "Slices lie": orientation_text(volume),

@@ -16,6 +16,17 @@ PLANES = ("sagittal", "coronal", "axial")  # what the LPS axes x, y and z are no
 STRAIGHT = float(np.cos(np.radians(5.0)))  # a plane this near to an axis has no other name
 
 
+def counted(count: int, word: str) -> str:
+    """Return a count with its word, such as "1 image" or "5 images"."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def title_text(volume: ScannedVolume) -> str:
+    """Return modality and description of the volume's series."""
+    name = volume.identity.description or "no description"
+    return f"{volume.modality or 'no modality'}   {name}"
+
+
 def patient_text(patient: PatientIdentity) -> str:
     """Return who the images say the patient is."""
     born = f"born {date_text(patient.birth_date)}" if patient.birth_date else ""
@@ -80,10 +91,15 @@ def extent_text(volume: ScannedVolume) -> str:
     return " × ".join(f"{n * s:.0f}" for n, s in zip(grid.size, grid.spacing_mm, strict=True))
 
 
+def voxels_text(volume: ScannedVolume) -> str:
+    """Return how many voxels there are, and below how far apart."""
+    return f"{size_text(volume)}\n{spacing_text(volume)} mm"
+
+
 def findings_text(volume: ScannedVolume) -> str:
-    """Return how many findings there are that a person should look at, "" for none."""
+    """Return how many findings there are that a person should look at."""
     serious = sum(f.severity != "info" for f in volume.findings)
-    return f"! {serious}" if serious else ""
+    return f"! {counted(serious, 'finding')}" if serious else "no findings"
 
 
 def status_text(volumes: Sequence[ScannedVolume]) -> str:

@@ -20,7 +20,7 @@ from workstation.ui.desk import Desk
 from workstation.ui.import_page import ImportPage
 from workstation.ui.panels.parts import FindingRow, RecordList, Sheet, bold, button, label
 from workstation.ui.panels.repairs import RepairChoice
-from workstation.ui.volume_words import STATUS, part_text, size_text, spacing_text
+from workstation.ui.volume_words import STATUS, part_text, size_text, spacing_text, title_text
 
 
 def default_folder(path: Path) -> Path:
@@ -229,7 +229,7 @@ class ImportPanel:
             return "A volume file. It names no patient." if self._file is not None else ""
         part = part_text(volume) if volume.part is not None else ""
         lines = (
-            f"{volume.modality}   {volume.identity.description or 'no description'}",
+            title_text(volume),
             part,
             f"{size_text(volume)} voxels of {spacing_text(volume)} mm",
             STATUS[volume.status],
