@@ -11,7 +11,7 @@ from scipy.ndimage import map_coordinates
 
 from segmentation.volume import Array, Floats
 from workstation.dicom.geometry import CORNER_TOLERANCE_MM, SAME_PLACE_MM
-from workstation.dicom.pixels import decode
+from workstation.dicom.pixels import decode, own_part
 from workstation.dicom.slices import Slice
 from workstation.dicom.sources import DicomError
 from workstation.dicom.volumes import ScannedVolume
@@ -96,9 +96,7 @@ def _values(s: Slice) -> Floats:
     with warnings.catch_warnings():  # pydicom's, on odd but readable values
         warnings.simplefilter("ignore")
         (stored,) = decode(s.source, [s.frame], s.form.native)
-    if stored.shape != (s.form.rows, s.form.columns):
-        raise DicomError(f"{s.source} decodes to {stored.shape[::-1]} pixels", "Fetch it again")
-    return np.asarray(stored * float(s.slope) + s.intercept, np.float64)
+    return np.asarray(own_part(stored, s) * float(s.slope) + s.intercept, np.float64)
 
 
 def _fitted(values: Floats, spacing_mm: tuple[float, ...], size_px: int) -> Array:

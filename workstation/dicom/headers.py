@@ -13,6 +13,7 @@ from math import isfinite
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from workstation.dicom import mosaic
 from workstation.dicom.datasets import (
     NATIVE_SYNTAXES,
     Deflated,
@@ -47,7 +48,7 @@ HINTS = (
     "SeriesTime",
     "DiffusionGradientOrientation",
 )
-_MOSAIC_COUNT, _SIEMENS_B, _GE_B = 0x0019100A, 0x0019100C, 0x00431039
+_SIEMENS_B, _GE_B = 0x0019100C, 0x00431039
 _KEYWORDS = """
     SpecificCharacterSet PatientName PatientID PatientBirthDate PatientSex StudyInstanceUID
     StudyDate AccessionNumber StudyDescription SeriesInstanceUID SeriesDescription Modality
@@ -55,12 +56,13 @@ _KEYWORDS = """
     Rows Columns NumberOfFrames SamplesPerPixel PhotometricInterpretation BitsAllocated
     BitsStored HighBit PixelRepresentation PixelPaddingValue RescaleSlope RescaleIntercept
     RescaleType Units ModalityLUTSequence ImagePositionPatient ImageOrientationPatient
-    PixelSpacing SliceThickness SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence
-    EchoNumbers TemporalPositionIdentifier DiffusionBValue DirectoryRecordSequence
+    PixelSpacing SliceThickness SpacingBetweenSlices SharedFunctionalGroupsSequence
+    PerFrameFunctionalGroupsSequence EchoNumbers TemporalPositionIdentifier DiffusionBValue
+    DirectoryRecordSequence
 """
 _TAGS = [
     *(Tag(word) for word in (*_KEYWORDS.split(), *HINTS)),
-    *map(Tag, (_MOSAIC_COUNT, _SIEMENS_B, _GE_B)),
+    *map(Tag, (mosaic.COUNT, mosaic.CSA_IMAGE_HEADER, _SIEMENS_B, _GE_B)),
 ]
 
 _NOT_IMAGES = {
@@ -173,6 +175,8 @@ def _slices(source: Source, header: Dataset, stored: Stored) -> list[Slice]:
     )
     if header.get("PerFrameFunctionalGroupsSequence"):
         return frames_of(single, header, frame_count(header))
+    if mosaic.is_mosaic(header) and not single.problem[0]:
+        return mosaic.tiles_of(single, header)
     if frame_count(header) > 1 and not single.problem[0]:
         return [replace(single, problem=("multi_frame", _MULTI_FRAME))]
     return [single]
@@ -204,9 +208,6 @@ def _problem(source: Source, header: Dataset, stored: Stored, form: PixelForm) -
     """Why the image cannot be used whatever its place, or empty texts."""
     if stored.missing:
         return "truncated", stored.missing
-    types = values(header, "ImageType")
-    if "MOSAIC" in types or header.get(_MOSAIC_COUNT) is not None:
-        return "mosaic", "a mosaic: many slices tiled into one image"
     if form.photometric not in ("MONOCHROME1", "MONOCHROME2"):
         return "colour", f"a colour image ({form.photometric or 'no photometric interpretation'})"
     if whole(header, "SamplesPerPixel", 1) != 1:

@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -158,7 +158,30 @@ def _tasks(slices: Sequence[Slice]) -> list[_Task]:
     ]
 
 
+def own_part(stored: Pixels, s: Slice) -> Pixels:
+    """Return what a slice holds of the stored image: a tile of a mosaic, or all of it.
+
+    Raises:
+        DicomError: when the image has not the size that its header tells.
+    """
+    row, column, rows, columns = s.tile or (0, 0, s.form.rows, s.form.columns)
+    if stored.shape != (rows, columns):
+        raise _undecodable(s.source, f"it decodes to {stored.shape[::-1]} pixels")
+    return stored[row : row + s.form.rows, column : column + s.form.columns]
+
+
 def _frames(task: _Task, decoders: _Decoders) -> Iterator[tuple[Pixels, bool]]:
+    first = task.slices[0]
+    if first.tile:
+        form = replace(first.form, rows=first.tile[2], columns=first.tile[3])
+        mosaic = _Task(task.source, (replace(first, form=form, tile=None),), (0,))
+        for stored, cleared in _frames(mosaic, decoders):
+            yield from ((own_part(stored, s), cleared) for s in task.slices)
+        return
+    yield from _whole_frames(task, decoders)
+
+
+def _whole_frames(task: _Task, decoders: _Decoders) -> Iterator[tuple[Pixels, bool]]:
     if task.slices[0].pixel_offset is None:
         return decoders.frames(task.source, [s.frame for s in task.slices])
     return _as_they_lie(task)

@@ -57,7 +57,8 @@ class Slice:
     columns) as in DICOM. ``key`` tells apart what never shares a stack; ``hints`` may tell
     apart slices at one place. ``problem`` says why the slice cannot be used, as (code,
     sentence), or is empty. ``pixel_offset`` is where in the file its pixels begin if they lie there
-    uncompressed, little-endian byte first, or None.
+    uncompressed, little-endian byte first, or None. ``tile`` tells where in the stored image a
+    slice of a mosaic begins (row, column), and how large that image is (rows, columns).
     """
 
     source: Source
@@ -77,3 +78,4 @@ class Slice:
     hints: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     problem: tuple[str, str] = ("", "")
     pixel_offset: int | None = None
+    tile: tuple[int, int, int, int] | None = None
