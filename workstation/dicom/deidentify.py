@@ -6,6 +6,7 @@ carried over as they are stored.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,6 +62,15 @@ _DUMMIES: dict[str, Any] = {
     **dict.fromkeys(("SL", "SS", "SV", "UL", "US", "UV"), 0),
     **dict.fromkeys(_BYTES, b"\0\0"),
 }
+_FORMS = {  # what values that are no free text look like; anything else may be a person's words
+    "AS": re.compile(r"\d{3}[DWMY]"),
+    "DA": re.compile(r"\d{8}|\d{4}\.\d\d\.\d\d"),
+    "DS": re.compile(r"[-+.eE0-9]{1,64}|[-+]?(nan|inf)", re.IGNORECASE),
+    "DT": re.compile(r"\d{4,14}(\.\d{1,6})?([-+]\d{4})?"),
+    "IS": re.compile(r"[-+]?\d{1,64}(\.0*)?"),
+    "TM": re.compile(r"\d{2,6}(\.\d{1,6})?|\d\d:\d\d(:\d\d(\.\d{1,6})?)?"),
+    "UI": re.compile(r"[0-9.]{1,64}"),
+}
 _CODE = ("CodeValue", "LongCodeValue", "URNCodeValue", "CodingSchemeDesignator", "CodeMeaning")
 _OPEN_SCHEMES = ("DCM", "SCT", "SRT", "SNM3", "UCUM", "LN", "FMA", "RADLEX", "NCIt", "UMLS", "MSH")
 
@@ -113,7 +123,15 @@ def deidentify(data: Dataset, request: Request) -> tuple[FileDataset, Counter[st
     if not sop_class or not instance:
         raise ValueError("it is no DICOM object: it lacks its SOP class or instance")
     walk = _Walk(request, sop_class, identifying_tokens(data))
-    clean = FileDataset("", {}, preamble=b"\0" * 128, file_meta=_file_meta(data))
+    implicit, little = data.original_encoding
+    clean = FileDataset(
+        "",
+        {},
+        preamble=b"\0" * 128,
+        file_meta=_file_meta(data),
+        is_implicit_VR=bool(implicit),
+        is_little_endian=little is not False,
+    )
     _fill(clean, data, walk, nested=False, blank=False)
     clean.SOPClassUID = UID(sop_class)
     _declare(clean, request)
@@ -241,8 +259,18 @@ def _cleaned(element: DataElement, walk: _Walk, nested: bool) -> DataElement | N
 
 
 def _kept(element: DataElement, walk: _Walk) -> DataElement:
-    """Return the element itself, unless its text repeats a name, or an age is too rare."""
+    """Return the element itself, unless its text repeats a name, or an age is too rare.
+
+    Raises:
+        ValueError: if it is no value of its kind.
+    """
     tag, vr = element.tag, str(element.VR)
+    said = [str(v).strip("\0 ") for v in _values(element)] if vr in _FORMS or vr == "CS" else []
+    if vr in _FORMS and not all(_FORMS[vr].fullmatch(v) for v in said if v):
+        raise ValueError(f"no value of kind {vr}")
+    if vr == "CS" and any(word in walk.tokens for v in said for word in v.upper().split()):
+        walk.counts["repeated"] += 1
+        return DataElement(tag, vr, _DUMMIES[vr])
     if vr == "AS":
         years = str(element.value or "")
         if years.endswith("Y") and years[:-1].isdigit() and int(years[:-1]) > OLDEST_YEARS:
