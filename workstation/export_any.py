@@ -9,6 +9,7 @@ from workstation.case import Case
 from workstation.dicom.segmentation_object import Form
 from workstation.dicom_set import SET, write_dicom_set, write_report_file, write_view
 from workstation.export import export
+from workstation.fhir_export import PLAN, is_fhir_file, write_plan_bundle
 from workstation.views import VIEWS
 
 REPORT = "report"
@@ -20,14 +21,16 @@ def export_any(
     """Write what ``name`` says to ``path``; return the files.
 
     A source or result of the plan is written in the format of the file's ending. Otherwise
-    "dicom" is the whole plan as a folder of DICOM objects, "report" the report (.pdf, .dcm),
-    and "picture", "axial", "coronal" and "sagittal" are views (.png, .dcm). ``form`` is that of
-    DICOM segmentations.
+    "dicom" is the whole plan as a folder of DICOM objects, "plan" its numbers as a FHIR bundle
+    (.fhir.json), "report" the report (.pdf, .dcm), and "picture", "axial", "coronal" and
+    "sagittal" are views (.png, .dcm). ``form`` is that of DICOM segmentations.
 
     Raises:
         CaseError: if there is no such thing, or it has no such format.
     """
     known = name in case.plan().keys()  # noqa: SIM118  (a plan is no mapping)
+    if is_fhir_file(path) or (not known and name == PLAN):
+        return (write_plan_bundle(case, name, path),)
     if not known and name == SET:
         return write_dicom_set(case, path, form, progress)
     if not known and name == REPORT:
