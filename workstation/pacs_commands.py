@@ -209,7 +209,7 @@ def _preview(options: argparse.Namespace, work: Work) -> int:
 
 def _send(options: argparse.Namespace, work: Work) -> int:
     node = _node(options)
-    paths = _files(options.paths)
+    paths = files_below(options.paths)
     done = work("Send", lambda p: network.send(node, paths, options.route, _ask, p))
     document: dict[str, Any] = {
         "sent": len(done.sent),
@@ -252,7 +252,7 @@ def _server(
     )
 
 
-def _files(paths: Sequence[Path]) -> list[Path]:
+def files_below(paths: Sequence[Path]) -> list[Path]:
     """Return the files below ``paths``, in a fixed order."""
     found: dict[Path, None] = {}
     for path in paths:

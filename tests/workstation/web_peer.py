@@ -112,8 +112,16 @@ class _Handler(BaseHTTPRequestHandler):
         if self.archive.text is not None:
             self.answer(200, self.archive.text)
             return
-        key = {"studies": "StudyInstanceUID", "series": "SeriesInstanceUID"}[level]
-        wanted = {"PatientName": asked.get("PatientName"), "StudyInstanceUID": named.get("studies")}
+        key = {
+            "studies": "StudyInstanceUID",
+            "series": "SeriesInstanceUID",
+            "instances": "SOPInstanceUID",
+        }[level]
+        wanted = {
+            "PatientName": asked.get("PatientName"),
+            "StudyInstanceUID": named.get("studies"),
+            "SeriesInstanceUID": named.get("series"),
+        }
         groups = {}
         for data, _ in self.archive.matching(**wanted):
             groups.setdefault(data[key].value, []).append(data)
@@ -128,6 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
                 answer.SeriesInstanceUID = group[0].SeriesInstanceUID
                 answer.Modality = group[0].Modality
                 answer.NumberOfSeriesRelatedInstances = len(group)
+            if level == "instances":
+                answer.SOPInstanceUID = group[0].SOPInstanceUID
+                answer.InstanceNumber = group[0].InstanceNumber
             records.append(answer.to_json_dict())
         if records:
             self.answer(200, json.dumps(records).encode())
@@ -136,7 +147,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def retrieve(self, named):
         found = self.archive.matching(
-            StudyInstanceUID=named["studies"], SeriesInstanceUID=named.get("series")
+            StudyInstanceUID=named["studies"],
+            SeriesInstanceUID=named.get("series"),
+            SOPInstanceUID=named.get("instances"),
         )
         body = b"preamble to be ignored"
         for _, path in found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from workstation.dicom.sources import source_of
 from workstation.dicom.values import number, numbers, text, value
 
 Grey = npt.NDArray[np.uint8]
+Serve = Callable[[Inbox], AbstractContextManager[network.StorageServer]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def preview(
     route: Route = "auto",
     ask: Ask | None = None,
     progress: Progress = silent,
-    serve: Callable[[Inbox], network.StorageServer] | None = None,
+    serve: Serve | None = None,
 ) -> Preview:
     """Fetch the middle instance of a series and draw it; nothing of it is kept.
 

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 from segmentation.contract import Progress
 from workstation.case import open_case
 from workstation.demo import start_demo
+from workstation.dicom.nodes import nodes_path
 from workstation.session import PRESETS, Session
 from workstation.ui.banner import HEIGHT_PX as BANNER_PX
 from workstation.ui.banner import Banner
@@ -38,6 +39,7 @@ from workstation.ui.palette import Commands, Palette, ShortcutSheet
 from workstation.ui.panels.case_panel import CasePanel, Doors, StartPage
 from workstation.ui.panels.import_panel import ImportPanel
 from workstation.ui.panels.model_panel import ModelPanel
+from workstation.ui.panels.pacs_page import PacsPage, Tab
 from workstation.ui.panels.plan_panel import PlanPanel
 from workstation.ui.panels.report_panel import ReportPanel
 from workstation.ui.panels.segment_panel import SegmentPanel
@@ -72,7 +74,12 @@ class MainWindow(QMainWindow):
         self.resize(1600, 1000)
         self.setMinimumSize(1100, 700)
         self.doors = Doors(
-            self.open_demo, self._ask_images, self._ask_file, self._ask_case, self.open_case
+            self.open_demo,
+            self._ask_images,
+            self._ask_file,
+            self._ask_case,
+            self.open_case,
+            self.show_pacs,
         )
         self.banner, self.rail = Banner(self.desk), StageRail(self.desk)
         self.views, self.start_page = FourUp(self.desk), StartPage(self.doors)
@@ -113,10 +120,13 @@ class MainWindow(QMainWindow):
             self.panels.addWidget(panel.widget)
 
     def _arrange(self) -> None:
+        self.pacs = PacsPage(
+            self.desk, nodes_path(), user_data_path("hilum") / "inbox", self.open, self.close_pacs
+        )
+        self._on_pacs = False
         self.middle = QStackedWidget()
-        self.middle.addWidget(self.start_page)
-        self.middle.addWidget(self.views)
-        self.middle.addWidget(self.import_panel.page)
+        for middle in (self.start_page, self.views, self.import_panel.page, self.pacs):
+            self.middle.addWidget(middle)
         self._right = QWidget()
         self._right.setFixedWidth(PANEL_PX)
         column = QVBoxLayout(self._right)
@@ -144,6 +154,10 @@ class MainWindow(QMainWindow):
         add("Case", "Open a folder of images…", self._ask_images, "Ctrl+I")
         add("Case", "Open a ZIP or image file…", self._ask_file, "Ctrl+Shift+I")
         add("Case", "Open a case…", self._ask_case, "Ctrl+O")
+        add("Case", "Search a PACS…", self.show_pacs, "Ctrl+Shift+P")
+        add("Case", "Send to a PACS…", partial(self.show_pacs, "Send"))
+        add("Case", "Receive from a PACS…", partial(self.show_pacs, "Receive"))
+        add("Case", "PACS nodes…", partial(self.show_pacs, "Nodes"))
         add("Case", "Close the case", self.close_case, "Ctrl+W", self._lacks_case)
         add("Case", "Quit", self.close, "Ctrl+Q")
         self._undo = add("Edit", "Undo", self.undo, "Ctrl+Z", self._lacks_undo)
@@ -241,6 +255,18 @@ class MainWindow(QMainWindow):
             if any(state != "fresh" for state in states):
                 self.compute()
 
+    def show_pacs(self, tab: Tab = "Search") -> None:
+        """Show the PACS page in the middle, beside the import."""
+        self.show_stage("Import")
+        self._on_pacs = True
+        self._show_middle()
+        self.pacs.turn_to(tab)
+
+    def close_pacs(self) -> None:
+        """Show in the middle what was there before the PACS page."""
+        self._on_pacs = False
+        self._show_middle()
+
     def close_case(self) -> None:
         """Close the case; everything is saved already."""
         self.desk.leave_case()
@@ -282,7 +308,8 @@ class MainWindow(QMainWindow):
         self.desk.attempt(self.desk.compute)
 
     def show_stage(self, name: str) -> None:
-        """Show the panel of a stage; a drawing tool is put away."""
+        """Show the panel of a stage; a drawing tool and the PACS page are put away."""
+        self._on_pacs = False
         self.panels.setCurrentIndex(STAGE_NAMES.index(name))
         self.desk.bindings.catch_up()
         self._show_middle()
@@ -362,6 +389,8 @@ class MainWindow(QMainWindow):
         importing = self.panels.currentWidget() is self.import_panel.widget
         if importing and self.import_panel.offers:
             page = self.import_panel.page
+        if self._on_pacs:
+            page = self.pacs
         self.middle.setCurrentWidget(page)
 
     # Qt ------------------------------------------------------------------------------
@@ -384,6 +413,7 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Stop the work and close the case."""
         self.hide()  # work may take a moment to stop
+        self.pacs.close_work()
         self.desk.close()
         self.views.scene.painter.close()
         super().closeEvent(event)

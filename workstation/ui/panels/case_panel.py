@@ -32,9 +32,10 @@ class Doors:
         file: Callable[[], object],
         case: Callable[[], object],
         recent: Callable[[Path], object],
+        pacs: Callable[[], object],
     ) -> None:
         self.demo, self.images, self.file, self.case = demo, images, file, case
-        self.recent = recent
+        self.recent, self.pacs = recent, pacs
 
     def buttons(self) -> list[QWidget]:
         """Return one button for each door."""
@@ -47,6 +48,7 @@ class Doors:
             ),
             button("Open a folder of images", "A folder with DICOM images", self.images),
             button("Open a ZIP or image file", "A ZIP with DICOM images, NIfTI, NRRD", self.file),
+            button("Search a PACS", "Find and fetch a study by DICOM or DICOMweb", self.pacs),
             button("Open a case", "A folder in which Hilum keeps a case", self.case),
         ]
 
