@@ -17,7 +17,13 @@ from typing import Any
 from platformdirs import user_data_path
 
 from segmentation.contract import Progress, share
-from workstation import benchmark, deidentify_commands, evaluation, pacs_commands, selftest
+from workstation import (
+    benchmark,
+    deidentify_commands,
+    file_commands,
+    pacs_commands,
+    selftest,
+)
 from workstation.case import Case, CaseError, case_for_writing, open_case
 from workstation.clinical_case import split_clinical
 from workstation.clinical_commands import import_files, print_clinical
@@ -329,27 +335,6 @@ def _print_findings(summary: Mapping[str, Any]) -> None:
         print(f"  {finding['severity']}: {finding['sentence']} [{finding.get('step', '')}]")
 
 
-def _evaluate(options: argparse.Namespace) -> int:
-    found = _work(
-        "Evaluate",
-        lambda progress: evaluation.evaluate(
-            options.reference,
-            options.result,
-            label=options.label,
-            tolerance_mm=options.tolerance_mm,
-            centerline=not options.no_centerline,
-            progress=progress,
-        ),
-    )
-    if options.csv:
-        evaluation.write_csv(found, options.csv)
-    if options.json:
-        _print_json(evaluation.to_json(found, options.tolerance_mm))
-    else:
-        print(evaluation.table(found))
-    return DONE
-
-
 def _benchmark(options: argparse.Namespace) -> int:
     rows = _work("Benchmark", lambda p: benchmark.run(options.names, options.peers, p))
     if options.json:
@@ -379,7 +364,9 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "show": _show,
     "export": _export,
     "report": _report,
-    "evaluate": _evaluate,
+    "segment": lambda options: file_commands.segment(options, _work),
+    "mesh": lambda options: file_commands.mesh(options, _work),
+    "evaluate": lambda options: file_commands.evaluate(options, _work),
     "benchmark": _benchmark,
     "selftest": _selftest,
     "pacs": lambda options: pacs_commands.main(options, _work),

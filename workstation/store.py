@@ -223,7 +223,7 @@ def _write_transform(value: Transform, path: Path) -> None:
 
 def _read_transform(record: Record, path: Path) -> Transform:
     with np.load(path, allow_pickle=False) as data:
-        field = data["arr_0"] if "arr_0" in data else None
+        field = next(iter(data.values()), None)
     return Transform(
         record["fixed_uid"],
         record["moving_uid"],

@@ -1,0 +1,118 @@
+"""One stage from file to file, without a case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from meshing.files import write_surface
+from meshing.surface import SurfaceMesh
+from segmentation.contract import Progress, share, silent
+from segmentation.images import ENDINGS, read_labels, read_volume, write_labels
+from segmentation.volume import LabelMap, Volume
+from workstation.dicom import files as dicom
+from workstation.dicom.segmentation_object import AlgorithmType, Drawn, write_segmentation
+from workstation.importing import choose_volume, is_volume_file, scan
+from workstation.stages import STAGES, Stage, StageError
+
+
+def methods() -> dict[str, Stage]:
+    """Return what turns one image into a label, by its short name."""
+    found = {}
+    for stage in STAGES.values():
+        if [i.kind for i in stage.inputs] == ["Volume"] and stage.output_kind == "LabelMap":
+            name = stage.function.__name__.removeprefix("propose_").removesuffix("_from_seeds")
+            found[name] = stage
+    return found
+
+
+def segment_file(
+    method: str,
+    image: Path,
+    label: Path,
+    params: Mapping[str, Any] = {},
+    series_uid: str | None = None,
+    progress: Progress = silent,
+) -> LabelMap:
+    """Segment an image file, DICOM folder or ZIP and write the label file.
+
+    The label goes to .nii.gz, .nii, .nrrd or .mha, or to .dcm as a Segmentation if the image is
+    DICOM. Nothing is written if the result is empty or the work fails.
+
+    Raises:
+        StageError: for a method or parameter that there is not.
+        ValueError: for an ending or image that cannot be used, or an empty result.
+    """
+    _check_target(label, (*ENDINGS, ".dcm"))
+    stage = methods().get(method)
+    if stage is None:
+        raise StageError(f"there is no method {method!r}; there are: {', '.join(methods())}")
+    stage.check_params(params)
+    if label.suffix.lower() == ".dcm" and is_volume_file(image):
+        raise ValueError(f"{image.name} is not DICOM, so the label cannot be; choose .nii.gz")
+    volume, scanned = _read(image, series_uid, share(progress, 0, 3))
+    result: LabelMap = stage.run({stage.inputs[0].name: volume}, params, share(progress, 1, 3))
+    if not result.array.any():
+        raise ValueError(f"{method} found nothing in {image}; no file was written")
+    progress(0.9, f"writing {label.name}")
+    if label.suffix.lower() == ".dcm":
+        assert scanned is not None
+        automatic = not any(parameter.required for parameter in stage.parameters.values())
+        kind: AlgorithmType = "AUTOMATIC" if automatic else "SEMIAUTOMATIC"
+        write_segmentation(Drawn(result, kind, stage.name), scanned, label, title=method)
+    else:
+        write_labels(result, label)
+    return result
+
+
+def _read(
+    image: Path, series_uid: str | None, progress: Progress
+) -> tuple[Volume, dicom.ScannedVolume | None]:
+    if is_volume_file(image):
+        return read_volume(image), None
+    chosen = choose_volume(scan([image], share(progress, 0, 2)), series_uid)
+    return dicom.read(chosen, share(progress, 1, 2)), chosen
+
+
+def mesh_file(
+    label: Path,
+    surface: Path,
+    name_or_value: str = "",
+    params: Mapping[str, Any] = {},
+    progress: Progress = silent,
+) -> SurfaceMesh:
+    """Make the closed surface of a label file and write it; points are LPS mm.
+
+    Raises:
+        ValueError: if there is no such label, it is empty, or the ending cannot be written.
+    """
+    if not label.exists():
+        raise ValueError(f"{label} is not there; check the path")
+    labels = read_labels(label)
+    stage = STAGES["meshing.isosurface"]
+    chosen = _named(labels, name_or_value)
+    mesh: SurfaceMesh = stage.run({"labels": labels}, {**params, "label": chosen}, progress)
+    if not len(mesh.triangles):
+        raise ValueError(f"the label is empty in {label}; no file was written")
+    write_surface(mesh, surface)
+    return mesh
+
+
+def _named(labels: LabelMap, name_or_value: str) -> str:
+    """Return the name of the label that a name or a value means; "" means all."""
+    names = {label.name for label in labels.labels.values()}
+    if name_or_value.isdecimal() and name_or_value not in names:
+        value = int(name_or_value)
+        if value not in labels.labels:
+            known = ", ".join(f"{v} ({label.name})" for v, label in labels.labels.items())
+            raise ValueError(f"there is no label {value}; the labels here are: {known or 'none'}")
+        return labels.labels[value].name
+    return name_or_value
+
+
+def _check_target(path: Path, endings: tuple[str, ...]) -> None:
+    if not path.name.lower().endswith(endings):
+        raise ValueError(f"{path.name!r} names no format; choose one of: {', '.join(endings)}")
+    if not path.parent.is_dir():
+        raise ValueError(f"the folder {path.parent} is not there; make it first")
