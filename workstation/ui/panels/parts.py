@@ -249,6 +249,11 @@ class RecordList(QWidget):
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(4)
 
+    @property
+    def records(self) -> list[Any]:
+        """What is shown."""
+        return list(self._records or ())
+
     def show_records(self, records: Sequence[Any]) -> None:
         """Show one widget for each record."""
         if list(records) == self._records:
