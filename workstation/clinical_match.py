@@ -15,11 +15,18 @@ from segmentation.contract import Finding, Severity
 from workstation.clinical import ClinicalError, ClinicalPatient, Identifier
 
 CODE = "patient_match"
-LINK = "if they are the same person, say so with the patient's ID: --other-patient-id"
+LINK = (
+    "if it is the same person, give the ID that the file has for the patient "
+    "(--other-patient-id, or the field under the values)"
+)
 
 
 class OtherPatient(ClinicalError):
-    """Clinical data belong, or may belong, to another patient than the case."""
+    """Clinical data belong to another patient than the case."""
+
+
+class DoubtfulPatient(OtherPatient):
+    """Clinical data may belong to another patient; a person who knows can vouch for them."""
 
 
 def patient_of_images(identity: Mapping[str, str]) -> ClinicalPatient:
@@ -43,6 +50,7 @@ def match(
 
     Raises:
         OtherPatient: if they contradict each other; it names the fields, not their content.
+        DoubtfulPatient: if they may be two, or are not vouched for by the right ID.
     """
     birth = _birth(here.birth_date, there.birth_date)
     sex = here.sex == there.sex if {here.sex, there.sex} <= {"F", "M"} else None
@@ -57,7 +65,7 @@ def match(
     name, number = _name(here, there), _number(here, there)
     reason = _doubt(name, number, birth)
     if reason:
-        raise OtherPatient(f"the clinical data may be of another patient: {reason}; {LINK}")
+        raise DoubtfulPatient(f"the clinical data may be of another patient: {reason}; {LINK}")
     if name is None and number is None and birth is None:
         text = "nothing tells that the clinical data and the images are of the same patient"
         remedy = "Compare them with the patient's file."
@@ -73,7 +81,7 @@ def match(
 
 def _linked(there: ClinicalPatient, linked_id: str) -> tuple[Finding, ...]:
     if linked_id not in {known.value for known in there.identifiers}:
-        raise OtherPatient(
+        raise DoubtfulPatient(
             f"the clinical data do not know their patient as {linked_id!r}; "
             "give an ID that stands in them"
         )

@@ -29,6 +29,7 @@ from workstation.stages import Parameter, Stage
 from workstation.ui.words import parameter_label
 
 SHOWN = 4  # optional parameters beyond the first few are folded, unless they are set
+NOT_BY_HAND = ("origins",)  # what a program writes beside the values of a person
 Changed = Callable[[Any], None]
 
 
@@ -220,7 +221,7 @@ class ParameterForm(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        parameters = list(stage.parameters.values())
+        parameters = [p for n, p in stage.parameters.items() if n not in NOT_BY_HAND]
         self._folded = QWidget()
         self.fold = QToolButton()
         self.fold.setText("▸ More")

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout
 
 from workstation.planning.plan import Step
 from workstation.ui.desk import Desk
+from workstation.ui.panels.clinical import PatientValues
 from workstation.ui.panels.parts import (
     FindingRow,
     NumberView,
@@ -83,6 +84,9 @@ class PlanPanel:
         body.addWidget(self.findings)
         self.widget.heading("More numbers")
         body.addWidget(self.others)
+        self.widget.heading("Clinical values")
+        self.patient = PatientValues(desk)
+        body.addWidget(self.patient)
         self.widget.heading("Steps")
         body.addWidget(self.steps)
         desk.previewed.connect(self.show_live)

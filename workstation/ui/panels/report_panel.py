@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout
 
 from segmentation.contract import Progress
 from workstation.export import endings, export
+from workstation.fhir_export import ENDING, PLAN, write_plan_bundle
 from workstation.jobs import Cancelled
 from workstation.ui.desk import Desk
 from workstation.ui.panels.parts import FindingRow, RecordList, Sheet, button, label
@@ -55,6 +56,7 @@ class ReportPanel:
         self._desk = desk
         self.widget = Sheet("Report", "Findings of the whole plan, the report and files.")
         self.pdf = button("Write the PDF report…", "", self._ask_pdf, primary=True)
+        self.fhir = button("Write the numbers as FHIR…", "", self._ask_fhir)
         self.name = QComboBox()
         self.name.setToolTip("The result to export")
         self.export = button("Export…", "", self._ask_export)
@@ -66,11 +68,15 @@ class ReportPanel:
         row.addWidget(self.export)
         body = self.widget.body
         body.addWidget(self.pdf)
+        body.addWidget(self.fhir)
         body.addLayout(row)
         body.addWidget(self.done)
         self.widget.heading("Findings")
         body.addWidget(self.findings)
         desk.bindings.enable(self.pdf, self.lacks, "Write the plan as PDF, A4")
+        desk.bindings.enable(
+            self.fhir, self.lacks, "Write the plan's numbers, with provenance, as a FHIR R4 bundle"
+        )
         desk.bindings.enable(self.export, self.lacks, "Write one result to a file")
         desk.bindings.add(self.refresh, self.widget)
 
@@ -92,6 +98,21 @@ class ReportPanel:
         self._desk.run(
             "Report", lambda progress: write_report_aside(case, file, progress), self._written
         )
+
+    def _ask_fhir(self) -> None:
+        start = str(self._desk.session.require_case().folder / f"{PLAN}{ENDING}")
+        chosen = QFileDialog.getSaveFileName(
+            self.widget, "Write a FHIR bundle", start, f"FHIR R4 (*{ENDING})"
+        )
+        if chosen[0]:
+            self.write_fhir(
+                Path(f"{chosen[0].removesuffix('.json').removesuffix('.fhir')}{ENDING}")
+            )
+
+    def write_fhir(self, file: Path) -> None:
+        """Write the numbers of the plan to ``file`` in the background."""
+        case = self._desk.session.require_case()
+        self._desk.run("Export", lambda _: write_plan_bundle(case, PLAN, file), self._written)
 
     def _ask_export(self) -> None:
         name = str(self.name.currentData())
