@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
@@ -142,7 +142,10 @@ def _assemble(
     for s in slices:
         series[s.identity.series_uid or s.source.folder].append(s)
     # A damaged file may name no series, or a garbled one.
-    nameless = [item for item in ignored if item.damaged and item.series_uid not in series]
+    nameless: dict[str, list[Ignored]] = defaultdict(list)
+    for item in ignored:
+        if item.damaged and item.series_uid not in series:
+            nameless[str(PurePath(item.path).parent)].append(item)
     for item in ignored:
         if item.damaged and item.series_uid:
             lost[item.series_uid].append(item)
@@ -156,10 +159,12 @@ def _assemble(
     return warn_of_strays(volumes), unused
 
 
-def _beside_damage(volume: ScannedVolume, damaged: Sequence[Ignored]) -> ScannedVolume:
+def _beside_damage(
+    volume: ScannedVolume, damaged: Mapping[str, Sequence[Ignored]]
+) -> ScannedVolume:
     """Warn where a file in the same folder, of unknown series, cannot be read."""
-    folders = {source.folder for source in volume.files}
-    near = [d for d in damaged if str(PurePath(d.path).parent) in folders]
+    folders = dict.fromkeys(source.folder for source in volume.files) if damaged else ()
+    near = [item for folder in folders for item in damaged.get(folder, ())]
     if not near:
         return volume
     text = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -56,9 +57,9 @@ def _volumes(part: Group) -> list[ScannedVolume]:
 
 def _without_strays(volumes: list[ScannedVolume]) -> list[ScannedVolume]:
     """Refuse a stack whose next slice is there, but with another shape: it was damaged."""
-    result = []
+    result, loose = [], _Loose(volumes)
     for volume in volumes:
-        stray = _continuation(volume, volumes)
+        stray = loose.continuation(volume)
         text = (
             f"the slice that continues this stack ({stray.source.name}) has another orientation, "
             "pixel spacing or size"
@@ -71,9 +72,9 @@ def _without_strays(volumes: list[ScannedVolume]) -> list[ScannedVolume]:
 
 def warn_of_strays(volumes: list[ScannedVolume]) -> list[ScannedVolume]:
     """Add a finding to a stack that a slice of another series seems to continue."""
-    result = []
+    result, loose = [], _Loose(volumes)
     for volume in volumes:
-        stray = _continuation(volume, volumes)
+        stray = loose.continuation(volume)
         if stray and stray.identity.series_uid != volume.series_uid:
             text = f"a lone slice of another series ({stray.source.name}) would continue this stack"
             finding = Finding(Severity.WARNING, "stray_slice", text)
@@ -82,22 +83,30 @@ def warn_of_strays(volumes: list[ScannedVolume]) -> list[ScannedVolume]:
     return result
 
 
-def _continuation(volume: ScannedVolume, others: Sequence[ScannedVolume]) -> Slice | None:
-    """Return a slice of a tiny volume that lies one step beyond either end of ``volume``."""
-    count = len(volume.slices)
-    if volume.stack is None or count < 3:
-        return None
-    positions = np.array([s.position_mm for s in volume.slices], float)
-    step = (positions[-1] - positions[0]) / (count - 1)
-    ends = (positions[0] - step, positions[-1] + step)
-    reach = max(0.1 * float(np.linalg.norm(step)), SAME_PLACE_MM)
-    tiny = (s for other in others if len(other.slices) <= 2 for s in other.slices)
-    for s in tiny:
-        if s.position_mm is None or s.key != volume.slices[0].key:
-            continue
-        if any(np.linalg.norm(np.subtract(s.position_mm, end)) < reach for end in ends):
-            return s
-    return None
+class _Loose:
+    """The slices of tiny volumes, by what never shares a stack."""
+
+    def __init__(self, volumes: Sequence[ScannedVolume]) -> None:
+        self._slices: dict[Hashable, list[Slice]] = defaultdict(list)
+        for s in (s for v in volumes if len(v.slices) <= 2 for s in v.slices):
+            if s.position_mm is not None:
+                self._slices[s.key].append(s)
+        self._places = {
+            key: np.array([s.position_mm for s in own]) for key, own in self._slices.items()
+        }
+
+    def continuation(self, volume: ScannedVolume) -> Slice | None:
+        """Return a slice that lies one step beyond either end of ``volume``."""
+        count, key = len(volume.slices), volume.slices[0].key
+        if volume.stack is None or count < 3 or key not in self._places:
+            return None
+        first = np.array(volume.slices[0].position_mm, float)
+        last = np.array(volume.slices[-1].position_mm, float)
+        step = (last - first) / (count - 1)
+        reach = max(0.1 * float(np.linalg.norm(step)), SAME_PLACE_MM)
+        apart = self._places[key][:, None] - np.stack([first - step, last + step])
+        near = np.flatnonzero((np.linalg.norm(apart, axis=2) < reach).any(axis=1))
+        return self._slices[key][near[0]] if len(near) else None
 
 
 def _accepted(part: Group, stack: Stack) -> ScannedVolume:
