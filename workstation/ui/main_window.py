@@ -24,6 +24,7 @@ from segmentation.contract import Progress
 from workstation.case import open_case
 from workstation.demo import start_demo
 from workstation.dicom.nodes import nodes_path
+from workstation.fhir.parsing import is_clinical_file
 from workstation.session import PRESETS, Session
 from workstation.ui.banner import HEIGHT_PX as BANNER_PX
 from workstation.ui.banner import Banner
@@ -216,9 +217,12 @@ class MainWindow(QMainWindow):
     # Doors ---------------------------------------------------------------------------
 
     def open(self, path: Path) -> None:
-        """Open a case, or show what a folder, ZIP or image file holds."""
+        """Open a case, add clinical values, or show what a folder, ZIP or image file holds."""
         if (path / "case.json").is_file():
             self.open_case(path)
+        elif is_clinical_file(path):
+            self.show_stage("Case")
+            self.case_panel.clinical.take(path)
         else:
             self.show_stage("Import")
             self.import_panel.offer(path)

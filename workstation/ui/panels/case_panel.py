@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from workstation.ui.banner import identity
 from workstation.ui.desk import Desk
+from workstation.ui.panels.clinical import ClinicalGroup
 from workstation.ui.panels.parts import RecordList, Sheet, bold, button, label
 from workstation.ui.panels.steps import StepList
 from workstation.ui.words import readable
@@ -118,7 +119,9 @@ class CasePanel:
         held.setSpacing(8)
         held.addWidget(bold("Sources"))
         held.addWidget(self.sources)
-        held.addWidget(bold("Values entered by hand"))
+        self.clinical = ClinicalGroup(desk)
+        held.addWidget(self.clinical)
+        held.addWidget(bold("Patient values of the plan"))
         self.values = StepList(desk, "Case")
         held.addWidget(self.values)
         held.addWidget(self.close)
