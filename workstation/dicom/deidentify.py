@@ -34,6 +34,7 @@ from workstation.dicom.values import text
 
 REMOVED = "REMOVED"
 IMPLEMENTATION_UID = "2.25.113817530298731524209893217312350861"
+DOCUMENT, STL_HEADER = 0x00420011, 80  # the free text that a binary STL begins with, in bytes
 OLDEST_YEARS = 89  # HIPAA 164.514(b)(2)(i)(C): older is a class of its own
 TOKEN_LENGTH = 4  # a shorter part of a name is found in too many words
 
@@ -80,8 +81,8 @@ class Request:
     """How objects of one patient are de-identified.
 
     ``identity`` is what the patient's replacements are made from; ``subject`` the name and ID
-    that stand for the patient; ``seen`` tells that a person has looked at the pixels and found
-    nothing that identifies; ``blackened`` that parts of them were blackened.
+    that stand for the patient; ``seen`` tells that a person has looked at the pixels, or at the
+    surface that is encapsulated, and found nothing that identifies; ``blackened`` that parts of them were blackened.
     """
 
     profile: Profile
@@ -190,6 +191,8 @@ def _element(
         return None
     if vr == "SQ":
         return _sequence(element, action, walk, blank)
+    if tag == DOCUMENT and walk.request.seen:
+        return DataElement(tag, vr, b"\0" * STL_HEADER + element.value[STL_HEADER:])
     if tag in (0x00100010, 0x00100020):
         return DataElement(tag, vr, walk.request.subject)
     if action is Action.CLEAN:
@@ -265,12 +268,9 @@ def _kept(element: DataElement, walk: _Walk) -> DataElement:
         ValueError: if it is no value of its kind.
     """
     tag, vr = element.tag, str(element.VR)
-    said = [str(v).strip("\0 ") for v in _values(element)] if vr in _FORMS or vr == "CS" else []
-    if vr in _FORMS and not all(_FORMS[vr].fullmatch(v) for v in said if v):
+    said = [str(v).strip("\0 ") for v in _values(element)] if vr in _FORMS else []
+    if not all(_FORMS[vr].fullmatch(v) for v in said if v):
         raise ValueError(f"no value of kind {vr}")
-    if vr == "CS" and any(word in walk.tokens for v in said for word in v.upper().split()):
-        walk.counts["repeated"] += 1
-        return DataElement(tag, vr, _DUMMIES[vr])
     if vr == "AS":
         years = str(element.value or "")
         if years.endswith("Y") and years[:-1].isdigit() and int(years[:-1]) > OLDEST_YEARS:
