@@ -103,7 +103,7 @@ class ImportPage(QWidget):
         self.unused.show_files(found.ignored, where)
         self.tabs.setTabText(0, f"Volumes ({len(found.volumes)})")
         self.tabs.setTabText(1, f"Files not used ({len(found.ignored)})")
-        self.tabs.setCurrentIndex(0)
+        self.tabs.setCurrentIndex(0 if found.volumes else 1)
         self.tabs.show()
         self._offer_patients()
 
@@ -165,6 +165,8 @@ class ImportPage(QWidget):
 
 
 def _counts(volumes: Sequence[ScannedVolume]) -> str:
+    if not volumes:
+        return "No volume is in these files."
     states = Counter(v.status for v in volumes)
     series = len({(v.patient, v.series_uid or v.key) for v in volumes})
     words = (("ok", "as they are"), ("repaired", "repaired"), ("refused", "refused"))

@@ -116,7 +116,7 @@ class SlicePlot(QWidget):
         self._positions = positions
         self._places = {p.gap: p for p in places(positions)} if positions is not None else {}
         self.setAccessibleDescription("" if positions is None else told(positions))
-        self._read(None)
+        self.read(None)
 
     def readout(self, n: int) -> str:
         """Return the values of slice ``n`` (from 0), and what is wrong after it."""
@@ -129,7 +129,8 @@ class SlicePlot(QWidget):
         wrong = self._places.get(n)
         return f"{text}\n{MARKS[wrong.kind]} {wrong.text}" if wrong is not None else text
 
-    def _read(self, n: int | None) -> None:
+    def read(self, n: int | None) -> None:
+        """Show the values of slice ``n`` (from 0), or of none."""
         self.at = n
         self.setToolTip("" if n is None else self.readout(n))
         self.update()
@@ -214,7 +215,7 @@ class SlicePlot(QWidget):
     @guarded
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Read the slice under the pointer."""
-        self._read(self.slice_at(event.position().x()))
+        self.read(self.slice_at(event.position().x()))
 
     @guarded
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -226,7 +227,7 @@ class SlicePlot(QWidget):
             step = (keys | pages)[Qt.Key(event.key())]
             ahead = [n for n in sorted(self._places) if (n - now) * step > 0][::step]
             goal = (ahead or [now])[0] if event.key() in pages else now + step
-            self._read(min(max(goal, 0), last))
+            self.read(min(max(goal, 0), last))
         else:
             super().keyPressEvent(event)
 

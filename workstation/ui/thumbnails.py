@@ -59,7 +59,7 @@ class Thumbnails(QObject):
         def work(progress: Progress) -> Array:
             return self._make(volume)
 
-        self._job = Job("Thumbnail", work)
+        self._job = Job("Picture of a volume", work)
         self._jobs.start(self._job, lambda job: self._take(job, key), light=True)
 
     def _take(self, job: Job[Any], key: str) -> None:

@@ -38,7 +38,7 @@ from workstation.ui.words import date_text
 COLUMNS = ("Series", "Voxels", "Slices", "Status")
 ICON_PX = 48
 ROW_PX = 54
-LOOKED_AT = 100  # rows that decide how wide a column is
+LOOKED_AT = 16  # rows below the visible ones that decide how wide a column is
 CALM = """QTreeView { selection-color: palette(text); }
 QTreeView::item { padding-right: 12px; }
 QTreeView::item:selected { background: palette(button); color: palette(text); }"""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QFrame,
@@ -21,6 +23,7 @@ from workstation.ui.volume_words import (
     STATUS,
     counted,
     extent_text,
+    nearest_slice,
     orientation_text,
     part_text,
     size_text,
@@ -29,6 +32,7 @@ from workstation.ui.volume_words import (
 )
 from workstation.ui.words import date_text
 
+OFFERED = "A repair is offered on the right. Nothing is repaired unless you accept it."
 FACTS = ("Size", "Spacing", "Covers", "Slices lie", "Part", "Study", "Series UID")
 
 
@@ -45,7 +49,9 @@ class VolumeReport(QWidget):
             Qt.TextInteractionFlag.TextSelectableByMouse
         )
         self._names = {name: label(name, "muted", wrap=False) for name in FACTS}
-        self.findings = RecordList(FindingRow, "There is nothing to remark.")
+        self._volume: ScannedVolume | None = None
+        self.findings = RecordList(self._finding, "There is nothing to remark.")
+        self.offered = label(OFFERED, "muted")
         self.plot, self.told = SlicePlot(), label("", "muted")
         self.told.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._positions = QWidget()
@@ -80,6 +86,7 @@ class VolumeReport(QWidget):
         column.addLayout(grid)
         column.addWidget(bold("Findings"))
         column.addWidget(self.findings)
+        column.addWidget(self.offered)
         column.addStretch(1)
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -90,6 +97,7 @@ class VolumeReport(QWidget):
 
     def show_volume(self, volume: ScannedVolume | None) -> None:
         """Show a volume as it would be imported, or nothing."""
+        self._volume = volume
         self.setVisible(volume is not None)
         if volume is None:
             return
@@ -102,11 +110,24 @@ class VolumeReport(QWidget):
             for made in (self.facts[fact], self._names[fact]):
                 made.setVisible(bool(text))
         self.findings.show_records([f.to_json() for f in volume.findings])
+        self.offered.setVisible(bool(volume.repairs))
         positions = slice_positions(volume)
         self._positions.setVisible(positions is not None)
         self.plot.setVisible(positions is not None and len(positions.positions_mm) > 1)
         self.plot.show_positions(positions)
         self.told.setText("" if positions is None else told(positions))
+
+    def _finding(self, record: Any) -> FindingRow:
+        row = FindingRow(record)
+        if "location_mm" in record:
+            row.setToolTip("Show this place in the plot")
+            row.asked.connect(self._point_at)
+        return row
+
+    def _point_at(self, place_mm: tuple[float, float, float]) -> None:
+        number = None if self._volume is None else nearest_slice(self._volume, place_mm)
+        if number is not None:
+            self.plot.read(number)
 
 
 def _facts(volume: ScannedVolume) -> dict[str, str]:

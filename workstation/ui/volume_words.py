@@ -65,6 +65,19 @@ def _normal(volume: ScannedVolume) -> np.ndarray[tuple[int], np.dtype[np.float64
     return normal / length if length > 0 else None
 
 
+def nearest_slice(volume: ScannedVolume, place_mm: tuple[float, float, float]) -> int | None:
+    """Return the number (from 0, along the slices' normal) of the slice nearest to a place.
+
+    ``place_mm`` is an LPS point in mm. Slices without a position are left out.
+    """
+    placed = [s for s in volume.slices if s.position_mm is not None and s.orientation is not None]
+    if not placed:
+        return None
+    normal = np.cross(*np.asarray(placed[0].orientation, float).reshape(2, 3))
+    depth = np.sort(np.array([s.position_mm for s in placed]) @ normal)
+    return int(np.abs(depth - np.dot(place_mm, normal)).argmin())
+
+
 def size_text(volume: ScannedVolume) -> str:
     """Return voxels along x, y and z; of a refused volume those of its images."""
     if volume.geometry is not None:

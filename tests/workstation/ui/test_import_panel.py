@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from PySide6.QtCore import QModelIndex
+from PySide6.QtCore import QModelIndex, Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -15,6 +16,7 @@ from workstation.case import open_case
 from workstation.session import Session
 from workstation.ui.desk import Desk
 from workstation.ui.panels.import_panel import ImportPanel
+from workstation.ui.panels.parts import FindingRow
 
 STATUS = 3
 Settle = Callable[[], None]
@@ -83,6 +85,10 @@ def test_the_report_tells_what_is_wrong_where_and_what_to_do(
     assert "at 40 mm" in report.plot.accessibleDescription()
     assert report.facts["Slices lie"].text() == "axial"
     assert report.findings.records[0]["remedy"]
+    assert report.offered.isVisible()
+    row = report.findings.findChildren(FindingRow)[0]
+    QTest.mouseClick(row, Qt.MouseButton.LeftButton)
+    assert report.plot.at == 3, "the slice before the gap"
 
 
 def test_consent_is_taken_back_and_belongs_to_one_volume(
@@ -201,3 +207,18 @@ def test_files_that_are_not_used_are_listed_with_their_reason(
     assert panel.page.tabs.tabText(1) == "Files not used (1)"
     texts = [panel.page.unused.model.index(0, n).data() for n in range(2)]
     assert texts == ["not a DICOM file", "letter.txt"]
+
+
+def test_without_any_image_the_reasons_are_shown(
+    panel: ImportPanel, desk: Desk, tmp_path: Path, settle: Settle
+) -> None:
+    failures: list[object] = []
+    desk.failed.connect(failures.append)
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "letter.txt").write_text("no image")
+    panel.offer(tmp_path / "letters")
+    settle()
+    assert len(failures) == 1
+    assert panel.page.tabs.currentWidget() is panel.page.unused
+    assert panel.page.unused.model.rowCount() == 1
+    assert not panel.start.isEnabled()

@@ -74,7 +74,7 @@ class ImportPanel:
         self.where, self.chosen = label("", "muted"), label("")
         self.repairs = RepairChoice()
         self.repairs.changed.connect(self._consent)
-        self.held = RecordList(FindingRow, "Nothing was remarked when they were imported.")
+        self.held = RecordList(self._finding, "Nothing was remarked when they were imported.")
         self.held_title = bold("Images of the open case")
         self.folder = QLineEdit()
         self.folder.setAccessibleName("Case folder")
@@ -146,8 +146,8 @@ class ImportPanel:
         self._desk.bindings.later()
 
     def _scanned(self, found: Scan) -> None:
-        found.require_images()
         self.page.show_scan(found, self._where)
+        found.require_images()
 
     # Choice --------------------------------------------------------------------------
 
@@ -235,6 +235,11 @@ class ImportPanel:
             STATUS[volume.status],
         )
         return "\n".join(line for line in lines if line)
+
+    def _finding(self, record: Any) -> FindingRow:
+        row = FindingRow(record)
+        row.asked.connect(self._desk.go_to)
+        return row
 
     def _show_held(self) -> None:
         session = self._desk.session
