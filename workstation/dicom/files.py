@@ -10,6 +10,7 @@ import os
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
@@ -54,6 +55,8 @@ __all__ = [
     "thumbnail",
 ]
 
+COPIES = 4
+"""Files that are copied at once."""
 PLAUSIBLE_HU = (-1100, 4000)
 
 
@@ -267,12 +270,19 @@ def copy_files(
     """Copy ``files`` as `copy_originals` does, under names that begin with ``stem``."""
     require_unchanged(files)
     folder.mkdir(parents=True, exist_ok=True)
-    names = []
-    for n, source in enumerate(files):
-        progress(n / len(files), f"copying file {n + 1} of {len(files)}")
-        name = f"{stem}-{n + 1:05d}.dcm"
+    names = [f"{stem}-{n + 1:05d}.dcm" for n in range(len(files))]
+
+    def copy(source: Source, name: str) -> None:
         _write_whole(folder / name, source.read_bytes())
-        names.append(name)
+
+    # A disk flushes several files at once in little more than the time of one.
+    with ThreadPoolExecutor(COPIES) as pool:
+        try:
+            for n, _ in enumerate(pool.map(copy, files, names)):
+                progress(n / len(files), f"copying file {n + 1} of {len(files)}")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return names
 
 
