@@ -109,6 +109,11 @@ def _add_images(command: Command) -> None:
         metavar="ID",
         help="the patient's ID in a FHIR file: you vouch that it is the patient of the case",
     )
+    importing.add_argument(
+        "--all-parts",
+        action="store_true",
+        help="import all volumes of a series that is split by time, echo and the like",
+    )
     _add_accept(importing)
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -39,7 +39,7 @@ from workstation.case_record import (
     now,
     read_record,
 )
-from workstation.case_sources import keep_originals, reread_series, source_record
+from workstation.case_sources import family_name, keep_originals, reread_series, source_record
 from workstation.clinical_match import match, patient_of_images
 from workstation.dicom import files as dicom
 from workstation.dicom.label_source import is_dicom, read_label_source, split_structure
@@ -103,11 +103,11 @@ class Case:
         scanned: dicom.ScannedVolume,
         name: str,
         progress: Progress = silent,
-        place: str = "",
+        family: Sequence[dicom.ScannedVolume] = (),
     ) -> Volume:
         """Read one volume, keep its originals byte-identical, and name it as a source.
 
-        ``place`` is the folder in the case that holds the originals already, if one does.
+        The originals of a ``family`` of volumes, ``scanned`` among them, are kept together.
 
         Raises:
             CaseError: if the case holds another patient, or the name cannot be one.
@@ -116,8 +116,8 @@ class Case:
         _check_name(name)
         self._check_patient(scanned)
         volume = dicom.read(scanned, share(progress, 0, 2))
-        place = place or f"dicom/{name}-{digest_source(volume)[:12]}"
-        keep_originals(self.folder, place, scanned.files, scanned.key, share(progress, 1, 2))
+        place = f"dicom/{family_name(family) or f'{name}-{digest_source(volume)[:12]}'}"
+        keep_originals(self.folder, place, family or [scanned], share(progress, 1, 2))
         if not self.record.patient:
             self.record.patient = asdict(scanned.patient)
             self.record.study = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,14 +16,19 @@ from workstation.dicom import files as dicom
 from workstation.store import sync_folder
 
 
+def family_name(volumes: Sequence[dicom.ScannedVolume]) -> str:
+    """Return a folder name for the originals of volumes that belong together, "" for none."""
+    keys = "".join(v.key for v in volumes)
+    return f"series-{hashlib.sha256(keys.encode()).hexdigest()[:12]}" if volumes else ""
+
+
 def keep_originals(
     case_folder: Path,
     place: str,
-    files: Sequence[dicom.Source],
-    stem: str,
+    volumes: Sequence[dicom.ScannedVolume],
     progress: Progress = silent,
 ) -> None:
-    """Copy ``files`` to ``place`` in the case, all or none, unless they are there already."""
+    """Copy the files of ``volumes`` to ``place`` in the case, all or none, unless it is there."""
     if (case_folder / place).is_dir():
         return
     (case_folder / "dicom").mkdir(exist_ok=True)
@@ -30,7 +36,8 @@ def keep_originals(
     shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir()
-        dicom.copy_files(files, stem, part, progress)
+        files = list(dict.fromkeys(source for volume in volumes for source in volume.files))
+        dicom.copy_files(files, volumes[0].key, part, progress)
         sync_folder(part)
         part.rename(case_folder / place)
     finally:

@@ -31,7 +31,7 @@ from workstation.demo import exact_numbers, start_demo
 from workstation.dicom.segmentation_object import Form
 from workstation.dicom_set import write_report_file
 from workstation.export_any import export_any
-from workstation.importing import import_volume, nothing_found, scan, start_plan
+from workstation.importing import import_one, import_parts, nothing_found, scan, start_plan
 from workstation.jobs import Cancelled, Job, State
 from workstation.planning.plan import read_plan
 from workstation.planning.template import find_template, templates
@@ -137,23 +137,22 @@ def _print_volume(record: Mapping[str, Any]) -> None:
 
 def _import(options: argparse.Namespace) -> int:
     clinical, images = split_clinical(options.paths)
-    name = ""
+    names: list[str] = []
     with case_for_writing(options.case) as case:
         if images:
-            name = _work(
-                "Import",
-                lambda progress: import_volume(
-                    case, images, options.name, options.series, None, progress, options.accept
-                ),
-            )
+            bring = import_parts if options.all_parts else import_one
+            work = partial(bring, case, images, options.name, options.series, options.accept)
+            names = _work("Import", work)
         import_files(case, clinical, options.other_patient_id, _work)
         summary = case.summary()
     if options.json:
-        _print_json(summary | {"source": name})
+        _print_json(summary | {"source": names[0] if names else ""})
         return DONE
     for source in summary["sources"]:
-        if source["name"] == name:
-            print(f"{name}: {source['modality']} {source['description']} in {options.case}")
+        if source["name"] in names:
+            print(
+                f"{source['name']}: {source['modality']} {source['description']} in {options.case}"
+            )
     print_clinical(summary)
     _print_findings(summary)
     return DONE

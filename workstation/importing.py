@@ -119,8 +119,8 @@ def import_volume(
     name: str = "",
     series_uid: str | None = None,
     modality: str | None = None,
-    progress: Progress = silent,
     accept: Collection[str] = (),
+    progress: Progress = silent,
 ) -> str:
     """Bring one volume into the case as a source; return the source's name.
 
@@ -136,6 +136,63 @@ def import_volume(
     name = name or chosen.modality.lower() or "image"
     case.import_dicom(chosen, name, share(progress, 1, 2))
     return name
+
+
+def import_one(
+    case: Case,
+    paths: Sequence[Path],
+    name: str = "",
+    series_uid: str | None = None,
+    accept: Collection[str] = (),
+    progress: Progress = silent,
+) -> list[str]:
+    """Bring one volume into the case as `import_volume` does; return the source's name."""
+    return [import_volume(case, paths, name, series_uid, None, accept, progress)]
+
+
+def import_parts(
+    case: Case,
+    paths: Sequence[Path],
+    name: str = "",
+    series_uid: str | None = None,
+    accept: Collection[str] = (),
+    progress: Progress = silent,
+) -> list[str]:
+    """Bring every volume of one series into the case: NAME, NAME_2, ... in its own order.
+
+    Which part each is (its time, echo and so on) stands in the source's record under "part".
+    The originals, which may be one file for all, are kept once.
+
+    Raises:
+        CaseError: if no series is meant beyond doubt, or a part of it cannot be read.
+    """
+    found = scan(paths, share(progress, 0, 2))
+    volumes = _series_of(found, series_uid)
+    refused = [v for v in volumes if not _acceptable(v, accept)]
+    if refused:
+        raise CaseError(f"{refused[0].description}: {dicom.not_repaired(refused[0], accept)}")
+    volumes = [dicom.accept(v, accept) for v in volumes]
+    name = name or volumes[0].modality.lower() or "image"
+    names = [name, *(f"{name}_{n + 2}" for n in range(len(volumes) - 1))]
+    reading = share(progress, 1, 2)
+    for n, (own, volume) in enumerate(zip(names, volumes)):
+        case.import_dicom(volume, own, share(reading, n, len(names)), family=volumes)
+    return names
+
+
+def _series_of(found: dicom.Scan, series_uid: str | None) -> list[dicom.ScannedVolume]:
+    """Return the volumes of one series in order of their parts."""
+    known = list(dict.fromkeys(v.series_uid for v in found.volumes))
+    named = [v.series_uid for v in found.volumes if series_uid in (v.series_uid, v.key)]
+    wanted = named[0] if named else known[0] if len(known) == 1 and series_uid is None else None
+    if wanted is None:
+        if series_uid is None and known:
+            raise CaseError(
+                f"{len(known)} series are here: {', '.join(known[:LISTED])}; "
+                "name one with --series UID"
+            )
+        raise CaseError(nothing_found(found, series_uid))
+    return [v for v in found.volumes if v.series_uid == wanted]
 
 
 def start_plan(
@@ -163,7 +220,7 @@ def start_plan(
     frame_uid = ""
     for source in sorted(template.sources.values(), key=lambda s: s.kind != "volume"):
         if source.name in paths and source.kind == "volume":
-            import_volume(case, [paths[source.name]], source.name, None, "CT", progress, accept)
+            import_volume(case, [paths[source.name]], source.name, None, "CT", accept, progress)
         elif source.name in paths:
             case.import_file(paths[source.name], source.source_name, source.kind, frame_uid)
         if source.kind == "volume" and source.source_name in case.record.sources:

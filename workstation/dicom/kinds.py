@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TypeVar
 
 import numpy as np
 
 from segmentation.contract import Finding, Severity
 from workstation.dicom.datasets import open_dataset
+from workstation.dicom.parts import parts_of_kinds, word_order
 from workstation.dicom.slices import Slice
 from workstation.dicom.sources import Ignored
 from workstation.dicom.volumes import SeriesPart, unusable
@@ -57,39 +59,41 @@ def _same_planes(slices: list[Slice]) -> list[list[Slice]]:
     """Split by orientation and pixel spacing, unless a slice has none or is unusable."""
     if any(unusable(s)[0] for s in slices):
         return [slices]
+    turned = np.array([s.orientation for s in slices], float)
+    planes = np.hstack([turned, np.array([s.pixel_spacing_mm for s in slices], float)])
+    allowed = np.repeat([ORIENTATION_TOLERANCE, SPACING_TOLERANCE_MM], [6, 2])
     clusters: list[list[Slice]] = []
-    for s in slices:
-        home = next((c for c in clusters if _parallel(c[0], s)), None)
-        if home is None:
-            clusters.append([s])
+    first = np.empty_like(planes)  # of each cluster
+    for s, plane in zip(slices, planes):
+        alike = (np.abs(first[: len(clusters)] - plane) <= allowed).all(axis=1)
+        if alike.any():
+            clusters[int(alike.argmax())].append(s)
         else:
-            home.append(s)
+            first[len(clusters)] = plane
+            clusters.append([s])
     return clusters
-
-
-def _parallel(a: Slice, b: Slice) -> bool:
-    turned = np.abs(np.subtract(a.orientation, b.orientation)).max()  # type: ignore[arg-type]
-    scaled = np.abs(np.subtract(a.pixel_spacing_mm, b.pixel_spacing_mm)).max()  # type: ignore[arg-type]
-    return bool(turned <= ORIENTATION_TOLERANCE and scaled <= SPACING_TOLERANCE_MM)
 
 
 def labelled(kinds: list[list[Slice]]) -> list[Group]:
     """Name each part by the words in which the parts of a series differ."""
     if len(kinds) == 1:
         return [Group(kinds[0])]
+    kinds = sorted(kinds, key=lambda kind: [word_order(word) for _, word in kind[0].key])
     words = [
         [*s.key, ("size", f"{s.form.columns}x{s.form.rows}")] for s in (kind[0] for kind in kinds)
     ]
+    said = [set(column) for column in zip_longest(*words)]
     parts = []
+    places = parts_of_kinds(kinds)
     for n, kind in enumerate(kinds):
         own = [
             f"{name} {value}"
             for place, (name, value) in enumerate(words[n])
-            if value and any(len(w) <= place or w[place] != words[n][place] for w in words)
+            if value and len(said[place]) > 1
         ]
         label = ", ".join([f"part {n + 1} of {len(kinds)}", *own])
         text = f"the series holds {len(kinds)} kinds of image; this is {label}"
-        parts.append(Group(kind, label, (Finding(Severity.INFO, "split", text),)))
+        parts.append(Group(kind, label, (Finding(Severity.INFO, "split", text),), places[n]))
     return parts
 
 

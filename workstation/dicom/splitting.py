@@ -11,6 +11,7 @@ import numpy as np
 from segmentation.contract import Finding, Severity
 from workstation.dicom.geometry import SAME_PLACE_MM, Stack, StackProblem, equidistant_blocks
 from workstation.dicom.kinds import Group, by, counted, same_pixels
+from workstation.dicom.parts import in_order, parts_of
 from workstation.dicom.slices import Slice
 from workstation.dicom.volumes import planes_of, stack_of
 
@@ -55,10 +56,12 @@ def _thinned(part: Group) -> list[tuple[Group, Stack]] | None:
 def _split_by_hint(part: Group, fewest: int) -> list[tuple[Group, Stack]] | None:
     """Split by the first header value under which every part is an even stack."""
     for name, _ in part.slices[0].hints:
-        groups = by(part.slices, partial(_hint, name=name))
+        groups = {
+            str(word): own for word, own in by(part.slices, partial(_hint, name=name)).items()
+        }
         few = min(map(len, groups.values()))
         if len(groups) > 1 and few >= fewest:
-            found = _all_even(part, [(f"{name} {v}", g) for v, g in groups.items()])
+            found = _all_even(part, name, in_order(groups))
             if found:
                 return found
     return None
@@ -88,7 +91,7 @@ def _split_by_number(part: Group) -> list[tuple[Group, Stack]] | None:
     marked = replace(
         part, findings=(*part.findings, Finding(Severity.WARNING, "split_by_number", text))
     )
-    return _all_even(marked, [(f"repetition {r + 1}", g) for r, g in enumerate(groups)])
+    return _all_even(marked, "repetition", [(str(r + 1), g) for r, g in enumerate(groups)])
 
 
 def _split_by_spacing(part: Group) -> list[tuple[Group, Stack]] | None:
@@ -100,22 +103,24 @@ def _split_by_spacing(part: Group) -> list[tuple[Group, Stack]] | None:
         part, findings=(*part.findings, Finding(Severity.WARNING, "split_by_spacing", text))
     )
     groups = [[part.slices[n] for n in block] for block in blocks]
-    return _all_even(marked, [(f"block {n + 1}", g) for n, g in enumerate(groups)])
+    return _all_even(marked, "block", [(str(n + 1), g) for n, g in enumerate(groups)])
 
 
 def _all_even(
-    part: Group, groups: Sequence[tuple[str, list[Slice]]]
+    part: Group, axis: str, groups: Sequence[tuple[str, list[Slice]]]
 ) -> list[tuple[Group, Stack]] | None:
     found = []
-    for n, (label, slices) in enumerate(groups):
+    places = parts_of(axis, groups)
+    for n, (word, slices) in enumerate(groups):
         try:
             stack = stack_of(slices)
         except StackProblem:
             return None
-        name = f"{n + 1} of {len(groups)}: {label.strip()}"
+        name = f"{n + 1} of {len(groups)}: {axis} {word}".strip()
         text = f"the series was split into {len(groups)} volumes; this is {name}"
         findings = (*part.findings, Finding(Severity.INFO, "split", text))
-        found.append((Group(slices, _join(part.label, name), findings), stack))
+        own = places[n] or part.part
+        found.append((Group(slices, _join(part.label, name), findings, own), stack))
     return found
 
 
