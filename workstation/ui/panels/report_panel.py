@@ -2,51 +2,25 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout
+from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout
 
 from segmentation.contract import Progress
+from workstation.dicom.segmentation_object import Form
+from workstation.dicom_set import SET
 from workstation.export import endings, export
+from workstation.export_any import REPORT
 from workstation.fhir_export import ENDING, PLAN, write_plan_bundle
-from workstation.jobs import Cancelled
 from workstation.ui.desk import Desk
+from workstation.ui.export_aside import export_aside
 from workstation.ui.panels.parts import FindingRow, RecordList, Sheet, button, label
 from workstation.ui.words import readable
+from workstation.views import SCENE, VIEWS
 
-POLL_S = 0.2
-
-
-def write_report_aside(case: Path, file: Path, progress: Progress) -> Path:
-    """Write the PDF in a process of its own: it renders, and only one thread may do so here.
-
-    Raises:
-        ValueError: if the folder of ``file`` is not there.
-        RuntimeError: with what the process said, if it fails.
-    """
-    if not file.parent.is_dir():
-        raise ValueError(f"the folder {file.parent} is not there; make it first")
-    command = [sys.executable, "-m", "workstation", "report", str(case), str(file)]
-    with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
-        said = ""
-        try:
-            while process.returncode is None:
-                progress(0.5, "writing the report")
-                with suppress(subprocess.TimeoutExpired):
-                    _, said = process.communicate(timeout=POLL_S)
-        except Cancelled:
-            process.kill()
-            raise
-        if process.returncode:
-            problem = said.rpartition("hilum: ")[2].strip()  # progress was told before
-            raise RuntimeError(problem or "the report failed; nothing was written")
-    return file
+PICTURES = (".png", ".dcm")
+VIEW_WORDS = {view: f"Picture: {view} view" for view in VIEWS} | {SCENE: "Picture: 3D view"}
 
 
 class ReportPanel:
@@ -56,6 +30,9 @@ class ReportPanel:
         self._desk = desk
         self.widget = Sheet("Report", "Findings of the whole plan, the report and files.")
         self.pdf = button("Write the PDF report…", "", self._ask_pdf, primary=True)
+        self.dicom = button("Write everything as DICOM…", "", self._ask_dicom)
+        self.labelmap = QCheckBox("DICOM segmentations as label maps")
+        self.labelmap.setToolTip("Smaller and faster, but few programs read them yet")
         self.fhir = button("Write the numbers as FHIR…", "", self._ask_fhir)
         self.name = QComboBox()
         self.name.setToolTip("The result to export")
@@ -68,12 +45,19 @@ class ReportPanel:
         row.addWidget(self.export)
         body = self.widget.body
         body.addWidget(self.pdf)
+        body.addWidget(self.dicom)
         body.addWidget(self.fhir)
         body.addLayout(row)
+        body.addWidget(self.labelmap)
         body.addWidget(self.done)
         self.widget.heading("Findings")
         body.addWidget(self.findings)
-        desk.bindings.enable(self.pdf, self.lacks, "Write the plan as PDF, A4")
+        desk.bindings.enable(self.pdf, self.lacks, "Write the plan as PDF, A4, or as DICOM")
+        desk.bindings.enable(
+            self.dicom,
+            self.lacks,
+            "Labels, numbers, surfaces, report and views as DICOM objects that refer to each other",
+        )
         desk.bindings.enable(
             self.fhir, self.lacks, "Write the plan's numbers, with provenance, as a FHIR R4 bundle"
         )
@@ -88,16 +72,39 @@ class ReportPanel:
 
     def _ask_pdf(self) -> None:
         start = str(self._desk.session.require_case().folder / "report.pdf")
-        chosen = QFileDialog.getSaveFileName(self.widget, "Write the report", start, "PDF (*.pdf)")
+        kinds = "PDF (*.pdf);;Encapsulated PDF, DICOM (*.dcm)"
+        chosen = QFileDialog.getSaveFileName(self.widget, "Write the report", start, kinds)
         if chosen[0]:
-            self.write_pdf(Path(chosen[0]).with_suffix(".pdf"))
+            ending = ".dcm" if "*.dcm" in chosen[1] else ".pdf"
+            self.write_report(Path(chosen[0]).with_suffix(ending))
 
-    def write_pdf(self, file: Path) -> None:
-        """Write the report to ``file`` in the background."""
-        case = self._desk.session.require_case().folder
-        self._desk.run(
-            "Report", lambda progress: write_report_aside(case, file, progress), self._written
+    def write_report(self, file: Path) -> None:
+        """Write the report to ``file`` (.pdf or .dcm) in the background."""
+        self._write("Report", REPORT, file)
+
+    def _ask_dicom(self) -> None:
+        start = str(self._desk.session.require_case().folder / SET)
+        chosen = QFileDialog.getSaveFileName(
+            self.widget,
+            "A new folder for the DICOM objects",
+            start,
+            options=QFileDialog.Option.ShowDirsOnly,
         )
+        if chosen[0]:
+            self.write_dicom(Path(chosen[0]))
+
+    def write_dicom(self, folder: Path) -> None:
+        """Write the whole plan as DICOM objects into a new ``folder`` in the background."""
+        self._write("DICOM", SET, folder)
+
+    def _write(self, title: str, name: str, place: Path) -> None:
+        case, maps = self._desk.session.require_case().folder, self.labelmap.isChecked()
+
+        def work(progress: Progress) -> Path:
+            export_aside(case, name, place, progress, labelmap=maps)
+            return place
+
+        self._desk.run(title, work, self._written)
 
     def _ask_fhir(self) -> None:
         start = str(self._desk.session.require_case().folder / f"{PLAN}{ENDING}")
@@ -116,9 +123,9 @@ class ReportPanel:
 
     def _ask_export(self) -> None:
         name = str(self.name.currentData())
-        value = self._desk.value(name)
-        kinds = " ".join(f"*{ending}" for ending in endings(value))
-        start = self._desk.session.require_case().folder / f"{name}{endings(value)[0]}"
+        known = PICTURES if name in VIEWS else endings(self._desk.value(name))
+        kinds = " ".join(f"*{ending}" for ending in known)
+        start = self._desk.session.require_case().folder / f"{name}{known[0]}"
         chosen = QFileDialog.getSaveFileName(
             self.widget, f"Export {readable(name).lower()}", str(start), f"Results ({kinds})"
         )
@@ -126,9 +133,13 @@ class ReportPanel:
             self.export_to(name, Path(chosen[0]))
 
     def export_to(self, name: str, file: Path) -> None:
-        """Write the result ``name`` to ``file`` in the background."""
+        """Write the result or view ``name`` to ``file`` in the background."""
         case = self._desk.session.require_case()
-        self._desk.run("Export", lambda progress: export(case, name, file), self._written)
+        form: Form = "LABELMAP" if self.labelmap.isChecked() else "BINARY"
+        if name in VIEWS:
+            self._write("Export", name, file)
+        else:
+            self._desk.run("Export", lambda _: export(case, name, file, form), self._written)
 
     def _written(self, file: Path) -> None:
         self.done.setText(f"✓ Written: {file}")
@@ -145,10 +156,11 @@ class ReportPanel:
         self.widget.show_needs(self.lacks())
         names = [session.view.image, *session.available()] if session.plan is not None else []
         names = [name for name in names if name]
+        names += [view for view in VIEWS if names and view not in names]
         if names != [self.name.itemData(n) for n in range(self.name.count())]:
             self.name.clear()
             for name in names:
-                self.name.addItem(readable(name), name)
+                self.name.addItem(VIEW_WORDS.get(name, readable(name)), name)
         order = {"problem": 0, "warning": 1, "info": 2}
         findings = session.summary()["findings"] if session.case is not None else []
         self.findings.show_records(sorted(findings, key=lambda f: order[f["severity"]]))
