@@ -88,7 +88,8 @@ class ClinicalValue:
         """Where the value comes from, in words and without identity."""
         system = "LOINC" if self.system == "http://loinc.org" else self.system
         code = f"{system} {self.code}".strip() or self.display
-        parts = ["FHIR Observation", code, self.date[:10] or "no date"]
+        kind = self.resource.partition("/")[0] if "/" in self.resource else "Observation"
+        parts = [f"FHIR {kind}", code, self.date[:10] or "no date"]
         if self.status == "preliminary":
             parts.append("preliminary")
         return ", ".join(parts)
@@ -226,8 +227,8 @@ def ordered(values: Iterable[ClinicalValue]) -> tuple[ClinicalValue, ...]:
 def merged(records: Iterable[ClinicalRecord]) -> ClinicalRecord:
     """Return several records of one patient as one; the first names the patient."""
     known = list(records)
-    if not known:
-        return ClinicalRecord()
+    if len(known) < 2:
+        return known[0] if known else ClinicalRecord()
     return ClinicalRecord(
         known[0].patient,
         ordered(value for record in known for value in record.values),
@@ -246,7 +247,7 @@ def value_records(record: ClinicalRecord) -> list[dict[str, Any]]:
     last = {v.key: v for v in record.values}
     lists = ("antibody", "unacceptable_antigen")
     return [
-        asdict(v) | {"newest": v.key in lists or v is last[v.key], "source": v.origin}
+        vars(v) | {"newest": v.key in lists or v is last[v.key], "source": v.origin}
         for v in record.values
     ]
 

@@ -26,7 +26,8 @@ def print_clinical(summary: Mapping[str, Any]) -> None:
     """Print the newest clinical values, consents and what was not read of a case's summary."""
     for value in summary["clinical"]:
         if value["newest"]:
-            number = "" if value["value"] is None else f"{value['value']:.4g} {value['unit']}"
+            unit = value["unit"].removeprefix("1")
+            number = "" if value["value"] is None else f"{value['value']:.4g} {unit}"
             said = f"{value['text']} {number}".strip()
             print(f"  {value['key']:32} {said}   [{value['source']}]")
     for file in summary["clinical_files"]:

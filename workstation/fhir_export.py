@@ -20,6 +20,8 @@ from workstation.store import write_atomically
 
 PLAN = "plan"
 ENDING = ".fhir.json"
+OF_THE_RECORD = ("clinical_not_read", "clinical_unused", "consent")
+"""Codes of findings that say nothing about the plan."""
 
 
 def is_fhir_file(path: Path) -> bool:
@@ -64,7 +66,7 @@ def _content(case: Case) -> PlanContent:
     if not summary["numbers"]:
         raise CaseError("the plan has no number that is up to date; run it first")
     late = [s["output"] for s in summary["steps"] if s["state"] != "fresh"]
-    sentences = [finding["sentence"] for finding in summary["findings"]]
+    sentences = [f["sentence"] for f in summary["findings"] if f["code"] not in OF_THE_RECORD]
     if late:
         sentences.insert(0, f"Not up to date and left out: {', '.join(late)}.")
     study = case.record.study
