@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workstation.deidentify_arguments import add_deidentify
+from workstation.deidentify_arguments import add_deidentify, add_export
 from workstation.pacs_arguments import add_pacs
 
 PATIENTS = ("liver",)
@@ -182,6 +182,7 @@ def _add_results(command: Command) -> None:
         action="store_true",
         help="DICOM segmentations as label maps: smaller, but few programs read them yet",
     )
+    add_export(export)
 
     report = command("report", "write the report of a case as PDF, or in DICOM", prints_json=False)
     report.add_argument("case", type=Path, metavar="CASE")

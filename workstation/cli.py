@@ -275,6 +275,9 @@ def _show(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     with open_case(options.case, write=False) as case:
         form: Form = "LABELMAP" if options.labelmap else "BINARY"
+        if options.deidentify:
+            write = partial(export_any, case, options.name, form=form)
+            return deidentify_commands.export(options, _work, case, write)
         files = _work("Export", partial(export_any, case, options.name, options.file, form))
     print(*files, sep="\n")
     return DONE

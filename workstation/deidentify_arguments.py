@@ -22,24 +22,21 @@ def add_deidentify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="IN", help="folder, file or ZIP")
     parser.add_argument("folder", type=Path, metavar="OUT", help="a new folder")
     add_profile(parser)
-    parser.add_argument(
-        "--accept-pixels",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="a file, folder or ZIP whose pixels you have looked at, or: all",
-    )
-    parser.add_argument(
-        "--blackout",
-        action="append",
-        default=[],
-        type=rectangle,
-        metavar="X,Y,WIDTH,HEIGHT",
-        help="blacken this part, in pixels, of the accepted images",
-    )
 
 
-def add_profile(parser: argparse.ArgumentParser) -> None:
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """Give ``hilum export`` the option to write without identity."""
+    group = parser.add_argument_group("without identity")
+    group.add_argument(
+        "--deidentify",
+        action="store_true",
+        help="write DICOM without identity (PS3.15): a result to .dcm, or the original images of "
+        "a source, or dicom, to a new folder; see hilum deidentify --help",
+    )
+    add_profile(group)
+
+
+def add_profile(parser: argparse._ActionsContainer) -> None:
     """Give ``parser`` the options of the profile."""
     parser.add_argument(
         "--key",
@@ -67,4 +64,19 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
         "--clean-descriptions",
         action="store_true",
         help="keep the words of descriptions that name an examination, drop all others",
+    )
+    parser.add_argument(
+        "--accept-pixels",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a file, folder or ZIP whose pixels you have looked at, or: all",
+    )
+    parser.add_argument(
+        "--blackout",
+        action="append",
+        default=[],
+        type=rectangle,
+        metavar="X,Y,WIDTH,HEIGHT",
+        help="blacken this part, in pixels, of the accepted images",
     )

@@ -5,22 +5,32 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from segmentation.contract import Progress, as_sentence
+from workstation.case import Case, CaseError
 from workstation.dicom.burned_in import Rectangle
 from workstation.dicom.confidentiality import Option, Profile
+from workstation.dicom.datasets import open_dataset
 from workstation.dicom.deidentify_files import Held, Order, Outcome, deidentify_files
 from workstation.dicom.pseudonyms import Pseudonyms, new_key, read_key
+from workstation.dicom.sources import source_of
+from workstation.dicom.values import text
 
 DONE, PROBLEM = 0, 1
 
 Work = Callable[[str, Callable[[Progress], Any]], Any]
 """Runs a function as a titled job that a person can follow and stop; returns its result."""
 
+Write = Callable[..., Sequence[Path]]
+"""Exports to a path, telling its ``progress``; returns the files."""
+
+_OURS = ("SEG", "SR", "M3D")
 _SWITCHES: tuple[tuple[str, Option], ...] = (
     ("keep_dates", "full_dates"),
     ("shift_dates", "shifted_dates"),
@@ -55,16 +65,60 @@ def order_of(options: argparse.Namespace) -> Order:
     Raises:
         ValueError, OSError: if the key or the subject cannot be used.
     """
-    if options.key is not None and "folder" in options:
-        _keep_apart(options.key, options.folder)
+    place = options.folder if "folder" in options else options.file
+    if options.key is not None:
+        _keep_apart(options.key, place)
     chosen = frozenset(option for switch, option in _SWITCHES if getattr(options, switch))
     return Order(
         profile=Profile(chosen),
         names=Pseudonyms(read_key(options.key) if options.key is not None else new_key()),
         subject=options.subject,
-        accepted=tuple(getattr(options, "accept_pixels", ())),
-        blackout=tuple(Rectangle(*r) for r in getattr(options, "blackout", ())),
+        accepted=tuple(options.accept_pixels),
+        blackout=tuple(Rectangle(*r) for r in options.blackout),
     )
+
+
+def export(options: argparse.Namespace, work: Work, case: Case, write: Write) -> int:
+    """Export what ``options`` name without identity; return the exit code.
+
+    ``write`` writes it with identity, into a temporary place. Objects made here from labels,
+    surfaces and numbers need no look; pictures and documents stay held back.
+
+    Raises:
+        CaseError: if it is neither DICOM nor the name of original images.
+        DicomError, ValueError, OSError: with cause and remedy.
+    """
+    order, one = order_of(options), options.file.suffix.lower() == ".dcm"
+    if not one and options.file.suffix:
+        raise CaseError(
+            "only DICOM is de-identified; give a .dcm file, or a new folder for original images"
+        )
+    folder = originals_of(case, options.name)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=options.file.parent) as scratch:
+        room = Path(scratch)
+        if folder is None or one:
+            folder = room / ("made.dcm" if one else "made")
+            made = work("Export", lambda p: write(folder, progress=p))
+            order = replace(order, accepted=(*order.accepted, *_own(made)))
+        place = room / "clean" if one else options.file
+        outcome = work("De-identify", lambda p: deidentify_files([folder], place, order, p))
+        if one and outcome.written:
+            next(place.rglob("*.dcm")).replace(options.file)
+    print("\n".join(_lines(replace(outcome, folder=options.file), options.key)))
+    return DONE if outcome.written else PROBLEM
+
+
+def originals_of(case: Case, name: str) -> Path | None:
+    """Return the folder of the original DICOM images of a source; None if it has none."""
+    versions = case.record.sources.get(name, {}).get("versions", {})
+    about = versions.get(case.record.sources[name]["sha256"], {}) if versions else {}
+    return case.folder / about["folder"] if about.get("kind") == "dicom" else None
+
+
+def _own(made: Sequence[Path]) -> list[str]:
+    """Return the files that hold labels, numbers or surfaces, of which we know the content."""
+    headers = {path: open_dataset(source_of(path), pixels=False) for path in made}
+    return [str(path) for path, data in headers.items() if text(data, "Modality") in _OURS]
 
 
 def _keep_apart(key: Path, folder: Path) -> None:

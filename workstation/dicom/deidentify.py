@@ -82,7 +82,8 @@ class Request:
 
     ``identity`` is what the patient's replacements are made from; ``subject`` the name and ID
     that stand for the patient; ``seen`` tells that a person has looked at the pixels, or at the
-    surface that is encapsulated, and found nothing that identifies; ``blackened`` that parts of them were blackened.
+    surface that is encapsulated, and found nothing that identifies; ``blackened`` that parts of
+    the pixels were blackened; ``face`` that the object shows a head.
     """
 
     profile: Profile
