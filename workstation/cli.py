@@ -28,6 +28,7 @@ from workstation.case import Case, CaseError, case_for_writing, open_case
 from workstation.clinical_case import split_clinical
 from workstation.clinical_commands import import_files, print_clinical
 from workstation.demo import exact_numbers, start_demo
+from workstation.dicom.contents import content_lines, objects_among
 from workstation.dicom.segmentation_object import Form
 from workstation.dicom_set import write_report_file
 from workstation.export_any import export_any
@@ -109,14 +110,17 @@ class _Watch:
 
 def _scan(options: argparse.Namespace) -> int:
     found = _work("Scan", lambda progress: scan(options.paths, progress))
-    document = found.to_json()
+    objects = _work("Objects", partial(objects_among, found.ignored))
+    document = found.to_json() | {"objects": objects}
     if options.json:
         _print_json(document)
-    if not found.volumes:
+    if not found.volumes and not objects:
         _tell(CaseError(nothing_found(found)))
         return PROBLEM
     for record in () if options.json else document["volumes"]:
         _print_volume(record)
+    for record in () if options.json else objects:
+        print(*content_lines(record), sep="\n")
     for record in () if options.json else document["ignored"]:
         print(f"ignored   {record['path']}: {record['reason']}")
     return DONE

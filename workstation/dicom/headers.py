@@ -24,9 +24,10 @@ from workstation.dicom.datasets import (
     syntax,
 )
 from workstation.dicom.multiframe import frames_of
+from workstation.dicom.quantities import with_meaning
 from workstation.dicom.slices import PatientIdentity, PixelForm, SeriesIdentity, Slice
 from workstation.dicom.sources import Ignored, Source
-from workstation.dicom.values import number, numbers, quantity_of, text, value, values, whole
+from workstation.dicom.values import number, numbers, text, value, values, whole
 
 FRAME_CAP_BYTES = 256 << 20
 VOLUME_CAP_BYTES = 6 << 30
@@ -58,7 +59,9 @@ _KEYWORDS = """
     RescaleType Units ModalityLUTSequence ImagePositionPatient ImageOrientationPatient
     PixelSpacing SliceThickness SpacingBetweenSlices SharedFunctionalGroupsSequence
     PerFrameFunctionalGroupsSequence EchoNumbers TemporalPositionIdentifier DiffusionBValue
-    DirectoryRecordSequence
+    DirectoryRecordSequence RealWorldValueMappingSequence CorrectedImage DecayCorrection SUVType
+    RadiopharmaceuticalInformationSequence PatientWeight SeriesDate AcquisitionDate
+    TimezoneOffsetFromUTC
 """
 _TAGS = [
     *(Tag(word) for word in (*_KEYWORDS.split(), *HINTS)),
@@ -75,6 +78,7 @@ _NOT_IMAGES = {
     "KO": "a key object selection, not an image",
     "REG": "a registration, not an image",
     "M3D": "a 3D model, not an image",
+    "DOC": "a document, not an image",
 }
 
 
@@ -167,7 +171,7 @@ def _slices(source: Source, header: Dataset, stored: Stored) -> list[Slice]:
         thickness_mm=number(header, "SliceThickness"),
         slope=_rescale(header, "RescaleSlope", 1.0),
         intercept=_rescale(header, "RescaleIntercept", 0.0),
-        quantity=quantity_of(header, header),
+        quantity="",
         key=_key(header),
         hints=tuple((name, text(header, name)) for name in HINTS),
         problem=_problem(source, header, stored, form),
@@ -175,6 +179,8 @@ def _slices(source: Source, header: Dataset, stored: Stored) -> list[Slice]:
     )
     if header.get("PerFrameFunctionalGroupsSequence"):
         return frames_of(single, header, frame_count(header))
+    maps = header.get("RealWorldValueMappingSequence") or ()
+    single = with_meaning(single, header, header, maps, values(header, "ImageType"))
     if mosaic.is_mosaic(header) and not single.problem[0]:
         return mosaic.tiles_of(single, header)
     if frame_count(header) > 1 and not single.problem[0]:
