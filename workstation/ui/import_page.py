@@ -135,6 +135,16 @@ class ImportPage(QWidget):
         """Whether it is not yet said whose images to import."""
         return len(self._patients) > 1 and self.patients.currentIndex() < 0
 
+    def whole_series(self, volume: ScannedVolume) -> tuple[ScannedVolume, ...]:
+        """Return all volumes of the series that ``volume`` is a part of, if all can be read."""
+        found = [
+            v
+            for v in self._volumes()
+            if (v.patient, v.series_uid) == (volume.patient, volume.series_uid)
+        ]
+        whole = len(found) > 1 and all(v.status != "refused" for v in found)
+        return tuple(found) if whole and volume.series_uid else ()
+
     def _volumes(self) -> tuple[ScannedVolume, ...]:
         return self._found.volumes if self._found is not None else ()
 

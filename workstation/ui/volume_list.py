@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from PySide6.QtCore import (
@@ -27,6 +28,7 @@ from workstation.ui.volume_words import (
     ROLES,
     counted,
     findings_text,
+    label_text,
     orientation_text,
     part_text,
     status_text,
@@ -62,6 +64,15 @@ class Series:
         count = f"{len(self.volumes)} volumes" if len(self.volumes) > 1 else images
         when = date_text(first.identity.study_date)
         return f"{title_text(first)}\n{count}{f', {when}' if when else ''}"
+
+    @cached_property
+    def _names(self) -> Counter[str]:
+        return Counter(map(part_text, self.volumes))
+
+    def name_of(self, volume: ScannedVolume) -> str:
+        """Return which part a volume is, with all that is known where two would read alike."""
+        name = part_text(volume)
+        return name if self._names[name] < 2 else f"{name}\n{label_text(volume)}"
 
     @property
     def shown(self) -> ScannedVolume:
@@ -181,12 +192,19 @@ class VolumeModel(QAbstractItemModel):
             return None if index.column() else self._picture(volumes)
         volumes = tuple(self._instead.get(v.key, v) for v in volumes)
         if role == Qt.ItemDataRole.DisplayRole:
-            return _text(COLUMNS[index.column()], volumes, part=bool(index.internalId()))
+            return self._text(index, volumes)
         if role == Qt.ItemDataRole.ForegroundRole:
             return _colour(volumes, index.column())
         if role == Qt.ItemDataRole.ToolTipRole:
             return _tip(volumes)
         return None
+
+    def _text(self, index: Index, volumes: tuple[ScannedVolume, ...]) -> str:
+        if index.column():
+            return _about(COLUMNS[index.column()], volumes)
+        if index.internalId():
+            return self._series[index.internalId() - 1].name_of(volumes[0])
+        return Series(volumes).title
 
     def _picture(self, volumes: tuple[ScannedVolume, ...]) -> QIcon:
         picture = self._pictures.picture(Series(volumes).shown)
@@ -195,9 +213,7 @@ class VolumeModel(QAbstractItemModel):
         return made
 
 
-def _text(column: str, volumes: tuple[ScannedVolume, ...], part: bool) -> str:
-    if column == "Series":
-        return part_text(volumes[0]) if part else Series(volumes).title
+def _about(column: str, volumes: tuple[ScannedVolume, ...]) -> str:
     if column == "Status":
         texts = {findings_text(v) for v in volumes}
         return (

@@ -38,10 +38,14 @@ def part_text(volume: ScannedVolume) -> str:
     """Return which part of a split series a volume is, such as "time 3 of 20   400 ms"."""
     part = volume.part
     if part is None:
-        said = volume.description.removeprefix(volume.identity.description).strip(" []")
-        return said or "the whole series"
+        return label_text(volume) or "the whole series"
     value = "" if part.value is None else f"   {part.value:g} {part.unit}".rstrip()
     return f"{part.kind} {part.number} of {part.count}{value}"
+
+
+def label_text(volume: ScannedVolume) -> str:
+    """Return what the reader says about a part of a series, "" for a whole one."""
+    return volume.description.removeprefix(volume.identity.description).strip(" []")
 
 
 def orientation_text(volume: ScannedVolume) -> str:

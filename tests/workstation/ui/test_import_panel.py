@@ -138,8 +138,9 @@ def test_of_several_patients_one_must_be_chosen(
         assert case.record.patient["name"] == "Roe^Richard"
 
 
-def test_parts_of_a_series_stand_together_and_the_chosen_one_is_imported(
-    panel: ImportPanel, tmp_path: Path, settle: Settle, opened: list[Path]
+@pytest.mark.parametrize("whole", [False, True])
+def test_parts_of_a_series_stand_together_and_one_or_all_are_imported(
+    panel: ImportPanel, tmp_path: Path, settle: Settle, opened: list[Path], whole: bool
 ) -> None:
     def edit(data: Dataset, k: int) -> None:
         data.TemporalPositionIdentifier = k // 5 + 1
@@ -154,11 +155,16 @@ def test_parts_of_a_series_stand_together_and_the_chosen_one_is_imported(
     assert "3 volumes" in cell(panel, 0, 0)
     names = [cell(panel, n, 0, top) for n in range(tree.model().rowCount(top))]
     assert len(set(names)) == 3
+    assert names[1].startswith("time 2 of 3")
     tree.setCurrentIndex(tree.model().index(1, 0, top))
+    assert panel.whole.isVisible()
+    panel.whole.setChecked(whole)
     panel.start.click()
     settle()
     with open_case(opened[0]) as case:
         assert case.value("ct").array[:, 0, 0].tolist() == [10, 11, 12, 13, 14]
+        others = {name: kept["part"]["number"] for name, kept in case.record.sources.items()}
+        assert others == ({"ct": 2, "ct_1": 1, "ct_3": 3} if whole else {"ct": 2})
 
 
 def test_pictures_come_after_the_list_and_go_with_it(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_data_path
-from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLineEdit
+from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QLineEdit
 
 from segmentation.contract import Progress, share
 from workstation.case import CaseError, case_for_writing
@@ -40,18 +40,26 @@ def import_into(
     volume: ScannedVolume | Path,
     template_name: str,
     progress: Progress,
+    series: Sequence[ScannedVolume] = (),
 ) -> Path:
-    """Make a case of one scanned volume or volume file and start a plan; return its folder."""
+    """Make a case of one scanned volume or volume file and start a plan; return its folder.
+
+    The other volumes of a whole ``series`` become sources beside it: NAME_1, NAME_2, ... by
+    their place in the series.
+    """
     template = find_template(template_name)
     name = next(s.name for s in template.sources.values() if s.kind == "volume")
     with case_for_writing(folder) as case:
         if isinstance(volume, Path):
             start_plan(case, template, {name: volume}, progress=progress)
-        else:
-            if case.record.sources:
-                raise CaseError(f"{folder} holds a case already; choose a new folder")
-            case.import_dicom(volume, name, share(progress, 0, 2))
-            start_plan(case, template, {}, progress=share(progress, 1, 2))
+            return folder
+        if case.record.sources:
+            raise CaseError(f"{folder} holds a case already; choose a new folder")
+        reading = share(progress, 0, 2)
+        for n, part in enumerate(series or [volume]):
+            own = name if part.key == volume.key else f"{name}_{n + 1}"
+            case.import_dicom(part, own, share(reading, n, len(series) or 1), family=series)
+        start_plan(case, template, {}, progress=share(progress, 1, 2))
     return folder
 
 
@@ -63,6 +71,7 @@ class ImportPanel:
         self._file: Path | None = None
         self._where = ""
         self._volume: ScannedVolume | None = None
+        self._series: tuple[ScannedVolume, ...] = ()
         self._job: Job[Any] | None = None
         self._doing = ""
         self.offers = False
@@ -74,6 +83,8 @@ class ImportPanel:
         self.where, self.chosen = label("", "muted"), label("")
         self.repairs = RepairChoice()
         self.repairs.changed.connect(self._consent)
+        self.whole = QCheckBox()
+        self.whole.setToolTip("The plan uses the volume that is selected; the others lie beside it")
         self.held = RecordList(self._finding, "Nothing was remarked when they were imported.")
         self.held_title = bold("Images of the open case")
         self.folder = QLineEdit()
@@ -100,7 +111,7 @@ class ImportPanel:
         place.addWidget(self.folder, 1)
         place.addWidget(browse)
         body = self.widget.body
-        for made in (self.held_title, self.held, self.where, self.chosen, self.repairs):
+        for made in (self.held_title, self.held, self.where, self.chosen, self.whole, self.repairs):
             body.addWidget(made)
         self.widget.heading("Keep the case in")
         body.addLayout(place)
@@ -153,6 +164,12 @@ class ImportPanel:
 
     def _choose(self, volume: ScannedVolume | None) -> None:
         self._volume = volume
+        series = self.page.whole_series(volume) if volume is not None else ()
+        if series != self._series:
+            self._series = series
+            self.whole.setText(f"Import all {len(series)} volumes of the series")
+            self.whole.setChecked(False)
+        self.whole.setVisible(bool(series))
         self.repairs.offer(volume.repairs if volume is not None else ())
         self.refresh()
 
@@ -197,11 +214,12 @@ class ImportPanel:
         chosen = self._file or self.selected()
         if chosen is None:
             return
+        series = self._series if self.whole.isChecked() else ()
         folder, template = Path(self.folder.text().strip()), str(self.template.currentData())
         self._start(
             "Import",
             "the import to end",
-            lambda progress: import_into(folder, chosen, template, progress),
+            lambda progress: import_into(folder, chosen, template, progress, series),
             self._done,
         )
         self.refresh()
