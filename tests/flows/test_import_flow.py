@@ -67,5 +67,10 @@ def test_the_report_comes_and_goes_with_its_stage(
     window.show_stage("Import")
     assert window.middle.currentWidget() is page
     window.resize(1280, 800)
+    assert page.leave.isVisible()
     assert window.minimumSizeHint().width() <= 1280
     assert window.minimumSizeHint().height() <= 800
+    page.leave.click()
+    settle()
+    assert window.middle.currentWidget() is window.start_page
+    assert not window.import_panel.start.isEnabled()

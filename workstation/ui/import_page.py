@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from workstation.dicom.files import PatientIdentity, Scan, ScannedVolume, thumbnail
 from workstation.ui.job_bar import JobRunner
-from workstation.ui.panels.parts import label
+from workstation.ui.panels.parts import button, label
 from workstation.ui.thumbnails import Thumbnails
 from workstation.ui.unused_files import UnusedFiles
 from workstation.ui.volume_list import ROW_PX, VolumeModel, VolumeTree
@@ -33,10 +33,11 @@ PATIENTS_PX = 640
 class ImportPage(QWidget):
     """Volumes of one patient at a time, the chosen one in full, and the files left over.
 
-    ``chosen`` tells the volume that is selected, or None.
+    ``chosen`` tells the volume that is selected, or None; ``left`` that a person wants none.
     """
 
     chosen = Signal(object)
+    left = Signal()
 
     def __init__(self, jobs: JobRunner) -> None:
         super().__init__()
@@ -74,7 +75,11 @@ class ImportPage(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(MARGIN_PX, MARGIN_PX, MARGIN_PX, MARGIN_PX)
         column.setSpacing(8)
-        column.addWidget(self.title)
+        self.leave = button("Put away", "Forget these images; nothing of them is kept", self._leave)
+        head = QHBoxLayout()
+        head.addWidget(self.title, 1)
+        head.addWidget(self.leave, 0, Qt.AlignmentFlag.AlignTop)
+        column.addLayout(head)
         column.addWidget(self.counts)
         column.addLayout(who)
         column.addWidget(self.tabs, 1)
@@ -124,6 +129,9 @@ class ImportPage(QWidget):
         elif self._patients:
             self.patient.setText(patient_text(self._patients[0]))
             self._list(self._volumes())
+
+    def _leave(self) -> None:
+        self.left.emit()
 
     @property
     def is_empty(self) -> bool:

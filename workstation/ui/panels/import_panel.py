@@ -77,6 +77,7 @@ class ImportPanel:
         self.offers = False
         self.page = ImportPage(desk.jobs)
         self.page.chosen.connect(self._choose)
+        self.page.left.connect(self._put_away)
         self.widget = Sheet(
             "Import", "Look at images before they become a new case; patients are never merged."
         )
@@ -133,6 +134,11 @@ class ImportPanel:
             self._start("Scan", "the scan to end", lambda p: scan([path], p), self._scanned)
         self._desk.bindings.later()
         self.refresh()
+
+    def _put_away(self) -> None:
+        self._leave()
+        self.folder.clear()
+        self._desk.bindings.later()
 
     def _leave(self) -> None:
         """Let go of what was offered before; work on it stops."""
