@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from pydicom.dataset import Dataset
 
+from workstation.dicom.quantities import with_meaning
 from workstation.dicom.slices import Slice
-from workstation.dicom.values import number, numbers, quantity_of, text, values
+from workstation.dicom.values import number, numbers, text, values
 
 _TYPE_SEQUENCES = (
     "MRImageFrameTypeSequence",
@@ -46,7 +47,9 @@ def _frame(file: Slice, header: Dataset, index: int, item: Dataset, shared: Data
     slope, intercept = number(transform, "RescaleSlope"), number(transform, "RescaleIntercept")
     diffusion = part("MRDiffusionSequence")
     types = values(kind, "FrameType")[:4] or values(header, "ImageType")[:4]
-    return replace(
+    component = text(kind, "ComplexImageComponent")
+    maps = next((g for o in (item, shared) if (g := o.get("RealWorldValueMappingSequence"))), ())
+    frame = replace(
         file,
         frame=index,
         instance=index + 1,
@@ -56,10 +59,9 @@ def _frame(file: Slice, header: Dataset, index: int, item: Dataset, shared: Data
         thickness_mm=number(measures, "SliceThickness"),
         slope=file.slope if slope is None else slope,
         intercept=file.intercept if intercept is None else intercept,
-        quantity=quantity_of(header, transform) if len(transform) else file.quantity,
         key=(
             ("type", "/".join(types)),
-            ("component", text(kind, "ComplexImageComponent")),
+            ("component", component),
             ("stack", text(content, "StackID")),
             ("echo", text(part("MREchoSequence"), "EffectiveEchoTime")),
             ("time", text(content, "TemporalPositionIndex")),
@@ -76,6 +78,8 @@ def _frame(file: Slice, header: Dataset, index: int, item: Dataset, shared: Data
         ),
         problem=_problem(file, slope),
     )
+    words = {*types, component.upper()}
+    return with_meaning(frame, header, transform if len(transform) else header, maps, words)
 
 
 _DELAY = "NominalCardiacTriggerDelayTime"

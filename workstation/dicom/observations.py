@@ -36,6 +36,8 @@ def observations(slices: Sequence[Slice], stack: Stack) -> list[Finding]:
     if first.form.photometric == "MONOCHROME1":
         text = "high values are meant to be shown dark (MONOCHROME1); the values are kept"
         found.append(Finding(Severity.INFO, "monochrome1", text))
+    if first.note[0]:
+        found.append(Finding(Severity.WARNING, *first.note))
     if first.quantity.startswith("CT value"):
         text = "the CT values are not declared to be Hounsfield units"
         found.append(Finding(Severity.WARNING, "not_hounsfield", text))

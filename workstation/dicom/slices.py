@@ -59,6 +59,7 @@ class Slice:
     sentence), or is empty. ``pixel_offset`` is where in the file its pixels begin if they lie there
     uncompressed, little-endian byte first, or None. ``tile`` tells where in the stored image a
     slice of a mosaic begins (row, column), and how large that image is (rows, columns).
+    ``note`` is what a reader must know about its values, as (code, sentence), or is empty.
     """
 
     source: Source
@@ -79,3 +80,4 @@ class Slice:
     problem: tuple[str, str] = ("", "")
     pixel_offset: int | None = None
     tile: tuple[int, int, int, int] | None = None
+    note: tuple[str, str] = ("", "")

@@ -65,20 +65,6 @@ def whole(data: Dataset, name: str, default: int = 0) -> int:
     return default if found is None or found == "" else int(found)
 
 
-def quantity_of(header: Dataset, rescale: Dataset) -> str:
-    """Name what rescaled values mean, from the image and from the item that rescales it."""
-    modality, kind = text(header, "Modality"), text(rescale, "RescaleType").upper()
-    if modality == "CT":
-        calibrated = value(rescale, "RescaleIntercept") is not None and kind in ("", "HU", "US")
-        if calibrated and "PERFUSION" not in values(header, "ImageType"):
-            return "HU"
-        return f"CT value ({kind})" if kind else "CT value"
-    if modality == "PT":
-        units = text(header, "Units").upper()
-        return "PET activity (Bq/mL)" if units == "BQML" else f"PET activity ({units or 'no unit'})"
-    return f"{modality or 'image'} intensity"
-
-
 def empty_value(quantity: str) -> float:
     """Return what stands where nothing was scanned: -1024 HU, or 0 in other images."""
     return -1024.0 if quantity == "HU" else 0.0
