@@ -213,7 +213,7 @@ def test_a_newer_value_is_told_and_changes_nothing(case, tmp_path):
     import_clinical(case, weight(tmp_path, 82, "2026-05-01"))
     ((output, finding),) = differences(plan, case.record.clinical_record())
     assert (output, finding.code, finding.severity) == ("patient", "clinical_newer", "warning")
-    assert "82 kg (FHIR Observation, LOINC 29463-7, 2026-05-01)" in finding.sentence
+    assert "body weight 82 kg (FHIR Observation, LOINC 29463-7, 2026-05-01)" in finding.sentence
     assert "the plan uses 80" in finding.sentence
     import_clinical(case, weight(tmp_path, 70, "2020-05-01"))
     assert len(differences(plan, case.record.clinical_record())) == 1
@@ -222,6 +222,8 @@ def test_a_newer_value_is_told_and_changes_nothing(case, tmp_path):
     newer = with_clinical(plan, case.record.clinical_record())
     assert newer.step("patient").params["body_weight_kg"] == 82
     assert differences(newer, case.record.clinical_record()) == []
+    ((_, unused),) = differences(plan_of(), case.record.clinical_record())
+    assert (unused.code, unused.severity) == ("clinical_unused", "info")
 
 
 # By command -----------------------------------------------------------------------------

@@ -17,7 +17,10 @@ PARAMETERS = {
 }
 """Key of a clinical value to the parameter of the patient's step; both use the same unit."""
 
-DIGITS = 4
+DIGITS = 2
+"""Decimals that a value keeps: hundredths of a kg, cm or mmHg."""
+
+REMEDY = "Use the clinical values in the plan, or keep those it has."
 
 
 def with_clinical(plan: Plan, record: ClinicalRecord) -> Plan:
@@ -37,12 +40,19 @@ def with_clinical(plan: Plan, record: ClinicalRecord) -> Plan:
 
 def differences(plan: Plan, record: ClinicalRecord) -> list[tuple[str, Finding]]:
     """Return, by the output of its step, what the record knows otherwise than the plan."""
-    return [
-        (step.output, finding)
-        for step in plan.steps
-        for name, value in _held(step, record)
-        if (finding := _difference(step, name, value)) is not None
-    ]
+    found = []
+    for step in plan.steps:
+        held = list(_held(step, record))
+        unused = [value for name, value in held if name not in step.params]
+        if unused:
+            known = ", ".join(map(_words, unused))
+            text = f"the plan does not use what the clinical record holds: {known}"
+            finding = Finding(Severity.INFO, "clinical_unused", text, remedy=REMEDY)
+            found.append((step.output, finding))
+        for name, value in held:
+            if name in step.params and step.params[name] != _number(value):
+                found.append((step.output, _difference(step, name, value)))
+    return found
 
 
 def _held(step: Step, record: ClinicalRecord) -> Iterator[tuple[str, ClinicalValue]]:
@@ -56,21 +66,15 @@ def _number(value: ClinicalValue) -> float:
     return round(value.value or 0.0, DIGITS)
 
 
-def _difference(step: Step, name: str, value: ClinicalValue) -> Finding | None:
-    used, newest = step.params.get(name), _number(value)
-    what = value.key.replace("_", " ")
-    known = f"{newest:g} {value.unit} ({value.origin})"
-    if used is None:
-        text = f"the clinical record holds a {what} that the plan does not use: {known}"
-        return Finding(Severity.INFO, "clinical_unused", text, remedy=REMEDY)
-    if used == newest:
-        return None
-    origins = {o[0]: o for o in step.params.get("origins", ())}
-    by_hand = name not in origins or origins[name][1] != used
-    how = ", entered by hand" if by_hand else f" ({origins[name][2]})"
-    text = f"the clinical record holds another {what}: {known}; the plan uses {used:g}{how}"
-    severity = Severity.INFO if by_hand else Severity.WARNING
+def _words(value: ClinicalValue) -> str:
+    return f"{value.key.replace('_', ' ')} {_number(value):g} {value.unit} ({value.origin})"
+
+
+def _difference(step: Step, name: str, value: ClinicalValue) -> Finding:
+    """Tell of a value that the plan has otherwise, and where the plan has it from."""
+    used = step.params[name]
+    known = {(n, v): origin for n, v, origin in step.params.get("origins", ())}
+    origin = known.get((name, used), "entered by hand")
+    text = f"the clinical record holds {_words(value)}; the plan uses {used:g} ({origin})"
+    severity = Severity.WARNING if (name, used) in known else Severity.INFO
     return Finding(severity, "clinical_newer", text, remedy=REMEDY)
-
-
-REMEDY = "Use the clinical values in the plan, or keep those it has."

@@ -145,7 +145,9 @@ class CasePanel:
     def refresh(self) -> None:
         """Show the open case."""
         session = self._desk.session
-        self.held.setVisible(session.case is not None)
+        if self.held.isHidden() == (session.case is not None):
+            self.held.setVisible(session.case is not None)
+            self._desk.bindings.later()  # what it holds was put away when this refresh began
         self.how.setVisible(session.case is None)
         self.widget.show_needs("" if session.case is not None else "a case")
         if session.case is None:

@@ -29,7 +29,27 @@ from workstation.ui.desk import Desk
 from workstation.ui.panels.parts import FindingRow, RecordList, bold, button, label
 from workstation.ui.words import parameter_label, readable, unit_text, value_text
 
-NAMES = {"abo": "Blood group", "rh": "Rh", "inr": "INR", "unacceptable_antigen": "Unacceptable"}
+NAMES = {
+    "abo": "Blood group",
+    "rh": "Rh",
+    "body_weight": "Body weight",
+    "height": "Height",
+    "systolic_pressure": "Systolic",
+    "diastolic_pressure": "Diastolic",
+    "mean_arterial_pressure": "Mean pressure",
+    "central_venous_pressure": "CVP",
+    "heart_rate": "Heart rate",
+    "bilirubin": "Bilirubin",
+    "albumin": "Albumin",
+    "inr": "INR",
+    "creatinine": "Creatinine",
+    "sodium": "Sodium",
+    "platelets": "Platelets",
+    "antibody": "Antibody",
+    "unacceptable_antigen": "Unacceptable",
+}
+"""Key to name, in the order of the table; genotypes come last."""
+
 UNITS = {"mm[Hg]": "mmHg", "1": "", "{MFI}": "MFI", "10*9/L": "10⁹/L"}
 COLUMNS = ("Value", "Result", "Date")
 ROW_PX, MOST_ROWS = 24, 12
@@ -41,6 +61,11 @@ Record = Mapping[str, Any]
 def name_of(key: str) -> str:
     """Return the name of a clinical value as people write it."""
     return f"HLA-{key[4:].upper()}" if key.startswith("hla_") else NAMES.get(key, readable(key))
+
+
+def _place(value: Record) -> int:
+    known = list(NAMES)
+    return known.index(value["key"]) if value["key"] in known else len(known)
 
 
 def result_of(value: Record) -> str:
@@ -79,11 +104,10 @@ class ClinicalGroup(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
-        for made in (bold("Clinical values"), self.table, self.findings, self.use, self.add):
+        for made in (bold("Clinical values"), self.table, self.use, self.add, self._doubt):
             column.addWidget(made)
-        column.insertWidget(4, self._doubt)
-        column.addWidget(self.fold)
-        column.addWidget(self.missed)
+        for made in (self.findings, self.fold, self.missed):
+            column.addWidget(made)
         self._doubt.hide()
         self.missed.hide()
         desk.left.connect(self._forget)
@@ -173,6 +197,7 @@ class ClinicalGroup(QWidget):
         session = self._desk.session
         summary = session.summary() if session.case is not None else None
         values = [v for v in summary["clinical"] if v["newest"]] if summary else []
+        values.sort(key=_place)
         self._fill(values, summary["clinical"] if summary else ())
         findings = summary["findings"] if summary else []
         self.findings.show_records(
