@@ -8,11 +8,14 @@ et al., CVPR 2021). The weights that ship are the running average of the last th
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import count
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +32,9 @@ CHECKPOINT = "checkpoint.pt"
 RATE, WEIGHT_DECAY = 2e-3, 1e-4
 WARM_UP, DECAY_FROM = 100, 0.6  # steps; share of the run after which the rate falls to zero
 AVERAGE = 0.998  # of the weights, per step
-TOPOLOGY_EVERY, TOPOLOGY_SIZE, TOPOLOGY_WEIGHT = 2, 48, 0.5  # soft clDice is slow
+GROWTH = ((0.0, 48), (0.45, 64), (0.7, SIZE))  # share of the run, voxels along a side of a scene
+TOPOLOGY_FROM, TOPOLOGY_EVERY = 0.5, 2  # soft clDice is slow, and moot before there are trees
+TOPOLOGY_SIZE, TOPOLOGY_WEIGHT = 48, 0.5
 HELD_OUT = 1_000_000_000  # seeds from here on are never trained on
 
 
@@ -43,7 +48,8 @@ class Schedule:
         device: "cpu" or "cuda".
         batch: scenes per step; at least 2, since one takes PyTorch's slow path on a CPU.
         workers: processes that draw scenes; 0 draws them between the steps.
-        size: voxels along a side of a scene.
+        growth: from which share of the run on scenes have how many voxels a side; small ones
+            teach fast, those at the end are as large as the window of inference.
         seed: the first scene's seed.
         save_minutes: time between checkpoints.
 
@@ -56,7 +62,7 @@ class Schedule:
     device: str = "cpu"
     batch: int = 2
     workers: int = 0
-    size: int = SIZE
+    growth: tuple[tuple[float, int], ...] = GROWTH
     seed: int = 1
     save_minutes: float = 3.0
 
@@ -72,6 +78,10 @@ class Schedule:
             return min(1.0, step / max(self.steps, 1))
         return min(1.0, seconds / 3600 / max(float(self.hours or 0), 1e-9))
 
+    def size(self, done: float) -> int:
+        """Return how many voxels a side a scene has after the share ``done`` of the run."""
+        return [size for start, size in self.growth if done >= start][-1]
+
 
 @dataclass(eq=False)
 class Learner:
@@ -82,6 +92,10 @@ class Learner:
     average: torch.nn.Module
     step: int = 0
     seconds: float = 0.0
+
+    def done(self, schedule: Schedule) -> float:
+        """Return the share (0 to 1) of the run that is over."""
+        return schedule.done(self.step, self.seconds)
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint to go on from and a bundle to use, each whole or not at all."""
@@ -124,11 +138,11 @@ def train_vessels(
         learner.restore(folder)
     losses: list[float] = []
     saved = last = time.monotonic()
-    for scenes in _batches(schedule, learner.step):
-        done = schedule.done(learner.step, learner.seconds)
+    for scenes in _batches(schedule, learner):
+        done = learner.done(schedule)
         if done >= 1:
             break
-        losses.append(_learn(learner, scenes, _rate(learner.step, done), schedule))
+        losses.append(_learn(learner, scenes, done, schedule))
         now = time.monotonic()
         learner.seconds += now - last
         last = now
@@ -158,17 +172,18 @@ def _rate(step: int, done: float) -> float:
     return RATE * min(1.0, (step + 1) / WARM_UP) * fall
 
 
-def _learn(learner: Learner, scenes: list[Scene], rate: float, schedule: Schedule) -> float:
-    """Take one step and return its loss."""
+def _learn(learner: Learner, scenes: list[Scene], done: float, schedule: Schedule) -> float:
+    """Take one step, after the share ``done`` of the run, and return its loss."""
     import torch
 
     for group in learner.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = _rate(learner.step, done)
     image = torch.from_numpy(np.stack([s.image for s in scenes])[:, None]).to(schedule.device)
     label = torch.from_numpy(np.stack([s.label for s in scenes])[:, None]).to(schedule.device)
     with torch.autocast(schedule.device, torch.bfloat16) if half_is_fast() else nullcontext():
         output = learner.network(image)
-    loss = _loss(output.float(), label.float(), with_topology=learner.step % TOPOLOGY_EVERY == 0)
+    with_topology = done >= TOPOLOGY_FROM and learner.step % TOPOLOGY_EVERY == 0
+    loss = _loss(output.float(), label.float(), with_topology=with_topology)
     learner.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(learner.network.parameters(), 1.0)
@@ -209,23 +224,20 @@ def _loss(output: torch.Tensor, label: torch.Tensor, *, with_topology: bool) -> 
     return loss
 
 
-def _batches(schedule: Schedule, first_step: int) -> Iterator[list[Scene]]:
-    """Yield the scenes of one step after the other, from ``first_step`` on, without end."""
-    batch, step = schedule.batch, first_step
+def _batches(schedule: Schedule, learner: Learner) -> Iterator[list[Scene]]:
+    """Yield the scenes of one step after the other, from the learner's step on, without end."""
+    batch = schedule.batch
+    seeds = count(schedule.seed + learner.step * batch)
     if schedule.workers == 0:
         while True:
-            start = schedule.seed + step * batch
-            yield [make_scene(n, size=schedule.size) for n in range(start, start + batch)]
-            step += 1
-    with ProcessPoolExecutor(schedule.workers) as pool:
-        start = schedule.seed + step * batch
-        ahead = [
-            pool.submit(make_scene, n, size=schedule.size)
-            for n in range(start, start + batch * (2 + schedule.workers))
-        ]
-        following = start + len(ahead)
+            size = schedule.size(learner.done(schedule))
+            yield [make_scene(next(seeds), size=size) for _ in range(batch)]
+    with ProcessPoolExecutor(schedule.workers, get_context("spawn")) as pool:
+        ahead: deque[list[Future[Scene]]] = deque()
         while True:
-            yield [ahead.pop(0).result() for _ in range(batch)]
-            for n in range(following, following + batch):
-                ahead.append(pool.submit(make_scene, n, size=schedule.size))
-            following += batch
+            while len(ahead) * batch < 2 * schedule.workers + batch:
+                size = schedule.size(learner.done(schedule))
+                ahead.append(
+                    [pool.submit(make_scene, next(seeds), size=size) for _ in range(batch)]
+                )
+            yield [drawn.result() for drawn in ahead.popleft()]
