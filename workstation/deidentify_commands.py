@@ -55,7 +55,7 @@ def main(options: argparse.Namespace, work: Work) -> int:
         json.dump(outcome.to_json(), sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
         print()
     else:
-        print("\n".join(_lines(outcome, options.key)))
+        print("\n".join(report_lines(outcome, options.key)))
     return DONE if outcome.written else PROBLEM
 
 
@@ -104,7 +104,7 @@ def export(options: argparse.Namespace, work: Work, case: Case, write: Write) ->
         outcome = work("De-identify", lambda p: deidentify_files([folder], place, order, p))
         if one and outcome.written:
             next(place.rglob("*.dcm")).replace(options.file)
-    print("\n".join(_lines(replace(outcome, folder=options.file), options.key)))
+    print("\n".join(report_lines(replace(outcome, folder=options.file), options.key)))
     return DONE if outcome.written else PROBLEM
 
 
@@ -133,7 +133,7 @@ def originals(paths: Sequence[Path]) -> list[Path]:
     return [path / "dicom" if (path / "case.json").is_file() else path for path in paths]
 
 
-def _lines(outcome: Outcome, key: Path | None) -> list[str]:
+def report_lines(outcome: Outcome, key: Path | None) -> list[str]:
     """Return the report for a person."""
     document = outcome.to_json()
     lines = [f"{outcome.written} files written to {outcome.folder}"]

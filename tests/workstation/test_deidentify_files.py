@@ -87,7 +87,7 @@ def test_a_zip_gives_the_same_files_as_its_folder(series, tmp_path):
         (lambda d: setattr(d, "Modality", "OT"), "modality OT"),
         (lambda d: setattr(d, "ImageType", ["DERIVED", "SECONDARY"]), "not an original"),
         (lambda d: d.pop("ImageType"), "not an original"),
-        (lambda d: d.pop("PixelData"), "no image"),
+        (lambda d: d.pop("Rows"), "no image"),
         (lambda d: setattr(d, "EncapsulatedDocument", b"%PDF"), "a document"),
     ],
 )

@@ -58,7 +58,7 @@ def reason_to_look(data: Dataset) -> str:
     if "EncapsulatedDocument" in data:
         kind = text(data, "MIMETypeOfEncapsulatedDocument") or "unknown kind"
         return f"a document ({kind}): what it says or shows cannot be cleaned"
-    if "PixelData" not in data and "FloatPixelData" not in data:
+    if not data.get("Rows"):
         return f"no image but {text(data, 'Modality') or 'something else'}: its text may identify"
     if "ContentSequence" in data or text(data, "Modality") == "SEG":
         return "a segmentation or report: its labels and text may identify"

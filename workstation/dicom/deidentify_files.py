@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -89,6 +89,16 @@ class Outcome:
     skipped: list[Held] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     heads: Counter[bool | None] = field(default_factory=Counter)
+    _looked_at: frozenset[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._looked_at = frozenset(str(PurePosixPath(a)) for a in self.order.accepted)
+
+    def was_looked_at(self, source: Source) -> bool:
+        """Tell whether a person has looked at the pixels of ``source``."""
+        place = PurePosixPath(str(source))
+        over = {str(p) for p in (place, *place.parents)}
+        return EVERYTHING in self._looked_at or not over.isdisjoint(self._looked_at)
 
     @property
     def warnings(self) -> list[str]:
@@ -96,14 +106,14 @@ class Outcome:
         said = []
         if self.heads[True]:
             said.append(
-                f"{self.heads[True]} files show a head: a face can be drawn from them, and "
+                f"{self.heads[True]} file(s) show a head: a face can be drawn from them, and "
                 "nothing was done about it (113102 is not claimed); deface them before they "
                 "leave"
             )
         if self.heads[None]:
             said.append(
-                f"{self.heads[None]} files do not say which part of the body they show: if it is "
-                "the head, a face can be drawn from them"
+                f"{self.heads[None]} file(s) do not say which part of the body they show: if it "
+                "is the head, a face can be drawn from them"
             )
         return said
 
@@ -189,7 +199,7 @@ def _deidentify_one(source: Source, room: Path, outcome: Outcome, patients: set[
         outcome.skipped.append(Held(str(source), "not a DICOM object"))
         return
     reason = reason_to_look(data)
-    seen = is_accepted(source, outcome.order.accepted)
+    seen = outcome.was_looked_at(source)
     if reason and not (seen and may_be_accepted(data)):
         final = not may_be_accepted(data)
         outcome.quarantined.append(Held(str(source), reason, series, final))
@@ -201,14 +211,6 @@ def _deidentify_one(source: Source, room: Path, outcome: Outcome, patients: set[
             "De-identify one patient at a time, or name no subject",
         )
     _write(source, data, bool(reason), room, outcome)
-
-
-def is_accepted(source: Source, accepted: Sequence[str]) -> bool:
-    """Tell whether a person has looked at the pixels of ``source``."""
-    if EVERYTHING in accepted:
-        return True
-    whole = str(source)
-    return any(whole == a or whole.startswith(a.rstrip("/") + "/") for a in accepted)
 
 
 def _write(source: Source, data: Dataset, seen: bool, room: Path, outcome: Outcome) -> None:
@@ -236,7 +238,7 @@ def _write(source: Source, data: Dataset, seen: bool, room: Path, outcome: Outco
     outcome.written += 1
     outcome.counts += counts
     head = shows_head(data)
-    if head is not False:
+    if head is not False and ("Rows" in data or "EncapsulatedDocument" in data):
         outcome.heads[head] += 1
 
 

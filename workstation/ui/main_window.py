@@ -29,6 +29,7 @@ from workstation.session import PRESETS, Session
 from workstation.ui.banner import HEIGHT_PX as BANNER_PX
 from workstation.ui.banner import Banner
 from workstation.ui.cut_drag import CutDrag
+from workstation.ui.deidentify_dialog import show_deidentify
 from workstation.ui.desk import Desk
 from workstation.ui.error_card import CardStack
 from workstation.ui.four_up import FourUp
@@ -159,6 +160,8 @@ class MainWindow(QMainWindow):
         add("Case", "Send to a PACS…", partial(self.show_pacs, "Send"))
         add("Case", "Receive from a PACS…", partial(self.show_pacs, "Receive"))
         add("Case", "PACS nodes…", partial(self.show_pacs, "Nodes"))
+        copy = partial(show_deidentify, self.desk, self)
+        add("Case", "Save a de-identified copy…", copy, "", self._lacks_case)
         add("Case", "Close the case", self.close_case, "Ctrl+W", self._lacks_case)
         add("Case", "Quit", self.close, "Ctrl+Q")
         self._undo = add("Edit", "Undo", self.undo, "Ctrl+Z", self._lacks_undo)
