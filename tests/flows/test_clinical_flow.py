@@ -83,47 +83,38 @@ def test_dropped_values_are_shown_and_used(
     shown = opened.plan_panel.patient.rows
     texts = [label.text() for label in shown.findChildren(type(opened.case_panel.identity))]
     assert "Body weight 80.0 kg\nFHIR Observation, LOINC 29463-7, 2026-03-01" in texts
-
-
-def test_values_of_another_patient_stay_out(
-    opened: MainWindow, settle: Settle, tmp_path: Path
-) -> None:
-    drop(opened, write(tmp_path / "record.json", bundle(patient(gender="male"))))
-    settle()
-    assert "sex" in opened.cards.cards()[0].text()
-    assert opened.session.require_case().record.clinical == []
-    assert not opened.case_panel.clinical.vouch.isVisible()
-
-
-def test_a_person_can_vouch_for_a_doubtful_match(
-    opened: MainWindow, settle: Settle, tmp_path: Path
-) -> None:
-    file = write(tmp_path / "r.json", bundle(patient(), measured("2160-0", 1.1, "mg/dL")))
-    drop(opened, file)
-    settle()
-    group = opened.case_panel.clinical
-    assert "the name differs" in opened.cards.cards()[0].text()
-    assert group.vouch.isVisible()
-    group.number.setText("MRN-7")
-    QTest.mouseClick(group.vouch, Qt.MouseButton.LeftButton)
-    settle()
-    assert len(opened.session.require_case().record.clinical) == 1
-    assert not group.vouch.isVisible()
-
-
-def test_without_a_case_it_is_explained(window: MainWindow, settle: Settle, tmp_path: Path) -> None:
-    drop(window, write(tmp_path / "record.json", whole_record()))
-    settle()
-    assert "need a case" in window.cards.cards()[0].text()
-
-
-def test_the_plan_is_written_as_fhir(opened: MainWindow, settle: Settle, tmp_path: Path) -> None:
-    opened.session.set_params("patient", height_cm=171.0)
-    opened.compute()
-    settle()
     file = tmp_path / "plan.fhir.json"
     opened.report_panel.write_fhir(file)
     settle()
     kinds = [e["resource"]["resourceType"] for e in json.loads(file.read_text("utf-8"))["entry"]]
     assert {"Observation", "DiagnosticReport", "Provenance"} <= set(kinds)
     assert str(file) in opened.report_panel.done.text()
+
+
+def test_values_of_another_patient_stay_out_until_a_person_vouches(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle, tmp_path: Path
+) -> None:
+    other = write(tmp_path / "other.json", bundle(patient(gender="male")))
+    doubtful = write(tmp_path / "r.json", bundle(patient(), measured("2160-0", 1.1, "mg/dL")))
+    drop(window, doubtful)
+    settle()
+    assert "need a case" in window.cards.cards()[-1].text()
+    window.open_case(make_case((), computed=False))
+    settle()
+    group = window.case_panel.clinical
+    told = []
+    window.desk.failed.connect(lambda problem: told.append(problem.title))
+    drop(window, other)
+    settle()
+    assert "sex" in told[-1]
+    assert not group.vouch.isVisible()
+    drop(window, doubtful)
+    settle()
+    assert "the name differs" in told[-1]
+    assert window.session.require_case().record.clinical == []
+    assert group.vouch.isVisible()
+    group.number.setText("MRN-7")
+    QTest.mouseClick(group.vouch, Qt.MouseButton.LeftButton)
+    settle()
+    assert len(window.session.require_case().record.clinical) == 1
+    assert not group.vouch.isVisible()

@@ -18,6 +18,8 @@ from workstation.cli import main
 from workstation.clinical import ClinicalError, ClinicalPatient, Identifier
 from workstation.clinical_case import import_clinical, split_clinical
 from workstation.clinical_match import OtherPatient, match, patient_of_images
+from workstation.dicom.files import scan
+from workstation.phantom import abdomen, write_dicom
 from workstation.planning.clinical_values import differences, with_clinical
 from workstation.planning.patient import patient as patient_stage
 from workstation.planning.plan import Plan, Step
@@ -152,6 +154,23 @@ def test_a_second_record_must_be_of_the_same_patient(tmp_path, record):
         other = write(tmp_path / "other.json", bundle(patient(gender="male")))
         with pytest.raises(OtherPatient, match="sex"):
             import_clinical(case, other)
+
+
+def test_images_must_be_of_the_patient_of_the_record(tmp_path):
+    write_dicom(abdomen(spacing_mm=(12.0, 12.0, 12.0)), tmp_path / "dicom")
+    volume = scan([tmp_path / "dicom"]).volumes[0]
+    other = write(tmp_path / "other.json", bundle(patient(gender="other")))
+    same = {"name": [{"family": "Synthetic", "given": ["Abdomen"]}], "gender": "other"}
+    record = write(tmp_path / "same.json", bundle(patient(**same)))
+    with create_case(tmp_path / "first") as case:
+        import_clinical(case, other)
+        with pytest.raises(OtherPatient, match="the name differs"):
+            case.import_dicom(volume, "ct")
+        assert case.record.sources == {}
+    with create_case(tmp_path / "second") as case:
+        import_clinical(case, record)
+        case.import_dicom(volume, "ct")
+        assert case.record.patient["name"] == "SYNTHETIC^ABDOMEN"
 
 
 def test_the_summary_lists_values_files_and_findings(case, record):

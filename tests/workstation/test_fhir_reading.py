@@ -299,6 +299,22 @@ def test_records_of_one_patient_are_merged(read):
     assert [v.value for v in merged([second, first]).series("creatinine")] == [1.0, 2.0]
 
 
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        ("HLA-A*02:01+HLA-A*03:01", "HLA-A*02:01+HLA-A*03:01"),
+        ("hla#3.23.0#HLA-A:01:01G+HLA-A*01:02", "HLA-A*01:01G+HLA-A*01:02"),
+        ("#hla#3.23#HLA-A*01:01/HLA-A*01:02+HLA-A*24:02N", "HLA-A*01:01/HLA-A*01:02+HLA-A*24:02N"),
+        ("HLA-DRB1*03:01~HLA-DQB1*02:01", "HLA-DRB1*03:01~HLA-DQB1*02:01"),
+        ("A*02:01", ""),
+        ("HLA-A*02:01+", ""),
+        ("kir#2.0#KIR2DL1*001", ""),
+    ],
+)
+def test_gl_strings(given, plain):
+    assert codes.gl_string(given) == plain
+
+
 # Units ----------------------------------------------------------------------------------
 
 
