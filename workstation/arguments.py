@@ -171,7 +171,8 @@ def _add_results(command: Command) -> None:
     export = command(
         "export",
         "write a source or result to a file; also: picture, axial, coronal or sagittal to .png or "
-        ".dcm, report to .pdf or .dcm, and dicom, the whole plan, to a folder",
+        ".dcm, report to .pdf or .dcm, dicom, the whole plan, to a folder, and plan, its numbers "
+        "with provenance, to .fhir.json",
         prints_json=False,
     )
     export.add_argument("case", type=Path, metavar="CASE")
