@@ -176,6 +176,7 @@ def apply_theme(app: QApplication, dark: bool = True, scale: float = 1.0) -> Col
     app.setStyle("Fusion")
     app.setFont(ui_font(BASE_FONT_PX * min(max(scale, 0.8), 1.6)))
     app.setPalette(_palette(theme))
+    app.setPalette(_box_palette(theme), "QCheckBox")
     app.setStyleSheet(style_sheet(theme, scale))
     return theme
 
@@ -191,6 +192,13 @@ def icon(name: str, colour: str = DARK.text) -> QIcon:
     except Exception as error:  # qtawesome raises bare Exception
         raise ValueError(f"there is no icon named {name!r}") from error
     return drawn
+
+
+def _box_palette(theme: Colours) -> QPalette:
+    """Return the palette of check boxes: their outline is a darker tone of the window."""
+    palette = _palette(theme)
+    palette.setColor(QPalette.ColorRole.Window, QColor(theme.text))
+    return palette
 
 
 def _palette(theme: Colours) -> QPalette:
