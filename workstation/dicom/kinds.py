@@ -50,7 +50,14 @@ def kinds_of(slices: Sequence[Slice]) -> list[list[Slice]]:
     """Split by what never shares a stack; slices without a place stay with their kind."""
     kinds = by(
         slices,
-        lambda s: (s.identity.frame_uid, s.form.rows, s.form.columns, s.form.photometric, s.key),
+        lambda s: (
+            s.identity.study_uid,
+            s.identity.frame_uid,
+            s.form.rows,
+            s.form.columns,
+            s.form.photometric,
+            s.key,
+        ),
     )
     return [part for kind in kinds.values() for part in _same_planes(kind)]
 
