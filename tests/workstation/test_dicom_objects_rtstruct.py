@@ -26,14 +26,14 @@ def rectangle(k, left, top, right, bottom):
     return [(left, top, k), (right, top, k), (right, bottom, k), (left, bottom, k)]
 
 
-def write(path, structures, frame="1.2.99", kind="CLOSED_PLANAR"):
+def write(path, structures, frame="1.2.99", kind="CLOSED_PLANAR", patient="P1", points_mm=False):
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = RTStructureSetStorage
     meta.MediaStorageSOPInstanceUID = "1.2.77"
     data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     data.SOPClassUID, data.SOPInstanceUID = RTStructureSetStorage, "1.2.77"
-    data.Modality, data.PatientID, data.PatientName = "RTSTRUCT", "P1", "Doe^Jane"
+    data.Modality, data.PatientID, data.PatientName = "RTSTRUCT", patient, "Doe^Jane"
     data.StructureSetROISequence, data.ROIContourSequence = [], []
     for n, (name, colour, contours) in enumerate(structures, start=5):
         roi, drawn = Dataset(), Dataset()
@@ -44,7 +44,7 @@ def write(path, structures, frame="1.2.99", kind="CLOSED_PLANAR"):
             contour = Dataset()
             contour.ContourGeometricType = kind
             contour.NumberOfContourPoints = len(corners)
-            points = GRID.to_world(corners)
+            points = np.array(corners) if points_mm else GRID.to_world(corners)
             contour.ContourData = [f"{v:.5f}" for v in points.ravel()]
             drawn.ContourSequence.append(contour)
         data.StructureSetROISequence.append(roi)

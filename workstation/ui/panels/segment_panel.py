@@ -12,6 +12,7 @@ from segmentation.volume import LabelMap
 from workstation.ui.desk import Desk
 from workstation.ui.icons import set_icon
 from workstation.ui.panels.add_step import AddStep
+from workstation.ui.panels.label_file import LabelFile
 from workstation.ui.panels.lesions import LesionList
 from workstation.ui.panels.parts import Sheet, button, label
 from workstation.ui.panels.steps import StepList
@@ -44,6 +45,8 @@ class SegmentPanel:
         body.addWidget(self.steps)
         self.add_step = AddStep(desk, "Segment")
         body.addWidget(self.add_step)
+        self.label_file = LabelFile(desk)
+        body.addWidget(self.label_file)
         self.lesions = LesionList(desk)
         body.addWidget(self.lesions)
         self.widget.heading("Correct by hand")
@@ -130,6 +133,7 @@ class SegmentPanel:
         """Show tool, target and settings."""
         desk = self._desk
         self.widget.show_needs(self.lacks())
+        self.label_file.refresh()
         target = readable(desk.hand.target).lower() if desk.hand.target else ""
         self.target.setText(f"Works on: {target}" if target else "Choose a label above.")
         self.tools[desk.hand.tool].setChecked(True)
