@@ -179,22 +179,21 @@ def mapped(unit, slope=0.5, intercept=-10.0, **more):
     return data
 
 
+CODE = item(CodeMeaning="Apparent Diffusion Coefficient")
+NAMED = {"QuantityDefinitionSequence": item(ConceptCodeSequence=CODE)}
+ADC = "Apparent Diffusion Coefficient (mm2/s)"
+
+
 @pytest.mark.parametrize(
     ("modality", "types", "maps", "quantity", "value"),
     [
-        ("MR", ["ADC"], [mapped("mm2/s", LUTLabel="ADC")], "ADC (mm2/s)", 240),
+        ("MR", ["ADC"], [mapped("mm2/s", **NAMED)], ADC, 240),
         ("MR", ["M"], [mapped("1")], "MR intensity", 500),
         ("MR", ["M"], [mapped("ms"), mapped("s")], "MR intensity", 500),
         ("MR", ["P"], [], "MR phase (no unit)", 500),
-        (
-            "MR",
-            ["VELOCITY MAP", "P"],
-            [mapped("cm/s", LUTLabel="velocity")],
-            "velocity (cm/s)",
-            240,
-        ),
+        ("MR", ["VELOCITY MAP", "P"], [mapped("cm/s")], "MR velocity (cm/s)", 240),
         ("MR", ["VELOCITY MAP", "P"], [], "MR velocity (no unit)", 500),
-        ("CT", ["PERFUSION"], [mapped("ml/100ml/min", LUTLabel="CBF")], "CBF (ml/100ml/min)", 240),
+        ("CT", ["PERFUSION"], [mapped("ml/100ml/min")], "CT value (ml/100ml/min)", 240),
         ("CT", ["AXIAL"], [mapped("ms")], "HU", 400),
     ],
 )
@@ -228,9 +227,9 @@ def test_frames_are_mapped_by_their_own_map(tmp_path):
     data = enhanced(positions(), ["T1"], [1.0])
     stored = np.frombuffer(data.PixelData, "<i2")
     for frame in data.PerFrameFunctionalGroupsSequence:
-        frame.RealWorldValueMappingSequence = Sequence([mapped("ms", LUTLabel="T1")])
+        frame.RealWorldValueMappingSequence = Sequence([mapped("ms")])
     data.save_as(tmp_path / "one")
     (scanned,) = scan([tmp_path]).volumes
     image = read(scanned)
-    assert image.quantity == "T1 (ms)"
+    assert image.quantity == "MR value (ms)"
     np.testing.assert_allclose(np.sort(image.array.ravel()), np.sort(0.5 * stored - 10))

@@ -78,13 +78,7 @@ def test_philips_field_map_is_two_volumes(zoo):
     assert high == 0
 
 
-def test_siemens_enhanced_times_are_volumes(zoo):
-    volumes = scan([zoo / "enhanced_mr" / "In" / "Siemens"]).volumes
-    assert [v.geometry.size for v in volumes] == [(64, 64, 6)] * 4
-    assert all(v.status == "ok" for v in volumes)
-
-
-def assert_equals_reference(volume, path, time=0):
+def assert_equals_reference(volume, path, time=0, tolerance=0.0):
     """Every voxel of ``volume`` has the value that another converter puts at its place."""
     image = sitk.ReadImage(path)
     if image.GetDimension() == 4:
@@ -98,7 +92,39 @@ def assert_equals_reference(volume, path, time=0):
     assert np.abs((index - whole) * volume.geometry.spacing_mm).max() < 0.001
     assert sorted(reference.shape) == sorted(volume.array.shape)
     i, j, k = np.moveaxis(whole, -1, 0)
-    np.testing.assert_array_equal(volume.array[k, j, i], reference)
+    np.testing.assert_allclose(volume.array[k, j, i], reference, rtol=0, atol=tolerance)
+
+
+def reference_in(zoo, folder, name):
+    with zipfile.ZipFile(zoo / "ref.zip") as archive:
+        return archive.extract(f"ref/dcm_qa_enh/Ref/{name}.nii", folder)
+
+
+def test_a_field_map_is_in_hertz(zoo, tmp_path):
+    volumes = scan([zoo / "enhanced_mr" / "In" / "Philips"]).volumes
+    (field,) = (v for v in volumes if v.slices[0].quantity == "MR value (Hz)")
+    path = reference_in(zoo, tmp_path, "Philips_WIP_B0_NS_801_e2_fieldmaphz")
+    assert_equals_reference(read(field), path, tolerance=0.01)
+
+
+def test_siemens_enhanced_times_equal_their_reference(zoo, tmp_path):
+    volumes = scan([zoo / "enhanced_mr" / "In" / "Siemens"]).volumes
+    assert [v.geometry.size for v in volumes] == [(64, 64, 6)] * 4
+    assert [(v.status, v.part.number, v.part.value) for v in volumes] == [
+        ("ok", n + 1, 500.0 * n) for n in range(4)
+    ]
+    path = reference_in(zoo, tmp_path, "Siemens_REST1_w_SMS_PF7-8_6")
+    for n, volume in enumerate(volumes):
+        assert_equals_reference(read(volume), path, n)
+
+
+def test_a_mosaic_through_another_archive_is_the_same(zoo):
+    plain = scan([zoo / "dcm_qa_agfa" / "Siemens"]).volumes
+    other = scan([zoo / "dcm_qa_agfa" / "Agfa"]).volumes
+    assert [v.geometry.size for v in plain] == [(64, 64, 25)] * 4
+    for a, b in zip(plain, other, strict=True):
+        assert (a.geometry, a.part) == (b.geometry, b.part)
+    np.testing.assert_array_equal(read(plain[3]).array, read(other[3]).array)
 
 
 @pytest.mark.parametrize(

@@ -52,14 +52,15 @@ def _meaning(
 ) -> _Meaning:
     modality = text(header, "Modality")
     plain = _ct(header, rescale) if modality == "CT" else ""
-    mapped = None if plain == "HU" else _mapped(maps)
+    kind = _contrast(words)
+    mapped = None if plain == "HU" else _mapped(maps, f"{modality or 'image'} {kind}")
     if mapped is not None:
         return mapped
     if modality == "CT":
         return _Meaning(slope, intercept, plain)
     if modality == "PT":
         return _pet(header, slope, intercept)
-    kind, unit = _contrast(words), text(rescale, "RescaleType")
+    unit = text(rescale, "RescaleType")
     stated = f" ({unit})" if unit.upper() not in _NO_UNIT else ""
     silent = "" if kind == "intensity" else " (no unit)"
     return _Meaning(slope, intercept, f"{modality or 'image'} {kind}{stated or silent}")
@@ -79,7 +80,7 @@ def _contrast(words: Collection[str]) -> str:
     return "phase" if {"P", "PHASE", "PHASE MAP"} & set(words) else "intensity"
 
 
-def _mapped(maps: Sequence[Dataset]) -> _Meaning | None:
+def _mapped(maps: Sequence[Dataset], contrast: str) -> _Meaning | None:
     """Return what the only real world value map says, if it is linear and has a unit."""
     if len(maps) != 1:
         return None
@@ -89,8 +90,8 @@ def _mapped(maps: Sequence[Dataset]) -> _Meaning | None:
     unit = text(units[0], "CodeValue")
     if not slope or intercept is None or unit in _UNITLESS:
         return None
-    named = _name_of(only) or text(only, "LUTLabel") or text(only, "LUTExplanation")
-    return _Meaning(slope, intercept, f"{named or 'value'} ({unit})")
+    named = _name_of(only) or contrast.replace(" intensity", " value")
+    return _Meaning(slope, intercept, f"{named} ({unit})")
 
 
 def _name_of(mapping: Dataset) -> str:
