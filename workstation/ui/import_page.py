@@ -53,7 +53,7 @@ class ImportPage(QWidget):
         self.patients.setToolTip("A case holds one patient: choose whose images to import")
         self.pictures = Thumbnails(jobs, thumbnail, self)
         self.tree = VolumeTree(VolumeModel(self.pictures, self))
-        self.report, self.unused = VolumeReport(), UnusedFiles()
+        self.report, self.unused = VolumeReport(), UnusedFiles(jobs)
         self.split = QSplitter(Qt.Orientation.Vertical)
         self.split.addWidget(self.tree)
         self.split.addWidget(self.report)

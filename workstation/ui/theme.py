@@ -176,7 +176,7 @@ def apply_theme(app: QApplication, dark: bool = True, scale: float = 1.0) -> Col
     app.setStyle("Fusion")
     app.setFont(ui_font(BASE_FONT_PX * min(max(scale, 0.8), 1.6)))
     app.setPalette(_palette(theme))
-    app.setPalette(_box_palette(theme), "QCheckBox")
+    app.setPalette(_box_palette(theme), "QCheckBox")  # type: ignore[arg-type]
     app.setStyleSheet(style_sheet(theme, scale))
     return theme
 

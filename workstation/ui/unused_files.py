@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QHeaderView, QTableView, QVBoxLayout, QWidget
 
+from segmentation.contract import Progress, silent
+from workstation.dicom.contents import content_lines, objects_among
 from workstation.dicom.sources import Ignored
+from workstation.jobs import Job
 from workstation.ui.guard import guarded
+from workstation.ui.job_bar import JobRunner
 from workstation.ui.panels.parts import label
 from workstation.ui.theme import shown_colours
 from workstation.ui.volume_words import place_text
 
-COLUMNS = ("Why it is not used", "File")
+COLUMNS = ("Why it is not used", "File", "What it holds")
+OBJECT = ", not an image"
+"""How the reasons end for DICOM objects that are no images."""
+
 TOLD = 3  # reasons that the summary names
 _NOWHERE = QModelIndex()
 
@@ -33,6 +40,15 @@ def summary(ignored: Sequence[Ignored]) -> str:
     return f"{told}{more}.{may}"
 
 
+def holdings(ignored: Sequence[Ignored], progress: Progress = silent) -> dict[str, str]:
+    """Return what the segmentations, reports and documents among files hold, by path."""
+    objects = [item for item in ignored if item.reason.endswith(OBJECT)]
+    return {
+        record["path"]: "; ".join(line.strip() for line in content_lines(record)[1:])
+        for record in objects_among(objects, progress)
+    }
+
+
 class UnusedModel(QAbstractTableModel):
     """Damaged files first, then by reason and path; tens of thousands are no burden."""
 
@@ -40,13 +56,21 @@ class UnusedModel(QAbstractTableModel):
         super().__init__()
         self._folder = ""
         self._items: list[Ignored] = []
+        self._held: Mapping[str, str] = {}
 
     def show(self, ignored: Sequence[Ignored], folder: str) -> None:
         """Show other files; their paths are told as seen from ``folder``."""
         self.beginResetModel()
-        self._folder = folder
+        self._folder, self._held = folder, {}
         self._items = sorted(ignored, key=lambda i: (not i.damaged, i.reason, i.path))
         self.endResetModel()
+
+    def show_holdings(self, held: Mapping[str, str]) -> None:
+        """Show what files hold, by path."""
+        self._held = held
+        if self._items:
+            last = len(COLUMNS) - 1
+            self.dataChanged.emit(self.index(0, last), self.index(len(self._items) - 1, last))
 
     @guarded(default=0)
     def rowCount(self, parent: QModelIndex | QPersistentModelIndex = _NOWHERE) -> int:
@@ -75,21 +99,24 @@ class UnusedModel(QAbstractTableModel):
             return None
         item = self._items[index.row()]
         mark = "▲ " if item.damaged else ""
-        texts = (f"{mark}{item.reason}", place_text(item.path, self._folder))
+        held = self._held.get(item.path, "")
+        texts = (f"{mark}{item.reason}", place_text(item.path, self._folder), held)
         if role == Qt.ItemDataRole.DisplayRole:
             return texts[index.column()]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{item.path}\n{item.reason}"
+            return "\n".join(text for text in (item.path, item.reason, held) if text)
         if role == Qt.ItemDataRole.ForegroundRole and item.damaged and not index.column():
             return QColor(shown_colours().problem)
         return None
 
 
 class UnusedFiles(QWidget):
-    """The summary and the list."""
+    """The summary and the list; what DICOM objects hold is looked up beside the window."""
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: JobRunner) -> None:
         super().__init__()
+        self._jobs = jobs
+        self._job: Job[Any] | None = None
         self.said = label("", "muted")
         self.model = UnusedModel()
         self.table = QTableView()
@@ -104,7 +131,8 @@ class UnusedFiles(QWidget):
         self.table.setAlternatingRowColors(True)
         self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
         self.table.horizontalHeader().setStretchLastSection(True)
-        self.table.setColumnWidth(0, 420)
+        self.table.setColumnWidth(0, 300)
+        self.table.setColumnWidth(1, 380)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 8, 0, 0)
         column.addWidget(self.said)
@@ -114,3 +142,13 @@ class UnusedFiles(QWidget):
         """Show the files that a scan of ``folder`` did not use."""
         self.said.setText(summary(ignored))
         self.model.show(ignored, folder)
+        if self._job is not None:
+            self._job.cancel()
+            self._job = None
+        if any(item.reason.endswith(OBJECT) for item in ignored):
+            self._job = Job("Contents of files", lambda progress: holdings(ignored, progress))
+            self._jobs.start(self._job, self._take, light=True)
+
+    def _take(self, job: Job[Any]) -> None:
+        if job is self._job and job.result is not None:
+            self.model.show_holdings(job.result)

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.workstation.dicom_phantom import AXIAL, OBLIQUE, SAGITTAL, normal, only, positions, write
+from workstation.dicom.files import scan
 from workstation.dicom.sources import Ignored
-from workstation.ui.unused_files import UnusedModel, summary
+from workstation.ui.unused_files import UnusedModel, holdings, summary
 from workstation.ui.volume_words import (
     orientation_text,
     place_text,
@@ -62,3 +63,22 @@ def test_damaged_files_come_first_and_reasons_are_counted() -> None:
     assert model.rowCount() == 6
     assert model.index(0, 0).data() == "▲ the file ends early"
     assert model.index(1, 1).data() == "00.txt"
+
+
+def test_what_objects_hold_is_looked_up_and_shown(real_data: Path) -> None:
+    folder = real_data / "dicom_seg_dcmqi"
+    ignored = scan([folder]).ignored
+    held = holdings(ignored)
+    assert sorted(held.values()) == [
+        "structures: GREEN, ORANGE, PURPLE, LIGHT_BLUE, DARK_BLUE",
+        "structures: Liver",
+    ]
+    model = UnusedModel()
+    model.show(ignored, str(folder))
+    model.show_holdings(held)
+    rows = [[model.index(n, c).data() for c in range(3)] for n in range(model.rowCount())]
+    assert [
+        "a segmentation, not an image",
+        "data/segmentations/liver.dcm",
+        "structures: Liver",
+    ] in rows
