@@ -66,8 +66,8 @@ def test_contours_of_another_program_replace_a_label(
     assert np.array_equal(after.array, before.array)
 
 
-def test_views_are_offered_and_without_dicom_images_it_is_said(
-    window: MainWindow, make_case: Callable[..., Path], settle: Settle, tmp_path: Path
+def test_views_are_offered(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
 ) -> None:
     window.open_case(make_case())
     settle()
@@ -76,10 +76,6 @@ def test_views_are_offered_and_without_dicom_images_it_is_said(
     panel = window.report_panel
     names = [panel.name.itemData(n) for n in range(panel.name.count())]
     assert {"ct", "tumor", "picture", "axial"} <= set(names)
-    panel.write_dicom(tmp_path / "dicom")
-    settle()
-    assert "Import the images as DICOM" in window.cards.cards()[0].text()
-    assert not (tmp_path / "dicom").exists()
 
 
 def test_what_the_window_asks_for(

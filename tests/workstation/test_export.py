@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from segmentation.images import write_labels, write_volume
 from segmentation.volume import ImageGeometry, Label, LabelMap, Volume
 from workstation.case import CaseError, create_case
+from workstation.dicom_set import write_dicom_set, write_report_file
 from workstation.export import IMAGES, SURFACES, TABLES, endings, export
 from workstation.importing import start_plan
 from workstation.planning.template import find_template
@@ -137,3 +138,10 @@ def test_endings_tell_what_export_takes(case, tmp_path):
             else:
                 with pytest.raises(CaseError):
                     export(case, name, path)
+
+
+def test_without_dicom_images_there_is_no_dicom_set(case, tmp_path):
+    for write in (write_dicom_set, write_report_file):
+        with pytest.raises(CaseError, match="import the images as DICOM"):
+            write(case, tmp_path / "out.dcm")
+    assert list(tmp_path.iterdir()) == []
