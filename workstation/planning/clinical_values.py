@@ -67,7 +67,8 @@ def _number(value: ClinicalValue) -> float:
 
 
 def _words(value: ClinicalValue) -> str:
-    return f"{value.key.replace('_', ' ')} {_number(value):g} {value.unit} ({value.origin})"
+    unit = value.unit.replace("[Hg]", "Hg")
+    return f"{value.key.replace('_', ' ')} {_number(value):g} {unit} ({value.origin})"
 
 
 def _difference(step: Step, name: str, value: ClinicalValue) -> Finding:
