@@ -16,14 +16,20 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
+from segmentation.contract import Progress
 from tests.workstation import dicom_phantom
-from tests.workstation.orthanc import free_port
+from tests.workstation.orthanc import free_port, orthanc
 from tests.workstation.pacs_peer import Archive, content
 from tests.workstation.web_peer import WebArchive
+from workstation.case import create_case, open_case
 from workstation.dicom import network
+from workstation.dicom.files import scan
 from workstation.dicom.network import Node
 from workstation.dicom.nodes import read_nodes, write_nodes
+from workstation.dicom_export import write_dicom_result
+from workstation.planning.plan import Plan, Step
 from workstation.ui.main_window import MainWindow
+from workstation.ui.panels import pacs_send
 from workstation.ui.panels.pacs_page import PacsPage
 from workstation.ui.panels.pacs_receive import Listening
 
@@ -119,6 +125,10 @@ def test_nodes_are_changed_renamed_and_removed(
     form = page.nodes
     form.list.setCurrentRow(1)
     assert form.url.text() == "http://h/x"
+    form.files.ca_file.line.setText("/none.pem")
+    click(form.save)
+    assert "TLS files" in window.cards.cards()[0].text()
+    form.files.ca_file.line.clear()
     form.name.setText("one")
     click(form.save)
     assert "already" in window.cards.cards()[0].text()
@@ -165,7 +175,7 @@ def test_search_preview_and_fetch_end_in_the_import_report(
     assert shown[10, 10] < shown[-10, 10], "and towards the back"
     click(search.fetch_series)
     settle()
-    folder = tmp_path / "inbox" / "1.2"
+    (folder,) = (tmp_path / "inbox").iterdir()
     assert {content(file) for file in folder.iterdir()} == {content(file) for file in tiny}
     assert window.middle.currentWidget() is not page
     assert window.panels.currentWidget() is window.import_panel.widget
@@ -189,7 +199,7 @@ def test_dicomweb_asks_for_the_password_and_keeps_it_nowhere(
         assert "Image 4 of 6" in page.search.card.about.text()
         click(page.search.fetch_study)
         settle()
-    assert len(list((tmp_path / "inbox" / "1.2").iterdir())) == 6
+    assert len(list((tmp_path / "inbox").glob("*/*.dcm"))) == 6
     kept = [file for file in tmp_path.rglob("*") if file.is_file() and file.suffix != ".dcm"]
     assert kept
     assert not [file for file in kept if b"s3cret" in file.read_bytes()]
@@ -209,11 +219,25 @@ def test_what_came_of_a_broken_retrieval_is_kept_and_said(
     assert "incomplete, 2 of 6 files came" in card
     assert "fetch again" in card
     assert "2 files came and are kept" in page.search.came.text()
-    assert len(list((tmp_path / "inbox" / "1.2").iterdir())) == 2
+    assert len(list((tmp_path / "inbox").glob("*/*.dcm"))) == 2
     served.break_after = None
     click(page.search.fetch_study)
     settle()
     assert page.search.came.text() == "✓ 4 files came, 2 were here already"
+
+
+def test_another_node_is_another_archive(
+    use: Use, archive: tuple[Archive, Node], settle: Settle
+) -> None:
+    node = archive[1]
+    page = use(node, replace(node, name="other"))
+    click(page.search.go)
+    settle()
+    assert page.search.fetch_study.isEnabled()
+    page.choice.combo.setCurrentIndex(1)
+    assert page.search.studies.model().rowCount() == 0
+    assert page.search.series.model().rowCount() == 0
+    assert "a study" in page.search.fetch_lacks(True)
 
 
 def test_a_silent_node_is_left_within_a_second(
@@ -233,34 +257,28 @@ def test_a_silent_node_is_left_within_a_second(
         assert not window.cards.cards()
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        (
-            {"ae_title": "WRONG"},
-            ["does not know the AE title WRONG", "Correct the node's AE title"],
-        ),
-        ({"port": 1}, ["nothing listens at", "Check the node's port"]),
-        ({"tls": network.Tls(verify=False)}, ["TLS with archive failed", "Check the CA file"]),
-    ],
+REFUSALS = (
+    ({"ae_title": "WRONG"}, ["does not know the AE title WRONG", "Correct the node's AE title"]),
+    ({"port": 1}, ["nothing listens at", "Check the node's port"]),
+    ({"tls": network.Tls(verify=False)}, ["TLS with", "failed", "Check the CA file"]),
 )
+
+
 def test_a_refusal_is_a_card_with_a_remedy(
-    window: MainWindow,
-    use: Use,
-    archive: tuple[Archive, Node],
-    settle: Settle,
-    changes: dict[str, object],
-    words: list[str],
+    window: MainWindow, use: Use, archive: tuple[Archive, Node], settle: Settle
 ) -> None:
-    page = use(replace(archive[1], **changes))
-    click(page.search.go)
-    settle()
-    text = window.cards.cards()[0].text().replace("\u200b", "")
-    assert all(word.lower() in text.lower() for word in words), text
-    click(page.choice.test)
-    settle()
-    assert "▲ DICOM" in page.choice.said.text()
-    assert page.choice.caution.isVisible() == ("tls" in changes)
+    changed = [replace(archive[1], name=f"n{n}", **made) for n, (made, _) in enumerate(REFUSALS)]
+    page = use(*changed)
+    for number, (changes, words) in enumerate(REFUSALS):
+        page.choice.combo.setCurrentIndex(number)
+        click(page.search.go)
+        settle()
+        text = window.cards.cards()[0].text().replace("\u200b", "")
+        assert all(word in text for word in words), text
+        click(page.choice.test)
+        settle()
+        assert "▲ DICOM" in page.choice.said.text()
+        assert page.choice.caution.isVisible() == ("tls" in changes)
 
 
 def test_nothing_found_and_too_much_found_are_said(
@@ -353,3 +371,83 @@ def test_leaving_the_page_and_coming_back(
     assert page.tabs.currentWidget() is page.send
     window.close_pacs()
     assert window.middle.currentWidget() is window.start_page
+
+
+def test_the_results_of_a_plan_are_written_and_sent(
+    window: MainWindow,
+    use: Use,
+    tiny: list[Path],
+    settle: Settle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "case"
+    with create_case(folder) as case:
+        case.import_dicom(scan([tiny[0].parent]).volumes[0], "ct")
+        source = case.record.sources["ct"]
+        step = Step(
+            "segmentation.threshold",
+            "liver",
+            inputs={"volume": "ct"},
+            params={"lower_hu": 120, "upper_hu": 3000},
+        )
+        plan = Plan(source["frame_uid"], {"ct": source["sha256"]}, (step,))
+        case.add_plan(plan, "Start")
+        case.run(plan)
+
+    def write_one(case: Path, name: str, place: Path, progress: Progress) -> None:
+        place.mkdir()
+        with open_case(case, write=False) as opened:
+            write_dicom_result(opened, "liver", place / "liver.dcm")
+
+    monkeypatch.setattr(pacs_send, "export_aside", write_one)  # the real one renders
+    served = WebArchive()
+    with served.serve() as node:
+        page = use(node)
+        window.show_pacs("Send")
+        assert "a computed plan" in page.send.results.toolTip()
+        window.open_case(folder)
+        settle()
+        window.show_pacs("Send")
+        click(page.send.results)
+        settle()
+        (written,) = page.send.paths
+        click(page.send.send)
+        settle()
+        assert "1 of 1 files sent" in page.send.said.text(), window.cards.cards()
+        (uid,) = served.received
+        assert dcmread(written / "liver.dcm").SOPInstanceUID == uid
+        click(page.send.clear)
+        assert not written.exists(), "what was written to be sent names a patient"
+
+
+def test_a_real_pacs_from_the_window(
+    window: MainWindow, use: Use, tiny: list[Path], settle: Settle, tmp_path: Path
+) -> None:
+    port = free_port()
+    (tmp_path / "orthanc").mkdir()
+    with orthanc(tmp_path / "orthanc", port) as served:
+        node = Node("orthanc", "127.0.0.1", served.dicom_port, served.ae_title, "PLANNER")
+        web = {"dicomweb_url": served.dicomweb_url, "username": served.username}
+        page = use(replace(node, **web))
+        page.receiver.settings = replace(page.receiver.settings, port=port)
+        page.receive.port.setValue(port)
+        page.choice.password.setText(served.password)
+        page.choice.echo()
+        window.show_pacs("Send")
+        page.send.add(tiny[0].parent)
+        page.send.commit.setChecked(True)
+        click(page.send.send)
+        settle()
+        assert page.choice.said.text().count("✓") == 2
+        assert "6 of 6 files sent to orthanc; it vouches for keeping 6" in page.send.said.text()
+        for how, came in (("web", "6 files came"), ("get", "6 were here"), ("move", "6 were here")):
+            window.show_pacs()
+            way(page, how)
+            page.search.search()
+            settle()
+            assert "Image 4 of 6" in page.search.card.about.text()
+            click(page.search.fetch_series)
+            settle()
+            assert came in page.search.came.text()
+    assert not window.cards.cards()

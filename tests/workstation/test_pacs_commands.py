@@ -3,7 +3,9 @@ import os
 import signal
 import threading
 
+import numpy as np
 import pytest
+from PIL import Image
 from pydicom import dcmread
 
 from tests.workstation import dicom_phantom
@@ -82,6 +84,29 @@ def test_get_by_move(call, served, tmp_path):
     code, _, err = call("get", "pacs", folder, "--study", "1.2", "--move", "--port", port)
     assert code == 0, err
     assert len(list(folder.iterdir())) == 6
+
+
+@pytest.mark.parametrize("way", [(), ("--move", "--port")])
+def test_preview_draws_the_middle_image(call, served, tmp_path, way):
+    port = free_port()
+    served.move_to, served.move_title = ("127.0.0.1", port), "HILUM"
+    file = tmp_path / "one.png"
+    way = (*way, port) if way else ()
+    uids = ("--study", "1.2", "--series", "1.2.3")
+    code, out, err = call("preview", "pacs", file, *uids, *way, "--json")
+    assert code == 0, err
+    assert json.loads(out) == {"file": str(file), "image": 4, "images": 6}
+    with Image.open(file) as picture:
+        assert picture.size == (14, 6)  # 14 x 10 pixels of 1.25 x 0.75 mm
+        pixels = np.asarray(picture)
+    assert pixels[0, 0] < pixels[0, -1] < pixels[-1, -1]
+
+
+def test_a_preview_needs_an_image(call, served, tmp_path):
+    for data in served.instances:
+        del data.Rows, data.PixelData
+    code, _, err = call("preview", "pacs", tmp_path / "x.png", "--study=1.2", "--series=1.2.3")
+    assert (code, "holds no image" in err) == (1, True)
 
 
 def test_send_and_commit(call, served, tiny):

@@ -39,9 +39,10 @@ from workstation.ui.job_bar import HEIGHT_PX as BAR_PX
 from workstation.ui.job_bar import JobBar
 from workstation.ui.palette import Commands, Palette, ShortcutSheet
 from workstation.ui.panels.case_panel import CasePanel, Doors, StartPage
-from workstation.ui.panels.import_panel import ImportPanel
+from workstation.ui.panels.import_panel import ImportPanel, default_folder
 from workstation.ui.panels.model_panel import ModelPanel
 from workstation.ui.panels.pacs_page import PacsPage, Tab
+from workstation.ui.panels.parts import button
 from workstation.ui.panels.plan_panel import PlanPanel
 from workstation.ui.panels.report_panel import ReportPanel
 from workstation.ui.panels.segment_panel import SegmentPanel
@@ -123,9 +124,17 @@ class MainWindow(QMainWindow):
 
     def _arrange(self) -> None:
         self.pacs = PacsPage(
-            self.desk, nodes_path(), user_data_path("hilum") / "inbox", self.open, self.close_pacs
+            self.desk,
+            nodes_path(),
+            user_data_path("hilum") / "inbox",
+            self._open_fetched,
+            self.close_pacs,
         )
         self._on_pacs = False
+        find = button("Search a PACS…", "Find and fetch images", self.show_pacs)
+        self.import_panel.widget.body.addWidget(find)
+        send = button("Send to a PACS…", "As DICOM objects", partial(self.show_pacs, "Send"))
+        self.report_panel.widget.body.addWidget(send)
         self.middle = QStackedWidget()
         for middle in (self.start_page, self.views, self.import_panel.page, self.pacs):
             self.middle.addWidget(middle)
@@ -263,11 +272,17 @@ class MainWindow(QMainWindow):
                 self.compute()
 
     def show_pacs(self, tab: Tab = "Search") -> None:
-        """Show the PACS page in the middle, beside the import."""
-        self.show_stage("Import")
+        """Show the PACS page in the middle, beside the import or the report."""
+        self.show_stage("Report" if tab == "Send" else "Import")
         self._on_pacs = True
         self._show_middle()
         self.pacs.turn_to(tab)
+
+    def _open_fetched(self, folder: Path) -> None:
+        """Show what came from a PACS; its case is kept apart from what comes in."""
+        self.open(folder)
+        place = user_data_path("hilum") / "cases" / folder.name
+        self.import_panel.folder.setText(str(default_folder(place)))
 
     def close_pacs(self) -> None:
         """Show in the middle what was there before the PACS page."""

@@ -13,7 +13,6 @@ from workstation.ui.guard import guarded
 
 T = TypeVar("T")
 SORT_ROLE = Qt.ItemDataRole.UserRole
-NUMBER_ALIGNMENT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class FoundModel(QAbstractTableModel, Generic[T]):
 
     @guarded
     def data(self, index: Any, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return a cell as text, as what it sorts by, or how it is aligned."""
+        """Return a cell as text, or as what it sorts by."""
         row, column = self.rows[index.row()], self.columns[index.column()]
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
             return column.text(row)
@@ -69,8 +68,6 @@ class FoundModel(QAbstractTableModel, Generic[T]):
             return -1 if number is None else number
         if role == SORT_ROLE:
             return column.text(row).casefold()
-        if role == Qt.ItemDataRole.TextAlignmentRole and column.number is not None:
-            return NUMBER_ALIGNMENT
         return None
 
 
@@ -101,6 +98,7 @@ class FoundTable(QTableView, Generic[T]):
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setSectionResizeMode(stretched, QHeaderView.ResizeMode.Stretch)
         header.setHighlightSections(False)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)  # as the node answered
         self.selectionModel().selectionChanged.connect(lambda *_: self.chosen.emit())
 

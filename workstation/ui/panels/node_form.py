@@ -95,6 +95,7 @@ class NodeForm(QWidget):
         self.list = QListWidget()
         self.list.setAccessibleName("Nodes")
         self.list.setFixedWidth(180)
+        self.list.setSpacing(2)
         self.list.currentRowChanged.connect(lambda _: self._show_selected())
         self.where = label("", "muted")
         self._make_fields()

@@ -44,6 +44,7 @@ class PacsPage(QFrame):
         self.nodes = NodeForm(desk, self.choice)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
         for name, tab in self._named().items():
             self.tabs.addTab(tab, name)
         self.tabs.currentChanged.connect(lambda _: self._turned())
@@ -87,4 +88,5 @@ class PacsPage(QFrame):
     def close_work(self) -> None:
         """Stop everything that runs here."""
         self.search.close_work()
+        self.send.close_work()
         self.receive.close_work()

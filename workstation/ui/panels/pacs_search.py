@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -53,15 +53,10 @@ SERIES_COLUMNS: Sequence[Column[FoundSeries]] = (
 )
 
 
-def inbox_folder(root: Path, study_uid: str) -> Path:
-    """Return where a study is kept; its UID comes from outside and becomes a folder's name.
-
-    Raises:
-        NetworkError: when it is no UID.
-    """
-    if not re.fullmatch(r"[0-9][0-9.]{0,63}", study_uid):
-        raise NetworkError(f"{study_uid!r} is no study UID", "Ask the node's administrator")
-    return root / study_uid
+def inbox_folder(root: Path, study: FoundStudy) -> Path:
+    """Return where a study is kept: a short name that says nothing about who it is of."""
+    mark = hashlib.sha256(study.study_uid.encode()).hexdigest()[:8]
+    return root / f"{study.study_date or 'study'}-{mark}"
 
 
 def find(
@@ -90,9 +85,10 @@ class SearchTab(QWidget):
         self.inbox, self._opened = inbox, opened
         self._jobs: dict[str, Job[Any]] = {}
         self._kept: Path | None = None
+        self._node: Node | None = None  # whose studies the tables show
         self.query = QueryForm(self.search)
         self.go = button("Search", "", self.search, primary=True)
-        self.said = label("", "muted")
+        self.said, self.needs = label("", "muted"), label("", "warning")
         self.studies = FoundTable("Studies", STUDY_COLUMNS, 5)
         self.series = FoundTable("Series", SERIES_COLUMNS, 2)
         self.card = PreviewCard()
@@ -105,7 +101,9 @@ class SearchTab(QWidget):
         self._arrange()
         self.studies.chosen.connect(self._list_series)
         self.series.chosen.connect(self._preview)
-        choice.changed.connect(self.refresh)
+        choice.changed.connect(self._chosen)
+        self.studies.doubleClicked.connect(lambda _: self._fetch(whole=True))
+        self.series.doubleClicked.connect(lambda _: self._fetch())
         self.query.changed.connect(self.refresh)
         self.refresh()
 
@@ -124,6 +122,7 @@ class SearchTab(QWidget):
         column.setContentsMargins(0, 12, 0, 0)
         column.setSpacing(8)
         column.addWidget(self.query)
+        column.addWidget(self.needs)
         column.addLayout(top)
         column.addWidget(self.studies, 3)
         column.addLayout(lower, 2)
@@ -165,6 +164,15 @@ class SearchTab(QWidget):
 
     # Search --------------------------------------------------------------------------
 
+    def _chosen(self) -> None:
+        """Forget what another node answered: it may mean another patient here."""
+        if self._node is not None and self._node != self._choice.node():
+            self._node = None
+            self._cancel("Search", "Series", "Preview")
+            self.studies.show_rows(())
+            self._say("")
+        self.refresh()
+
     def search_lacks(self) -> str:
         """Return what a search needs, "" when it can run."""
         return self._choice.lacks() or self.query.lacks()
@@ -175,7 +183,7 @@ class SearchTab(QWidget):
         if node is None or self.search_lacks():
             return
         query, route, ask = self.query.query(), self._choice.route(), self._choice.ask()
-        self._cancel("Series", "Preview")
+        self._node = node
         self.studies.show_rows(())
         self._say("Searching…")
         self._start(
@@ -276,7 +284,7 @@ class SearchTab(QWidget):
         if study is None or node is None or self.fetch_lacks(whole):
             return
         uids = (study.study_uid, "" if whole or series is None else series.series_uid)
-        self._desk.attempt(lambda: self._fetch_into(inbox_folder(self.inbox, uids[0]), node, uids))
+        self._fetch_into(inbox_folder(self.inbox, study), node, uids)
 
     def _fetch_into(self, folder: Path, node: Node, uids: Uids) -> None:
         self._cancel("Preview")  # with C-MOVE it would hold the port
@@ -334,6 +342,9 @@ class SearchTab(QWidget):
         ):
             made.setEnabled(not lack)
             made.setToolTip(f"{tip}\nNeeds: {lack}" if lack else tip)
+        lack = self.search_lacks()
+        self.needs.setText(f"Needs: {lack}" if lack else "")
+        self.needs.setVisible(bool(lack))
         self.stop.setVisible("Fetch" in self._jobs)
         self.look.setVisible(self._kept is not None and "Fetch" not in self._jobs)
 

@@ -20,9 +20,11 @@ from PySide6.QtWidgets import (
 from segmentation.contract import Progress
 from workstation.dicom import network
 from workstation.dicom.network import Committed, Inbox, NetworkError, Node, Sent
+from workstation.dicom_set import SET
 from workstation.jobs import Job
 from workstation.pacs_commands import files_below
 from workstation.ui.desk import Desk
+from workstation.ui.export_aside import export_aside
 from workstation.ui.panels.node_choice import NodeChoice
 from workstation.ui.panels.pacs_receive import Receiver
 from workstation.ui.panels.parts import FindingRow, RecordList, button, label, set_role
@@ -69,11 +71,15 @@ class SendTab(QWidget):
         super().__init__()
         self._desk, self._choice, self._receiver = desk, choice, receiver
         self._job: Job[Any] | None = None
+        self._writing: Job[Any] | None = None
+        self._written: list[tempfile.TemporaryDirectory[str]] = []
         self.paths: list[Path] = []
         self.list = QListWidget()
         self.list.setAccessibleName("What is sent")
+        self.list.setSpacing(2)
         self.files = button("Add files…", "DICOM files, such as exported results", self._ask_files)
         self.folder = button("Add a folder…", "All files below a folder", self._ask_folder)
+        self.results = button("Add the results of the plan", "", self._add_results)
         self.clear = button("Clear", "Take everything off the list", self._clear)
         self.commit = QCheckBox("Have the node vouch for keeping them (storage commitment)")
         self.commit.setToolTip("Over DICOM only; the node reports to the address under Receive")
@@ -83,7 +89,7 @@ class SendTab(QWidget):
         self.said = label("", "muted")
         self.problems = RecordList(FindingRow)
         adding = QHBoxLayout()
-        for made in (self.files, self.folder, self.clear):
+        for made in (self.results, self.files, self.folder, self.clear):
             adding.addWidget(made)
         adding.addStretch(1)
         sending = QHBoxLayout()
@@ -95,8 +101,8 @@ class SendTab(QWidget):
         column.setSpacing(8)
         column.addWidget(
             label(
-                "Segmentations, reports, surfaces and images are sent as they are. Results become "
-                "DICOM files with Export on the Report page.",
+                "The results of a plan are written as DICOM objects of the study that its images "
+                "came from; other files are sent as they are.",
                 "muted",
             )
         )
@@ -107,6 +113,7 @@ class SendTab(QWidget):
         column.addWidget(self.problems)
         column.addStretch(1)
         choice.changed.connect(self.refresh)
+        desk.bindings.add(self.refresh, self)
         self.refresh()
 
     def add(self, *paths: Path) -> None:
@@ -120,7 +127,44 @@ class SendTab(QWidget):
     def _clear(self) -> None:
         self.paths.clear()
         self.list.clear()
+        self._drop_written()
         self.refresh()
+
+    def results_lack(self) -> str:
+        """Return what the results of the plan need to be added, "" when they can be."""
+        if self._writing is not None:
+            return "the writing that runs to end"
+        session = self._desk.session
+        return "" if session.plan is not None and session.available() else "a computed plan"
+
+    def _add_results(self) -> None:
+        case = self._desk.session.require_case().folder
+        place = tempfile.TemporaryDirectory(prefix="hilum-")
+        self._written.append(place)
+        folder = Path(place.name) / f"{case.name}-dicom"
+
+        def write(progress: Progress) -> Path:
+            export_aside(case, SET, folder, progress)
+            return folder
+
+        self._writing = self._desk.run("DICOM", write, self.add, ended=self._wrote)
+        self.refresh()
+
+    def _wrote(self) -> None:
+        self._writing = None
+        self.refresh()
+
+    def _drop_written(self) -> None:
+        for place in self._written:
+            place.cleanup()
+        self._written.clear()
+
+    def close_work(self) -> None:
+        """Stop everything that runs here and remove the objects that were written to be sent."""
+        for job in (self._job, self._writing):
+            if job is not None:
+                job.cancel()
+        self._drop_written()
 
     def _ask_files(self) -> None:
         kinds = "DICOM files (*.dcm);;All files (*)"
@@ -191,7 +235,12 @@ class SendTab(QWidget):
         self.send.setEnabled(not lack)
         tip = "Send all files of the list to the node"
         self.send.setToolTip(f"{tip}\nNeeds: {lack}" if lack else tip)
-        self.clear.setEnabled(bool(self.paths) and self._job is None)
+        idle = self._job is None and self._writing is None
+        self.clear.setEnabled(bool(self.paths) and idle)
+        missing = self.results_lack()
+        self.results.setEnabled(not missing)
+        about = "Segmentation, numbers, surfaces, report and views of the open case, as DICOM"
+        self.results.setToolTip(f"{about}\nNeeds: {missing}" if missing else about)
         self.stop.setVisible(self._job is not None)
 
 

@@ -11,7 +11,7 @@ from workstation.dicom.preview import Preview
 from workstation.ui.panels.parts import label
 from workstation.ui.theme import DARK
 
-PREVIEW_PX = 232
+PREVIEW_PX = 200
 
 
 class PreviewCard(QFrame):
