@@ -1,0 +1,39 @@
+"""Speed on this machine, beside peers that are installed, in one run and as ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from segmentation.contract import Progress, silent
+from workstation.benchmark.dicom import reading
+from workstation.benchmark.rows import Row, table, to_json
+from workstation.benchmark.suites import preview_of_cut, start_up, surfaces, thresholds, views
+
+__all__ = ["SUITES", "Row", "run", "table", "to_json"]
+
+SUITES: Mapping[str, Callable[[bool], list[Row]]] = {
+    "start-up": start_up,
+    "views": views,
+    "dicom": reading,
+    "surface": surfaces,
+    "threshold": thresholds,
+    "preview": preview_of_cut,
+}
+
+
+def run(names: Sequence[str] = (), peers: bool = False, progress: Progress = silent) -> list[Row]:
+    """Measure the named suites, or all of them.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    for name in names:
+        if name not in SUITES:
+            raise ValueError(f"there is no benchmark {name!r}; there are: {', '.join(SUITES)}")
+    chosen = names or tuple(SUITES)
+    rows: list[Row] = []
+    for number, name in enumerate(chosen):
+        progress(number / len(chosen), name)
+        rows += SUITES[name](peers)
+    progress(1.0)
+    return rows
