@@ -19,11 +19,21 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from segmentation.contract import Number
+from segmentation.contract import Number, silent
 from segmentation.volume import Label, LabelMap
 from tests.workstation import dicom_phantom as phantom
+from workstation import deidentify_commands
 from workstation.__main__ import main
-from workstation.dicom.burned_in import Rectangle, black_out, reason_to_look, shows_head
+from workstation.arguments import parse
+from workstation.case import CaseError, case_for_writing
+from workstation.dicom.burned_in import (
+    Rectangle,
+    black_out,
+    clear_unused_bits,
+    may_be_accepted,
+    reason_to_look,
+    shows_head,
+)
 from workstation.dicom.confidentiality import Profile
 from workstation.dicom.deidentify_files import Order, deidentify_files
 from workstation.dicom.files import read, scan
@@ -174,6 +184,36 @@ def test_black_is_black_on_the_screen(photometric, value):
     assert (stored == value).sum() == 1
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("signed", [0, 1])
+def test_an_overlay_in_unused_bits_is_cleared(signed, order):
+    data = phantom.make_slice((0, 0, 0))
+    if order == ">":
+        data.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+        data._read_little = False
+    data.BitsStored, data.HighBit, data.PixelRepresentation = 12, 11, signed
+    values = np.arange(140, dtype="u2") * 29 % 4096
+    carried = np.where(signed & (values > 2047), values | 0xF000, values).astype("u2")
+    for clean in (values, carried):  # both are usual ways to store the same values
+        data.PixelData = clean.astype(f"{order}u2").tobytes()
+        before = data.PixelData
+        assert not clear_unused_bits(data)
+        assert data.PixelData == before
+    data.PixelData = (values | ((np.arange(140) % 3 == 0) << 14)).astype(f"{order}u2").tobytes()
+    assert clear_unused_bits(data)
+    assert data.PixelData == values.astype(f"{order}u2").tobytes()
+
+
+def test_an_overlay_in_compressed_pixels_never_leaves():
+    data = phantom.make_slice((0, 0, 0))
+    vouched(data)
+    data.add_new(0x60000102, "US", 15)
+    assert "an overlay" in reason_to_look(data)
+    assert may_be_accepted(data)
+    data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.70"
+    assert not may_be_accepted(data)
+
+
 def test_what_cannot_be_blackened_is_named():
     data = phantom.make_slice((0, 0, 0))
     with pytest.raises(DicomError, match="outside the image of 14 x 10"):
@@ -313,6 +353,36 @@ def test_the_key_does_not_travel_with_the_images(series, tmp_path):
     out = tmp_path / "out"
     assert main(["deidentify", str(series), str(out), "--key", str(out / "key")]) == 1
     assert not out.exists()
+
+
+def test_original_images_and_results_of_a_case_are_exported(tmp_path, capsys):
+    phantom.write(tmp_path / "in", phantom.positions(), edit=vouched)
+    scanned = phantom.only(tmp_path / "in")
+    with case_for_writing(tmp_path / "case") as case:
+        case.import_dicom(scanned, "ct")
+        array = np.zeros(scanned.geometry.shape, np.uint8)
+        array[2:4, 3:6, 4:9] = 1
+        labels = LabelMap(array, scanned.geometry, {1: Label("liver")})
+
+        def write(path, progress):
+            return (write_segmentation(labels, scanned, path),)
+
+        def export(name, file):
+            key = ["--deidentify", "--key", str(tmp_path / "key")]
+            options = parse(["export", str(tmp_path / "case"), name, str(tmp_path / file), *key])
+            return deidentify_commands.export(options, lambda _, work: work(silent), case, write)
+
+        assert export("ct", "images") == 0
+        assert export("liver", "liver.dcm") == 0
+        with pytest.raises(CaseError, match="only DICOM"):
+            export("liver", "liver.nrrd")
+    assert "6 files written" in capsys.readouterr().out
+    image = pydicom.dcmread(next((tmp_path / "images").rglob("*.dcm")))
+    seg = pydicom.dcmread(tmp_path / "liver.dcm")
+    assert seg.SeriesInstanceUID != image.SeriesInstanceUID
+    assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == image.SeriesInstanceUID
+    assert (seg.StudyInstanceUID, seg.PatientID) == (image.StudyInstanceUID, image.PatientID)
+    assert {p.name for p in tmp_path.iterdir()} == {"in", "case", "key", "images", "liver.dcm"}
 
 
 @pytest.mark.parametrize("rectangle", ["1,2,3", "a,b,c,d", "-1,0,2,2", "0,0,0,1"])

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.dataset import Dataset
 
+from workstation.dicom.confidentiality import OVERLAYS
 from workstation.dicom.datasets import NATIVE_SYNTAXES, expected_bytes, frame_count, syntax
+from workstation.dicom.decoder import stored_bits
 from workstation.dicom.sources import DicomError
 from workstation.dicom.values import text, values, whole
 
@@ -62,6 +64,8 @@ def reason_to_look(data: Dataset) -> str:
         return f"no image but {text(data, 'Modality') or 'something else'}: its text may identify"
     if "ContentSequence" in data or text(data, "Modality") == "SEG":
         return "a segmentation or report: its labels and text may identify"
+    if _hides_overlay(data):
+        return "an overlay, maybe with text, lies in unused bits of its pixels"
     said = text(data, "BurnedInAnnotation").upper()
     if said == "YES":
         return "it says that text is burned into its pixels"
@@ -74,9 +78,12 @@ def reason_to_look(data: Dataset) -> str:
 
 
 def may_be_accepted(data: Dataset) -> bool:
-    """Tell whether a look is enough: documents other than surfaces never leave."""
+    """Tell whether a look is enough: never for documents other than surfaces.
+
+    Nor for compressed pixels with an overlay in their unused bits, which cannot be cleared.
+    """
     if "EncapsulatedDocument" not in data:
-        return True
+        return not _hides_overlay(data) or syntax(data) in NATIVE_SYNTAXES
     return text(data, "MIMETypeOfEncapsulatedDocument") == "model/stl"
 
 
@@ -116,6 +123,41 @@ def black_out(data: Dataset, rectangles: tuple[Rectangle, ...]) -> None:
         part = pixels[:, :, down, across] if planar else pixels[:, down, across]
         part[...] = np.frombuffer(dark, np.uint8)
     data.PixelData = content.tobytes()
+
+
+def clear_unused_bits(data: Dataset) -> bool:
+    """Clear what lies beside the stored bits of native pixels, in place; tell whether there was.
+
+    Overlays with names were kept there once (PS3.5 8.1.1 of 2004). Zeros and the carried sign
+    of a negative value are nothing.
+    """
+    allocated = whole(data, "BitsAllocated")
+    stored = whole(data, "BitsStored", allocated)
+    native = syntax(data) in NATIVE_SYNTAXES and "PixelData" in data
+    if not native or allocated not in (8, 16, 32) or not 0 < stored < allocated:
+        return False
+    high = whole(data, "HighBit", stored - 1)
+    order = ">" if data.original_encoding[1] is False else "<"
+    kind = "i" if whole(data, "PixelRepresentation") == 1 else "u"
+    size = allocated // 8
+    count = len(data.PixelData) // size
+    values = np.frombuffer(data.PixelData, f"{order}{kind}{size}", count).astype(f"{kind}{size}")
+    low = high - stored + 1
+    carried = np.left_shift(stored_bits(values, stored, high)[0], low)
+    inside = ((1 << stored) - 1) << low
+    zeroed = (values.view(f"u{size}") & np.array(inside, f"u{size}")).view(values.dtype)
+    rubbish = (values != carried) & (values != zeroed)
+    if not rubbish.any():
+        return False
+    kept = np.where(rubbish, zeroed, values).astype(f"{order}{kind}{size}")
+    data.PixelData = kept.tobytes() + data.PixelData[count * size :]
+    return True
+
+
+def _hides_overlay(data: Dataset) -> bool:
+    """Tell whether an overlay is said to lie in the bits of the pixels themselves."""
+    positions = (data.get((group, 0x0102)) for group in range(OVERLAYS, OVERLAYS + 0x20, 2))
+    return any(p is not None and bool(p.value) for p in positions)
 
 
 def _darkest(data: Dataset, bits: int) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections import Counter
@@ -17,6 +16,7 @@ from segmentation.contract import Progress, silent
 from workstation.dicom.burned_in import (
     Rectangle,
     black_out,
+    clear_unused_bits,
     may_be_accepted,
     reason_to_look,
     shows_head,
@@ -85,6 +85,7 @@ class Outcome:
     order: Order
     folder: Path
     written: int = 0
+    cleared: int = 0
     quarantined: list[Held] = field(default_factory=list)
     skipped: list[Held] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -114,6 +115,11 @@ class Outcome:
             said.append(
                 f"{self.heads[None]} file(s) do not say which part of the body they show: if it "
                 "is the head, a face can be drawn from them"
+            )
+        if self.cleared:
+            said.append(
+                f"{self.cleared} file(s) held something in unused bits of their pixels, where "
+                "overlays may lie; it was cleared, and all pixel values stay the same"
             )
         return said
 
@@ -216,6 +222,7 @@ def _deidentify_one(source: Source, room: Path, outcome: Outcome, patients: set[
 def _write(source: Source, data: Dataset, seen: bool, room: Path, outcome: Outcome) -> None:
     order = outcome.order
     try:
+        cleared = clear_unused_bits(data)
         if seen and order.blackout and "PixelData" in data:
             black_out(data, order.blackout)
         clean, counts = deidentify(data, request_for(data, order, seen))
@@ -226,16 +233,14 @@ def _write(source: Source, data: Dataset, seen: bool, room: Path, outcome: Outco
             outcome.skipped.append(Held(str(source), "the same object as another file"))
             return
         place.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            clean.save_as(file, enforce_file_format=True)
-            file.flush()
-            os.fsync(file.fileno())
+        clean.save_as(path, enforce_file_format=True)
     except OSError:
         raise
     except Exception as error:  # a damaged value can fail anywhere inside the writer
         outcome.skipped.append(Held(str(source), f"cannot be de-identified: {error}"[:200]))
         return
     outcome.written += 1
+    outcome.cleared += cleared
     outcome.counts += counts
     head = shows_head(data)
     if head is not False and ("Rows" in data or "EncapsulatedDocument" in data):

@@ -50,6 +50,7 @@ KEPT: tuple[tuple[str, Option], ...] = (
     ("Keep known words of descriptions", "descriptors"),
 )
 WAITING = "Looking for images that may show identity…"
+NO_ORIGINALS = "This case keeps no DICOM images; import its images as DICOM."
 NOTHING = "Every image vouches for its pixels; nothing is held back."
 HELD = (
     "These images may show a name or a document. Look at all of a series, then tick it; "
@@ -66,6 +67,7 @@ class DeidentifyDialog(QDialog):
         self._folder = desk.session.require_case().folder / "dicom"
         self._key: Path | None = None
         self._jobs: list[Job[Any]] = []
+        self._seen: set[str] = set()
         self.looks: tuple[Look, ...] = ()
         self.setWindowTitle("Save a de-identified copy")
         self.resize(980, 640)
@@ -79,7 +81,10 @@ class DeidentifyDialog(QDialog):
         self.save.setEnabled(False)
         self._arrange()
         self.finished.connect(lambda _: self._stop())
-        self._run("Look", partial(to_look_at, [self._folder]), self._show_looks)
+        if self._folder.is_dir():
+            self._run("Look", partial(to_look_at, [self._folder]), self._show_looks)
+        else:
+            self.state.setText(NO_ORIGINALS)
 
     # Layout --------------------------------------------------------------------------
 
@@ -194,7 +199,10 @@ class DeidentifyDialog(QDialog):
     def _show_image(self) -> None:
         files = self.looks[self.list.currentRow()].files
         source = files[self.slider.value()]
-        self.place.setText(f"Image {self.slider.value() + 1} of {len(files)}")
+        self._seen.add(str(source))
+        seen = sum(str(file) in self._seen for file in files)
+        place = f"Image {self.slider.value() + 1} of {len(files)}"
+        self.place.setText(f"{place}   {seen} of them shown so far")
         waiting = [job for job in self._jobs if job.title == "Picture"]
         for job in waiting:
             self._jobs.remove(job)
