@@ -76,7 +76,7 @@ for line in sys.stdin:
 
 @pytest.mark.parametrize("batch", [1, 32])
 @pytest.mark.parametrize(
-    "deed", ["os.abort()", "time.sleep(60)", "print('rubbish')", "print('[]')"]
+    "deed", ["os.abort()", "time.sleep(60)", "while True: pass", "print('rubbish')", "print('[]')"]
 )
 def test_a_file_that_ends_its_worker_costs_only_itself(tmp_path, monkeypatch, deed, batch):
     paths = write(tmp_path / "in", positions())
@@ -85,7 +85,7 @@ def test_a_file_that_ends_its_worker_costs_only_itself(tmp_path, monkeypatch, de
     monkeypatch.setattr(scanning, "MODULE", "bad_reader")
     monkeypatch.setattr(scanning, "FEW", 0)
     monkeypatch.setattr(scanning, "BATCH", batch)
-    monkeypatch.setattr(scanning, "TIMEOUT_S", 1.0)
+    monkeypatch.setattr(scanning, "TIMEOUT_S", 0.3)
     sources, _ = find_sources([tmp_path / "in"])
     found = scanning.read_headers(sources, lambda fraction, text="": None)
     assert [item.path for item in found] == [str(p) for p in paths]

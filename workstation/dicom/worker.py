@@ -19,12 +19,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from workstation.dicom.sources import DicomError, Member, Source
 
 MEMORY_BYTES = 2 << 30
 TIMEOUT_S = 10.0
 START_S = 60.0  # a cold disk or a busy machine; no file is at work yet
 WATCH_S = 0.1
+PATIENCE = 6
 Record = dict[str, Any]
 
 
@@ -41,7 +44,7 @@ class Worker:
     def __init__(self, module: str) -> None:
         paths = os.pathsep.join(p or os.getcwd() for p in sys.path)
         limits = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self._deadline_s: float | None = None
+        self._allowed: tuple[float, float] | None = None
         self._closed = threading.Event()
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
@@ -53,10 +56,25 @@ class Worker:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
+        """Kill the process when a request takes it too long: by its own clock, or by any."""
+        seen, spent_s = None, 0.0
         while not self._closed.wait(WATCH_S):
-            deadline_s = self._deadline_s
-            if deadline_s is not None and time.monotonic() > deadline_s:
+            allowed = self._allowed
+            if allowed is None:
+                continue
+            started_s, seconds = allowed
+            if allowed is not seen:
+                seen, spent_s = allowed, self._cpu_s()
+            waited_s = time.monotonic() - started_s
+            if self._cpu_s() - spent_s > seconds or waited_s > PATIENCE * seconds:
                 self.kill()
+
+    def _cpu_s(self) -> float:
+        try:
+            times = psutil.Process(self._process.pid).cpu_times()
+        except psutil.Error:  # it has ended
+            return 0.0
+        return float(times.user + times.system)
 
     def await_ready(self) -> None:
         """Wait until the process takes requests; raises `DicomError` if it never will."""
@@ -70,12 +88,15 @@ class Worker:
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Kill the process when the block takes longer than ``seconds``."""
-        self._deadline_s = time.monotonic() + seconds
+        """Kill the process when the block costs it more than ``seconds`` of a core.
+
+        On a busy machine the block may take longer, up to `PATIENCE` times.
+        """
+        self._allowed = (time.monotonic(), seconds)
         try:
             yield
         finally:
-            self._deadline_s = None
+            self._allowed = None
 
     def ask(self, request: Record) -> None:
         """Send a request; raises `WorkerLost` if nobody takes it."""
