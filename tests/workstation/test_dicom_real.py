@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from workstation.dicom.decoder import stored_values
-from workstation.dicom.files import DicomError, read, scan
+from workstation.dicom.files import DicomError, accept, read, scan
 from workstation.dicom.sources import find_sources
 
 
@@ -45,6 +45,25 @@ def test_plain_series(real_data, name, size, spacing):
     np.testing.assert_array_equal(volume.array[size[2] // 3], truth)
     place = volume.geometry.to_world((0, 0, size[2] // 3))
     np.testing.assert_allclose(place, data.ImagePositionPatient, atol=0.05)
+
+
+def test_a_lost_slice_is_interpolated_and_the_others_are_themselves(real_data, tmp_path):
+    whole = only(real_data / "brain_mr_oblique_SAG-anon.zip").slices[60:84]
+    for k, s in enumerate(whole):
+        if k != 9:
+            (tmp_path / f"{k}.dcm").write_bytes(s.source.read_bytes())
+    refused = only(tmp_path)
+    assert (refused.status, refused.findings[0].code) == ("refused", "missing_slices")
+    volume = read(accept(refused, ["interpolate_missing"]))
+    truth = [pydicom.dcmread(s.source.open()) for s in whole]
+    for k, data in enumerate(truth):
+        place = volume.geometry.to_world((0, 0, k))
+        np.testing.assert_allclose(place, data.ImagePositionPatient, atol=0.05)
+        if k != 9:
+            np.testing.assert_array_equal(volume.array[k], data.pixel_array)
+    mean = (truth[8].pixel_array.astype(float) + truth[10].pixel_array) / 2
+    assert np.abs(volume.array[9] - mean).max() <= 0.5
+    assert np.corrcoef(volume.array[9].ravel(), truth[9].pixel_array.ravel())[0, 1] > 0.9
 
 
 def test_tilted_ct_agrees_with_the_independent_deskew(zoo, tmp_path):

@@ -113,6 +113,7 @@ def test_too_many_missing_slices_are_not_made_up(tmp_path, gone):
     write(tmp_path, without(gone))
     volume = only(tmp_path)
     assert (volume.status, offered(volume)) == ("refused", [])
+    assert "too much to be interpolated" in volume.findings[0].sentence
     with pytest.raises(DicomError, match="neither"):
         accept(volume, ["interpolate_missing"])
 
@@ -201,7 +202,7 @@ def test_an_unreadable_file_may_be_done_without(tmp_path):
 def test_what_cannot_be_repaired_says_so_and_refused_is_the_default(tmp_path):
     write(tmp_path, without({7}))
     volume = only(tmp_path)
-    with pytest.raises(DicomError, match=r"Or accept a repair .*interpolate_missing"):
+    with pytest.raises(DicomError, match=r"Or accept a repair: interpolate_missing"):
         read(volume)
     with pytest.raises(DicomError, match="interpolate_missing"):
         accept(volume, ["resample_spacing"])

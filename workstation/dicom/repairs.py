@@ -179,8 +179,8 @@ def not_repaired(volume: ScannedVolume, codes: Collection[str] = ()) -> DicomErr
             f"this series is refused: {cause.sentence.rstrip('.')}",
             " ".join(part for part in (cause.remedy, extra) if part),
         )
-    offers = "; ".join(f"{r.code}: {r.sentence.rstrip('.')}" for r in volume.repairs)
+    offers = ", ".join(r.code for r in volume.repairs)
     return DicomError(
         f"this series is refused: {cause.sentence.rstrip('.')}",
-        f"{cause.remedy} Or accept a repair ({offers})".strip(),
+        f"{cause.remedy} Or accept a repair: {offers}".strip(),
     )

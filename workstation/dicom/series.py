@@ -119,9 +119,12 @@ def _accepted(part: Group, stack: Stack) -> ScannedVolume:
 def _refused(
     part: Group, code: str, text: str, place: tuple[float, ...] | None = None
 ) -> ScannedVolume:
+    repairs = repairs_of(part.slices, code)
+    if code == "missing_slices" and not repairs:
+        text += "; that is too much to be interpolated"
     findings = (problem_finding(code, text, place), *part.findings)
     refused = _volume(part, "refused", findings, tuple(part.slices))
-    return replace(refused, repairs=repairs_of(part.slices, code))
+    return replace(refused, repairs=repairs)
 
 
 def _refuse(volume: ScannedVolume, code: str, text: str) -> ScannedVolume:

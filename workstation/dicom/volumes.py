@@ -16,7 +16,7 @@ from workstation.dicom.slices import PatientIdentity, SeriesIdentity, Slice
 from workstation.dicom.sources import Source
 
 REMEDIES = {
-    "missing_slices": "Fetch the series again; if slices are lost for good, it cannot be used",
+    "missing_slices": "Fetch the series again",
     "irregular_spacing": "Use a reconstruction with even slice spacing",
     "same_position": "Send each phase or repetition as a series of its own",
     "truncated": "Copy or fetch the series again",
