@@ -24,7 +24,7 @@ from workstation.ui.thumbnails import Thumbnails
 from workstation.ui.unused_files import UnusedFiles
 from workstation.ui.volume_list import ROW_PX, VolumeModel, VolumeTree
 from workstation.ui.volume_report import VolumeReport
-from workstation.ui.volume_words import counted, patient_text
+from workstation.ui.volume_words import counted, patient_text, series_of
 
 MARGIN_PX = 16
 PATIENTS_PX = 640
@@ -145,13 +145,9 @@ class ImportPage(QWidget):
 
     def whole_series(self, volume: ScannedVolume) -> tuple[ScannedVolume, ...]:
         """Return all volumes of the series that ``volume`` is a part of, if all can be read."""
-        found = [
-            v
-            for v in self._volumes()
-            if (v.patient, v.series_uid) == (volume.patient, volume.series_uid)
-        ]
-        whole = len(found) > 1 and all(v.status != "refused" for v in found)
-        return tuple(found) if whole and volume.series_uid else ()
+        own = series_of(volume)
+        found = tuple(v for v in self._volumes() if series_of(v) == own)
+        return found if len(found) > 1 and all(v.status != "refused" for v in found) else ()
 
     def _volumes(self) -> tuple[ScannedVolume, ...]:
         return self._found.volumes if self._found is not None else ()
@@ -186,7 +182,7 @@ def _counts(volumes: Sequence[ScannedVolume]) -> str:
     if not volumes:
         return "No volume is in these files."
     states = Counter(v.status for v in volumes)
-    series = len({(v.patient, v.series_uid or v.key) for v in volumes})
+    series = len(set(map(series_of, volumes)))
     words = (("ok", "as they are"), ("repaired", "repaired"), ("refused", "refused"))
     listed = ", ".join(f"{states[s]} {word}" for s, word in words if states[s])
     return (

@@ -31,6 +31,7 @@ from workstation.ui.volume_words import (
     label_text,
     orientation_text,
     part_text,
+    series_of,
     status_text,
     title_text,
     voxels_text,
@@ -84,7 +85,7 @@ def by_series(volumes: Sequence[ScannedVolume]) -> list[Series]:
     """Group volumes by series: readable ones first, those of most slices before others."""
     groups: dict[object, list[ScannedVolume]] = defaultdict(list)
     for volume in volumes:
-        groups[(volume.patient, volume.series_uid or volume.key)].append(volume)
+        groups[series_of(volume)].append(volume)
     found = [Series(tuple(group)) for group in groups.values()]
     return sorted(found, key=lambda s: (s.shown.status == "refused", -len(s.shown.slices)))
 
