@@ -20,6 +20,7 @@ from workstation.dicom.pixels import decode
 from workstation.dicom.sources import source_of
 from workstation.dicom.values import number, numbers, text, value
 
+CT_WINDOW_HU = (-160.0, 240.0)  # soft tissue: level 40, width 400
 Grey = npt.NDArray[np.uint8]
 Serve = Callable[[Inbox], AbstractContextManager[network.StorageServer]]
 
@@ -84,7 +85,8 @@ def middle(found: Sequence[FoundInstance]) -> tuple[int, FoundInstance]:
 def draw(path: Path) -> tuple[Grey, float]:
     """Return the picture of a DICOM file (of its middle frame) and its pixels' aspect.
 
-    The window is the file's own, or else from the 1st to the 99th percentile.
+    The window is the file's own, or else soft tissue for CT, or from the 1st to the 99th
+    percentile.
 
     Raises:
         DicomError: when its pixels cannot be decoded to one grey image.
@@ -110,13 +112,15 @@ def draw(path: Path) -> tuple[Grey, float]:
 
 def _window(header: Dataset, values: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Return the values that are black and white."""
-    ends = []
-    for name in ("WindowCenter", "WindowWidth"):
-        first = text(header, name).split("/")[0]
-        try:
-            ends.append(float(first))
-        except ValueError:
-            low, high = np.percentile(values, (1, 99))
-            return float(low), float(high)
-    centre, width = ends
-    return centre - width / 2, centre + width / 2
+    try:
+        centre, width = (
+            float(text(header, name).split("/")[0]) for name in ("WindowCenter", "WindowWidth")
+        )
+    except ValueError:
+        width = 0.0
+    if width > 1:  # some files state 0 or 1, which shows nothing
+        return centre - width / 2, centre + width / 2
+    if text(header, "Modality") == "CT":
+        return CT_WINDOW_HU
+    low, high = np.percentile(values, (1, 99))
+    return float(low), float(high)
