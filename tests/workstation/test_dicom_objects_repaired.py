@@ -56,7 +56,8 @@ def repaired(folder, depths, code):
 
 
 def test_a_label_beside_an_interpolated_slice_is_written(tmp_path):
-    series = repaired(tmp_path / "ct", [2.5 * k for k in range(12) if k != 4], "interpolate_missing")
+    depths = [2.5 * k for k in range(12) if k != 4]
+    series = repaired(tmp_path / "ct", depths, "interpolate_missing")
     grid = series.geometry
     assert grid.size[2] == 12
     array = np.zeros(grid.shape, np.uint8)
