@@ -45,6 +45,7 @@ def test_a_missing_slice_is_accepted_by_a_tick_and_remembered(
     assert case.value("ct").geometry.size[2] == 10
     window.show_stage("Import")
     assert window.middle.currentWidget() is window.views
+    assert panel.folder.text() == "", "the next images go to a folder of their own"
     told = [record["sentence"] for record in panel.held.records]
     assert any("accepted" in sentence for sentence in told)
 

@@ -137,7 +137,6 @@ class ImportPanel:
 
     def _put_away(self) -> None:
         self._leave()
-        self.folder.clear()
         self._desk.bindings.later()
 
     def _leave(self) -> None:
@@ -145,6 +144,7 @@ class ImportPanel:
         if self._job is not None:
             self._job.cancel()
         self._job, self._file, self._where, self.offers = None, None, "", False
+        self.folder.clear()
         self.page.clear()
         self._choose(None)
 
