@@ -22,6 +22,7 @@ from pydicom.uid import (
 from segmentation.contract import Number, silent
 from segmentation.volume import Label, LabelMap
 from tests.workstation import dicom_phantom as phantom
+from tests.workstation.marked import Marks, marked_object, stored
 from workstation import deidentify_commands
 from workstation.__main__ import main
 from workstation.arguments import parse
@@ -34,7 +35,7 @@ from workstation.dicom.burned_in import (
     reason_to_look,
     shows_head,
 )
-from workstation.dicom.confidentiality import Profile
+from workstation.dicom.confidentiality import Profile, table
 from workstation.dicom.deidentify_files import Order, deidentify_files
 from workstation.dicom.files import read, scan
 from workstation.dicom.objects import origin_of
@@ -98,7 +99,7 @@ def test_a_zip_gives_the_same_files_as_its_folder(series, tmp_path):
         (lambda d: setattr(d, "ImageType", ["DERIVED", "SECONDARY"]), "not an original"),
         (lambda d: d.pop("ImageType"), "not an original"),
         (lambda d: d.pop("Rows"), "no image"),
-        (lambda d: setattr(d, "EncapsulatedDocument", b"%PDF"), "a document"),
+        (lambda d: setattr(d, "SOPClassUID", EncapsulatedPDFStorage), "a document"),
     ],
 )
 def test_what_does_not_vouch_for_its_pixels_needs_a_look(edit, reason):
@@ -347,6 +348,20 @@ def test_the_command_for_a_person(tmp_path, capsys):
     codes = next((tmp_path / "out").rglob("*.dcm"))
     items = pydicom.dcmread(codes).DeidentificationMethodCodeSequence
     assert "113101" in [i.CodeValue for i in items]
+
+
+def test_no_marked_value_leaves_by_the_command(tmp_path):
+    marks = Marks()
+    (tmp_path / "in").write_bytes(stored(marked_object(marks)))
+    for n, options in enumerate(([], ["--keep-device"], ["--shift-dates"])):
+        out = tmp_path / f"out{n}"
+        command = ["deidentify", str(tmp_path / "in"), str(out), "--accept-pixels", "all"]
+        assert main([*command, *options]) == 0
+        (made,) = out.rglob("*.dcm")
+        survivors = {owner.partition(":")[2] for owner in marks.surviving(made.read_bytes())}
+        rows = [table().rows[re.sub("[(),]", "", tag)].options for tag in survivors]
+        assert all({"device", "shifted_dates"} & row.keys() for row in rows)
+        assert bool(rows) == bool(options)
 
 
 def test_the_key_does_not_travel_with_the_images(series, tmp_path):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.uid import EncapsulatedSTLStorage
 
 from workstation.dicom.confidentiality import OVERLAYS
 from workstation.dicom.datasets import NATIVE_SYNTAXES, expected_bytes, frame_count, syntax
@@ -18,6 +19,7 @@ from workstation.dicom.decoder import stored_bits
 from workstation.dicom.sources import DicomError
 from workstation.dicom.values import text, values, whole
 
+DOCUMENTS = "1.2.840.10008.5.1.4.1.1.104."  # SOP classes of encapsulated documents
 SLICE_MODALITIES = ("CT", "MR", "PT")
 _HEAD_NAMES = """
     HEAD BRAIN SKULL FACE HEADNECK ORBIT ORBITS EYE SINUS JAW MANDIBLE MAXILLA NOSE EAR TEMPORAL
@@ -57,7 +59,7 @@ class Rectangle:
 
 def reason_to_look(data: Dataset) -> str:
     """Return why a person must look at an object before it may leave, or "" if nobody must."""
-    if "EncapsulatedDocument" in data:
+    if text(data, "SOPClassUID").startswith(DOCUMENTS):
         kind = text(data, "MIMETypeOfEncapsulatedDocument") or "unknown kind"
         return f"a document ({kind}): what it says or shows cannot be cleaned"
     if not data.get("Rows"):
@@ -82,9 +84,9 @@ def may_be_accepted(data: Dataset) -> bool:
 
     Nor for compressed pixels with an overlay in their unused bits, which cannot be cleared.
     """
-    if "EncapsulatedDocument" not in data:
+    if not text(data, "SOPClassUID").startswith(DOCUMENTS):
         return not _hides_overlay(data) or syntax(data) in NATIVE_SYNTAXES
-    return text(data, "MIMETypeOfEncapsulatedDocument") == "model/stl"
+    return text(data, "SOPClassUID") == EncapsulatedSTLStorage
 
 
 def shows_head(data: Dataset) -> bool | None:

@@ -16,7 +16,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID, EncapsulatedSTLStorage, ExplicitVRLittleEndian
 
 from workstation.dicom.confidentiality import (
     BASIC_CODE,
@@ -192,7 +192,7 @@ def _element(
         return None
     if vr == "SQ":
         return _sequence(element, action, walk, blank)
-    if tag == DOCUMENT and walk.request.seen:
+    if tag == DOCUMENT and walk.request.seen and walk.sop_class == EncapsulatedSTLStorage:
         return DataElement(tag, vr, b"\0" * STL_HEADER + element.value[STL_HEADER:])
     if tag in (0x00100010, 0x00100020):
         return DataElement(tag, vr, walk.request.subject)
