@@ -90,6 +90,8 @@ def test_get_by_move(call, served, tmp_path):
 def test_preview_draws_the_middle_image(call, served, tmp_path, way):
     port = free_port()
     served.move_to, served.move_title = ("127.0.0.1", port), "HILUM"
+    for data in served.instances:
+        data.WindowCenter, data.WindowWidth = 300, 120
     file = tmp_path / "one.png"
     way = (*way, port) if way else ()
     uids = ("--study", "1.2", "--series", "1.2.3")
