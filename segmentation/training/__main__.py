@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     length.add_argument("--hours", type=float, help="wall time to train")
     length.add_argument("--steps", type=int, help="steps to train; repeats itself exactly")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--batch", type=int, default=2, help="scenes per step, at least 2")
+    parser.add_argument("--batch", type=int, default=4, help="scenes per step, at least 2")
     parser.add_argument("--workers", type=int, default=0, help="processes that draw scenes")
     parser.add_argument("--threads", type=int, default=1, help="threads of the network on a CPU")
     parser.add_argument("--seed", type=int, default=1, help="seed of the first scene")

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     import torch
 
 CHECKPOINT = "checkpoint.pt"
-RATE, WEIGHT_DECAY = 2e-3, 1e-4
+RATE, WEIGHT_DECAY = 1e-3, 1e-4
 WARM_UP, DECAY_FROM = 100, 0.6  # steps; share of the run after which the rate falls to zero
 AVERAGE = 0.998  # of the weights, per step
-GROWTH = ((0.0, 48), (0.45, 64), (0.7, SIZE))  # share of the run, voxels along a side of a scene
-TOPOLOGY_FROM, TOPOLOGY_EVERY = 0.5, 2  # soft clDice is slow, and moot before there are trees
+GROWTH = ((0.0, 48), (0.8, 64), (0.93, SIZE))  # share of the run, voxels along a side of a scene
+TOPOLOGY_FROM, TOPOLOGY_EVERY = 0.6, 3  # soft clDice is slow, and moot before there are trees
 TOPOLOGY_SIZE, TOPOLOGY_WEIGHT = 48, 0.5
 HELD_OUT = 1_000_000_000  # seeds from here on are never trained on
 
@@ -60,7 +60,7 @@ class Schedule:
     steps: int | None = None
     hours: float | None = None
     device: str = "cpu"
-    batch: int = 2
+    batch: int = 4
     workers: int = 0
     growth: tuple[tuple[float, int], ...] = GROWTH
     seed: int = 1
@@ -217,7 +217,8 @@ def _loss(output: torch.Tensor, label: torch.Tensor, *, with_topology: bool) -> 
     )
     loss: torch.Tensor = overlap(output, label)
     low = (label.shape[-1] - TOPOLOGY_SIZE) // 2
-    middle = (..., *(slice(max(low, 0), max(low, 0) + TOPOLOGY_SIZE),) * 3)
+    cube = (slice(max(low, 0), max(low, 0) + TOPOLOGY_SIZE),) * 3
+    middle = (slice(0, 2), slice(None), *cube)
     if with_topology and bool(label[middle].any()):
         tree = SoftclDiceLoss(iter_=3, softmax=True, to_onehot_y=True, include_background=False)
         loss = loss + TOPOLOGY_WEIGHT * tree(output[middle], label[middle])
