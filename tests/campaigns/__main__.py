@@ -46,10 +46,12 @@ def run_mutants(count: int, first: int) -> int:
     """Scan and decode ``count`` damaged files; print what happened and the worst case."""
     tally = mutants.Tally()
     start = time.monotonic()
+    reader = mutants.Reader()
     with tempfile.TemporaryDirectory() as scratch:
         for folder in mutants.batches(count, first, Path(scratch)):
-            mutants.run(folder, tally)
+            mutants.run(folder, tally, reader)
             print(dict(tally.outcomes), f"{time.monotonic() - start:.0f} s", flush=True)
+    reader.close()  # only workers that ended are weighed
     record = {
         "files": count,
         "slowest_s": round(tally.slowest_s, 2),

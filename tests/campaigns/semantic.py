@@ -439,6 +439,8 @@ def _against_headers(scanned: ScannedVolume, volume: Volume) -> str:
 def _stored(data: Dataset) -> np.ndarray:
     """Return the stored bits alone (PS3.5 8.1.1), shifted down and with their sign."""
     whole, bits = data.pixel_array.astype(np.int64), int(data.BitsStored)
+    if whole.ndim == 3 and not _frames(data):
+        whole = whole[0]  # more pixels than rows and columns ask for
     kept = (whole >> (int(data.HighBit) + 1 - bits)) & ((1 << bits) - 1)
     negative = (data.PixelRepresentation == 1) & (kept >> (bits - 1) == 1)
     return kept - (negative.astype(np.int64) << bits)

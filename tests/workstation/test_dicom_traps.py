@@ -20,6 +20,7 @@ from tests.workstation.dicom_phantom import (
     ROWS,
     SAGITTAL,
     SLICES,
+    SPACING,
     assert_true_everywhere,
     codes,
     fill,
@@ -259,3 +260,55 @@ def test_names_of_every_alphabet_are_decoded(tmp_path, charset, name):
 
     write(tmp_path, positions(3), edit=edit)
     assert only(tmp_path).patient.name == name
+
+
+def test_slices_that_differ_in_geometry_alone_warn_of_each_other(tmp_path):
+    def turn(data, k):
+        if k > 3:
+            data.PixelSpacing = list(SPACING)[::-1]
+
+    write(tmp_path, positions(8), edit=turn)
+    volumes = scan([tmp_path]).volumes
+    assert [len(v.slices) for v in volumes] == [4, 4]
+    assert all("mixed_geometry" in codes(v) for v in volumes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PixelRepresentation", None), ("PixelRepresentation", 3), ("BitsStored", None)],
+)
+def test_pixels_of_unknown_form_are_refused(tmp_path, name, value):
+    def damage(data, k):
+        if k == 2:
+            delattr(data, name) if value is None else setattr(data, name, value)
+
+    write(tmp_path, positions(), edit=damage)
+    assert refusal(tmp_path) == "pixel_format"
+
+
+def test_more_pixels_than_the_header_describes_are_told(tmp_path):
+    def lengthen(data, k):
+        if k == 2:
+            data.PixelData += data.PixelData[:40]
+
+    write(tmp_path, positions(), edit=lengthen)
+    volume = only(tmp_path)
+    assert "excess_pixels" in codes(volume)
+    assert_true_everywhere(read(volume))
+
+
+def test_stored_bits_that_differ_between_slices_are_told(tmp_path):
+    def widen(data, k):
+        if k == 2:
+            data.BitsStored, data.HighBit = 12, 11
+
+    write(tmp_path, positions(), edit=widen)
+    assert "pixel_form_varies" in codes(only(tmp_path))
+
+
+def test_a_pixel_spacing_beyond_any_scanner_is_refused(tmp_path):
+    def stretch(data, k):
+        data.PixelSpacing = ["0.75", "9999999999999999"]
+
+    write(tmp_path, positions(1), edit=stretch)
+    assert refusal(tmp_path) == "pixel_spacing"

@@ -41,12 +41,14 @@ class Stored:
     """The stored pixels of a file; ``missing`` says what is wrong with them, or is empty.
 
     ``offset`` is where in the file they begin if they can be read as they lie there: neither
-    compressed, deflated nor big-endian; else None.
+    compressed, deflated nor big-endian; else None. ``excess_bytes`` is how much longer they are
+    than the header accounts for.
     """
 
     encapsulated: bool
     missing: str
     offset: int | None = None
+    excess_bytes: int = 0
 
 
 def open_dataset(source: Source, *, pixels: bool = True) -> Dataset:
@@ -121,7 +123,8 @@ def _stored(stream: BinaryIO, header: Dataset, size: int, implicit: bool, order:
     expected = expected_bytes(header)
     there = min(length, size - offset)
     short = f"the file is truncated: {there} of {expected} bytes of pixels are there"
-    return Stored(False, short if there < expected else "", offset)
+    excess = max(0, there - expected - expected % 2)  # one byte makes the length even
+    return Stored(False, short if there < expected else "", offset, excess)
 
 
 def _fragments_whole(stream: BinaryIO, offset: int, size: int) -> bool:

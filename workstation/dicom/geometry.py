@@ -22,6 +22,7 @@ from workstation.dicom.sources import DicomError
 CORNER_TOLERANCE_MM = 0.05
 SAME_PLACE_MM = 0.01
 MAX_TILT_DEGREES = 45.0
+MAX_PIXEL_MM = 100.0
 MAX_MISSING_TOGETHER = 3
 MAX_MISSING_SHARE = 0.1  # of all slices; a single one may always be missing
 MAX_GAP_RATIO = 3.0  # the widest gap of uneven slices that interpolation may bridge
@@ -135,8 +136,8 @@ def stack_geometry(planes: Planes, frame_uid: str, placing: Placing = "even") ->
     Raises:
         StackProblem: when there is none within 0.05 mm of every slice corner.
     """
-    if not np.all(planes.pixel_spacing_mm > 0):
-        raise StackProblem("pixel_spacing", "the pixel spacing is not positive")
+    if not np.all((planes.pixel_spacing_mm > 0) & (planes.pixel_spacing_mm <= MAX_PIXEL_MM)):
+        raise StackProblem("pixel_spacing", f"the pixel spacing is not in (0, {MAX_PIXEL_MM:g}] mm")
     axes = planes.axes()
     depth = planes.positions_mm @ axes[:, 2]
     order = np.argsort(depth, kind="stable")

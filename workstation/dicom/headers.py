@@ -207,7 +207,11 @@ def _form(header: Dataset, stored: Stored) -> PixelForm:
         signed=signed,
         native=not stored.encapsulated,
         padding=padding if isinstance(padding, int) else None,
+        excess_bytes=stored.excess_bytes,
     )
+
+
+_NEEDED = ("BitsAllocated", "BitsStored", "PixelRepresentation")
 
 
 def _problem(source: Source, header: Dataset, stored: Stored, form: PixelForm) -> tuple[str, str]:
@@ -220,6 +224,11 @@ def _problem(source: Source, header: Dataset, stored: Stored, form: PixelForm) -
         return "colour", "a colour image"
     if header.get("ModalityLUTSequence"):
         return "modality_lut", "its values need a look-up table (Modality LUT)"
+    unsaid = [name for name in _NEEDED if value(header, name) is None]
+    if unsaid:
+        return "pixel_format", f"a header without {', '.join(unsaid)}: its values are unknown"
+    if whole(header, "PixelRepresentation") not in (0, 1):
+        return "pixel_format", "a header that does not tell signed from unsigned values"
     stored_bits = 1 <= form.bits_stored <= form.high_bit + 1 <= form.bits_allocated
     if form.bits_allocated not in (8, 16, 32) or not stored_bits:
         return "pixel_format", f"pixels of {form.bits_stored} in {form.bits_allocated} bits"

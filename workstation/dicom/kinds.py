@@ -100,8 +100,23 @@ def labelled(kinds: list[list[Slice]]) -> list[Group]:
         ]
         label = ", ".join([f"part {n + 1} of {len(kinds)}", *own])
         text = f"the series holds {len(kinds)} kinds of image; this is {label}"
-        parts.append(Group(kind, label, (Finding(Severity.INFO, "split", text),), places[n]))
+        findings = (Finding(Severity.INFO, "split", text), *_mixed(kind, kinds))
+        parts.append(Group(kind, label, findings, places[n]))
     return parts
+
+
+def _mixed(kind: list[Slice], kinds: list[list[Slice]]) -> tuple[Finding, ...]:
+    """Warn where only the geometry sets a part apart: one of them may have a damaged header."""
+    others = [k for k in kinds if k is not kind and _nature(k[0]) == _nature(kind[0])]
+    if not others:
+        return ()
+    count = counted(sum(map(len, others)), "image")
+    text = f"{count} of this series have another orientation, pixel spacing or size"
+    return (Finding(Severity.WARNING, "mixed_geometry", text),)
+
+
+def _nature(s: Slice) -> Hashable:
+    return s.identity.study_uid, s.identity.frame_uid, s.key
 
 
 def without_copies(part: Group) -> tuple[Group, list[Ignored]]:

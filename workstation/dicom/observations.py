@@ -30,6 +30,16 @@ def observations(slices: Sequence[Slice], stack: Stack) -> list[Finding]:
     if first.identity.modality == "CT" and len({(s.slope, s.intercept) for s in slices}) > 1:
         text = "slope or intercept differ between slices; each slice was rescaled by its own"
         found.append(Finding(Severity.WARNING, "rescale_varies", text))
+    if len({_storage(s) for s in slices}) > 1:
+        text = "slices differ in stored bits or sign; each was read by its own header"
+        found.append(Finding(Severity.WARNING, "pixel_form_varies", text))
+    excess = [s for s in slices if s.form.excess_bytes]
+    if excess:
+        text = (
+            f"{len(excess)} of {len(slices)} slices hold more pixels than their header describes; "
+            "the rest was left out"
+        )
+        found.append(Finding(Severity.WARNING, "excess_pixels", text))
     if not first.identity.frame_uid:
         text = "no frame of reference: it cannot be combined with other series unregistered"
         found.append(Finding(Severity.WARNING, "no_frame_of_reference", text))
@@ -42,3 +52,7 @@ def observations(slices: Sequence[Slice], stack: Stack) -> list[Finding]:
         text = "the CT values are not declared to be Hounsfield units"
         found.append(Finding(Severity.WARNING, "not_hounsfield", text))
     return found
+
+
+def _storage(s: Slice) -> tuple[object, ...]:
+    return s.form.bits_allocated, s.form.bits_stored, s.form.high_bit, s.form.signed

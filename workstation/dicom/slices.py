@@ -35,7 +35,11 @@ class SeriesIdentity:
 
 @dataclass(frozen=True)
 class PixelForm:
-    """How pixels are stored; ``native`` tells that they are not compressed."""
+    """How pixels are stored.
+
+    ``native`` tells that they are not compressed; ``excess_bytes`` how many more bytes of pixels
+    there are than rows, columns and frames account for.
+    """
 
     rows: int
     columns: int
@@ -46,6 +50,7 @@ class PixelForm:
     signed: bool
     native: bool
     padding: int | None = None
+    excess_bytes: int = 0
 
 
 @dataclass(frozen=True)
