@@ -438,6 +438,7 @@ def _against_headers(scanned: ScannedVolume, volume: Volume) -> str:
 
 def _stored(data: Dataset) -> np.ndarray:
     """Return the stored bits alone (PS3.5 8.1.1), shifted down and with their sign."""
+    data.SamplesPerPixel = 1  # as every monochrome image has, also one that does not say so
     whole, bits = data.pixel_array.astype(np.int64), int(data.BitsStored)
     if whole.ndim == 3 and not _frames(data):
         whole = whole[0]  # more pixels than rows and columns ask for
