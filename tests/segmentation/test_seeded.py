@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from segmentation import seeded
+from segmentation import marks, seeded
 from segmentation.contract import FrameMismatch
 from segmentation.images import read_labels, read_volume
 from segmentation.metrics import dice
@@ -84,8 +84,8 @@ def test_a_coarse_outcome_lands_in_place(steps: tuple[int, int, int]) -> None:
     """A half-space across any axis keeps its border to a cell, without a shift."""
     shape = (17, 23, 29)
     for axis, n in enumerate(np.indices(shape)):
-        cells = seeded._binned((n >= 8).astype(np.float32), steps, np.mean) >= 0.5
-        fine = seeded._unbinned(cells, steps, shape)
+        cells = marks.binned((n >= 8).astype(np.float32), steps, np.mean) >= 0.5
+        fine = marks.unbinned(cells, steps, shape)
         border = np.count_nonzero(~fine.any(axis=tuple(a for a in range(3) if a != axis)))
         assert abs(border - 8) <= (steps[axis] - 1) / 2
 
