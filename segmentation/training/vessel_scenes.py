@@ -36,7 +36,7 @@ from segmentation.training.tubes import (
 
 Mask = npt.NDArray[np.bool_]
 
-SIZE = 80  # voxels a side; also the window of inference
+SIZE = 64  # voxels a side; also the window of inference
 HU_RANGE = (-200.0, 1000.0)  # what the network sees of a CT
 KINDS = ("mra", "cta", "random")
 SHARES = (0.5, 0.4, 0.1)
