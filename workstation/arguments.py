@@ -185,6 +185,12 @@ def _add_results(command: Command) -> None:
     )
     add_export(export)
 
+    review = command("review", "note that a person looked at labels and accepts them as they are")
+    review.add_argument("case", type=Path, metavar="CASE")
+    review.add_argument("names", nargs="+", metavar="NAME", help="labels of the plan")
+    review.add_argument("--by", default="", metavar="NAME", help="who looked at them")
+    review.add_argument("--withdraw", action="store_true", help="take the review back")
+
     report = command("report", "write the report of a case as PDF, or in DICOM", prints_json=False)
     report.add_argument("case", type=Path, metavar="CASE")
     report.add_argument("file", type=Path, metavar="FILE.pdf|.dcm")

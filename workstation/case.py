@@ -37,6 +37,7 @@ from workstation.case_record import (
     CaseValues,
     Revision,
     now,
+    number_record,
     read_record,
 )
 from workstation.case_sources import family_name, keep_originals, reread_series, source_record
@@ -45,6 +46,7 @@ from workstation.dicom import files as dicom
 from workstation.dicom.label_source import is_dicom, read_label_source, split_structure
 from workstation.planning.clinical_values import differences
 from workstation.planning.plan import Plan, read_plan
+from workstation.review import review_states
 from workstation.runs import read_runs, step_states, write_run
 from workstation.stages import StepRun, run_plan
 from workstation.store import (
@@ -62,7 +64,7 @@ LEFT_OVER = (".lock", ".part-")
 
 SOURCE_NAME = re.compile(r"\w[\w-]{0,39}")
 
-__all__ = ["Case", "CaseError", "case_for_writing", "create_case", "number_record", "open_case"]
+__all__ = ["Case", "CaseError", "case_for_writing", "create_case", "open_case"]
 
 
 class Case:
@@ -104,10 +106,12 @@ class Case:
         name: str,
         progress: Progress = silent,
         family: Sequence[dicom.ScannedVolume] = (),
+        volume: Volume | None = None,
     ) -> Volume:
         """Read one volume, keep its originals byte-identical, and name it as a source.
 
         The originals of a ``family`` of volumes, ``scanned`` among them, are kept together.
+        ``volume`` is what `dicom.read` made of ``scanned``, where it was read before.
 
         Raises:
             CaseError: if the case holds another patient, or the name cannot be one.
@@ -115,7 +119,7 @@ class Case:
         """
         _check_name(name)
         self._check_patient(scanned)
-        volume = dicom.read(scanned, share(progress, 0, 2))
+        volume = volume or dicom.read(scanned, share(progress, 0, 2))
         place = f"dicom/{family_name(family) or f'{name}-{digest_source(volume)[:12]}'}"
         keep_originals(self.folder, place, family or [scanned], share(progress, 1, 2))
         if not self.record.patient:
@@ -385,9 +389,11 @@ class Case:
         for output, finding in differences(plan, self.record.clinical_record()):
             document["findings"].append(finding.to_json() | {"step": output})
         keys, states = plan.keys(), self.states(plan)
+        reviews = review_states(plan, self.record, self.values)
         for step in plan.steps:
-            state = states[step.output]
-            document["steps"].append({"output": step.output, "stage": step.stage, "state": state})
+            state, review = states[step.output], reviews.get(step.output)
+            about = {"output": step.output, "stage": step.stage, "state": state, "review": review}
+            document["steps"].append(about)
             if state != "fresh":
                 continue
             record = self.values.record(keys[step.output])
@@ -396,19 +402,6 @@ class Case:
             ]
             document["findings"] += [f | {"step": step.output} for f in record["findings"]]
         return document
-
-
-def number_record(output: str, number: Number) -> dict[str, Any]:
-    """Return a number's public JSON record under its full name."""
-    return {
-        "name": f"{output}.{number.quantity}",
-        "value": number.value,
-        "unit": number.unit,
-        "low": number.low,
-        "high": number.high,
-        "step": output,
-        "source": number.source,
-    }
 
 
 def open_case(folder: Path, write: bool = True) -> Case:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from segmentation.contract import Number
 from workstation.clinical import (
     ClinicalFile,
     ClinicalRecord,
@@ -44,6 +45,15 @@ class Revision:
     plan: int
 
 
+@dataclass(frozen=True)
+class Review:
+    """That a person looked at a result and accepted it: who, when (ISO, UTC), its digest."""
+
+    by: str
+    at: str
+    digest: str
+
+
 @dataclass
 class CaseRecord:
     """What ``case.json`` holds."""
@@ -53,6 +63,7 @@ class CaseRecord:
     synthetic: bool = False
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
     clinical: list[ClinicalFile] = field(default_factory=list)
+    reviews: dict[str, Review] = field(default_factory=dict)
     history: list[Revision] = field(default_factory=list)
     position: int = -1
     created: str = field(default_factory=now)
@@ -61,7 +72,9 @@ class CaseRecord:
         """Return the JSON form; `from_json` reverses it."""
         history = [{"label": entry.label, "plan": entry.plan} for entry in self.history]
         clinical = [file.to_json() for file in self.clinical]
-        return {"schema": SCHEMA} | vars(self) | {"history": history, "clinical": clinical}
+        reviews = {key: vars(review) for key, review in self.reviews.items()}
+        changed = {"history": history, "clinical": clinical, "reviews": reviews}
+        return {"schema": SCHEMA} | vars(self) | changed
 
     def clinical_record(self) -> ClinicalRecord:
         """Return all clinical data of the case as one record."""
@@ -153,3 +166,16 @@ def versions() -> dict[str, str]:
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
+
+
+def number_record(output: str, number: Number) -> dict[str, Any]:
+    """Return a number's public JSON record under its full name."""
+    return {
+        "name": f"{output}.{number.quantity}",
+        "value": number.value,
+        "unit": number.unit,
+        "low": number.low,
+        "high": number.high,
+        "step": output,
+        "source": number.source,
+    }

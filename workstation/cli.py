@@ -22,6 +22,7 @@ from workstation import (
     deidentify_commands,
     file_commands,
     pacs_commands,
+    review_commands,
     selftest,
 )
 from workstation.case import Case, CaseError, case_for_writing, open_case
@@ -276,6 +277,17 @@ def _show(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _review(options: argparse.Namespace) -> int:
+    summary = review_commands.review(options)
+    if options.json:
+        _print_json(summary)
+        return DONE
+    for step in summary["steps"]:
+        if step["review"] is not None:
+            print(f"  {step['output']:20} {review_commands.review_text(step['review'])}")
+    return DONE
+
+
 def _export(options: argparse.Namespace) -> int:
     with open_case(options.case, write=False) as case:
         form: Form = "LABELMAP" if options.labelmap else "BINARY"
@@ -322,7 +334,9 @@ def _print_summary(summary: Mapping[str, Any], exact: Mapping[str, float] | None
     mark = "  SYNTHETIC PATIENT" if summary.get("synthetic") else ""
     print(f"case {summary['case']}, plan {summary['plan']}{mark}")
     for step in summary["steps"]:
-        print(f"  {step['state']:8} {step['output']} ({step['stage']})")
+        review = review_commands.review_text(step["review"])
+        mark = f"   {review}" if review else ""
+        print(f"  {step['state']:8} {step['output']} ({step['stage']}){mark}")
     for number in summary["numbers"]:
         band = ""
         if number["low"] is not None:
@@ -368,6 +382,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "plan": _plan,
     "run": _run,
     "show": _show,
+    "review": _review,
     "export": _export,
     "report": _report,
     "segment": lambda options: file_commands.segment(options, _work),

@@ -43,6 +43,7 @@ from workstation.report_layout import (
     table,
     text,
 )
+from workstation.review import review_findings
 from workstation.stages import STAGES
 from workstation.store import write_atomically
 from workstation.views import SLICES, point_of_interest, shown_image
@@ -98,6 +99,7 @@ def write_report(case: Case, path: Path, progress: Progress = silent) -> None:
         )
     plan = case.plan()
     summary = case.summary()
+    summary["findings"] += review_findings(plan, summary)
     progress(0.05, "pictures")
     values = fresh_values(case, plan)
     story = [
@@ -105,6 +107,7 @@ def write_report(case: Case, path: Path, progress: Progress = silent) -> None:
         *_views(case, plan, values, progress),
         *_all_findings(summary),
         *_numbers(summary),
+        *_reviews(summary),
         *_methods(case, plan, summary),
     ]
     progress(0.8, "pages")
@@ -306,6 +309,25 @@ def _numbers(summary: Mapping[str, Any]) -> list[Flowable]:
         for n in summary["numbers"]
     ]
     return [text("Numbers", "heading"), table(rows, (52, 30, 46, 50), head=True)]
+
+
+def _reviews(summary: Mapping[str, Any]) -> list[Flowable]:
+    """Return who reviewed which outline, and which nobody did."""
+    rows: list[list[Any]] = [[text(h, "head") for h in ("outline", "state", "by", "when")]]
+    for step in summary["steps"]:
+        review = step["review"]
+        if review is not None:
+            by, at = review["by"] or "nobody", review["at"] or ""
+            told = step["output"].replace("_", " "), review["state"], by, at[:16].replace("T", " ")
+            rows.append([text(escape(words), "small") for words in told])
+    if len(rows) == 1:
+        return []
+    note = "Times are UTC. A review holds for the very outline that was looked at: a later change "
+    return [
+        text("Review of the outlines", "heading"),
+        table(rows, (50, 30, 62, 36), head=True),
+        text(note + "makes it proposed or edited again.", "caption"),
+    ]
 
 
 def _methods(case: Case, plan: Plan, summary: Mapping[str, Any]) -> list[Flowable]:
