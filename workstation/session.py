@@ -13,6 +13,7 @@ from workstation.case import Case, CaseError, open_case
 from workstation.case_sources import accepted_codes
 from workstation.jobs import Job
 from workstation.planning.plan import Plan, Step
+from workstation.review import mark_reviewed, withdraw_review
 from workstation.stages import STAGES, check_plan, find_stage
 
 Point = tuple[float, float, float]
@@ -197,6 +198,25 @@ class Session:
                 {side: (point_mm,)},
                 "Place seed",
             )
+
+    # Reviews -------------------------------------------------------------------------
+
+    def review(self, output: str, by: str) -> None:
+        """Note that the person ``by`` reviewed the label ``output`` as it is computed now.
+
+        It is a statement about a result, not a change of the plan: there is nothing to undo.
+        """
+        case = self.require_case()
+        mark_reviewed(self.require_plan(), case.record, case.values, output, by)
+        case.save()
+        self.notify()
+
+    def withdraw_review(self, output: str) -> None:
+        """Take back the review of the label ``output`` as it is now."""
+        case = self.require_case()
+        withdraw_review(self.require_plan(), case.record, output)
+        case.save()
+        self.notify()
 
     # Steps ---------------------------------------------------------------------------
 

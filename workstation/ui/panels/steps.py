@@ -8,12 +8,15 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
+from workstation.review import REVIEWED
 from workstation.stages import STAGES, Stage
 from workstation.ui.desk import Desk
 from workstation.ui.forms import SHOWN, ParameterForm
 from workstation.ui.icons import set_icon
-from workstation.ui.panels.parts import button, label
+from workstation.ui.panels.parts import button, label, set_role
+from workstation.ui.panels.review_bar import BADGES, MEANINGS, ReviewBar
 from workstation.ui.stage_rail import group_of
+from workstation.ui.theme import CORNER_FONT_PX, ui_font
 from workstation.ui.words import MARKS, STATES, parameter_label, readable, unit_text, value_text
 
 SHOWABLE = ("LabelMap", "SurfaceMesh", "CutPlane")
@@ -37,6 +40,8 @@ class StepRow(QWidget):
         self.name.setToolTip(f"{stage.title}\n{stage.name}")
         self.name.clicked.connect(lambda: self.chosen.emit(output))
         self.number = label("", "muted", wrap=False)
+        self.badge = label("", "muted", wrap=False)
+        self.badge.setFont(ui_font(CORNER_FONT_PX))
         self.shown = QToolButton()
         self.shown.setCheckable(True)
         self.shown.setProperty("flat", "true")
@@ -51,11 +56,17 @@ class StepRow(QWidget):
         row.setSpacing(4)
         row.addWidget(self.mark)
         row.addWidget(self.name, 1)
+        row.addWidget(self.badge)
         row.addWidget(self.number)
         row.addWidget(self.shown, 0, Qt.AlignmentFlag.AlignRight)
 
-    def show_state(self, state: str, number: Mapping[str, Any] | None, shown: bool) -> None:
-        """Show how the step stands, its number and whether the views show it."""
+    def show_state(
+        self, state: str, number: Mapping[str, Any] | None, shown: bool, review: str = ""
+    ) -> None:
+        """Show how the step and its review stand, its number and whether the views show it."""
+        self.badge.setText(BADGES.get(review, ""))
+        self.badge.setToolTip(MEANINGS.get(review, ""))
+        set_role(self.badge, "done" if review == REVIEWED else "muted")
         self.mark.setText(MARKS[state])
         self.mark.setToolTip(STATES.get(state, "being computed"))
         text = ""
@@ -84,12 +95,14 @@ class StepList(QWidget):
         self._place = QVBoxLayout()
         self.remove = button("Remove this step", "Take the last change of it back", self._remove)
         self.remove.hide()
+        self.review = ReviewBar(desk)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
         column.addLayout(self._list)
         column.addWidget(self._about)
         column.addLayout(self._place)
+        column.addWidget(self.review)
         column.addWidget(self.remove)
         desk.bindings.add(self.refresh, self)
 
@@ -116,7 +129,8 @@ class StepList(QWidget):
             output = record["output"]
             state = "running" if output == self._desk.computing else record["state"]
             shown = self._desk.is_shown(output)
-            self.rows[output].show_state(state, numbers.get(output), shown)
+            review = (record["review"] or {}).get("state", "")
+            self.rows[output].show_state(state, numbers.get(output), shown, review)
         self._fill()
 
     def _main_numbers(self) -> dict[str, Mapping[str, Any]]:
@@ -163,6 +177,7 @@ class StepList(QWidget):
         self._about.setText(f"{stage.title}." if stage is not None else "")
         self._about.setVisible(stage is not None)
         self.remove.setVisible(stage is not None)
+        self.review.show_label(self.chosen)
         if step is None or stage is None:
             return
         if self.form is None:
