@@ -156,13 +156,13 @@ def test_the_shipped_weights_find_vessels_in_scenes_they_never_saw():
     import torch
 
     network = load_network(shipped_vessels())
-    overlap, found, true = 0, 0, 0
+    overlaps = []
     for seed in range(HELD_OUT, HELD_OUT + 6):
-        scene = make_scene(seed, size=SIZE)
+        scene = make_scene(seed, size=SIZE, kind="mra")
         pair = torch.from_numpy(np.stack([scene.image] * 2)[:, None])
         with torch.inference_mode():
             mask = network(pair)[0].argmax(0).numpy().astype(bool)
-        overlap += np.count_nonzero(mask & (scene.label > 0))
-        found += np.count_nonzero(mask)
-        true += np.count_nonzero(scene.label)
-    assert 2 * overlap / (found + true) > 0.6
+        vessels = scene.label > 0
+        total = np.count_nonzero(mask) + np.count_nonzero(vessels)
+        overlaps.append(2 * np.count_nonzero(mask & vessels) / total)
+    assert np.mean(overlaps) > 0.55
