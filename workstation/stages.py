@@ -21,6 +21,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from meshing import surface
 from segmentation import (
+    doubt,
     lesions,
     liver,
     operations,
@@ -35,6 +36,7 @@ from segmentation.volume import LabelMap
 from workstation.planning import patient, pressure, resection
 from workstation.planning.plan import Plan, PlanError, Step, to_plain_json
 from workstation.problems import explain
+from workstation.replay import Replay
 
 UNITS = {
     "mm": "mm",
@@ -52,6 +54,9 @@ UNITS = {
     "ml_s": "mL/s",
 }
 """Ending of a parameter's name to its unit."""
+
+GIVEN = ("progress", "again")
+"""Arguments that whoever runs a stage provides: no parameters of a plan."""
 
 VECTOR_ERRORS = ("tuple_type", "missing", "too_long")
 """How pydantic names a list that is none, or has the wrong length."""
@@ -182,7 +187,7 @@ class Stage:
         help_texts = _argument_help(inspect.getdoc(self.function) or "")
         found = {}
         for parameter in inspect.signature(self.function).parameters.values():
-            if parameter.kind is not inspect.Parameter.KEYWORD_ONLY or parameter.name == "progress":
+            if parameter.kind is not inspect.Parameter.KEYWORD_ONLY or parameter.name in GIVEN:
                 continue
             required = parameter.default is inspect.Parameter.empty
             found[parameter.name] = Parameter(
@@ -212,9 +217,14 @@ class Stage:
             raise StageError(f"{self.name} needs a value for: {', '.join(missing)}")
         return checked
 
-    def run(self, inputs: Mapping[str, Any], params: Mapping[str, Any], progress: Progress) -> Any:
-        """Call the function; a label map gets its volume as a number."""
-        result = self.function(**inputs, **self.check_params(params), progress=progress)
+    def run(
+        self, inputs: Mapping[str, Any], params: Mapping[str, Any], progress: Progress, **given: Any
+    ) -> Any:
+        """Call the function; a label map gets its volume as a number.
+
+        ``given`` is what the runner of a plan provides besides.
+        """
+        result = self.function(**inputs, **self.check_params(params), **given, progress=progress)
         if isinstance(result, LabelMap) and not any(n.quantity == "volume" for n in result.numbers):
             return operations.with_volume(result, result.array)
         return result
@@ -268,6 +278,7 @@ _TABLE = (
     Stage("Segment", operations.combine),
     Stage("Segment", operations.join),
     Stage("Segment", volume.edit),
+    Stage("Segment", doubt.doubt),
     Stage("Segment", registration.register),
     Stage("Segment", registration.move_volume),
     Stage("Segment", registration.move_labels),
@@ -358,10 +369,21 @@ def run_plan(
         started = time.perf_counter()
         inputs = {argument: store[keys[name]] for argument, name in step.inputs.items()}
         try:
-            store[key] = find_stage(step).run(inputs, step.params, part)
+            stage = find_stage(step)
+            given = _given(plan, store, step, stage)
+            store[key] = stage.run(inputs, step.params, part, **given)
         except (ValueError, RuntimeError, ArithmeticError, MemoryError, OSError) as error:
             on_step(StepRun(step.output, key, "failed", time.perf_counter() - started, str(error)))
             raise StepFailed(step.output, step.stage, error) from error
         on_step(StepRun(step.output, key, "done", time.perf_counter() - started))
     progress(1.0)
     return keys
+
+
+def _given(
+    plan: Plan, store: MutableMapping[str, Any], step: Step, stage: Stage
+) -> dict[str, Replay]:
+    """Return what a stage gets that makes its first input once more, with changes."""
+    if "again" not in inspect.signature(stage.function).parameters:
+        return {}
+    return {"again": Replay(plan, store, step.inputs[stage.inputs[0].name], find_stage)}
