@@ -438,13 +438,14 @@ def _against_headers(scanned: ScannedVolume, volume: Volume) -> str:
 
 def _stored(data: Dataset) -> np.ndarray:
     """Return the stored bits alone (PS3.5 8.1.1), shifted down and with their sign."""
-    data.SamplesPerPixel = 1  # as every monochrome image has, also one that does not say so
-    whole, bits = data.pixel_array.astype(np.int64), int(data.BitsStored)
-    if whole.ndim == 3 and not _frames(data):
-        whole = whole[0]  # more pixels than rows and columns ask for
-    kept = (whole >> (int(data.HighBit) + 1 - bits)) & ((1 << bits) - 1)
+    shape = (len(_frames(data)) or 1, int(data.Rows), int(data.Columns))
+    whole = np.frombuffer(data.PixelData, "<u2")[: np.prod(shape)].reshape(shape).astype(np.int64)
+    bits = int(data.BitsStored)
+    high_bit = int(data.get("HighBit", bits - 1))
+    kept = (whole >> (high_bit + 1 - bits)) & ((1 << bits) - 1)
     negative = (data.PixelRepresentation == 1) & (kept >> (bits - 1) == 1)
-    return kept - (negative.astype(np.int64) << bits)
+    values = kept - (negative.astype(np.int64) << bits)
+    return values if _frames(data) else values[0]
 
 
 def _images(data: Dataset, scanned: ScannedVolume) -> Iterator[tuple]:
@@ -466,12 +467,14 @@ def _images(data: Dataset, scanned: ScannedVolume) -> Iterator[tuple]:
             continue
 
         def part(name: str, frame: Dataset = frame) -> Dataset:
-            return (frame.get(name) or shared.get(name))[0]
+            found = frame.get(name) or shared.get(name)
+            return found[0] if found else Dataset()
 
-        rescale = part("PixelValueTransformationSequence")
+        rescale = part("PixelValueTransformationSequence") or Dataset()
         yield (
             [float(v) for v in part("PlanePositionSequence").ImagePositionPatient],
             [float(v) for v in part("PlaneOrientationSequence").ImageOrientationPatient],
             [float(v) for v in part("PixelMeasuresSequence").PixelSpacing],
-            stored[n] * float(rescale.RescaleSlope) + float(rescale.RescaleIntercept),
+            stored[n] * float(rescale.get("RescaleSlope") or 1)
+            + float(rescale.get("RescaleIntercept") or 0),
         )

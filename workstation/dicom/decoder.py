@@ -68,7 +68,7 @@ def stored_bits(pixels: Pixels, bits: int, high_bit: int) -> tuple[Pixels, bool]
     left = allocated - bits - low
     # Shifting up then down drops the bits above, and carries the sign down where there is one.
     clean = np.right_shift(np.left_shift(pixels, left), left + low)
-    return clean, low == 0 and not np.array_equal(clean, pixels)
+    return clean, not np.array_equal(np.left_shift(clean, low), pixels)
 
 
 def _answer(request: dict[str, Any], out: BinaryIO) -> None:

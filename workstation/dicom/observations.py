@@ -27,7 +27,8 @@ def observations(slices: Sequence[Slice], stack: Stack) -> list[Finding]:
     if thick is not None and 0 < 1.5 * thick < apart:
         text = f"the slices are {apart:g} mm apart and {thick:g} mm thick: gaps are not seen"
         found.append(Finding(Severity.WARNING, "slice_gaps", text))
-    if first.identity.modality == "CT" and len({(s.slope, s.intercept) for s in slices}) > 1:
+    own = first.identity.modality == "PT"  # each PET slice has its own
+    if not own and len({(s.slope, s.intercept) for s in slices}) > 1:
         text = "slope or intercept differ between slices; each slice was rescaled by its own"
         found.append(Finding(Severity.WARNING, "rescale_varies", text))
     if len({_storage(s) for s in slices}) > 1:
