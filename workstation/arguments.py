@@ -191,6 +191,11 @@ def _add_results(command: Command) -> None:
     review.add_argument("--by", default="", metavar="NAME", help="who looked at them")
     review.add_argument("--withdraw", action="store_true", help="take the review back")
 
+    doubt = command("doubt", "repeat a label with small changes: bands, and where to look next")
+    doubt.add_argument("case", type=Path, metavar="CASE")
+    doubt.add_argument("name", metavar="NAME", help="a label of the plan, such as liver")
+    _add_params(doubt)
+
     report = command("report", "write the report of a case as PDF, or in DICOM", prints_json=False)
     report.add_argument("case", type=Path, metavar="CASE")
     report.add_argument("file", type=Path, metavar="FILE.pdf|.dcm")
@@ -229,15 +234,19 @@ def _add_direct(command: Command) -> None:
     mesh.add_argument("surface", type=Path, metavar="SURFACE", help="surface file to write")
     mesh.add_argument("--label", default="", metavar="NAME_OR_VALUE", help="default: all labels")
     for added in (segment, mesh):
-        added.add_argument(
-            "--set",
-            dest="params",
-            action="append",
-            default=[],
-            type=parameter,
-            metavar="PARAM=VALUE",
-            help="a parameter of the method; hilum stages lists them",
-        )
+        _add_params(added)
+
+
+def _add_params(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--set",
+        dest="params",
+        action="append",
+        default=[],
+        type=parameter,
+        metavar="PARAM=VALUE",
+        help="a parameter of the method; hilum stages lists them",
+    )
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

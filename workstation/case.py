@@ -31,6 +31,7 @@ from filelock import FileLock, Timeout
 from segmentation.contract import Number, Progress, share, silent
 from segmentation.images import read_labels, read_volume
 from segmentation.volume import EditLog, ImageGeometry, LabelMap, Volume
+from workstation.bands import with_bands
 from workstation.case_record import (
     CaseError,
     CaseRecord,
@@ -401,6 +402,7 @@ class Case:
                 number_record(step.output, Number.from_json(n)) for n in record["numbers"]
             ]
             document["findings"] += [f | {"step": step.output} for f in record["findings"]]
+        document["numbers"] = with_bands(plan, document["numbers"])
         return document
 
 

@@ -20,6 +20,7 @@ from segmentation.contract import Progress, share
 from workstation import (
     benchmark,
     deidentify_commands,
+    doubt_commands,
     file_commands,
     pacs_commands,
     review_commands,
@@ -288,6 +289,15 @@ def _review(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _doubt(options: argparse.Namespace) -> int:
+    summary = doubt_commands.doubt(options, _work)
+    if options.json:
+        _print_json(summary)
+    else:
+        doubt_commands.print_doubt(summary)
+    return DONE
+
+
 def _export(options: argparse.Namespace) -> int:
     with open_case(options.case, write=False) as case:
         form: Form = "LABELMAP" if options.labelmap else "BINARY"
@@ -383,6 +393,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "show": _show,
     "review": _review,
+    "doubt": _doubt,
     "export": _export,
     "report": _report,
     "segment": lambda options: file_commands.segment(options, _work),

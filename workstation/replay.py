@@ -14,6 +14,7 @@ from segmentation.operations import with_volume
 from segmentation.volume import LabelMap, Volume
 from workstation.planning.plan import Plan, Step
 
+KEPT_GROUP = "Segment"
 REPEATED = ("LabelMap", "Volume")
 """Kinds of results that are made anew; cuts, transforms and the like stay as they are."""
 
@@ -22,9 +23,10 @@ REPEATED = ("LabelMap", "Volume")
 class Replay:
     """The steps that make ``output``, to be run again under changes.
 
-    Every repeat is a result like any other: it is kept in ``store`` under a key made of all it
-    depends on, so work that was stopped goes on where it was, and labels that share steps share
-    their repeats. ``find`` returns the stage that a step calls.
+    Every repeat of an outline is a result like any other: it is kept in ``store`` under a key
+    made of all it depends on, so work that was stopped goes on where it was, and labels that
+    share steps share their repeats. Parts cut from it are quick and not kept. ``find`` returns
+    the stage that a step calls.
     """
 
     plan: Plan
@@ -34,32 +36,37 @@ class Replay:
 
     def __call__(self, change: Change, progress: Progress = silent) -> LabelMap:
         """Return the label as it comes out under ``change``."""
-        keys, part = self.plan.keys(), self.plan.only(self.output)
-        used = {name for step in part.steps for name in step.inputs.values()}
-        images: dict[str, Volume] = {}
-        for name in sorted(used & set(self.plan.sources)):
-            value = self.store[keys[name]]
-            if isinstance(value, Volume):
-                images[name] = change.image(value, name)
-                keys[name] = _key(change, keys[name])
-        repeated: set[str] = set()
-        for number, step in enumerate(part.steps):
+        keys, steps = self.plan.keys(), self.plan.only(self.output).steps
+        images = {n for s in steps for n in s.inputs.values() if self._is_image(n, keys)}
+        changed, brief = set(images), dict[str, Any]()  # ``brief`` holds what is not kept
+
+        def value_of(name: str) -> Any:
+            if name in images and name not in brief:
+                brief[name] = change.image(self.store[self.plan.sources[name]], name)
+            return brief[name] if name in brief else self.store[keys[name]]
+
+        keys |= {name: _key(change, keys[name]) for name in images}
+        for number, step in enumerate(steps):
             stage = self.find(step)
             varied = self._varied(change, step, stage)
-            touched = not repeated.union(images).isdisjoint(step.inputs.values())
-            if stage.output_kind not in REPEATED or not (touched or varied != step):
+            touched = varied != step or not changed.isdisjoint(step.inputs.values())
+            if stage.output_kind not in REPEATED or not touched:
                 continue
-            names = dict(step.inputs)
-            key = _key(change, varied.key({a: keys[name] for a, name in names.items()}))
+            key = _key(change, varied.key({a: keys[name] for a, name in step.inputs.items()}))
             if key not in self.store:
-                inputs = {a: images.get(n) or self.store[keys[n]] for a, n in names.items()}
-                work = share(progress, number, len(part.steps))
-                self.store[key] = _run(change, varied, stage, inputs, work)
+                inputs = {a: value_of(name) for a, name in step.inputs.items()}
+                result = _run(change, varied, stage, inputs, share(progress, number, len(steps)))
+                if stage.group == KEPT_GROUP:
+                    self.store[key] = result
+                else:
+                    brief[step.output] = result
             keys[step.output] = key
-            repeated.add(step.output)
-        value = self.store[keys[self.output]]
-        assert isinstance(value, LabelMap)
-        return value
+            changed.add(step.output)
+        found: LabelMap = value_of(self.output)
+        return found
+
+    def _is_image(self, name: str, keys: Mapping[str, str]) -> bool:
+        return name in self.plan.sources and isinstance(self.store[keys[name]], Volume)
 
     def _varied(self, change: Change, step: Step, stage: Any) -> Step:
         """Return ``step`` with thresholds and marked points varied as far as its limits go."""
