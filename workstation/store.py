@@ -382,6 +382,11 @@ class ResultStore(MutableMapping[str, Any]):
         self._keep(key, value)
         return value
 
+    def remember(self, key: str, value: Any) -> None:
+        """Hold in memory a value that is on disk already and at hand."""
+        if key in self:
+            self._keep(key, value)
+
     def in_memory(self, key: str) -> Any:
         """Return the value of ``key`` if it needs no look at the disk, or None."""
         with self._turn:

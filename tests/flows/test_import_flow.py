@@ -1,11 +1,14 @@
 """The import report in the window: it comes and goes, and consent to a repair is remembered."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pytestqt.qtbot import QtBot
 
 from tests.workstation.dicom_phantom import positions, write
+from workstation import case_sources
 from workstation.ui.main_window import MainWindow
 
 Settle = Callable[[], None]
@@ -75,3 +78,55 @@ def test_the_report_comes_and_goes_with_its_stage(
     settle()
     assert window.middle.currentWidget() is window.start_page
     assert not window.import_panel.start.isEnabled()
+
+
+def test_the_image_is_shown_before_its_originals_are_kept(
+    window: MainWindow,
+    tmp_path: Path,
+    settle: Settle,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(tmp_path / "images", positions(8))
+    window.open(tmp_path / "images")
+    settle()
+    release, copy = threading.Event(), case_sources.dicom.copy_files
+
+    def held(*given: object) -> None:
+        assert release.wait(20)
+        copy(*given)
+
+    monkeypatch.setattr(case_sources.dicom, "copy_files", held)
+    window.import_panel.start.click()
+    qtbot.waitUntil(lambda: window.desk.image() is not None, timeout=10_000)
+    shown = window.desk.image()
+    still = window.session.case is None
+    page = window.middle.currentWidget()
+    painted = window.views.slices["axial"].placement
+    release.set()
+    settle()
+    assert still
+    assert page is window.views
+    assert painted is not None
+    assert window.session.case is not None
+    assert window.desk.image() is shown, "it is not read again"
+    assert window.desk.arriving is None
+
+
+def test_an_import_that_fails_takes_its_image_back(
+    window: MainWindow, tmp_path: Path, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "images", positions(8))
+    window.open(tmp_path / "images")
+    settle()
+
+    def full(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(case_sources.dicom, "copy_files", full)
+    window.import_panel.start.click()
+    settle()
+    assert window.session.case is None
+    assert window.desk.image() is None
+    assert window.middle.currentWidget() is window.import_panel.page
+    assert not (tmp_path / "images-case").exists()

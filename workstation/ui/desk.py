@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
@@ -45,6 +46,7 @@ class Desk(QObject):
 
     failed = Signal(object)
     left = Signal()
+    arrived = Signal(object, object)
     previewed = Signal(object)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
@@ -53,6 +55,8 @@ class Desk(QObject):
         self.jobs = JobRunner(self)
         self.bindings = Bindings(session, self)
         self.hand = Hand()
+        self.arriving: tuple[Path, Volume] | None = None
+        self.arrived.connect(self._show_arrival)
         self._loaded: dict[str, Any] = {}
         self._last: dict[str, Any] = {}
         self._foreseen: dict[str, Any] = {}
@@ -92,7 +96,7 @@ class Desk(QObject):
     def _forget(self) -> None:
         self._computing = self._loading = None
         self._loaded, self._last, self._foreseen = {}, {}, {}
-        self._known, self._message = set(), ""
+        self._known, self._message, self.arriving = set(), "", None
         self.hand = Hand()
         self.left.emit()
 
@@ -207,8 +211,31 @@ class Desk(QObject):
         """Show the value that the present plan gives ``name`` before it is computed."""
         self._foreseen = {self._keys()[name]: value}
 
+    def _show_arrival(self, folder: Path, volume: Volume) -> None:
+        """Show the image that is being imported into a case, if nothing else is open."""
+        if self.session.case is None:
+            self.arriving = folder, volume
+            self.session.notify()
+
+    def hand_over(self, case: Case) -> None:
+        """Spare a case that was just made the reading of the image that is shown already."""
+        folder, volume = self.arriving or (None, None)
+        if folder == case.folder and case.plan_number:
+            sources = case.record.sources
+            for name, key in case.plan().sources.items():
+                if sources[name]["kind"] == "dicom":
+                    case.values.sources.remember(key, volume)
+
+    def forget_arrival(self) -> None:
+        """Let go of the image that was being imported: it is in a case now, or never will be."""
+        if self.arriving is not None:
+            self.arriving = None
+            self.session.notify()
+
     def image(self) -> Volume | None:
         """Return the image that the views show, once it is loaded."""
+        if self.session.case is None:
+            return self.arriving[1] if self.arriving is not None else None
         value = self.value(self.session.view.image)
         return value if isinstance(value, Volume) else None
 

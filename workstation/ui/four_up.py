@@ -201,7 +201,8 @@ class FourUp(QWidget):
 
         Until that is known the middle of the image serves; a hand that moved on is left alone.
         """
-        findings = self._desk.session.summary()["findings"]
+        session = self._desk.session
+        findings = session.summary()["findings"] if session.case is not None else ()
         nearest = next((f["location_mm"] for f in findings if f["code"] == NEAREST), None)
         middle = vector(image.geometry.centre_mm())
         if self._desk.session.view.crosshair_mm in (None, middle):

@@ -252,6 +252,7 @@ class MainWindow(QMainWindow):
 
     def _change_case(self, folder: Path) -> None:
         case = open_case(folder)
+        self.desk.hand_over(case)
         self.desk.leave_case()
         self.session.adopt(case)
 
@@ -407,9 +408,11 @@ class MainWindow(QMainWindow):
 
     def _show_middle(self) -> None:
         """Show the import report while images are looked at, else the views or the start page."""
-        page: QWidget = self.views if self.session.case is not None else self.start_page
+        arriving = self.desk.arriving is not None
+        shown = arriving or self.session.case is not None
+        page: QWidget = self.views if shown else self.start_page
         importing = self.panels.currentWidget() is self.import_panel.widget
-        if importing and self.import_panel.offers:
+        if importing and self.import_panel.offers and not arriving:
             page = self.import_panel.page
         if self._on_pacs:
             page = self.pacs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from platformdirs import user_data_path
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QLineEdit
 
 from segmentation.contract import Progress, share
+from segmentation.volume import Volume
 from workstation.case import CaseError, case_for_writing
-from workstation.dicom.files import Scan, ScannedVolume, accept
+from workstation.dicom.files import Scan, ScannedVolume, accept, read
 from workstation.importing import is_volume_file, scan, start_plan
 from workstation.jobs import Job
 from workstation.planning.template import find_template, templates
@@ -41,11 +43,13 @@ def import_into(
     template_name: str,
     progress: Progress,
     series: Sequence[ScannedVolume] = (),
+    on_read: Callable[[Volume], object] = lambda volume: None,
 ) -> Path:
     """Make a case of one scanned volume or volume file and start a plan; return its folder.
 
     The other volumes of a whole ``series`` become sources beside it: NAME_1, NAME_2, ... by
-    their place in the series.
+    their place in the series. ``on_read`` is called with the volume that the plan uses before
+    its originals are copied, so that it can be looked at meanwhile.
     """
     template = find_template(template_name)
     name = next(s.name for s in template.sources.values() if s.kind == "volume")
@@ -57,8 +61,12 @@ def import_into(
             raise CaseError(f"{folder} holds a case already; choose a new folder")
         reading = share(progress, 0, 2)
         for n, part in enumerate(series or [volume]):
-            own = name if part.key == volume.key else f"{name}_{n + 1}"
-            case.import_dicom(part, own, share(reading, n, len(series) or 1), family=series)
+            chosen, step = part.key == volume.key, share(reading, n, len(series) or 1)
+            own = name if chosen else f"{name}_{n + 1}"
+            pixels = read(part, share(step, 0, 2))
+            if chosen:
+                on_read(pixels)
+            case.import_dicom(part, own, share(step, 1, 2), series, pixels)
         start_plan(case, template, {}, progress=share(progress, 1, 2))
     return folder
 
@@ -158,6 +166,7 @@ class ImportPanel:
         if job is not self._job:
             return
         self._job = None
+        self._desk.forget_arrival()
         if self.page.is_empty:  # the scan failed or was stopped
             self.offers = False
         self._desk.bindings.later()
@@ -222,10 +231,13 @@ class ImportPanel:
             return
         series = self._series if self.whole.isChecked() else ()
         folder, template = Path(self.folder.text().strip()), str(self.template.currentData())
+        arrived = self._desk.arrived
         self._start(
             "Import",
             "the import to end",
-            lambda progress: import_into(folder, chosen, template, progress, series),
+            lambda progress: import_into(
+                folder, chosen, template, progress, series, partial(arrived.emit, folder)
+            ),
             self._done,
         )
         self.refresh()
