@@ -132,9 +132,17 @@ def regions(overlays: Sequence[Overlay], plane: SlicePlane) -> list[Region]:
 
 def slice_labels(labels: LabelMap, plane: SlicePlane) -> Array:
     """Return the label values [row, column] on a slice, nearest voxel where grids differ."""
-    grid = labels.geometry
+    return slice_values(labels, plane, 0)
+
+
+def slice_values(value: LabelMap | Volume, plane: SlicePlane, outside: float) -> Array:
+    """Return the values [row, column] on a slice, nearest voxel where grids differ.
+
+    What lies outside the value's grid becomes ``outside``.
+    """
+    grid = value.geometry
     if grid is plane.geometry or grid.same_grid(plane.geometry):
-        return plane.extract(labels.array)
+        return plane.extract(value.array)
     matrix = grid.inverse_affine @ plane.matrix
     steps = {0: np.arange(plane.columns)[None, :], 1: np.arange(plane.rows)[:, None]}
     index, inside = [], np.ones((1, 1), bool)
@@ -148,7 +156,11 @@ def slice_labels(labels: LabelMap, plane: SlicePlane) -> Array:
         inside = inside & (nearest >= 0) & (nearest < size)
         index.append(np.clip(nearest, 0, size - 1))
     i, j, k = index
-    return np.where(inside, labels.array[k, j, i], 0)
+    found = value.array[k, j, i]
+    if found.dtype.kind in "iu":
+        limits = np.iinfo(found.dtype)
+        outside = min(max(outside, limits.min), limits.max)
+    return np.asarray(np.where(inside, found, found.dtype.type(outside)))
 
 
 def shaded(

@@ -11,6 +11,7 @@ from PySide6.QtGui import QImage, QPainterPath
 
 from meshing.surface import SurfaceMesh
 from segmentation.volume import Volume
+from workstation.fusion import Layer, fused
 from workstation.raster import Pixels, Region, Rgb, outline_segments, shaded, surface_segments
 from workstation.slices import SlicePlane
 
@@ -18,9 +19,18 @@ _PATH_POINT = np.dtype([("kind", ">i4"), ("x", ">f8"), ("y", ">f8")])
 
 
 def render(
-    volume: Volume, plane: SlicePlane, window: tuple[float, float], fills: Sequence[Region] = ()
+    volume: Volume,
+    plane: SlicePlane,
+    window: tuple[float, float],
+    fills: Sequence[Region] = (),
+    layer: Layer | None = None,
 ) -> QImage:
-    """Return the slice of ``volume`` seen through a window (width, level), labels on top."""
+    """Return the slice of ``volume`` seen through a window (width, level), labels on top.
+
+    A ``layer`` lies between the image and the labels.
+    """
+    if layer is not None:
+        return to_image(fused(volume, plane, window, layer, fills))
     return to_image(shaded(volume, plane, window, fills))
 
 

@@ -7,6 +7,7 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPixmap,
 
 from meshing.surface import SurfaceMesh
 from segmentation.volume import Volume
+from workstation.fusion import Layer
 from workstation.raster import Overlay, Region, Rgb, regions
 from workstation.slices import Placement
 from workstation.ui.raster import outlines, render, surface_outlines
@@ -39,6 +40,7 @@ class SlicePicture:
         window: tuple[float, float],
         placement: Placement,
         pixel_ratio: float,
+        layer: Layer | None = None,
     ) -> QPixmap:
         """Return the picture of the whole widget at ``pixel_ratio`` device pixels per pixel."""
         plane = placement.plane
@@ -47,10 +49,10 @@ class SlicePicture:
             self._regions = regions(overlays, plane)
             self._outlines = outlines(self._regions) + surface_outlines(surfaces, plane)
             self._drawn = drawn
-        content = (*drawn, volume, window)
+        content = (*drawn, volume, window, layer)
         fresh = content == self._content
         if not fresh:
-            self._image = render(volume, plane, window, self._regions)
+            self._image = render(volume, plane, window, self._regions, layer)
             self._content = content
         view = (placement, pixel_ratio)
         if not fresh or view != self._view:

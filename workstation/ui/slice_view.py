@@ -27,6 +27,7 @@ from PySide6.QtWidgets import QWidget
 from meshing.surface import SurfaceMesh
 from segmentation.contract import FrameMismatch
 from segmentation.volume import Floats, ImageGeometry, Vector, Volume
+from workstation.fusion import Layer
 from workstation.raster import Overlay, default_window
 from workstation.slices import Placement, SlicePlane, ViewName, slice_plane, vector
 from workstation.ui.guard import guarded
@@ -67,6 +68,7 @@ class SliceView(QWidget):
         self._placement: Placement | None = None
         self._overlays: tuple[Overlay, ...] = ()
         self._surfaces: tuple[SurfaceMesh, ...] = ()
+        self._layer: Layer | None = None
         self._marks = Marks()
         self._window = (400.0, 40.0)
         self._flips = (False, False)
@@ -107,6 +109,18 @@ class SliceView(QWidget):
             for overlay in given:
                 self._check_frame(overlay.name, overlay.labels.geometry.frame_uid)
             self._overlays = given
+            self.update()
+
+    def set_layer(self, layer: Layer | None) -> None:
+        """Show a second image over the first, under the labels; None shows none.
+
+        Raises:
+            FrameMismatch: if it lies in another frame than the volume.
+        """
+        if layer != self._layer:
+            if layer is not None:
+                self._check_frame("the second image", layer.volume.geometry.frame_uid)
+            self._layer = layer
             self.update()
 
     def set_surfaces(self, surfaces: Sequence[SurfaceMesh]) -> None:
@@ -238,6 +252,8 @@ class SliceView(QWidget):
             overlay for overlay in self._overlays if overlay.labels.geometry.frame_uid == frame_uid
         )
         self._surfaces = tuple(s for s in self._surfaces if s.frame_uid == frame_uid)
+        if self._layer is not None and self._layer.volume.geometry.frame_uid != frame_uid:
+            self._layer = None
 
     def _place_anew(self, volume: Volume) -> None:
         plane = self._plane(volume.geometry)
@@ -444,6 +460,7 @@ class SliceView(QWidget):
                 self._window,
                 self._placement,
                 self.devicePixelRatioF(),
+                self._layer,
             )
             painter.drawPixmap(0, 0, pixmap)
             paint_marks(painter, self._placement, self._marks)
