@@ -52,11 +52,36 @@ def brush_stroke(
     Raises:
         ValueError: for no point, a radius that is not positive or a value that does not fit.
     """
+    require_value(labels, value)
+    found = stroke_voxels(labels.geometry, points_mm, radius_mm=radius_mm, normal=normal)
+    if found is None:
+        return None
+    block, hit = found
+    old = labels.array[block]
+    if erase:
+        hit &= old == value
+    elif only_over is not None:
+        hit &= old == only_over
+    return patch_to(labels, block, np.where(hit, old.dtype.type(0 if erase else value), old))
+
+
+def stroke_voxels(
+    grid: ImageGeometry, points_mm: npt.ArrayLike, *, radius_mm: float, normal: Vector | None = None
+) -> tuple[Block, Mask] | None:
+    """Return the block [k, j, i] that a stroke reaches and the voxels of it that it hits.
+
+    Args:
+        grid: the voxel grid.
+        points_mm: the stroke, LPS mm, shape (n, 3) or (3,); its points are joined by segments.
+        radius_mm: the radius of the brush. The voxel under each point is always hit.
+        normal: LPS normal of the slice to paint on, for a disc; None paints a ball.
+
+    Raises:
+        ValueError: for no point, or a radius that is not positive.
+    """
     points = np.asarray(points_mm, float).reshape(-1, 3)
     if not len(points) or not np.isfinite(points).all() or not radius_mm > 0:
         raise ValueError("a brush stroke needs finite points and a positive radius in mm")
-    _check_value(labels, value)
-    grid = labels.geometry
     stroke = grid.to_index(points) * np.asarray(grid.spacing_mm)  # mm along the image axes
     block = _stroke_block(stroke, radius_mm, grid)
     if block is None:
@@ -77,12 +102,7 @@ def brush_stroke(
             hit[k - block[0].start, j - block[1].start, i - block[2].start] = True
     if normal is not None:
         hit &= _on_plane(_axes_mm(block, grid), grid, stroke[0], normal)
-    old = labels.array[block]
-    if erase:
-        hit &= old == value
-    elif only_over is not None:
-        hit &= old == only_over
-    return _patch(labels, block, np.where(hit, old.dtype.type(0 if erase else value), old))
+    return block, hit
 
 
 def scissors(
@@ -131,7 +151,7 @@ def scissors(
         seen = _on_screen(right, up, depth, perspective)
         hit = (plane != 0) if value is None else (plane == value)
         new[k][hit & (_inside(seen, outline) == (cut == "inside"))] = 0
-    return _patch(labels, block, new)
+    return patch_to(labels, block, new)
 
 
 def fill_between_slices(labels: LabelMap, axis: int, *, value: int = 1) -> LabelPatch | None:
@@ -143,7 +163,7 @@ def fill_between_slices(labels: LabelMap, axis: int, *, value: int = 1) -> Label
     Raises:
         ValueError: if the value does not fit the labels.
     """
-    _check_value(labels, value)
+    require_value(labels, value)
     block = bounding_block(labels.array == value)
     if block is None:
         return None
@@ -160,17 +180,22 @@ def fill_between_slices(labels: LabelMap, axis: int, *, value: int = 1) -> Label
             share = (n - first) / (last - first)
             filled = (1 - share) * near + share * far < 0
             new[n][filled & (old[n] == 0)] = value
-    return _patch(labels, block, np.moveaxis(new, 0, across))
+    return patch_to(labels, block, np.moveaxis(new, 0, across))
 
 
-def _check_value(labels: LabelMap, value: int) -> None:
+def require_value(labels: LabelMap, value: int) -> None:
+    """Raise unless the labels can hold ``value``.
+
+    Raises:
+        ValueError: saying what they can hold.
+    """
     most = int(np.iinfo(labels.array.dtype).max)
     if not 1 <= value <= most:
         raise ValueError(f"a label value must lie between 1 and {most} here, not {value}")
 
 
-def _patch(labels: LabelMap, block: Block, after: Array) -> LabelPatch | None:
-    """Return the tightest patch that turns the block into ``after``, or None if nothing changes."""
+def patch_to(labels: LabelMap, block: Block, after: Array) -> LabelPatch | None:
+    """Return the tightest patch that turns ``block`` into ``after``, or None for no change."""
     before = labels.array[block]
     tight = _within_block(block, before != after)
     if tight is None:
