@@ -1,0 +1,1 @@
+"""Networks in MONAI bundles: what a folder holds, whether to trust it, and how it runs."""
