@@ -11,6 +11,7 @@ from segmentation.contract import Progress
 from segmentation.volume import EditLog, LabelMap, LabelPatch, Volume
 from workstation.case import Case, CaseError, open_case
 from workstation.case_sources import accepted_codes
+from workstation.fusion import Look
 from workstation.jobs import Job
 from workstation.planning.plan import Plan, Step
 from workstation.review import mark_reviewed, withdraw_review
@@ -46,7 +47,8 @@ SOURCE_TYPES = {"dicom": "Volume", "volume": "Volume", "labels": "LabelMap", "ed
 class ViewState:
     """What the views show; not part of the plan and not undoable.
 
-    ``crosshair_mm`` is in LPS; ``hidden`` holds names of results that are switched off.
+    ``crosshair_mm`` is in LPS; ``hidden`` holds names of results that are switched off;
+    ``second`` names the image that lies over ``image`` in the way of ``look``.
     """
 
     image: str = ""
@@ -55,6 +57,9 @@ class ViewState:
     hidden: set[str] = field(default_factory=set)
     opacity: float = 0.35
     selected: str = ""
+    second: str = ""
+    look: Look = "two_colours"
+    second_opacity: float = 0.5
 
 
 class Session:

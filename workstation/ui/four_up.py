@@ -21,6 +21,7 @@ from workstation.slices import ViewName, vector
 from workstation.ui.cut_handle import telling_direction
 from workstation.ui.desk import Desk
 from workstation.ui.scene_view import SceneView
+from workstation.ui.second_image import layer_over
 from workstation.ui.slice_overlay import CutLine
 from workstation.ui.slice_view import SliceView
 
@@ -159,8 +160,10 @@ class FourUp(QWidget):
             for one in self.slices.values():
                 one.set_overlays(())
                 one.set_volume(image)
+        layer = layer_over(desk, image)
         for one in self.slices.values():
             one.set_overlays(overlays)
+            one.set_layer(layer)
             one.set_crosshair(view.crosshair_mm)
             one.set_window(view.window.width, view.window.level)
             one.set_seeds(foreground, background)
@@ -253,7 +256,7 @@ class FourUp(QWidget):
                 opacity=strength if desk.is_current(name) else FADED * strength,
             )
             for name, value in sorted(labels.items(), key=lambda item: item[0] not in SPLIT_PARTS)
-            if name not in left_out and desk.is_shown(name)
+            if name not in left_out and desk.is_shown(name) and _lies_in(value, desk.image())
         ]
 
     def surfaces(self) -> dict[str, object]:
@@ -266,7 +269,8 @@ class FourUp(QWidget):
 
     def show_cut(self, cut: CutPlane | None) -> None:
         """Show a cut plane in all views, or none."""
-        if cut is None or CUT_STEP in self._desk.session.view.hidden:
+        stranger = cut is not None and not _lies_in(cut, self._desk.image())
+        if cut is None or stranger or CUT_STEP in self._desk.session.view.hidden:
             self.scene.set_cut(None)
             self.scene.set_split(None)
             for view in self.slices.values():
@@ -302,6 +306,12 @@ class FourUp(QWidget):
         if step is None or step.stage != SEED_STAGE:
             return (), ()
         return step.params.get("foreground_mm", ()), step.params.get("background_mm", ())
+
+
+def _lies_in(value: LabelMap | CutPlane, image: Volume | None) -> bool:
+    """Tell whether ``value`` lies in the frame of reference of the image that is shown."""
+    frame = value.frame_uid if isinstance(value, CutPlane) else value.geometry.frame_uid
+    return image is None or image.geometry.frame_uid == frame
 
 
 def centre_of(cut: CutPlane) -> Vector:
