@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workstation.deidentify_arguments import add_deidentify, add_export
+from workstation.models_arguments import add_models
 from workstation.pacs_arguments import add_pacs
 
 PATIENTS = ("liver",)
@@ -219,13 +220,26 @@ def _add_results(command: Command) -> None:
 
     command("selftest", "tell what works on this machine")
     add_deidentify(command("deidentify", "write DICOM without identity (PS3.15) into a new folder"))
+    add_models(
+        command("models", "networks: list, add, allow, verify", prints_json=False), EXIT_CODES
+    )
     add_pacs(command("pacs", "talk to DICOM nodes and DICOMweb", prints_json=False), EXIT_CODES)
 
 
 def _add_direct(command: Command) -> None:
     """Add the commands that go from file to file, without a case."""
     segment = command("segment", "segment one image, from file to file")
-    segment.add_argument("method", metavar="METHOD", help="such as liver, threshold or grow")
+    segment.add_argument(
+        "method", metavar="METHOD", help="such as liver, threshold or grow; or model:NAME"
+    )
+    segment.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="IMAGE",
+        help="the next image of a model that takes several, such as T1, T2 and FLAIR",
+    )
     segment.add_argument("image", type=Path, metavar="IMAGE", help="DICOM folder, ZIP or file")
     segment.add_argument("label", type=Path, metavar="LABEL", help="label file to write")
     segment.add_argument("--series", metavar="UID", help="which series, where there are several")

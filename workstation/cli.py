@@ -22,6 +22,7 @@ from workstation import (
     deidentify_commands,
     doubt_commands,
     file_commands,
+    models_commands,
     pacs_commands,
     review_commands,
     selftest,
@@ -401,6 +402,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "evaluate": lambda options: file_commands.evaluate(options, _work),
     "benchmark": _benchmark,
     "selftest": _selftest,
+    "models": lambda options: models_commands.main(options, _work),
     "pacs": lambda options: pacs_commands.main(options, _work),
     "deidentify": lambda options: deidentify_commands.main(options, _work),
 }

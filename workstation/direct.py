@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from meshing.files import write_surface
 from meshing.surface import SurfaceMesh
+from segmentation import models
 from segmentation.contract import Progress, share, silent
 from segmentation.images import ENDINGS, read_labels, read_volume, write_labels
 from segmentation.volume import LabelMap, Volume
@@ -15,6 +16,8 @@ from workstation.dicom import files as dicom
 from workstation.dicom.segmentation_object import AlgorithmType, Drawn, write_segmentation
 from workstation.importing import choose_volume, is_volume_file, scan
 from workstation.stages import STAGES, Stage, StageError
+
+MODEL = "model:"
 
 
 def methods() -> dict[str, Stage]:
@@ -34,8 +37,12 @@ def segment_file(
     params: Mapping[str, Any] = {},
     series_uid: str | None = None,
     progress: Progress = silent,
+    also: Sequence[Path] = (),
 ) -> LabelMap:
     """Segment an image file, DICOM folder or ZIP and write the label file.
+
+    ``method`` is a stage by its short name, or else a model: ``NAME`` or ``model:NAME``. Models
+    that take several images find the others in ``also``.
 
     The label goes to .nii.gz, .nii, .nrrd or .mha, or to .dcm as a Segmentation if the image is
     DICOM. Nothing is written if the result is empty or the work fails.
@@ -45,25 +52,49 @@ def segment_file(
         ValueError: for an ending or image that cannot be used, or an empty result.
     """
     _check_target(label, (*ENDINGS, ".dcm"))
-    stage = methods().get(method)
-    if stage is None:
-        raise StageError(f"there is no method {method!r}; there are: {', '.join(methods())}")
+    stage, fixed = _chosen(method)
+    params = {**fixed, **params}
     stage.check_params(params)
+    if len(also) >= len(stage.inputs):
+        raise StageError(f"{method} takes {len(stage.inputs)} image(s), not {1 + len(also)}")
     if label.suffix.lower() == ".dcm" and is_volume_file(image):
         raise ValueError(f"{image.name} is not DICOM, so the label cannot be; choose .nii.gz")
     volume, scanned = _read(image, series_uid, share(progress, 0, 3))
-    result: LabelMap = stage.run({stage.inputs[0].name: volume}, params, share(progress, 1, 3))
+    others = [_beside(volume, path) for path in also]
+    inputs = dict(zip((i.name for i in stage.inputs), [volume, *others]))
+    result: LabelMap = stage.run(inputs, params, share(progress, 1, 3))
     if not result.array.any():
         raise ValueError(f"{method} found nothing in {image}; no file was written")
     progress(0.9, f"writing {label.name}")
     if label.suffix.lower() == ".dcm":
         assert scanned is not None
-        automatic = not any(parameter.required for parameter in stage.parameters.values())
+        asked = [p for p in stage.parameters.values() if p.required and p.name not in fixed]
+        automatic = not asked
         kind: AlgorithmType = "AUTOMATIC" if automatic else "SEMIAUTOMATIC"
         write_segmentation(Drawn(result, kind, stage.name), scanned, label, title=method)
     else:
         write_labels(result, label)
     return result
+
+
+def _chosen(method: str) -> tuple[Stage, Mapping[str, str]]:
+    """Return the stage that ``method`` names, and what of its parameters is fixed by that."""
+    stage = methods().get(method)
+    if stage is not None:
+        return stage, {}
+    names = [listed.name for listed in models.known_models()]
+    name = method.removeprefix(MODEL)
+    if name not in names:
+        known = ", ".join([*methods(), *(MODEL + n for n in names)])
+        raise StageError(f"there is no method {method!r}; there are: {known}")
+    return STAGES["segmentation.run_model"], models.fixed_params(models.find_model(name).card)
+
+
+def _beside(volume: Volume, path: Path) -> Volume:
+    """Return a further image; a file without a frame of its own is taken to lie beside."""
+    if is_volume_file(path):
+        return read_volume(path, frame_uid=volume.geometry.frame_uid)
+    return _read(path, None, silent)[0]
 
 
 def _read(

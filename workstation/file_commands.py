@@ -25,6 +25,7 @@ def segment(options: argparse.Namespace, work: Work) -> int:
             dict(options.params),
             options.series,
             progress,
+            options.also,
         ),
     )
     return _print_written(options, options.label, result)
