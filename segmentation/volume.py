@@ -7,7 +7,9 @@ conversions of this module.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -314,15 +316,58 @@ class LabelPatch:
 
 
 @dataclass(frozen=True, eq=False)
+class EarlierEdits:
+    """The log that another one continues: known by its digest, loaded when it is needed."""
+
+    digest: str
+    load: Callable[[], EditLog]
+
+
+@dataclass(frozen=True, eq=False)
 class EditLog:
-    """What a hand did to a label: patches, oldest first, on one grid."""
+    """What a hand did to a label on one grid: an earlier log, and the patches that followed.
+
+    Logs form a chain, so that one more stroke costs as much as its own patch, on disk and in
+    memory, however long the log is.
+
+    Attributes:
+        geometry: the voxel grid of all patches.
+        patches: what this log adds to ``earlier``, oldest first.
+        earlier: the log that this one continues, if any.
+    """
 
     geometry: ImageGeometry
     patches: tuple[LabelPatch, ...] = ()
+    earlier: EarlierEdits | None = None
 
     def then(self, patch: LabelPatch) -> EditLog:
         """Return this log with one more patch."""
-        return EditLog(self.geometry, (*self.patches, patch))
+        empty = not self.patches and self.earlier is None
+        earlier = None if empty else EarlierEdits(self.digest, lambda: self)
+        return EditLog(self.geometry, (patch,), earlier)
+
+    def all_patches(self) -> Iterator[LabelPatch]:
+        """Yield every patch of the chain, oldest first; one log at a time is held in memory."""
+        links: list[EarlierEdits] = []
+        link = self.earlier
+        while link is not None:
+            links.append(link)
+            link = link.load().earlier
+        for link in reversed(links):
+            yield from link.load().patches
+        yield from self.patches
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of the whole chain: the digest of the earlier log and the own patches."""
+        digest = hashlib.sha256(json.dumps(self.geometry.to_json(), sort_keys=True).encode())
+        if self.earlier is not None:
+            digest.update(self.earlier.digest.encode())
+        digest.update(json.dumps([patch.corner for patch in self.patches]).encode())
+        for block in (block for patch in self.patches for block in (patch.before, patch.after)):
+            digest.update(f"{block.dtype.str}{block.shape}".encode())
+            digest.update(np.ascontiguousarray(block).data)
+        return digest.hexdigest()
 
 
 def _check_shape(array: Array, geometry: ImageGeometry) -> None:
@@ -379,6 +424,6 @@ def edit(labels: LabelMap, edits: EditLog, *, progress: Progress = silent) -> La
     if not edits.geometry.same_grid(labels.geometry):
         raise FrameMismatch("the hand edits were made on another grid; undo them or redo them here")
     array: Array = labels.array.copy()
-    for patch in edits.patches:
+    for patch in edits.all_patches():
         patch.write_to(array)
     return replace(labels, array=array, numbers=())

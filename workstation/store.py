@@ -18,7 +18,8 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,15 @@ import SimpleITK as sitk
 from meshing.surface import SurfaceMesh
 from segmentation.contract import Finding, Measurements, Number
 from segmentation.transform import Transform
-from segmentation.volume import EditLog, ImageGeometry, Label, LabelMap, LabelPatch, Volume
+from segmentation.volume import (
+    EarlierEdits,
+    EditLog,
+    ImageGeometry,
+    Label,
+    LabelMap,
+    LabelPatch,
+    Volume,
+)
 from workstation.planning.resection import CutPlane
 
 Record = dict[str, Any]
@@ -185,6 +194,7 @@ def _edits_record(value: EditLog) -> Record:
     return {
         "geometry": value.geometry.to_json(),
         "corners": [list(patch.corner) for patch in value.patches],
+        **({"earlier": value.earlier.digest} if value.earlier is not None else {}),
         "findings": [],
         "numbers": [],
     }
@@ -204,7 +214,16 @@ def _read_edits(record: Record, path: Path) -> EditLog:
             LabelPatch((corner[0], corner[1], corner[2]), data[f"before{n}"], data[f"after{n}"])
             for n, corner in enumerate(record["corners"])
         )
-    return EditLog(ImageGeometry.from_json(record["geometry"]), patches)
+    return EditLog(ImageGeometry.from_json(record["geometry"]), patches, _earlier(record))
+
+
+def _earlier(record: Record) -> EarlierEdits | None:
+    """Return the link to the earlier log, which only the store that keeps it can load."""
+
+    def load() -> EditLog:
+        raise DamagedValue("hand edits can be read from their case only")
+
+    return EarlierEdits(record["earlier"], load) if "earlier" in record else None
 
 
 def _transform_record(value: Transform) -> Record:
@@ -318,10 +337,10 @@ def digest_source(value: Volume | LabelMap | SurfaceMesh | EditLog) -> str:
 
     Findings, names and colours are left out: better wording must not make a plan stale.
     """
+    if isinstance(value, EditLog):
+        return value.digest
     place: Any = value.frame_uid if isinstance(value, SurfaceMesh) else value.geometry.to_json()
     digest = hashlib.sha256(json.dumps(place, sort_keys=True).encode())
-    if isinstance(value, EditLog):
-        digest.update(json.dumps([patch.corner for patch in value.patches]).encode())
     for array in _arrays_of(value):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
@@ -379,8 +398,7 @@ class ResultStore(MutableMapping[str, Any]):
             value = form.read(record, path)
         except (RuntimeError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as e:
             raise DamagedValue(f"{path} is damaged; delete it and run the plan again") from e
-        self._keep(key, value)
-        return value
+        return self._keep(key, value)
 
     def remember(self, key: str, value: Any) -> None:
         """Hold in memory a value that is on disk already and at hand."""
@@ -395,6 +413,8 @@ class ResultStore(MutableMapping[str, Any]):
     def __setitem__(self, key: str, value: Any) -> None:
         kind = _kind_of(value)
         form = FORMATS[kind]
+        if isinstance(value, EditLog) and value.earlier and value.earlier.digest not in self:
+            self[value.earlier.digest] = value.earlier.load()
         self.folder.mkdir(parents=True, exist_ok=True)
         record = form.record(value) | {"kind": kind, "digest": digest_value(value), "bytes": 0}
         write = form.write
@@ -419,12 +439,27 @@ class ResultStore(MutableMapping[str, Any]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def _keep(self, key: str, value: Any) -> None:
+    def _keep(self, key: str, value: Any) -> Any:
+        """Hold a value in memory, and return it as it is held."""
+        if isinstance(value, EditLog) and value.earlier is not None:
+            # Held by this store alone, so that its limit on memory counts for the whole chain.
+            earlier = value.earlier.digest
+            value = replace(value, earlier=EarlierEdits(earlier, partial(self._edits, earlier)))
         with self._turn:
             self._kept[key] = value
             self._kept.move_to_end(key)
             while len(self._kept) > 1 and self._kept_bytes() > self.memory_bytes:
                 self._kept.popitem(last=False)
+        return value
+
+    def _edits(self, key: str) -> EditLog:
+        """Return the hand edits that later ones continue."""
+        try:
+            edits: EditLog = self[key]
+        except KeyError as error:
+            path = self.folder / f"{key}.json"
+            raise DamagedValue(f"{path} is damaged; restore the case's backup") from error
+        return edits
 
     def _kept_bytes(self) -> int:
         return sum(map(size_of, self._kept.values()))
