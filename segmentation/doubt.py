@@ -34,7 +34,7 @@ REVIEW_NEXT = "review_next"
 """The code of the findings that say where to look next."""
 
 SEED = 20_261
-DOUBTFUL = 0.25  # share of repeats that must disagree before a place is worth a look
+DOUBTFUL = 0.2  # share of results that must disagree before a place is worth a look
 BLUR_MM = 4.0  # doubtful places nearer than this are one
 LEAST_ML = 0.02
 AIR_HU = -300.0
@@ -262,11 +262,12 @@ def _with_bands(
 def review_next(agreement: Volume, places: int = 8) -> tuple[Finding, ...]:
     """Return the places of a doubt map that are worth a look, the most doubtful volume first.
 
-    A place is a connected region in which at least a quarter of the results disagree, thicker
-    than the shell of a voxel that every border has; large regions are cut at their necks.
+    A place is a connected region in which at least a fifth of the results disagree, blurred by
+    a voxel: so speckle counts, and the shell of a voxel that every border has does not. Large
+    regions are cut at their necks.
     """
-    spread = 1.0 - agreement.array.astype(np.float32)
-    doubtful = ndimage.binary_opening(spread >= DOUBTFUL)
+    spread = ndimage.gaussian_filter(1.0 - agreement.array.astype(np.float32), 1.0)
+    doubtful = spread >= DOUBTFUL
     spacing = np.asarray(agreement.geometry.spacing_kji_mm)
     smooth = ndimage.gaussian_filter(np.where(doubtful, spread, 0), BLUR_MM / spacing)
     reach = np.maximum(3, 2 * np.rint(BLUR_MM / spacing).astype(int) + 1)

@@ -12,7 +12,7 @@ DOUBT_OPACITY = 0.7
 
 
 def layer_over(desk: Desk, image: Volume | None) -> Layer | None:
-    """Return what lies over ``image``: the second image if one is chosen, else shown doubt."""
+    """Return what lies over ``image``: the second one if chosen, else the chosen label's doubt."""
     view = desk.session.view
     if image is None:
         return None
@@ -28,8 +28,8 @@ def _doubt_over(desk: Desk, image: Volume) -> Layer | None:
     plan = desk.session.plan
     for name, label in doubt_steps(plan).items() if plan is not None else ():
         agreement = desk.value(name)
-        shown = desk.is_shown(name) and desk.is_shown(label) and desk.is_current(name)
-        if not shown or not isinstance(agreement, Volume):
+        shown = desk.is_shown(name) and desk.is_current(name)
+        if label != desk.hand.target or not shown or not isinstance(agreement, Volume):
             continue
         if agreement.geometry.frame_uid == image.geometry.frame_uid:
             return Layer(agreement, "doubt", opacity=DOUBT_OPACITY)

@@ -12,6 +12,7 @@ from segmentation.volume import LabelMap
 from workstation.ui.desk import Desk
 from workstation.ui.icons import set_icon
 from workstation.ui.panels.add_step import AddStep
+from workstation.ui.panels.doubt_list import DoubtList
 from workstation.ui.panels.label_file import LabelFile
 from workstation.ui.panels.lesions import LesionList
 from workstation.ui.panels.parts import Sheet, button, label
@@ -49,6 +50,8 @@ class SegmentPanel:
         body.addWidget(self.label_file)
         self.lesions = LesionList(desk)
         body.addWidget(self.lesions)
+        self.doubt = DoubtList(desk)
+        body.addWidget(self.doubt)
         self.widget.heading("Correct by hand")
         self.target = label("", "muted")
         body.addWidget(self.target)

@@ -8,6 +8,7 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
+from workstation.bands import DOUBT_STAGE
 from workstation.review import REVIEWED
 from workstation.stages import STAGES, Stage
 from workstation.ui.desk import Desk
@@ -49,7 +50,7 @@ class StepRow(QWidget):
         self.shown.setToolTip(f"Show {readable(output).lower()} in the views")
         self.shown.setAccessibleName(self.shown.toolTip())
         self.shown.toggled.connect(lambda on: self.switched.emit(output, on))
-        if stage.output_kind not in SHOWABLE:
+        if stage.output_kind not in SHOWABLE and stage.name != DOUBT_STAGE:
             self.shown.hide()
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
