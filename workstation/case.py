@@ -131,6 +131,7 @@ class Case:
             }
         self.record.synthetic |= scanned.synthetic
         self._add_source(name, volume, source_record(scanned, place))
+        self.save()
         return volume
 
     def import_file(
@@ -160,10 +161,11 @@ class Case:
                 **({"structure": structure} if structure else {}),
             },
         )
+        self.save()
         return value
 
     def add_edits(self, name: str, edits: EditLog) -> str:
-        """Keep a log of hand edits as a source; return its content key."""
+        """Keep a log of hand edits as a source of the plan to come; return its content key."""
         return self._add_source(name, edits, {"kind": "edits", "description": "hand edits"})
 
     def _add_source(self, name: str, value: Any, about: dict[str, Any]) -> str:
@@ -180,7 +182,6 @@ class Case:
             "findings": [f.to_json() for f in getattr(value, "findings", ())],
             "versions": versions,
         }
-        self.save()
         return key
 
     def _check_patient(self, scanned: dicom.ScannedVolume) -> None:

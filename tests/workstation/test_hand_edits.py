@@ -29,8 +29,11 @@ def session(tmp_path: Path):
     session.close()
 
 
-def test_500_edits_undos_and_redos_end_in_the_plan_replayed_from_nothing(session: Session) -> None:
+def test_500_edits_undos_and_redos_end_in_the_plan_replayed_from_nothing(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a hand saw after each stroke, the plan gives again; memory stays within its limit."""
+    monkeypatch.setattr("os.fsync", lambda handle: None)  # a thousand waits for the disk
     rng = np.random.default_rng(7)
     case = session.require_case()
     case.values.sources.memory_bytes = case.values.results.memory_bytes = CAP_BYTES
