@@ -92,7 +92,6 @@ def test_a_zip_gives_the_same_files_as_its_folder(series, tmp_path):
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (lambda d: d.pop("BurnedInAnnotation"), "does not say"),
         (lambda d: setattr(d, "BurnedInAnnotation", "YES"), "says that text"),
         (lambda d: setattr(d, "Modality", "US"), "modality US"),
         (lambda d: setattr(d, "Modality", "OT"), "modality OT"),
@@ -108,6 +107,15 @@ def test_what_does_not_vouch_for_its_pixels_needs_a_look(edit, reason):
     assert reason_to_look(data) == ""
     edit(data)
     assert reason in reason_to_look(data)
+
+
+def test_original_slices_that_say_nothing_leave_with_a_warning(tmp_path):
+    phantom.write(tmp_path / "in", phantom.positions(2))
+    outcome = deidentify_files([tmp_path / "in"], tmp_path / "out", order())
+    assert (outcome.written, outcome.quarantined) == (2, [])
+    assert any("do not say whether text" in warning for warning in outcome.warnings)
+    (first, _) = (pydicom.dcmread(p) for p in (tmp_path / "out").rglob("*.dcm"))
+    assert "BurnedInAnnotation" not in first
 
 
 def test_held_back_until_somebody_looked(tmp_path):
@@ -335,7 +343,10 @@ def test_the_command_tells_what_it_did(series, tmp_path, capfd):
 
 
 def test_the_command_for_a_person(tmp_path, capsys):
-    phantom.write(tmp_path / "in", phantom.positions(2))
+    def derived(data, k):
+        data.ImageType = ["DERIVED", "SECONDARY"]
+
+    phantom.write(tmp_path / "in", phantom.positions(2), edit=derived)
     assert main(["deidentify", str(tmp_path / "in"), str(tmp_path / "out")]) == 1
     said = capsys.readouterr().out
     assert "held back: 2 file(s)" in said

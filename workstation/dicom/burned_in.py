@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import EncapsulatedSTLStorage
+from pydicom.uid import EncapsulatedSTLStorage, SecondaryCaptureImageStorage
 
 from workstation.dicom.confidentiality import OVERLAYS
 from workstation.dicom.datasets import NATIVE_SYNTAXES, expected_bytes, frame_count, syntax
@@ -74,9 +74,20 @@ def reason_to_look(data: Dataset) -> str:
     modality = text(data, "Modality")
     if modality not in SLICE_MODALITIES:
         return f"images of modality {modality or 'unknown'} often carry burned-in text"
-    if "ORIGINAL" not in values(data, "ImageType")[:1]:
+    grey = text(data, "PhotometricInterpretation").startswith("MONOCHROME")
+    captured = text(data, "SOPClassUID").startswith(SecondaryCaptureImageStorage)
+    if captured or not grey or values(data, "ImageType")[:2] != ["ORIGINAL", "PRIMARY"]:
         return "it is not an original image, so text may be burned into its pixels"
-    return "" if said == "NO" else "it does not say whether text is burned into its pixels"
+    return ""
+
+
+def vouches(data: Dataset) -> bool:
+    """Tell whether an object says that no text is burned into its pixels.
+
+    Most original CT, MR and PET slices say nothing and carry none: they may leave, with a
+    warning.
+    """
+    return text(data, "BurnedInAnnotation").upper() == "NO" or not data.get("Rows")
 
 
 def may_be_accepted(data: Dataset) -> bool:

@@ -20,6 +20,7 @@ from workstation.dicom.burned_in import (
     may_be_accepted,
     reason_to_look,
     shows_head,
+    vouches,
 )
 from workstation.dicom.confidentiality import BASIC_CODE, OPTION_CODES, Action, Profile, table
 from workstation.dicom.datasets import open_dataset
@@ -86,6 +87,7 @@ class Outcome:
     folder: Path
     written: int = 0
     cleared: int = 0
+    unsaid: int = 0
     quarantined: list[Held] = field(default_factory=list)
     skipped: list[Held] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -115,6 +117,11 @@ class Outcome:
             said.append(
                 f"{self.heads[None]} file(s) do not say which part of the body they show: if it "
                 "is the head, a face can be drawn from them"
+            )
+        if self.unsaid:
+            said.append(
+                f"{self.unsaid} file(s) do not say whether text is burned into their pixels; "
+                "original slices rarely carry any, but look at them before they leave"
             )
         if self.cleared:
             said.append(
@@ -241,6 +248,7 @@ def _write(source: Source, data: Dataset, seen: bool, room: Path, outcome: Outco
         return
     outcome.written += 1
     outcome.cleared += cleared
+    outcome.unsaid += not (seen or vouches(data))
     outcome.counts += counts
     head = shows_head(data)
     if head is not False and ("Rows" in data or "EncapsulatedDocument" in data):

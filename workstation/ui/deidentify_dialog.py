@@ -51,7 +51,7 @@ KEPT: tuple[tuple[str, Option], ...] = (
 )
 WAITING = "Looking for images that may show identity…"
 NO_ORIGINALS = "This case keeps no DICOM images; import its images as DICOM."
-NOTHING = "Every image vouches for its pixels; nothing is held back."
+NOTHING = "Nothing is held back: these are original slices, or say that their pixels hold no text."
 HELD = (
     "These images may show a name or a document. Look at all of a series, then tick it; "
     "what is not ticked stays out of the copy."

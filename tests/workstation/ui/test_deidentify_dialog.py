@@ -17,9 +17,13 @@ from workstation.ui.deidentify_dialog import DATES, HELD, DeidentifyDialog
 from workstation.ui.desk import Desk
 
 
+def derived(data, k):
+    data.ImageType = ["DERIVED", "SECONDARY"]
+
+
 @pytest.fixture
 def desk(qtbot, tmp_path):
-    phantom.write(tmp_path / "in", phantom.positions())
+    phantom.write(tmp_path / "in", phantom.positions(), edit=derived)
     with case_for_writing(tmp_path / "case") as case:
         case.import_dicom(scan([tmp_path / "in"]).volumes[0], "ct")
     session = Session()
