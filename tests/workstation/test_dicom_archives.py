@@ -148,3 +148,14 @@ def test_reading_can_be_stopped(tmp_path):
         read(volume, stop)
     with pytest.raises(Stop):
         scan([tmp_path], stop)
+
+
+def test_an_unknown_kind_of_value_costs_its_file_alone(tmp_path):
+    paths = write(tmp_path, positions())
+    content = bytearray(paths[2].read_bytes())
+    where = content.index(b"\x28\x00\x11\x00US")  # Columns
+    content[where + 4 : where + 6] = b"Ud"
+    paths[2].write_bytes(content)
+    found = scan([tmp_path])
+    assert [item.damaged for item in found.ignored] == [True]
+    assert found.volumes[0].findings

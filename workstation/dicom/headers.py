@@ -112,13 +112,13 @@ def read_head(source: Source) -> list[Slice] | Ignored | None:
         if source.member and whole_file:
             head = source.read_bytes()  # checked against the sum that the archive keeps
         header, stored = parse_header(BytesIO(head), source.size, _TAGS, inflate=False)
+        if not whole_file and (stored.missing or stored.encapsulated):
+            return None
+        return _judged(source, header, stored)
     except Deflated:
         return None
     except Exception as error:  # also of a header that is longer than the head
         return _unreadable(source, error) if whole_file else None
-    if not whole_file and (stored.missing or stored.encapsulated):
-        return None
-    return _judged(source, header, stored)
 
 
 def _unreadable(source: Source, error: Exception) -> Ignored:
