@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segmentation.bundles.folder import BundleError
 from segmentation.bundles.recipe import PREPROCESSING, Recipe
 from segmentation.volume import ImageGeometry
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 PROGRAM_BYTES = 700_000_000  # torch and MONAI themselves
 WORKSPACE = 1.6  # convolutions keep repacked copies; measured on UNet, SegResNet and DynUNet
-UNKNOWN_BYTES = 4000  # per voxel of a window, where a network cannot be traced
-UNKNOWN_FLOPS = 500_000
-GPU_FLOPS = 5e12
 PATIENCE_S = 1.0
 
 
@@ -44,27 +41,24 @@ class Estimate:
     device: str
 
 
-def estimate(model: Model, geometry: ImageGeometry, channels: int, timed: bool = True) -> Estimate:
+def estimate(model: Model, geometry: ImageGeometry, channels: int) -> Estimate:
     """Return what running ``model`` on an image of this geometry will take.
 
-    Measuring the time runs the network for a moment; without ``timed`` it is told as 0.
+    The network runs for a moment, on a window of half the size, and is watched.
     """
     grid = _grid(model.recipe, geometry)
     window = model.window
-    peak, flops, outputs = _traced(model, channels)
+    layers, batch_s, outputs = _probed(model, channels)
     weights = sum(p.nbytes for p in model.network.parameters())
     voxels, source = int(np.prod(grid)), int(np.prod(geometry.size))
     padded = window.padded(grid)
     rows = 2 * window.size[0] * padded[1] * padded[2] * (outputs + 1) * 4
     images = 4 * channels * (3 * source + 3 * voxels) + 6 * source
-    batches = ceil(window.count(grid) / window.batch)
-    batch_s = 0.0
-    if timed:
-        batch_s = flops / GPU_FLOPS if model.device == "cuda" else _batch_s(model, channels, flops)
     moving_s = (source + voxels) * channels * 1e-7 + source * outputs * 2e-8
+    blending_s = window.count(grid) * float(np.prod(window.size)) * outputs * 2e-8
     return Estimate(
-        int(PROGRAM_BYTES + 2 * weights + WORKSPACE * peak + rows + images),
-        batches * batch_s + moving_s if timed else 0.0,
+        int(PROGRAM_BYTES + 2 * weights + WORKSPACE * layers + rows + images),
+        ceil(window.count(grid) / window.batch) * batch_s + moving_s + blending_s,
         window.count(grid),
         model.device,
     )
@@ -96,109 +90,76 @@ def _steps(config: dict[str, Any]) -> list[Any]:
     return list(steps) if isinstance(steps, list) else []
 
 
-def _traced(model: Model, channels: int) -> tuple[float, float, int]:
-    """Return bytes at the peak, operations and output channels of one batch.
+def _probed(model: Model, channels: int) -> tuple[float, float, int]:
+    """Return bytes that layers hold at the peak, seconds, and output channels of one batch.
 
-    The network runs on shapes alone; what it holds at any time is added up.
+    Raises:
+        BundleError: if the network takes no window at all.
     """
-    import copy
-
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
 
-    shape = (model.window.batch, channels, *model.window.size)
-    outputs = int(model.bundle.outputs.get("num_channels", 2))
+    whole = model.window.size
+    failed: Exception | None = None
+    for size in ([n // 2 for n in whole], whole):
+        batch = torch.rand(model.window.batch, channels, *size, device=model.device)
+        if model.device == "cpu":
+            batch = batch.contiguous(memory_format=torch.channels_last_3d)
+        try:
+            watch, spent_s, outputs = _watched(model.network, batch)
+        except (RuntimeError, ValueError) as error:  # some take windows of one size only
+            failed = error
+            continue
+        ratio = float(np.prod(whole) / np.prod(size))
+        return ratio * watch.peak, ratio * spent_s, outputs
+    reason = " ".join(str(failed).split())[:200]
+    raise BundleError(
+        f"the network of {model.bundle.name} cannot run ({reason})",
+        "Its configuration may not suit it",
+    ) from failed
+
+
+def _watched(network: torch.nn.Module, batch: torch.Tensor) -> tuple[_Watch, float, int]:
+    import torch
+
+    watch = _Watch()
+    leaves = [m for m in network.modules() if next(m.children(), None) is None]
+    handles = [leaf.register_forward_hook(watch.see) for leaf in leaves]
     try:
-        network = copy.deepcopy(model.network).to("meta")
-        watched = _Watch()
-        with torch.no_grad(), FlopCounterMode(display=False) as flops, watched.mode():
-            found = network(torch.empty(shape, device="meta"))
-        first = found[0] if isinstance(found, list | tuple) else found
-        return watched.peak, float(flops.get_total_flops()), int(first.shape[1])
-    except Exception:  # a network may do anything; then it is judged by its size alone
-        voxels = float(np.prod(shape))
-        return voxels * UNKNOWN_BYTES, voxels * UNKNOWN_FLOPS, outputs
+        with torch.inference_mode():
+            started = time.perf_counter()
+            found = network(batch)
+            spent_s = time.perf_counter() - started
+            if spent_s < PATIENCE_S:  # the first one also warms up
+                started = time.perf_counter()
+                found = network(batch)
+                _wait(batch)
+                spent_s = time.perf_counter() - started
+    finally:
+        for handle in handles:
+            handle.remove()
+    first = found[0] if isinstance(found, list | tuple) else found
+    return watch, spent_s, int(first.shape[1])
+
+
+def _wait(batch: torch.Tensor) -> None:
+    import torch
+
+    if batch.is_cuda:
+        torch.cuda.synchronize()
 
 
 class _Watch:
-    """Adds up what tensors hold while operations make and drop them."""
+    """Adds up what the outputs of layers hold until they are dropped."""
 
     def __init__(self) -> None:
         self.held, self.peak = 0, 0
-        self._seen: set[int] = set()
 
-    def _add(self, tensor: torch.Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key in self._seen:
-            return
-        self._seen.add(key)
-        size = storage.nbytes()
-        self.held += size
-        self.peak = max(self.peak, self.held)
-        weakref.finalize(tensor, self._drop, key, size)
+    def see(self, layer: torch.nn.Module, given: Any, made: Any) -> None:
+        """Count the output of one call of a layer."""
+        if hasattr(made, "nbytes"):
+            self.held += made.nbytes
+            self.peak = max(self.peak, self.held)
+            weakref.finalize(made, self._drop, made.nbytes)
 
-    def _drop(self, key: int, size: int) -> None:
-        self._seen.discard(key)
+    def _drop(self, size: int) -> None:
         self.held -= size
-
-    def mode(self) -> Any:
-        """Return the context in which operations are watched."""
-        import torch
-        from torch.utils._python_dispatch import TorchDispatchMode
-        from torch.utils._pytree import tree_leaves
-
-        add = self._add
-
-        class Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
-            def __torch_dispatch__(
-                self,
-                func: Callable[..., Any],
-                types: Any,
-                args: Sequence[Any] = (),
-                kwargs: dict[str, Any] | None = None,
-            ) -> Any:
-                made = func(*args, **(kwargs or {}))
-                for leaf in tree_leaves(made):
-                    if isinstance(leaf, torch.Tensor):
-                        add(leaf)
-                return made
-
-        return Mode()  # type: ignore[no-untyped-call]
-
-
-def _batch_s(model: Model, channels: int, flops: float) -> float:
-    """Return the seconds of one batch on this CPU, from one of half the window's size."""
-    import torch
-
-    half = [n // 2 for n in model.window.size]
-    batch = torch.rand(model.window.batch, channels, *half)
-    batch = batch.contiguous(memory_format=torch.channels_last_3d)
-    spent = 0.0
-    try:
-        with torch.inference_mode():
-            for _ in range(2):  # the first one also warms up
-                started = time.perf_counter()
-                model.network(batch)
-                spent = time.perf_counter() - started
-                if spent > PATIENCE_S:
-                    break
-    except Exception:  # a network that takes no other window is judged by its operations
-        return flops / _cpu_flops()
-    return spent * float(np.prod(model.window.size) / np.prod(half))
-
-
-def _cpu_flops() -> float:
-    """Measure how many operations of a 3D convolution this machine does in a second."""
-    import torch
-
-    layer = torch.nn.Conv3d(32, 32, 3, padding=1, bias=False)
-    layer = layer.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    image = torch.rand(2, 32, 24, 24, 24).contiguous(memory_format=torch.channels_last_3d)
-    best = float("inf")
-    with torch.inference_mode():
-        for _ in range(3):
-            started = time.perf_counter()
-            layer(image)
-            best = min(best, time.perf_counter() - started)
-    return 2.0 * 2 * 32 * 32 * 27 * 24**3 / best

@@ -28,6 +28,7 @@ from segmentation.bundles.inference import Trust
 from segmentation.contract import Finding, Progress, silent
 from segmentation.volume import Label, LabelMap, Volume
 
+WORKER = "segmentation.bundles.worker"
 TICK_S = 0.2
 MARGIN = 0.9  # of the free memory may be used
 RUNAWAY = 1.0  # times the free memory at the start, and the process is ended
@@ -98,7 +99,7 @@ def _talk(
     }
     (folder / "request.json").write_text(json.dumps(request), "utf-8")
     answered: Record = {}
-    command = [sys.executable, "-m", "segmentation.bundles.worker", str(folder)]
+    command = [sys.executable, "-m", WORKER, str(folder)]
     with started_process(command, folder / "said.txt") as process:
         for record in _records(process, int(RUNAWAY * free), progress):
             answered |= record

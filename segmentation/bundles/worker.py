@@ -55,7 +55,7 @@ def _work(folder: Path, request: Mapping[str, Any], tell: Any) -> None:
     tell({"fraction": 0.01, "message": "reading the weights"})
     model = load_model(read_bundle(Path(request["bundle"])), trust, device)
     geometry = ImageGeometry.from_json(request["geometry"])
-    cost = estimate(model, geometry, len(request["quantities"]), request["estimate_only"])
+    cost = estimate(model, geometry, len(request["quantities"]))
     tell({"estimate": asdict(cost)})
     if request["estimate_only"]:
         return
