@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from string import Template
 
 import qtawesome
@@ -112,6 +113,11 @@ QPushButton[primary="true"]:hover { border-color: $text; }
 QPushButton:disabled, QToolButton:disabled, QPushButton[primary="true"]:disabled {
   background: $panel; color: $muted; border-color: $line; }
 QComboBox::drop-down { border: none; width: 20px; }
+QComboBox::down-arrow { image: url("$folder/chevron-down.svg"); width: 12px; height: 12px; }
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { border: none; width: 18px; }
+QAbstractSpinBox::up-arrow { image: url("$folder/chevron-up.svg"); width: 10px; height: 10px; }
+QAbstractSpinBox::down-arrow {
+  image: url("$folder/chevron-down.svg"); width: 10px; height: 10px; }
 QComboBox QAbstractItemView, QMenu { background: $raised; border: 1px solid $line; padding: 4px; }
 QMenu::item { padding: 4px 24px 4px 8px; border-radius: 4px; }
 QMenu::item:selected, QMenuBar::item:selected { background: $accent; color: $on_accent; }
@@ -157,7 +163,8 @@ def shown_colours() -> Colours:
 def style_sheet(theme: Colours, scale: float = 1.0) -> str:
     """Return the style sheet of ``theme`` with fonts scaled by ``scale``."""
     sizes = {"title_px": round(15 * scale), "number_px": round(KEY_NUMBER_FONT_PX * scale)}
-    return _SHEET.substitute(asdict(theme), **sizes)
+    folder = Path(__file__).parent.as_posix()  # of the arrows
+    return _SHEET.substitute(asdict(theme), **sizes, folder=folder)
 
 
 def ui_font(pixels: float = BASE_FONT_PX) -> QFont:
