@@ -9,6 +9,7 @@ from typing import Any
 
 from segmentation.contract import Progress
 from segmentation.volume import EditLog, LabelMap, LabelPatch, Volume
+from workstation.alignment import Alignment
 from workstation.case import Case, CaseError, open_case
 from workstation.case_sources import accepted_codes
 from workstation.fusion import Look
@@ -48,7 +49,8 @@ class ViewState:
     """What the views show; not part of the plan and not undoable.
 
     ``crosshair_mm`` is in LPS; ``hidden`` holds names of results that are switched off;
-    ``second`` names the image that lies over ``image`` in the way of ``look``.
+    ``marks`` are landmarks in the image; ``second`` names what lies over it in the way of
+    ``look``.
     """
 
     image: str = ""
@@ -57,6 +59,7 @@ class ViewState:
     hidden: set[str] = field(default_factory=set)
     opacity: float = 0.35
     selected: str = ""
+    marks: tuple[Point, ...] = ()
     second: str = ""
     look: Look = "two_colours"
     second_opacity: float = 0.5
@@ -270,6 +273,17 @@ class Session:
                 if codes:
                     plan = replace(plan, accepted={**plan.accepted, name: codes})
         return plan
+
+    def align(
+        self, pair: Alignment, kind: str, fixed_mm: Iterable[Point], moving_mm: Iterable[Point]
+    ) -> None:
+        """Bring one image of the case onto another, as one undoable change.
+
+        Points mark the same places in both, LPS mm in the frame of each.
+        """
+        plan = self._plan_for({"fixed": pair.fixed, "moving": pair.moving})
+        after = pair.added_to(plan, kind, tuple(fixed_mm), tuple(moving_mm))
+        self.do(f"Align {pair.moving}", after)
 
     def remove_step(self, output: str) -> None:
         """Remove the last step that makes ``output``."""
