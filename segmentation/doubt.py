@@ -8,7 +8,7 @@ classical methods alike. It shows where a method wavers, not where it is wrong t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Protocol
 
@@ -156,7 +156,8 @@ def doubt(
     """Repeat a label with small changes, and show where it is in doubt.
 
     The result is 1 where all repeats give a voxel the label it has, less where they disagree;
-    it covers the block in which any does. The label's numbers get the band of the repeats.
+    it covers the block in which any does. The label's volumes get a band: from what all share to
+    what any of them holds.
 
     Args:
         labels: the label in question; all steps that made it from images are repeated.
@@ -183,7 +184,7 @@ def doubt(
         for n in range(1, repeats + 1)
     ]
     same = np.ones(labels.array.shape, np.uint8)
-    found: list[tuple[Number, ...]] = []
+    differing: list[tuple[Array, Array]] = []
     failures: list[str] = []
     for n, change in enumerate(changes):
         part = share(progress, n, repeats)
@@ -193,40 +194,42 @@ def doubt(
         except ValueError as error:
             failures.append(str(error))
             continue
-        same += result.array == labels.array
-        found.append(result.numbers)
-    if not found:
+        agrees = result.array == labels.array
+        same += agrees
+        index = np.flatnonzero(~agrees)
+        differing.append((index, result.array.ravel()[index]))
+    if not differing:
         raise ValueError(f"every repeat failed, the first because {failures[0]}")
     how = (
-        f"{len(found)} repeats with noise of {noise * sigma:.3g} {volume.quantity} added, "
+        f"{len(differing)} repeats with noise of {noise * sigma:.3g} {volume.quantity} added, "
         f"brightness within {brightness * sigma:.2g}, thresholds within {values * sigma:.2g}, "
         f"shifts within {shift_voxels} voxels, points within {points_mm:g} mm"
     )
-    return _judged(labels, same, found, failures, how, places)
+    return _judged(labels, same, differing, failures, how, places)
 
 
 def _judged(
     labels: LabelMap,
     same: npt.NDArray[np.uint8],
-    found: list[tuple[Number, ...]],
+    differing: list[tuple[Array, Array]],
     failures: list[str],
     how: str,
     places: int,
 ) -> Volume:
     """Return the map, with bands, from how many of the results (itself too) are the ``same``."""
-    count = len(found) + 1
+    count = len(differing) + 1
     differs = same < count
     wavers = bool(differs.any())
     notes = [] if wavers else [_unknown()]
     if failures:
-        text = f"{len(failures)} of {len(found) + len(failures)} repeats failed: {failures[0]}"
+        text = f"{len(failures)} of {len(differing) + len(failures)} repeats failed: {failures[0]}"
         notes.append(Finding(Severity.WARNING, "repeats_failed", text))
     block = bounding_block(differs | labels.mask(), (2, 2, 2)) or (slice(0, 1),) * 3
     agreement = same[block].astype(np.float32) / count
     start = [s.start for s in block][::-1]
     grid = labels.geometry.cropped(start, agreement.shape[::-1])
     doubtful = Volume(agreement, grid, AGREEMENT)
-    numbers = _with_bands(labels.numbers, found, how) if wavers else ()
+    numbers = _with_bands(labels, differing, how) if wavers else ()
     listed = review_next(doubtful, places)
     return Volume(agreement, grid, AGREEMENT, (*notes, *listed), numbers)
 
@@ -241,21 +244,33 @@ def _unknown() -> Finding:
 
 
 def _with_bands(
-    numbers: Iterable[Number], found: list[tuple[Number, ...]], how: str
+    labels: LabelMap, differing: list[tuple[Array, Array]], how: str
 ) -> tuple[Number, ...]:
-    """Return those of a label's numbers that all repeats have, with the range of all of them."""
-    repeated = [{n.quantity: n.value for n in one} for one in found]
+    """Return the label's volumes in mL, from what all results share to what any of them holds.
+
+    The range of the repeats' own volumes would be narrower than the doubt about the outline:
+    what one repeat adds here and leaves out there cancels in its volume.
+    """
+    index = np.concatenate([i for i, _ in differing])
+    other = np.concatenate([v for _, v in differing])
+    here, voxel_ml = labels.array.ravel()[index], labels.geometry.voxel_ml
+    values = {f"volume.{label.name}": value for value, label in labels.labels.items()}
     banded = []
-    for number in numbers:
-        values = [one[number.quantity] for one in repeated if number.quantity in one]
-        if len(values) == len(found):
-            values.append(number.value)
-            source = (
-                f"{number.source}; band: smallest and largest of the result and {how}; it shows "
-                "how the method wavers, not its error against the truth"
-            )
-            low, high = min(values), max(values)
-            banded.append(Number(number.quantity, number.value, number.unit, source, low, high))
+    for number in labels.numbers:
+        if number.quantity == "volume":
+            lost, gained = (here != 0) & (other == 0), (here == 0) & (other != 0)
+        elif number.quantity in values:
+            value = values[number.quantity]
+            lost, gained = here == value, (here != value) & (other == value)
+        else:
+            continue
+        low = number.value - len(np.unique(index[lost])) * voxel_ml
+        high = number.value + len(np.unique(index[gained])) * voxel_ml
+        source = (
+            f"{number.source}; band: from what the result and all of {how} share to what any of "
+            "them holds; it shows how the method wavers, not its error against the truth"
+        )
+        banded.append(Number(number.quantity, number.value, number.unit, source, low, high))
     return tuple(banded)
 
 

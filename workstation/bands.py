@@ -40,13 +40,12 @@ def with_doubt(plan: Plan, label: str, params: Mapping[str, Any] | None = None) 
     stage = STAGES[DOUBT_STAGE]
     stage.check_params(params or {})
     for name in (label, *parts):
+        own = {**(params or {}), **({} if name == label else {"places": 0})}  # listed once
         if name in held:
-            plan = plan.with_params(held[name], **(params or {}))
-            continue
-        inputs = {"labels": name, "volume": image}
-        plan = plan.added(
-            Step(DOUBT_STAGE, f"{name}_doubt", stage.version, inputs, dict(params or {}))
-        )
+            plan = plan.with_params(held[name], **own)
+        else:
+            inputs = {"labels": name, "volume": image}
+            plan = plan.added(Step(DOUBT_STAGE, f"{name}_doubt", stage.version, inputs, own))
     return plan
 
 

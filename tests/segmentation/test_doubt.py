@@ -109,6 +109,27 @@ def test_bands_and_places_come_from_the_repeats():
     assert told == sorted(told)
 
 
+def test_what_cancels_in_the_volume_is_still_in_doubt():
+    here, there = ball(4.0, (5, 5, 5)), ball(4.0, (18, 14, 11))
+    base = labels(here * 1 + there * 2)
+    two = {1: Label("one"), 2: Label("two")}
+    numbers = tuple(
+        Number(name, base.volume_ml(value), "mL", "voxels")
+        for name, value in (("volume", None), ("volume.one", 1), ("volume.two", 2))
+    )
+    base = LabelMap(base.array, GRID, two, numbers=numbers)
+
+    def swapped(change, progress):
+        return LabelMap((here * 2 + there * 1).astype(np.uint8), GRID, two)
+
+    result = doubt(base, image(5.0), repeats=3, again=swapped)
+    bands = {n.quantity: (n.low, n.high) for n in result.numbers}
+    both = base.volume_ml()
+    assert bands["volume"] == (both, both)
+    assert bands["volume.one"] == pytest.approx((0.0, both))
+    assert bands["volume.two"] == pytest.approx((0.0, both))
+
+
 def test_places_are_ranked_by_volume_times_doubt():
     agreement = np.ones(GRID.shape, np.float32)
     agreement[ball(5.5, (5, 5, 4))] = 0.6
