@@ -24,6 +24,8 @@ from segmentation.resampling import resample_volume
 from segmentation.volume import Label, LabelMap, Volume
 
 GROUP = "segmentation.models"
+INPUTS = ("volume", "second", "third", "fourth")
+"""What `run_model` calls the images of a model, in the order of its channels."""
 AIR_HU = -200.0
 Device = Literal["auto", "cpu", "cuda"]
 

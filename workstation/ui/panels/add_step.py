@@ -114,7 +114,9 @@ class AddStep(QWidget):
 
 
 def _offered(stage: Stage, group: str) -> bool:
-    """Tell whether a stage can be added by hand: hand edits come from the brush."""
+    """Tell whether a stage can be added by hand: edits come from the brush, models have a card."""
+    if stage.name == "segmentation.run_model":
+        return False
     return stage.group == group and all(needed.kind != "EditLog" for needed in stage.inputs)
 
 

@@ -15,6 +15,7 @@ from workstation.ui.panels.add_step import AddStep
 from workstation.ui.panels.doubt_list import DoubtList
 from workstation.ui.panels.label_file import LabelFile
 from workstation.ui.panels.lesions import LesionList
+from workstation.ui.panels.models import ModelChooser
 from workstation.ui.panels.parts import Sheet, button, label
 from workstation.ui.panels.steps import StepList
 from workstation.ui.slice_paint import Tool
@@ -46,6 +47,8 @@ class SegmentPanel:
         body.addWidget(self.steps)
         self.add_step = AddStep(desk, "Segment")
         body.addWidget(self.add_step)
+        self.models = ModelChooser(desk)
+        body.addWidget(self.models)
         self.label_file = LabelFile(desk)
         body.addWidget(self.label_file)
         self.lesions = LesionList(desk)
