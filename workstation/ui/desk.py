@@ -17,19 +17,19 @@ from workstation.planning.plan import Plan
 from workstation.problems import explain
 from workstation.session import Point, Session
 from workstation.ui.bind import Bindings
+from workstation.ui.hand import Hand
 from workstation.ui.job_bar import JobRunner
 from workstation.ui.slice_paint import Tool
 
 DOUBLED = ("specimen_surface", "remnant_surface")
 
 
-@dataclass
-class Hand:
-    """The tool that a left drag in a slice uses, and the label it works on."""
+@dataclass(frozen=True)
+class Trial:
+    """What a change would make of a label: shown over it until it is applied or discarded."""
 
-    tool: Tool = "navigate"
-    radius_mm: float = 6.0
-    target: str = ""
+    target: str
+    labels: LabelMap
 
 
 def doubles(name: str) -> bool:
@@ -55,6 +55,7 @@ class Desk(QObject):
         self.jobs = JobRunner(self)
         self.bindings = Bindings(session, self)
         self.hand = Hand()
+        self.trial: Trial | None = None
         self.arriving: tuple[Path, Volume] | None = None
         self.arrived.connect(self._show_arrival)
         self._loaded: dict[str, Any] = {}
@@ -97,7 +98,7 @@ class Desk(QObject):
         self._computing = self._loading = None
         self._loaded, self._last, self._foreseen = {}, {}, {}
         self._known, self._message, self.arriving = set(), "", None
-        self.hand = Hand()
+        self.hand, self.trial = Hand(), None
         self.left.emit()
 
     # Errors --------------------------------------------------------------------------
@@ -191,7 +192,8 @@ class Desk(QObject):
 
     def value(self, name: str) -> Any:
         """Return the value of a source or computed result once it is loaded, or None."""
-        if self.session.plan is not None and name not in self.session.plan.sources:
+        plan = self.session.plan
+        if plan is not None and name not in plan.sources and name in self._keys():
             return self.results().get(name)
         return self._loaded.get(self._source_key(name))
 
@@ -201,6 +203,10 @@ class Desk(QObject):
         if plan is not self._keyed[0]:
             self._keyed = (plan, plan.keys() if plan is not None else {})
         return self._keyed[1]
+
+    def key_of(self, name: str) -> str:
+        """Return the content key that ``name`` has in the present plan, "" if it has none."""
+        return self._keys().get(name, "")
 
     def is_current(self, name: str) -> bool:
         """Tell whether the value of the present plan, and no earlier one, is there."""
@@ -266,7 +272,8 @@ class Desk(QObject):
         case, plan = self.session.case, self.session.plan
         if plan is not None and name in plan.sources:
             return plan.sources[name]
-        return str(case.record.sources[name]["sha256"]) if case and name else ""
+        about = case.record.sources.get(name) if case is not None else None
+        return str(about["sha256"]) if about is not None else ""
 
     def _wanted(self) -> dict[str, str]:
         """Return content key to name of all that the views may show."""
@@ -331,12 +338,16 @@ class Desk(QObject):
 
     # Edits ---------------------------------------------------------------------------
 
-    def edit(self, name: str, patch: LabelPatch, label: str) -> None:
-        """Add a hand's edit to the label ``name``, show it at once, and compute it."""
+    def edit(self, name: str, patch: LabelPatch, label: str, shown: LabelMap | None = None) -> None:
+        """Add a hand's edit to the label ``name``, show it at once, and compute it.
+
+        ``shown`` is the label with the edit, where that is at hand.
+        """
         labels, certain = self.labels()[name], self.is_current(name)
         if self.attempt(lambda: self.session.add_patch(name, patch, label)):
             if certain:
-                self.foresee(name, replace(labels, array=patch.applied(labels.array)))
+                edited = shown or replace(labels, array=patch.applied(labels.array), numbers=())
+                self.foresee(name, edited)
             self.compute(name)
 
     # Places --------------------------------------------------------------------------

@@ -9,7 +9,6 @@ import numpy as np
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from meshing.surface import SurfaceMesh
-from segmentation.brush import brush_stroke
 from segmentation.volume import LabelMap, Vector, Volume
 from workstation.actors import look_of, scene_items
 from workstation.picture import SceneItem
@@ -18,6 +17,7 @@ from workstation.planning.resection import CutPlane
 from workstation.raster import Overlay, default_window
 from workstation.session import Window
 from workstation.slices import ViewName, vector
+from workstation.ui.brushwork import Brushwork
 from workstation.ui.cut_handle import telling_direction
 from workstation.ui.desk import Desk
 from workstation.ui.scene_view import SceneView
@@ -32,6 +32,8 @@ SPLIT_PARTS = ("specimen", "remnant")
 NO_SECTION_MM = 50.0  # radius of the handle of a cut that misses the organ
 FADED = 0.4  # what is left of the opacity of a value that is not up to date
 NEAREST = "nearest_point"
+TRIAL = "what a change would make"
+TRIAL_COLOUR = (77, 163, 255)
 SEED_STAGE = "segmentation.refine"
 
 
@@ -51,6 +53,7 @@ class FourUp(QWidget):
         self._handle: tuple[Vector, Vector, float] = ((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), 0.0)
         self.dragging = self._placed = self._posed = False
         self._given = self.scene.camera
+        self.brushwork = Brushwork(desk, self._show_painted)
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(GAP_PX)
@@ -62,7 +65,13 @@ class FourUp(QWidget):
             view.crosshair_moved.connect(self._move_crosshair)
             view.window_changed.connect(self._change_window)
             view.seed_placed.connect(self._place_seed)
-            view.stroke_finished.connect(lambda points, v=view: self._paint(v, points))
+            view.set_trail(False)
+            view.stroke_moved.connect(lambda point, v=view: self._paint(v, point))
+            view.stroke_finished.connect(lambda _: self.brushwork.finish())
+            view.stroke_dropped.connect(self.brushwork.drop)
+            view.outline_finished.connect(lambda corners, v=view: self._cut_in(v, corners))
+            view.piece_chosen.connect(self.brushwork.choose)
+        self.scene.outlined.connect(self._cut_in_scene)
         self.scene.maximise_requested.connect(lambda: self._toggle("3d"))
         self.scene.crosshair_requested.connect(self._move_crosshair)
         desk.left.connect(self.forget)
@@ -106,27 +115,34 @@ class FourUp(QWidget):
     def _place_seed(self, point_mm: Vector, foreground: bool) -> None:
         desk = self._desk
         target = desk.hand.target
+        if self._is_elsewhere(target):
+            return
         if desk.attempt(lambda: desk.session.add_prompt(target, point_mm, foreground)):
             desk.compute(target)
 
-    def _paint(self, view: SliceView, points_mm: Any) -> None:
-        desk = self._desk
-        labels = desk.labels().get(desk.hand.target)
-        if labels is None or view.placement is None or not len(points_mm):
-            return
-        x, y, z = (float(v) for v in view.placement.plane.matrix[:3, 2])
-        patch = brush_stroke(
-            labels,
-            points_mm,
-            radius_mm=desk.hand.radius_mm,
-            value=next(iter(labels.labels), 1),
-            erase=desk.hand.tool == "erase",
-            normal=(x, y, z),
-        )
-        if patch is None:
-            return
-        name = "Erase" if desk.hand.tool == "erase" else "Brush stroke"
-        desk.edit(desk.hand.target, patch, name)
+    def _paint(self, view: SliceView, point_mm: Vector) -> None:
+        if view.placement is not None:
+            self.brushwork.paint(point_mm, view.placement.plane.normal)
+
+    def _show_painted(self, name: str, labels: LabelMap) -> None:
+        """Show a label as it is being painted, in all slices."""
+        shown = self.overlays()
+        if all(overlay.name != name for overlay in shown):
+            strength = self._desk.session.view.opacity
+            shown.append(Overlay(name, labels, _colour(name, labels), opacity=strength))
+        painted = [replace(o, labels=labels) if o.name == name else o for o in shown]
+        for view in self.slices.values():
+            view.set_overlays(painted)
+
+    def _cut_in(self, view: SliceView, corners_mm: Any) -> None:
+        if view.placement is not None:
+            self.brushwork.cut(corners_mm, view.placement.plane.normal, None)
+
+    def _cut_in_scene(self, corners_px: list[tuple[float, float]]) -> None:
+        camera, size = self.scene.camera, (self.scene.width(), self.scene.height())
+        corners = [camera.at_depth_of(camera.focal_mm, x, y, size) for x, y in corners_px]
+        along = vector(np.subtract(camera.focal_mm, camera.eye_mm))
+        self.brushwork.cut(corners, along, camera.eye_mm)
 
     def forget(self) -> None:
         """Let go of everything that is shown: it belongs to a case that is left."""
@@ -169,6 +185,7 @@ class FourUp(QWidget):
             one.set_seeds(foreground, background)
             one.set_tool(desk.hand.tool)
             one.set_brush_radius(desk.hand.radius_mm)
+        self.scene.set_outlining(desk.hand.tool == "scissors")
         untouched = self.scene.camera == self._given
         items = self._items()
         self.scene.set_values(items)
@@ -248,6 +265,8 @@ class FourUp(QWidget):
         split = still and all(desk.is_current(name) for name in SPLIT_PARTS)
         left_out = {_cut_organ(desk.session.plan)} if split else set(SPLIT_PARTS)
         strength = desk.session.view.opacity
+        trial = desk.trial
+        tried = [Overlay(TRIAL, trial.labels, TRIAL_COLOUR, opacity=0.5)] if trial else []
         return [
             Overlay(
                 name,
@@ -257,7 +276,7 @@ class FourUp(QWidget):
             )
             for name, value in sorted(labels.items(), key=lambda item: item[0] not in SPLIT_PARTS)
             if name not in left_out and desk.is_shown(name) and _lies_in(value, desk.image())
-        ]
+        ] + tried
 
     def surfaces(self) -> dict[str, object]:
         """Return the surfaces to show in 3D."""
@@ -303,9 +322,16 @@ class FourUp(QWidget):
     def _seeds(self) -> tuple[tuple[Vector, ...], tuple[Vector, ...]]:
         plan, target = self._desk.session.plan, self._desk.hand.target
         step = next((s for s in plan.steps if s.output == target), None) if plan else None
-        if step is None or step.stage != SEED_STAGE:
+        if self._desk.session.view.marks:
+            return self._desk.session.view.marks, ()
+        if step is None or step.stage != SEED_STAGE or self._is_elsewhere(target):
             return (), ()
         return step.params.get("foreground_mm", ()), step.params.get("background_mm", ())
+
+    def _is_elsewhere(self, name: str) -> bool:
+        """Tell whether a label lies in another frame of reference than the image shown."""
+        labels = self._desk.labels().get(name)
+        return labels is not None and not _lies_in(labels, self._desk.image())
 
 
 def _lies_in(value: LabelMap | CutPlane, image: Volume | None) -> bool:

@@ -177,7 +177,7 @@ class MainWindow(QMainWindow):
         self._redo = add("Edit", "Redo", self.redo, "Ctrl+Shift+Z", self._lacks_redo)
         add("Plan", "Recompute", self.compute, "F5", self._lacks_plan)
         add("Plan", "Stop the work that runs", self.job_bar.cancel_first, "Ctrl+.", self._lacks_job)
-        for tool, key in zip(get_args(Tool), ("Q", "G", "X", "B", "E")):
+        for tool, key in zip(get_args(Tool), ("Q", "G", "X", "B", "E", "C", "K")):
             made = self.segment_panel.tools[tool]
             add(
                 "Tool",

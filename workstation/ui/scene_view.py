@@ -32,6 +32,7 @@ from workstation.ui.cut_handle import Cut, CutDrag, Part, grab, part_at
 from workstation.ui.guard import guarded
 from workstation.ui.scene_overlay import draw_crosshair, draw_cut, draw_frame, draw_sentence
 from workstation.ui.scene_painter import THREADED, Drawn, ScenePainter, Wish
+from workstation.ui.slice_overlay import draw_outline
 from workstation.ui.theme import DARK
 
 EMPTY = "No surface yet. Segment an organ and compute its surface."
@@ -50,6 +51,7 @@ class SceneView(QWidget):
     Signals:
         maximise_requested: the view was double clicked.
         crosshair_requested: Shift and click on a surface; its point (LPS mm).
+        outlined: an outline was drawn, as corners (x, y) in pixels of the view.
         cut_dragging, cut_released: centre (LPS mm) and unit normal of the cut, during and
             after a drag of its handle.
     """
@@ -58,6 +60,7 @@ class SceneView(QWidget):
     crosshair_requested = Signal(object)
     cut_dragging = Signal(object, object)
     cut_released = Signal(object, object)
+    outlined = Signal(object)
 
     def __init__(
         self,
@@ -90,6 +93,8 @@ class SceneView(QWidget):
         self._pivot: Vector | None = None
         self._before = self.scene.camera
         self._last = QPointF()
+        self._outlining = False
+        self._outline: list[tuple[float, float]] = []
         self.setAccessibleName("3D view")
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -147,6 +152,13 @@ class SceneView(QWidget):
             self._cut_drag = None
             self._change_cut(cut)
 
+    def set_outlining(self, on: bool) -> None:
+        """Choose whether a left drag draws an outline instead of turning the view."""
+        self._outlining = on
+        if not on and self._outline:
+            self._outline = []
+            self.update()
+
     def set_split(self, name: str | None, specimen_colour: Colour = (0xE5, 0xA9, 0x4B)) -> None:
         """Colour the part of item ``name`` on the cut's specimen side; None colours nothing."""
         split = None if name is None else (name, specimen_colour)
@@ -201,6 +213,8 @@ class SceneView(QWidget):
             point = self.scene.pick(x, y, self._size())
             if point is not None:
                 self.crosshair_requested.emit(point)
+        elif left and self._outlining:
+            self._outline = [(x, y)]
         elif left and (side := self.scene.cube_side(x, y, self._size())):
             self.look_from(side)
         elif left and self._cut and (drag := grab(self._cut, self.camera, x, y, self._size())):
@@ -214,7 +228,10 @@ class SceneView(QWidget):
         x, y = event.position().x(), event.position().y()
         step = event.position() - self._last
         self._last = event.position()
-        if self._cut_drag is not None:
+        if self._outline:
+            self._outline.append((x, y))
+            self.update()
+        elif self._cut_drag is not None:
             self._moving = True
             cut = self._cut_drag.to(x, y)
             self._change_cut(cut)
@@ -231,6 +248,9 @@ class SceneView(QWidget):
     @guarded
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End the drag and draw once more in full quality."""
+        outline, self._outline = self._outline, []
+        if len(outline) > 2:
+            self.outlined.emit(outline)
         moved, drag = self._moving, self._cut_drag
         self._stand_still()
         if drag is not None and moved and self._cut is not None:
@@ -259,6 +279,9 @@ class SceneView(QWidget):
             self.look_from(side)
         elif event.key() == Qt.Key.Key_Home:
             self.reset_view()
+        elif event.key() == Qt.Key.Key_Escape and self._outline:
+            self._outline = []
+            self.update()
         elif event.key() == Qt.Key.Key_Escape and (self._cut_drag or self._pivot):
             self._give_back()
         else:
@@ -294,6 +317,8 @@ class SceneView(QWidget):
         if self._cut is not None and self._image is not None:
             held = self._cut_drag.part if self._cut_drag else self._hover
             draw_cut(painter, self._cut, self._seen_from, self._size(), held)
+        if len(self._outline) > 1:
+            draw_outline(painter, self._outline)
         draw_frame(painter, self.rect(), self._notice)
 
     def _draw_if_stale(self) -> None:

@@ -60,8 +60,17 @@ class Draggable(Protocol):
     def release_line(self) -> None:
         """Say that the cut line has come to rest."""
 
+    def go_on_with_stroke(self, point_mm: Vector) -> None:
+        """Tell how far the stroke has come."""
+
     def finish_stroke(self, points_mm: Floats) -> None:
         """Tell the stroke, points (n, 3)."""
+
+    def drop_stroke(self) -> None:
+        """Tell that the stroke is given back."""
+
+    def choose_piece(self, point_mm: Vector) -> None:
+        """Tell the piece that was clicked."""
 
     def place_seed(self, point_mm: Vector) -> None:
         """Tell the seed."""
@@ -89,8 +98,11 @@ def _left_drag(view: Draggable, placement: Placement, x: float, y: float) -> Dra
         return Drag(view.move_crosshair)
     if not placement.contains(x, y):
         return None
-    if view.marks.tool in ("brush", "erase"):
+    if view.marks.tool in ("brush", "erase", "scissors"):
         return _stroke_drag(view, x, y)
+    if view.marks.tool == "pieces":
+        view.choose_piece(placement.to_world(x, y))
+        return None
     view.place_seed(placement.to_world(x, y))
     return None
 
@@ -148,11 +160,16 @@ def _stroke_drag(view: Draggable, x0: float, y0: float) -> Drag:
     def move(x: float, y: float) -> None:
         if view.placement is not None and view.placement.contains(x, y):
             stroke.append(view.placement.to_world(x, y))
+            view.go_on_with_stroke(stroke[-1])
 
     def finish() -> None:
         points_mm = np.array(stroke)
         stroke.clear()
         view.finish_stroke(points_mm)
 
+    def cancel() -> None:
+        stroke.clear()
+        view.drop_stroke()
+
     move(x0, y0)
-    return Drag(move, finish, stroke.clear)
+    return Drag(move, finish, cancel)

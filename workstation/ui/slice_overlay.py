@@ -247,6 +247,17 @@ def draw_brush(
             painter.drawEllipse(QPointF(*cursor), radius, radius)
 
 
+def draw_outline(painter: QPainter, corners: Sequence[tuple[float, float]]) -> None:
+    """Draw the outline that is being cut out, and the side that closes it, in widget pixels."""
+    points = [QPointF(x, y) for x, y in corners]
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for colour, width in ((_HALO, 3.0), (_ACCENT, 1.5)):
+        painter.setPen(QPen(colour, width))
+        painter.drawPolyline(points)
+    painter.setPen(QPen(_ACCENT, 1, Qt.PenStyle.DashLine))
+    painter.drawLine(points[-1], points[0])
+
+
 def draw_empty(painter: QPainter, width: int, height: int, sentence: str) -> None:
     """Write a muted sentence in the middle of an empty view."""
     painter.setPen(QColor(DARK.muted))

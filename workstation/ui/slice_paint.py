@@ -17,12 +17,15 @@ from workstation.ui.slice_overlay import (
     draw_crosshair,
     draw_cut_line,
     draw_letters,
+    draw_outline,
     draw_scale_bar,
     draw_seeds,
 )
 from workstation.ui.theme import BASE_FONT_PX, CORNER_FONT_PX
 
-Tool = Literal["navigate", "seed_foreground", "seed_background", "brush", "erase"]
+Tool = Literal[
+    "navigate", "seed_foreground", "seed_background", "brush", "erase", "scissors", "pieces"
+]
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Marks:
     tool: Tool = "navigate"
     brush_radius_mm: float = 5.0
     stroke: list[Vector] = field(default_factory=list)
+    trail: bool = True  # whether the stroke is drawn: not where the label itself is painted
     cursor: tuple[float, float] | None = None
     notice: str = ""
 
@@ -49,9 +53,12 @@ def paint_marks(painter: QPainter, placement: Placement, marks: Marks) -> None:
     draw_seeds(painter, placement, marks.foreground, foreground=True)
     draw_seeds(painter, placement, marks.background, foreground=False)
     if marks.tool in ("brush", "erase"):
-        stroke = placement.to_widget(np.reshape(marks.stroke, (-1, 3)))[:, :2].tolist()
+        drawn = marks.stroke if marks.trail else []
+        stroke = placement.to_widget(np.reshape(drawn, (-1, 3)))[:, :2].tolist()
         radius = marks.brush_radius_mm * placement.scale
         draw_brush(painter, stroke, marks.cursor, radius, erase=marks.tool == "erase")
+    if marks.tool == "scissors" and len(marks.stroke) > 1:
+        draw_outline(painter, placement.to_widget(np.array(marks.stroke))[:, :2].tolist())
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
     if marks.crosshair is not None:
         draw_crosshair(painter, placement, marks.crosshair)

@@ -56,7 +56,11 @@ class SliceView(QWidget):
     slice_changed = Signal(int)
     zoom_changed = Signal(float)
     seed_placed = Signal(object, bool)
+    stroke_moved = Signal(object)
     stroke_finished = Signal(object)
+    stroke_dropped = Signal()
+    outline_finished = Signal(object)
+    piece_chosen = Signal(object)
     plane_dragged = Signal(object, str)
     plane_released = Signal()
     maximise_requested = Signal()
@@ -187,6 +191,10 @@ class SliceView(QWidget):
             self._marks.brush_radius_mm = float(radius_mm)
             self.update()
 
+    def set_trail(self, shown: bool) -> None:
+        """Choose whether a stroke is drawn while it is made; a painted label shows it anyway."""
+        self._marks.trail = shown
+
     def set_notice(self, notice: str) -> None:
         """Say something about all that is shown; "" says nothing."""
         if notice != self._marks.notice:
@@ -305,8 +313,22 @@ class SliceView(QWidget):
         self.plane_released.emit()
 
     def finish_stroke(self, points_mm: Floats) -> None:
-        """Tell the stroke, LPS mm points of shape (n, 3)."""
-        self.stroke_finished.emit(points_mm)
+        """Tell the stroke or the outline, LPS mm points of shape (n, 3)."""
+        outline = self._marks.tool == "scissors"
+        (self.outline_finished if outline else self.stroke_finished).emit(points_mm)
+
+    def go_on_with_stroke(self, point_mm: Vector) -> None:
+        """Tell how far the stroke has come, an LPS mm point."""
+        if self._marks.tool != "scissors":
+            self.stroke_moved.emit(point_mm)
+
+    def drop_stroke(self) -> None:
+        """Tell that the stroke is given back."""
+        self.stroke_dropped.emit()
+
+    def choose_piece(self, point_mm: Vector) -> None:
+        """Tell the piece at an LPS mm point."""
+        self.piece_chosen.emit(point_mm)
 
     def place_seed(self, point_mm: Vector) -> None:
         """Tell the seed: inside or outside as the tool says."""
