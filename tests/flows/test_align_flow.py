@@ -28,7 +28,7 @@ def second_file(tmp_path: Path) -> Path:
     array = np.where(made.array > 150, 500, np.where(made.array > 50, 200, made.array + 1000))
     array[made.array < -500] = 0
     file = tmp_path / "other.nrrd"
-    moved = replace(made.geometry, origin_mm=(float(x), float(y), float(z)))
+    moved = replace(made.geometry, origin_mm=(float(x), float(y), float(z)), frame_uid="1.2.9")
     write_volume(Volume(array.astype(np.int16), moved, "MR intensity"), file)
     return file
 

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from segmentation.contract import Progress
 from segmentation.transform import Transform
+from segmentation.volume import ImageGeometry
 from workstation.alignment import Alignment, Point
 from workstation.dicom.files import Scan
 from workstation.fusion import Look
@@ -241,19 +242,25 @@ class AlignPanel(QWidget):
             return
         transform, point = self._desk.value(self.pair.transform), view.crosshair_mm
         self._windows[view.image] = view.window
-        there = None
+        there = self._middle(name)
         if isinstance(transform, Transform) and point is not None:
             forth = name == self.pair.moving
             if forth or transform.displacement_mm is None:
                 way = transform if forth else transform.inverted()
                 there = vector(way.apply(point))
-        if there is None:
-            image = self._desk.value(name)
-            there = vector(image.geometry.centre_mm()) if image is not None else None
         self._desk.session.set_view(
             image=name, crosshair_mm=there, window=self._windows.get(name, view.window)
         )
         self._show_marks()
+
+    def _middle(self, name: str) -> Point | None:
+        """Return the middle of an image of the case, LPS mm, without reading its pixels."""
+        case = self._desk.session.require_case()
+        key = case.record.sources[name]["sha256"]
+        if key not in case.values:
+            return None
+        geometry = ImageGeometry.from_json(case.values.record(key)["geometry"])
+        return vector(geometry.centre_mm())
 
     def _mark(self) -> None:
         view = self._desk.session.view
