@@ -103,15 +103,16 @@ def propose_bone(volume: Volume, *, progress: Progress = silent) -> LabelMap:
         ValueError: if no body is in it.
     """
     require_ct(volume)
-    mask, enhanced_ml = find_bone(volume, progress)
+    mask, enhanced = find_bone(volume, progress)
+    enhanced_ml = float(np.count_nonzero(enhanced)) * volume.geometry.voxel_ml
     array = mask.view(np.uint8)
     labels = LabelMap(array, volume.geometry, {1: ANATOMY["bone"]})
     sentence = "nothing in this scan is as dense as bone"
     return with_volume(labels, array, _findings(enhanced_ml), sentence)
 
 
-def find_bone(volume: Volume, progress: Progress = silent) -> tuple[Mask, float]:
-    """Return the bones [k, j, i] of a CT and how many mL of contrast medium were left out."""
+def find_bone(volume: Volume, progress: Progress = silent) -> tuple[Mask, Mask]:
+    """Return the bones of a CT and, roughly, what holds contrast medium; both [k, j, i]."""
     whole, spacing = across(volume.array, volume.geometry)
     progress(0.0, "Looking for the body")
     coarse = preview(whole, spacing, PREVIEW_MM)
@@ -121,7 +122,7 @@ def find_bone(volume: Volume, progress: Progress = silent) -> tuple[Mask, float]
     result = np.zeros(whole.shape, np.bool_)
     block = bounding_block(near & (whole > levels.cortex), (2, 2, 2))
     if block is None:
-        return back(result, volume.geometry), 0.0
+        return back(result, volume.geometry), back(result, volume.geometry)
     hu = _denoised(whole[block], spacing)
     progress(0.2, "Separating bone from contrast medium")
     work = preview(hu, spacing, WORK_MM)
@@ -143,7 +144,9 @@ def find_bone(volume: Volume, progress: Progress = silent) -> tuple[Mask, float]
     )
     voxel_ml = volume.geometry.voxel_ml
     result[block] = certain_pieces(bone, hu > levels.certain, LEAST_ML / voxel_ml)
-    return back(result, volume.geometry), float(enhanced.sum()) * work.cell_ml
+    medium = np.zeros_like(result)
+    medium[block] = work.to_image(enhanced, hu.shape) & ~result[block]
+    return back(result, volume.geometry), back(medium, volume.geometry)
 
 
 def _denoised(hu: Array, spacing: tuple[float, float, float]) -> Image:

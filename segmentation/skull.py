@@ -11,14 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from segmentation.abdomen import Mask
 from segmentation.anatomy import ANATOMY
 from segmentation.body import Preview, across, back, preview, require_ct
 from segmentation.bone import find_bone
 from segmentation.contract import Finding, Progress, Severity, share, silent
+from segmentation.cuts import cut_off
 from segmentation.operations import with_volume
 from segmentation.volume import Array, Label, LabelMap, Volume
 
@@ -164,52 +163,20 @@ def _mark(head: _Head, low: Mask, place: Mask, least_mm2: float) -> Mask:
     pieces, count = ndimage.label(low & (up >= bottom) & (up < bottom + MARK_MM))
     sizes = np.bincount(pieces[place], minlength=count + 1)
     sizes[0] = 0
-    return np.asarray(pieces == sizes.argmax()) & (sizes.max() > 0)
+    return np.asarray((pieces == sizes.argmax()) & (sizes.max() > 0))
 
 
 def _divide(head: _Head, markers: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Return each bone cell's mark, cutting where the least bone has to be cut; 0 unconnected."""
     divided = np.where(head.bone, SKULL, 0).astype(np.int32)
+    density = np.clip(head.grid.hu, 50, SATURATED_HU)
     for value in (MANDIBLE, NECK):
         if (markers == value).any():
             own = markers == value
             others = (markers > 0) & ~own
-            divided[cut_off(head.bone & (divided == SKULL), head.grid, own, others)] = value
+            part = head.bone & (divided == SKULL)
+            divided[cut_off(part, own, others, density, head.grid.spacing_mm)] = value
     return divided
-
-
-def cut_off(bone: Mask, grid: Preview, own: Mask, others: Mask) -> Mask:
-    """Return what the smallest cut through ``bone`` leaves with ``own``, cut from ``others``.
-
-    A cut through one face between two cells costs its area times the lesser density. Smallest
-    cut and largest flow are the same (Ford and Fulkerson, 1956).
-    """
-    number = np.full(bone.shape, 2, np.int32)  # every cell of the others is node 1
-    number[~bone] = -1
-    number[bone & own], number[bone & others] = 0, 1
-    free = number == 2
-    number[free] = np.arange(2, 2 + np.count_nonzero(free))
-    density = np.clip(grid.hu, 50, SATURATED_HU)
-    starts, ends, costs = [], [], []
-    for axis in range(3):
-        one, other = np.moveaxis(number, axis, 0)[:-1], np.moveaxis(number, axis, 0)[1:]
-        joined = (one >= 0) & (other >= 0) & (one != other)
-        hu = np.moveaxis(density, axis, 0)
-        area = grid.cell_ml * 1000 / grid.spacing_mm[axis]
-        starts.append(one[joined])
-        ends.append(other[joined])
-        costs.append((np.minimum(hu[:-1], hu[1:])[joined] * area).astype(np.int32))
-    row, column, cost = (np.concatenate(parts) for parts in (starts, ends, costs))
-    size = int(number.max()) + 1
-    both = (np.concatenate([row, column]), np.concatenate([column, row]))
-    capacity = csr_array((np.concatenate([cost, cost]), both), (size, size), dtype=np.int32)
-    flow = maximum_flow(capacity, 0, 1).flow
-    left = capacity - flow
-    left.data = np.maximum(left.data, 0)
-    left.eliminate_zeros()
-    reached = np.zeros(size + 1, np.bool_)
-    reached[breadth_first_order(left, 0, return_predecessors=False)] = True
-    return np.asarray(reached[number])
 
 
 def _is_jaw(head: _Head, divided: npt.NDArray[np.int32]) -> bool:
