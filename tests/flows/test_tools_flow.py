@@ -187,9 +187,7 @@ def test_a_change_is_tried_discarded_and_applied(
     change.try_out()
     settle()
     QTest.keyClick(window, Qt.Key.Key_Return)
-    assert (
-        window.session.undo_label == "Grow or shrink a label by a distance in millimetres: tumour"
-    )
+    assert window.session.undo_label == "Grow or shrink: tumour"
     settle()
     assert np.array_equal(window.session.value("tumor").array, trial.labels.array)
     window.undo()

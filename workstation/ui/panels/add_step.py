@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFormLayout, QLineEdit, QToolButton, QV
 from workstation.stages import STAGES, Input, Stage
 from workstation.ui.desk import Desk
 from workstation.ui.forms import ParameterForm
-from workstation.ui.panels.parts import button, label
+from workstation.ui.panels.parts import button, keep_narrow, label
 from workstation.ui.words import readable
 
 SEEDS = "foreground_mm"
@@ -35,6 +35,7 @@ class AddStep(QWidget):
         self.fold.setToolTip("Add another operation to the plan")
         self.fold.clicked.connect(self._toggle)
         self.stage = QComboBox()
+        keep_narrow(self.stage)
         for stage in self.stages.values():
             self.stage.addItem(stage.title, stage.name)
         self.stage.setAccessibleName("Operation")
@@ -123,6 +124,7 @@ def _offered(stage: Stage, group: str) -> bool:
 def _names_for(needed: Input, kinds: Mapping[str, str]) -> QComboBox:
     """Return a choice of the names whose value fits an input."""
     box = QComboBox()
+    keep_narrow(box)
     box.setAccessibleName(readable(needed.name))
     if needed.optional:
         box.addItem("none", "")

@@ -17,30 +17,31 @@ from workstation.jobs import Job
 from workstation.stages import STAGES, Stage
 from workstation.ui.desk import Desk, Trial
 from workstation.ui.forms import ParameterForm
-from workstation.ui.panels.parts import button, label
+from workstation.ui.panels.parts import button, keep_narrow, label
 from workstation.ui.words import readable
 
-CHANGES = (
-    "smooth",
-    "smooth_together",
-    "fill_holes",
-    "fill_slices",
-    "keep_islands",
-    "split_islands",
-    "margin",
-    "hollow",
-    "level_set",
-    "confine",
-    "combine",
-    "interpolate_times",
-)
-"""Stages that turn a label into a label, in the order in which they are offered."""
+CHANGES = {
+    "smooth": "Smooth",
+    "smooth_together": "Smooth several together",
+    "fill_holes": "Fill holes",
+    "fill_slices": "Fill between slices",
+    "keep_islands": "Keep the largest pieces",
+    "split_islands": "Split into pieces",
+    "margin": "Grow or shrink",
+    "hollow": "Hollow out",
+    "level_set": "Settle on edges",
+    "confine": "Confine",
+    "combine": "Combine",
+    "interpolate_times": "Between two times",
+}
+"""Stages that turn a label into a label, and what they are called, in the order offered."""
 
 
 @dataclass(frozen=True)
 class Tried:
     """One change with all that it was made from, and what came out."""
 
+    name: str
     stage: Stage
     target: str
     key: str
@@ -66,9 +67,10 @@ class ChangeLabel(QWidget):
         self.fold.clicked.connect(lambda: self.open(self._page.isHidden()))
         self.stage = QComboBox()
         self.stage.setAccessibleName("Change")
-        for name in CHANGES:
+        for number, (name, text) in enumerate(CHANGES.items()):
             stage = STAGES[f"segmentation.{name}"]
-            self.stage.addItem(stage.title, stage.name)
+            self.stage.addItem(text, stage.name)
+            self.stage.setItemData(number, stage.title, Qt.ItemDataRole.ToolTipRole)
         self.stage.currentIndexChanged.connect(self._choose)
         self.preview = button("Preview", "Show over the slices what would change", self.try_out)
         self.apply_button = button("Apply", "Keep the change (Enter)", self.apply, primary=True)
@@ -128,6 +130,7 @@ class ChangeLabel(QWidget):
         for needed in self.chosen.inputs[1:]:
             if needed.kind == "LabelMap":
                 box = QComboBox()
+                keep_narrow(box)
                 box.setAccessibleName(readable(needed.name))
                 if needed.optional:
                     box.addItem("none", "")
@@ -173,16 +176,20 @@ class ChangeLabel(QWidget):
         def work(progress: Progress) -> Any:
             return stage.run(values, params, progress)
 
+        text = self.stage.currentText()
+
         def take(result: LabelMap) -> None:
-            self._show(Tried(stage, target, key, names, params, result))
+            self._show(Tried(text, stage, target, key, names, params, result))
 
         self.told.setText("Computing the preview…")
-        self._job = desk.run(f"Preview: {stage.title.lower()}", work, take, ended=self._ended)
+        job = desk.run(f"Preview: {text.lower()}", work, take, ended=lambda: self._ended(job))
+        self._job = job
 
-    def _ended(self) -> None:
-        self._job = None
-        if self._tried is None:
-            self.told.setText("")
+    def _ended(self, job: Job[Any]) -> None:
+        if self._job is job:  # else another preview was asked for meanwhile
+            self._job = None
+            if self._tried is None:
+                self.told.setText("")
 
     def _show(self, tried: Tried) -> None:
         if self._desk.key_of(tried.target) == tried.key:
@@ -196,7 +203,7 @@ class ChangeLabel(QWidget):
         if tried is None:
             return
         self._forget()
-        name = f"{tried.stage.title}: {readable(tried.target).lower()}"
+        name = f"{tried.name}: {readable(tried.target).lower()}"
         add = partial(
             desk.session.apply_stage,
             tried.stage.name,

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 from segmentation.volume import LabelMap
 from workstation.ui.desk import Desk
 from workstation.ui.icons import set_icon
-from workstation.ui.panels.parts import label
+from workstation.ui.panels.parts import keep_narrow, label
 from workstation.ui.slice_paint import Tool
 from workstation.ui.words import readable
 
@@ -121,6 +121,7 @@ class HandTools(QWidget):
 
     def _choice(self, name: str, options: Any, chosen: Callable[[Any], None]) -> QComboBox:
         box = QComboBox()
+        keep_narrow(box)
         box.setAccessibleName(name)
         for value, text in options:
             box.addItem(text, value)

@@ -8,6 +8,7 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFont, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import (
+    QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -66,6 +67,12 @@ def button(
     made.setProperty("primary", "true" if primary else "false")
     made.clicked.connect(lambda: clicked() and None)
     return made
+
+
+def keep_narrow(box: QComboBox) -> None:
+    """Let a choice be narrower than its longest text, so that it fits its panel."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(10)
 
 
 class Sheet(QScrollArea):
