@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from segmentation.bundles.cost import Estimate
-from segmentation.bundles.folder import Bundle, BundleError, read_bundle
+from segmentation.bundles.folder import NNUNET, Bundle, BundleError, read_bundle
 from segmentation.bundles.labels import channel_names, labels_of
 from segmentation.bundles.process import estimate_cost, run_bundle
 from segmentation.bundles.recipe import Recipe, read_recipe
 from segmentation.bundles.store import shipped_bundles, trust_in, user_bundles
 from segmentation.contract import Finding, FrameMismatch, Progress, Severity, silent
+from segmentation.programs import program, segment_by_files
 from segmentation.resampling import resample_volume
 from segmentation.volume import Label, LabelMap, Volume
 
@@ -145,6 +146,54 @@ class BundleModel:
         return run_bundle(self.bundle, ready, trust_in(self.bundle), where, progress)
 
 
+@dataclass(frozen=True)
+class TrainedFolder:
+    """A folder that nnU-Net trained, run by nnU-Net as a program of its own."""
+
+    bundle: Bundle
+
+    @property
+    def card(self) -> ModelCard:
+        """What a person must know of it."""
+        bundle, told = self.bundle, self.bundle.metadata
+        trust = trust_in(bundle)
+        return ModelCard(
+            bundle.name,
+            bundle.title,
+            bundle.version,
+            "nnU-Net",
+            bundle.modality,
+            tuple(channel_names(bundle.inputs).values()),
+            labels_of(bundle.outputs),
+            str(told.get("description", "")),
+            "",
+            bundle.licence,
+            bundle.weights_sha256,
+            ("nnU-Net reads its weights as pickles, which can run code",),
+            trust.code and trust.pickles,
+        )
+
+    def segment(
+        self, volumes: Sequence[Volume], *, device: Device = "auto", progress: Progress = silent
+    ) -> LabelMap:
+        """Label the grid of the first volume.
+
+        Raises:
+            BundleError: if it does not suit the images, or nnU-Net is not installed.
+            ProgramFailed: if nnU-Net fails.
+        """
+        card, bundle = self.card, self.bundle
+        ready = suited(card, volumes)
+        ending = str(bundle.metadata.get("file_ending", ".nii.gz"))
+        folds = [path.parent.name.removeprefix("fold_") for path in bundle.weight_files]
+        command = [program("nnUNetv2_predict_from_modelfolder", "hilum[nnunet]")]
+        command += ["-i", "{folder}/in", "-o", "{folder}/out", "-m", str(bundle.folder / NNUNET)]
+        command += ["-f", *folds]
+        command += [] if device == "auto" else ["-device", device]
+        names = [f"in/case_{n:04d}{ending}" for n in range(len(ready))]
+        return segment_by_files(ready, names, command, f"out/case{ending}", card.labels, progress)
+
+
 def _channels(bundle: Bundle, recipe: Recipe) -> tuple[str, ...]:
     if len(recipe.image_keys) > 1:
         return recipe.image_keys
@@ -176,7 +225,8 @@ def _plugged(entry: EntryPoint) -> SegmentationModel:
 
 
 def _user_model(folder: Path) -> SegmentationModel:
-    return BundleModel(read_bundle(folder))
+    bundle = read_bundle(folder)
+    return TrainedFolder(bundle) if bundle.by_nnunet else BundleModel(bundle)
 
 
 def _listed(name: str, make: Callable[[], SegmentationModel]) -> Listed:
@@ -298,8 +348,8 @@ def run_model(
     loose = Finding(
         Severity.WARNING,
         "weights_not_fixed",
-        f"The plan does not say which weights of {model} it wants; these were "
-        f"{card.weights_sha256[:12]}",
+        f"The plan does not say which weights of {model} it wants; here they are "
+        f"{card.weights_sha256[:12] or 'those of another program'}",
     )
     return replace(result, findings=(*result.findings, loose))
 

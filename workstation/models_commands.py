@@ -11,7 +11,7 @@ from typing import Any
 
 from segmentation.bundles import download, store
 from segmentation.bundles.folder import Bundle, BundleError, read_bundle
-from segmentation.models import BundleModel, Listed, ModelCard, known_models
+from segmentation.models import Listed, ModelCard, find_model, known_models
 
 Work = Callable[[str, Callable[[Any], Any]], Any]
 DONE, DIFFERENCE = 0, 3
@@ -63,7 +63,11 @@ def card_lines(card: ModelCard) -> list[str]:
 
 def _add(options: argparse.Namespace, work: Work) -> int:
     bundle: Bundle = work("Add", lambda progress: _fetched(options, progress))
-    card = BundleModel(bundle).card
+    return _print_card(options, bundle.name)
+
+
+def _print_card(options: argparse.Namespace, name: str) -> int:
+    card = find_model(name).card
     _print(options, card.to_json(), card_lines(card))
     return DONE
 
@@ -93,9 +97,7 @@ def _zoo(options: argparse.Namespace, work: Work) -> int:
 
 def _allow(options: argparse.Namespace, work: Work) -> int:
     store.allow(options.name, code=True, pickles=options.old_weights)
-    card = BundleModel(read_bundle(store.models_folder() / options.name)).card
-    _print(options, card.to_json(), card_lines(card))
-    return DONE
+    return _print_card(options, options.name)
 
 
 def _verify(options: argparse.Namespace, work: Work) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 METADATA = "configs/metadata.json"
+NNUNET = "nnunet"
 CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
 CODE_ENDINGS = (".json", ".yaml", ".yml", ".py", ".ts")
 CHUNK = 1 << 20
@@ -121,23 +122,35 @@ class Bundle:
                 return ", ".join(said)[:LICENCE_LINE]
         return str(self.metadata.get("copyright", "not stated"))[:LICENCE_LINE]
 
+    @property
+    def by_nnunet(self) -> bool:
+        """Whether it is a folder that nnU-Net trained and runs."""
+        return (self.folder / NNUNET).is_dir()
+
     @cached_property
-    def weights(self) -> Path:
-        """The file of weights: models/model.pt, or the TorchScript program models/model.ts.
+    def weight_files(self) -> tuple[Path, ...]:
+        """The file of weights, or one for each fold of nnU-Net.
 
         Raises:
-            BundleError: if there is neither.
+            BundleError: if there is none.
         """
         models = self.folder / "models"
-        named = [models / "model.pt", models / "model.ts"]
+        folds = tuple(sorted(self.folder.glob(f"{NNUNET}/fold_*/checkpoint_final.pth")))
         others = sorted(models.glob("*.pt"), key=lambda p: -p.stat().st_size)
-        for path in (*named, *others):
+        for path in (models / "model.pt", models / "model.ts", *others):
             if path.is_file() and "search_code" not in path.name:
-                return path
+                return (path,)
+        if folds:
+            return folds
         raise BundleError(
             f"the bundle {self.name} has no weights in its folder models",
             "Download the files that its large_files.yml names",
         )
+
+    @property
+    def weights(self) -> Path:
+        """The file of weights: models/model.pt, or the TorchScript program models/model.ts."""
+        return self.weight_files[0]
 
     @property
     def script(self) -> Path | None:
@@ -147,8 +160,9 @@ class Bundle:
 
     @cached_property
     def weights_sha256(self) -> str:
-        """The checksum of the weights."""
-        return sha256_of(self.weights)
+        """The checksum of the weights; of all checksums where there are several files."""
+        sums = [sha256_of(path) for path in self.weight_files]
+        return sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
 
     @cached_property
     def code_sha256(self) -> str:
@@ -161,14 +175,23 @@ class Bundle:
         return whole.hexdigest()
 
 
+def holds_bundle(folder: Path) -> bool:
+    """Tell whether a MONAI bundle lies in ``folder``, or up to two folders below."""
+    return bool(_metadata_in(folder))
+
+
+def _metadata_in(folder: Path) -> list[Path]:
+    depths = (METADATA, f"*/{METADATA}", f"*/*/{METADATA}")
+    return next((found for depth in depths if (found := sorted(folder.glob(depth)))), [])
+
+
 def read_bundle(folder: Path) -> Bundle:
     """Return the bundle in ``folder``, or in the one folder below that holds one.
 
     Raises:
         BundleError: if there is none, or its metadata cannot be read.
     """
-    found = sorted(folder.glob(METADATA)) or sorted(folder.glob(f"*/{METADATA}"))
-    found = found or sorted(folder.glob(f"*/*/{METADATA}"))
+    found = _metadata_in(folder)
     if not found:
         raise BundleError(
             f"{folder.name} is no MONAI bundle: it has no {METADATA}",

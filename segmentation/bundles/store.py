@@ -19,8 +19,9 @@ from pathlib import Path, PurePosixPath
 
 from platformdirs import user_data_path
 
-from segmentation.bundles.folder import Bundle, BundleError, read_bundle
+from segmentation.bundles.folder import Bundle, BundleError, holds_bundle, read_bundle
 from segmentation.bundles.inference import Trust
+from segmentation.bundles.nnunet import trained_folder, wrap
 from segmentation.contract import Progress, silent
 
 FOLDER_VARIABLE = "HILUM_MODELS"
@@ -75,7 +76,8 @@ def user_bundles() -> list[Path]:
 def add_bundle(source: Path, told: str = "", name: str = "", progress: Progress = silent) -> Bundle:
     """Copy the bundle in a folder or ZIP to the user's models; nothing of it is run.
 
-    ``told`` says where it came from, if not from ``source``; ``name`` is what to call it.
+    A folder that nnU-Net trained is one too. ``told`` says where it came from, if not from
+    ``source``; ``name`` is what to call it.
 
     Raises:
         BundleError: if it is no bundle, its archive is unsafe, or the name is taken.
@@ -85,11 +87,16 @@ def add_bundle(source: Path, told: str = "", name: str = "", progress: Progress 
     with tempfile.TemporaryDirectory(prefix=".adding-", dir=root) as scratch:
         inner = Path(scratch) / "bundle"
         if source.is_dir():
-            _copy(read_bundle(source).folder, inner, progress)
+            trained = None if holds_bundle(source) else trained_folder(source)
+            _copy(trained or read_bundle(source).folder, inner, progress)
         else:
             unpack(source, inner, progress)
+        trained = None if holds_bundle(inner) else trained_folder(inner)
+        if trained is not None:
+            wrap(trained, Path(scratch) / "wrapped")
+            inner = Path(scratch) / "wrapped"
         bundle = read_bundle(inner)
-        _ = bundle.config, bundle.weights
+        _ = bundle.weights if bundle.by_nnunet else (bundle.config, bundle.weights)
         target = root / _target_name(bundle, inner, source, name)
         if target.exists():
             raise BundleError(
@@ -216,7 +223,7 @@ def allow(name: str, code: bool = False, pickles: bool = False) -> None:
     record, bundle = installed(name), read_bundle(models_folder() / name)
     if code:
         record = replace(record, code_allowed=bundle.code_sha256)
-    if pickles:
+    if pickles or (code and bundle.by_nnunet):  # which reads its weights as pickles
         record = replace(record, pickles_allowed=bundle.weights_sha256)
     _write(record)
 
