@@ -307,4 +307,4 @@ def _place(
     x, y, z = (float(v) for v in agreement.geometry.to_world(voxel[::-1]))
     part = 100 * weight_ml / volume_ml
     text = f"{volume_ml:.2g} mL here are in doubt: {part:.0f} % of the results disagree on average"
-    return Finding(Severity.INFO, REVIEW_NEXT, text, (x, y, z), "Look here and correct the outline")
+    return Finding(Severity.INFO, REVIEW_NEXT, text, (x, y, z))

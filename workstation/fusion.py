@@ -50,10 +50,13 @@ def fused(
     layer: Layer,
     fills: Sequence[Region] = (),
 ) -> Pixels:
-    """Return 0xffRRGGBB pixels of a slice with ``layer`` over it, and label fills on top."""
+    """Return 0xffRRGGBB pixels of a slice with ``layer`` over it, and label fills on top.
+
+    Doubt lies over the fills, whose border it is about.
+    """
     first = grey(plane.extract(volume.array), *window).astype(np.float32)
     if layer.look == "doubt":
-        picture = _doubtful(first, slice_values(layer.volume, plane, 1.0), layer.opacity)
+        picture = np.repeat(first[..., None], 3, axis=-1)
     else:
         lowest = layer.window[1] - layer.window[0]  # black
         second = grey(slice_values(layer.volume, plane, lowest), *layer.window)
@@ -62,6 +65,8 @@ def fused(
         part = picture[region.box][region.mask]
         colour = np.asarray(region.colour, np.float32)
         picture[region.box][region.mask] = part + region.opacity * (colour - part)
+    if layer.look == "doubt":
+        picture = _doubtful(picture, slice_values(layer.volume, plane, 1.0), layer.opacity)
     red, green, blue = np.moveaxis(np.clip(picture + 0.5, 0, 255).astype(np.uint32), -1, 0)
     return np.asarray(np.uint32(0xFF000000) | (red << 16) | (green << 8) | blue, np.uint32)
 
@@ -86,8 +91,7 @@ def _tiles(plane: SlicePlane) -> npt.NDArray[np.bool_]:
     return np.asarray((rows[:, None] + columns[None, :]) % 2 == 1)
 
 
-def _doubtful(first: Rgb, agreement: npt.NDArray[np.float32], opacity: float) -> Rgb:
+def _doubtful(picture: Rgb, agreement: npt.NDArray[np.float32], opacity: float) -> Rgb:
     doubt = np.clip((1.0 - agreement) / FULL_DOUBT, 0.0, 1.0)[..., None]
     cover = np.where(doubt > 0, opacity * (0.5 + 0.5 * doubt), 0.0)
-    picture = np.repeat(first[..., None], 3, axis=-1)
     return np.asarray(picture + cover * (FEW + doubt * (MANY - FEW) - picture), np.float32)

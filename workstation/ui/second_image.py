@@ -29,7 +29,7 @@ def _doubt_over(desk: Desk, image: Volume) -> Layer | None:
     for name, label in doubt_steps(plan).items() if plan is not None else ():
         agreement = desk.value(name)
         shown = desk.is_shown(name) and desk.is_current(name)
-        if label != desk.hand.target or not shown or not isinstance(agreement, Volume):
+        if desk.hand.target not in (label, name) or not shown or not isinstance(agreement, Volume):
             continue
         if agreement.geometry.frame_uid == image.geometry.frame_uid:
             return Layer(agreement, "doubt", opacity=DOUBT_OPACITY)

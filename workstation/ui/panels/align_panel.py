@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QInputDialog,
+    QLabel,
     QSlider,
     QToolButton,
     QVBoxLayout,
@@ -29,9 +30,9 @@ from workstation.importing import import_volume, is_volume_file, scan
 from workstation.session import Window
 from workstation.slices import vector
 from workstation.ui.desk import Desk
-from workstation.ui.panels.parts import NumberView, RecordList, button, label, recipe
+from workstation.ui.panels.parts import RecordList, button, label
 from workstation.ui.volume_words import title_text
-from workstation.ui.words import readable
+from workstation.ui.words import readable, unit_text, value_text
 
 KINDS = {
     "rigid": "Rigid: turned and shifted",
@@ -102,7 +103,7 @@ class AlignPanel(QWidget):
     def _arrange(self) -> None:
         form = QFormLayout()
         form.addRow("Other image", self.second)
-        form.addRow("It is", self.kind)
+        form.addRow("Map", self.kind)
         points = QHBoxLayout()
         for made in (self.turn, self.mark, self.clear):
             points.addWidget(made)
@@ -290,13 +291,12 @@ class AlignPanel(QWidget):
         else:
             self._desk.session.set_view(second="")
 
-    def _number(self, record: dict[str, Any]) -> NumberView:
-        quantity = record["name"].split(".", 1)[1]
-        view = NumberView(readable(quantity))
-        plan = self._desk.session.require_plan()
-        view.show_number(record, recipe(record, plan.step(record["step"]).to_json()))
-        view.setToolTip(record["source"])
-        return view
+    @staticmethod
+    def _number(record: dict[str, Any]) -> QLabel:
+        quantity, unit = readable(record["name"].split(".", 1)[1]), record["unit"]
+        line = label(f"{quantity}: {value_text(record['value'], unit)} {unit_text(unit)}".rstrip())
+        line.setToolTip(record["source"])
+        return line
 
     # Refresh -------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ class DoubtList(QWidget):
 
     def lacks(self) -> str:
         """Return what the measurement needs, "" when it can start."""
-        desk, target = self._desk, self._desk.hand.target
+        desk, target = self._desk, self._target()
         if not target or not isinstance(desk.value(target), LabelMap):
             return "a computed label; choose one above"
         if desk.busy:
@@ -53,10 +53,15 @@ class DoubtList(QWidget):
         """Return the output of the step about the chosen label, "" for none."""
         plan = self._desk.session.plan
         steps = doubt_steps(plan) if plan is not None else {}
-        return next((name for name, of in steps.items() if of == self._desk.hand.target), "")
+        return next((name for name, of in steps.items() if of == self._target()), "")
+
+    def _target(self) -> str:
+        """Return the chosen label, or the one that a chosen step of doubt is about."""
+        chosen, plan = self._desk.hand.target, self._desk.session.plan
+        return doubt_steps(plan).get(chosen, chosen) if plan is not None else chosen
 
     def _measure(self) -> None:
-        desk, target = self._desk, self._desk.hand.target
+        desk, target = self._desk, self._target()
         session = desk.session
 
         def add() -> None:
@@ -73,7 +78,7 @@ class DoubtList(QWidget):
 
     def refresh(self) -> None:
         """Show the cost, or the places that were found."""
-        session, target = self._desk.session, self._desk.hand.target
+        session, target = self._desk.session, self._target()
         plan = session.plan
         label_there = bool(plan) and isinstance(self._desk.value(target), LabelMap)
         self.setVisible(label_there)
