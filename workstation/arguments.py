@@ -11,6 +11,7 @@ from typing import Any
 from workstation.deidentify_arguments import add_deidentify, add_export
 from workstation.models_arguments import add_models
 from workstation.pacs_arguments import add_pacs
+from workstation.simulate_arguments import add_simulate_user
 
 PATIENTS = ("liver",)
 """The built-in synthetic patients."""
@@ -213,6 +214,8 @@ def _add_results(command: Command) -> None:
         "--no-centerline", action="store_true", help="without clDice, slow on large organs"
     )
     judge.add_argument("--csv", type=Path, metavar="FILE", help="write the table there too")
+
+    add_simulate_user(command("simulate-user", "tell how many prompts a method really needs"))
 
     benchmark = command("benchmark", "measure speed on this machine, beside installed peers")
     benchmark.add_argument("names", nargs="*", metavar="NAME")

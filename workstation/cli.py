@@ -26,6 +26,7 @@ from workstation import (
     pacs_commands,
     review_commands,
     selftest,
+    simulate_commands,
 )
 from workstation.case import Case, CaseError, case_for_writing, open_case
 from workstation.clinical_case import split_clinical
@@ -400,6 +401,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "segment": lambda options: file_commands.segment(options, _work),
     "mesh": lambda options: file_commands.mesh(options, _work),
     "evaluate": lambda options: file_commands.evaluate(options, _work),
+    "simulate-user": lambda options: simulate_commands.main(options, _work),
     "benchmark": _benchmark,
     "selftest": _selftest,
     "models": lambda options: models_commands.main(options, _work),

@@ -51,7 +51,7 @@ def segment_file(
         StageError: for a method or parameter that there is not.
         ValueError: for an ending or image that cannot be used, or an empty result.
     """
-    _check_target(label, (*ENDINGS, ".dcm"))
+    check_target(label, (*ENDINGS, ".dcm"))
     stage, fixed = _chosen(method)
     params = {**fixed, **params}
     stage.check_params(params)
@@ -59,7 +59,7 @@ def segment_file(
         raise StageError(f"{method} takes {len(stage.inputs)} image(s), not {1 + len(also)}")
     if label.suffix.lower() == ".dcm" and is_volume_file(image):
         raise ValueError(f"{image.name} is not DICOM, so the label cannot be; choose .nii.gz")
-    volume, scanned = _read(image, series_uid, share(progress, 0, 3))
+    volume, scanned = read_image(image, series_uid, share(progress, 0, 3))
     others = [_beside(volume, path) for path in also]
     inputs = dict(zip((i.name for i in stage.inputs), [volume, *others]))
     result: LabelMap = stage.run(inputs, params, share(progress, 1, 3))
@@ -94,12 +94,13 @@ def _beside(volume: Volume, path: Path) -> Volume:
     """Return a further image; a file without a frame of its own is taken to lie beside."""
     if is_volume_file(path):
         return read_volume(path, frame_uid=volume.geometry.frame_uid)
-    return _read(path, None, silent)[0]
+    return read_image(path, None, silent)[0]
 
 
-def _read(
+def read_image(
     image: Path, series_uid: str | None, progress: Progress
 ) -> tuple[Volume, dicom.ScannedVolume | None]:
+    """Return the image in a file, DICOM folder or ZIP, and the DICOM it comes from, if any."""
     if is_volume_file(image):
         return read_volume(image), None
     chosen = choose_volume(scan([image], share(progress, 0, 2)), series_uid)
@@ -142,7 +143,12 @@ def _named(labels: LabelMap, name_or_value: str) -> str:
     return name_or_value
 
 
-def _check_target(path: Path, endings: tuple[str, ...]) -> None:
+def check_target(path: Path, endings: tuple[str, ...]) -> None:
+    """Raise unless a file of one of these endings can be written.
+
+    Raises:
+        ValueError: for another ending or a folder that is not there.
+    """
     if not path.name.lower().endswith(endings):
         raise ValueError(f"{path.name!r} names no format; choose one of: {', '.join(endings)}")
     if not path.parent.is_dir():
