@@ -8,7 +8,6 @@ classical methods alike. It shows where a method wavers, not where it is wrong t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Protocol
 
@@ -85,15 +84,24 @@ class Change:
         return Volume(array, volume.geometry, volume.quantity)
 
     def parameter(self, name: str, value: Any, owner: str) -> Any:
-        """Return the parameter ``name`` of the step ``owner`` as it varies; others stay."""
+        """Return the parameter ``name`` of the step ``owner`` as it varies; others stay.
+
+        Points (x, y, z) are those that stand in a list: a vector alone is a direction or a size.
+        """
         random = self._random(f"{owner}.{name}")
         if name.endswith("_hu") and isinstance(value, int | float):
             return float(value) + self.values * random.uniform(-1.0, 1.0)
-        if name.endswith("_mm") and _are_points(value):
-            steps = random.uniform(-1.0, 1.0, (len(value), 3))
-            steps *= self.points_mm / np.maximum(1.0, np.linalg.norm(steps, axis=1))[:, None]
-            return tuple(tuple(map(float, p)) for p in np.asarray(value, float) + steps)
-        return value
+        return tuple(self._near(v, random) for v in value) if isinstance(value, tuple) else value
+
+    def _near(self, value: Any, random: np.random.Generator) -> Any:
+        """Return a point near the point ``value``, LPS mm; of what holds points, all so moved."""
+        if not isinstance(value, tuple):
+            return value
+        if len(value) == 3 and all(isinstance(v, int | float) for v in value):
+            step = random.uniform(-1.0, 1.0, 3)
+            step *= self.points_mm / max(1.0, float(np.linalg.norm(step)))
+            return tuple(float(v) for v in np.asarray(value, float) + step)
+        return tuple(self._near(v, random) for v in value)
 
     def moved(self, array: Array, back: bool = False) -> Array:
         """Return ``array`` [k, j, i] moved and mirrored, or a moved one brought ``back``.
@@ -109,10 +117,6 @@ class Change:
                 index = np.clip(np.arange(array.shape[axis]) - n, 0, array.shape[axis] - 1)
                 array = array.take(index, axis)
         return array[:, :, ::-1] if mirror and back else array
-
-
-def _are_points(value: Any) -> bool:
-    return isinstance(value, Sequence) and bool(value) and isinstance(value[0], Sequence)
 
 
 class Again(Protocol):
@@ -283,6 +287,8 @@ def review_next(agreement: Volume, places: int = 8) -> tuple[Finding, ...]:
     """
     spread = ndimage.gaussian_filter(1.0 - agreement.array.astype(np.float32), 1.0)
     doubtful = spread >= DOUBTFUL
+    if places == 0 or not doubtful.any():
+        return ()
     spacing = np.asarray(agreement.geometry.spacing_kji_mm)
     smooth = ndimage.gaussian_filter(np.where(doubtful, spread, 0), BLUR_MM / spacing)
     reach = np.maximum(3, 2 * np.rint(BLUR_MM / spacing).astype(int) + 1)
@@ -295,7 +301,7 @@ def review_next(agreement: Volume, places: int = 8) -> tuple[Finding, ...]:
     weights_ml = np.asarray(ndimage.sum(spread, basins, numbers)) * voxel_ml
     order = sorted(range(count), key=lambda n: -float(weights_ml[n]))
     kept = [n for n in order if volumes_ml[n] >= LEAST_ML][:places]
-    middles = ndimage.maximum_position(smooth, basins, numbers) if count else []
+    middles = ndimage.maximum_position(smooth, basins, numbers)
     return tuple(
         _place(agreement, middles[n], float(volumes_ml[n]), float(weights_ml[n])) for n in kept
     )

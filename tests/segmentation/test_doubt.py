@@ -77,6 +77,10 @@ def test_parameters_vary_within_their_limits(number):
     points = ((1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
     moved = np.asarray(change.parameter("foreground_mm", points, "step"))
     assert 0 < np.linalg.norm(moved - points, axis=1).max() <= 2.0 + 1e-9
+    prompts = (("inside", points), ("outside", ((7.0, 8.0, 9.0),)))
+    varied = change.parameter("prompts", prompts, "step")
+    assert [kind for kind, _ in varied] == ["inside", "outside"]
+    assert 0 < np.linalg.norm(np.subtract(varied[0][1], points), axis=1).max() <= 2.0 + 1e-9
     for name, value in (("sigma_mm", 1.5), ("name", "liver"), ("point_mm", (1.0, 2.0, 3.0))):
         assert change.parameter(name, value, "step") == value
 
