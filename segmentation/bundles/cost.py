@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 PROGRAM_BYTES = 700_000_000  # torch and MONAI themselves
 WORKSPACE = 1.6  # convolutions keep repacked copies; measured on UNet, SegResNet and DynUNet
-PATIENCE_S = 1.0
+PATIENCE_S = 0.5
+TRIALS = 3
 
 
 @dataclass(frozen=True)
@@ -126,14 +127,15 @@ def _watched(network: torch.nn.Module, batch: torch.Tensor) -> tuple[_Watch, flo
     handles = [leaf.register_forward_hook(watch.see) for leaf in leaves]
     try:
         with torch.inference_mode():
-            started = time.perf_counter()
-            found = network(batch)
-            spent_s = time.perf_counter() - started
-            if spent_s < PATIENCE_S:  # the first one also warms up
+            found: Any = None
+            spent_s = float("inf")
+            for _ in range(TRIALS):  # the first one also warms up; others may be interrupted
                 started = time.perf_counter()
                 found = network(batch)
                 _wait(batch)
-                spent_s = time.perf_counter() - started
+                spent_s = min(spent_s, time.perf_counter() - started)
+                if spent_s > PATIENCE_S:
+                    break
     finally:
         for handle in handles:
             handle.remove()

@@ -131,7 +131,8 @@ def _answer(url: str) -> Iterator[Any]:
             yield answer
             answer.release_conn()
         except (HTTPError, OSError) as error:
-            reason = " ".join(str(error).split())[:160]
+            cause = getattr(error, "reason", None) or error
+            reason = " ".join(str(cause).rpartition(": ")[2].split())[:160]
             raise BundleError(
                 f"{parts.hostname} cannot be reached ({reason})",
                 "Check the connection, or download the file elsewhere and add it",

@@ -118,7 +118,7 @@ def describe(name: str, value: int) -> Label:
     """Return the label of a structure: known colour and code, or a colour of its own."""
     plain = " ".join(name.replace("_", " ").lower().split())
     middle = " ".join(SIDES.sub(" ", plain).split())
-    known = known_label(plain) or known_label(middle)
+    known = known_label(plain) or known_label(middle) or known_label(f"{middle}s")
     code = (known.code if known else "") or CODES.get(plain) or CODES.get(middle, "")
     own = re.sub(r"\W+", "_", plain).strip("_") or f"label_{value}"
     return Label(own, known.colour if known else colour_of(value), code)

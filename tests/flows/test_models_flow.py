@@ -32,13 +32,10 @@ def chooser(
     window.open_case(make_case())
     window.show_stage("Segment")
     settle()
-    chooser = window.segment_panel.models
-    chooser.fold.click()
-    settle()
-    return chooser
+    return window.segment_panel.models
 
 
-def drop(chooser: ModelChooser, folder: Path) -> None:
+def drop(window: MainWindow, folder: Path) -> None:
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(folder))])
     event = QDropEvent(
@@ -48,7 +45,7 @@ def drop(chooser: ModelChooser, folder: Path) -> None:
         Qt.MouseButton.LeftButton,
         Qt.KeyboardModifier.NoModifier,
     )
-    chooser.dropEvent(event)
+    window.dropEvent(event)
 
 
 def test_a_dropped_model_proposes_a_label_of_the_plan(
@@ -60,7 +57,7 @@ def test_a_dropped_model_proposes_a_label_of_the_plan(
 ) -> None:
     cost = Estimate(2_100_000_000, 150.0, 24, "cpu")
     monkeypatch.setattr(models, "estimate_cost", lambda *_: cost)
-    drop(chooser, threshold_bundle(tmp_path / "bright"))
+    drop(window, threshold_bundle(tmp_path / "bright"))
     settle()
     assert chooser.models.currentData() == "bright"
     assert "Made after bright 0.3.1" in chooser.card.text()
@@ -82,6 +79,10 @@ def test_a_dropped_model_proposes_a_label_of_the_plan(
     assert step.params["model"] == "bright"
     assert step.params["version"] == "0.3.1"
     assert len(step.params["weights_sha256"]) == 64
+    states = {
+        s["output"]: s["review"]["state"] for s in window.session.summary()["steps"] if s["review"]
+    }
+    assert states["bright_parts"] == "proposed"
 
 
 def test_code_asks_for_consent_first(

@@ -41,6 +41,7 @@ from workstation.ui.palette import Commands, Palette, ShortcutSheet
 from workstation.ui.panels.case_panel import CasePanel, Doors, StartPage
 from workstation.ui.panels.import_panel import ImportPanel, default_folder
 from workstation.ui.panels.model_panel import ModelPanel
+from workstation.ui.panels.models import is_model
 from workstation.ui.panels.pacs_page import PacsPage, Tab
 from workstation.ui.panels.parts import button
 from workstation.ui.panels.plan_panel import PlanPanel
@@ -229,12 +230,15 @@ class MainWindow(QMainWindow):
     # Doors ---------------------------------------------------------------------------
 
     def open(self, path: Path) -> None:
-        """Open a case, add clinical values, or show what a folder, ZIP or image file holds."""
+        """Open a case, add clinical values or a model, or show what a path holds."""
         if (path / "case.json").is_file():
             self.open_case(path)
         elif is_clinical_file(path):
             self.show_stage("Case")
             self.case_panel.clinical.take(path)
+        elif is_model(path):
+            self.show_stage("Segment")
+            self.segment_panel.models.take(path)
         else:
             self.show_stage("Import")
             self.import_panel.offer(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import ZipFile, is_zipfile
 
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
@@ -19,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from segmentation.bundles import store
 from segmentation.bundles.cost import Estimate
+from segmentation.bundles.folder import METADATA, holds_bundle
 from segmentation.contract import Progress
 from segmentation.models import (
     INPUTS,
@@ -36,6 +38,7 @@ from workstation.ui.words import readable
 
 STAGE = "segmentation.run_model"
 SHOWN = 12  # labels on a card
+MOST_NAMES = 10_000  # of a ZIP that are looked at
 
 
 class ModelChooser(QWidget):
@@ -224,15 +227,20 @@ class ModelChooser(QWidget):
         self._desk.run(
             f"Add {path.name}",
             lambda progress: store.add_bundle(path, progress=progress).name,
-            self.reload,
+            self._unfold_on,
         )
+
+    def _unfold_on(self, name: str) -> None:
+        if self._page.isHidden():
+            self._toggle()
+        self.reload(name)
 
     @guarded
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Take one folder or ZIP."""
         urls = event.mimeData().urls()
         path = Path(urls[0].toLocalFile()) if len(urls) == 1 else Path()
-        if (path.is_dir() and is_bundle_folder(path)) or path.suffix.lower() == ".zip":
+        if is_model(path):
             event.acceptProposedAction()
 
     @guarded
@@ -242,9 +250,16 @@ class ModelChooser(QWidget):
         event.acceptProposedAction()
 
 
-def is_bundle_folder(path: Path) -> bool:
-    """Tell whether a folder looks like a MONAI bundle."""
-    return any(path.glob("configs/metadata.json")) or any(path.glob("*/configs/metadata.json"))
+def is_model(path: Path) -> bool:
+    """Tell whether a folder or ZIP is a MONAI bundle, or a folder that nnU-Net trained."""
+    if path.is_dir():
+        plans = [*path.glob("plans.json"), *path.glob("*/plans.json")]
+        return holds_bundle(path) or any((p.parent / "dataset.json").is_file() for p in plans)
+    if path.suffix.lower() != ".zip" or not is_zipfile(path):
+        return False
+    with ZipFile(path) as archive:
+        names = archive.namelist()
+    return any(name.endswith((METADATA, "/plans.json")) for name in names[:MOST_NAMES])
 
 
 def result_name(card: ModelCard) -> str:
@@ -267,6 +282,7 @@ def card_text(card: ModelCard) -> str:
         f"Use: {card.intended_use}" if card.intended_use else "",
         f"Licence: {card.licence or 'not stated'}",
         f"Weights: {card.weights_sha256[:16] or 'outside this program'}",
+        "Carries code of its own, which was allowed" if card.code and card.allowed else "",
     ]
     return "\n".join(line for line in lines if line)
 
