@@ -23,7 +23,7 @@ from segmentation.volume import (
     require_same_grid,
 )
 
-_CELLS = 1_500_000
+_CELLS = 400_000
 _STEPS = 120
 _SETTLED = 0.002  # root mean square change of a step, in cells
 

@@ -44,7 +44,7 @@ __all__ = ["SeedOutside", "grow_from_seeds", "refine"]
 _EDGE_MM = 4.0  # the cost of a step of one spread in intensity
 _UNLIKE_LIMIT = 50.0
 _ROUNDS = 6
-_RACE_VOXELS = 2_000_000
+_RACE_VOXELS = 1_000_000
 
 
 def grow_from_seeds(

@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from segmentation.contract import Progress, silent
 from workstation.benchmark.dicom import reading
 from workstation.benchmark.rows import Row, table, to_json
-from workstation.benchmark.suites import preview_of_cut, start_up, surfaces, thresholds, views
+from workstation.benchmark.suites import (
+    preview_of_cut,
+    segmentation_tools,
+    start_up,
+    surfaces,
+    thresholds,
+    views,
+)
 
 __all__ = ["SUITES", "Row", "run", "table", "to_json"]
 
@@ -17,6 +24,7 @@ SUITES: Mapping[str, Callable[[bool], list[Row]]] = {
     "dicom": reading,
     "surface": surfaces,
     "threshold": thresholds,
+    "tools": segmentation_tools,
     "preview": preview_of_cut,
 }
 

@@ -15,6 +15,7 @@ from meshing.surface import isosurface
 from segmentation.operations import threshold
 from segmentation.volume import ImageGeometry, Label, LabelMap, Volume
 from workstation.benchmark.rows import Row, median_ms
+from workstation.benchmark.tools import tools
 from workstation.planning.live import LivePreview
 
 
@@ -46,6 +47,11 @@ def _liver_like() -> LabelMap:
     bumps = 6 * np.sin(x / 17) * np.cos(y / 13) * np.sin(z / 15)
     radius = np.sqrt((x / 1.25) ** 2 + (y / 0.9) ** 2 + (z / 0.95) ** 2)
     return LabelMap((radius + bumps < 69).astype(np.uint8), grid, {1: Label("liver")})
+
+
+def segmentation_tools(peers: bool) -> list[Row]:
+    """Measure the tools that make and change labels."""
+    return tools(_liver_like())
 
 
 def surfaces(peers: bool) -> list[Row]:

@@ -22,6 +22,7 @@ from workstation.ui.cut_handle import telling_direction
 from workstation.ui.desk import Desk
 from workstation.ui.scene_view import SceneView
 from workstation.ui.second_image import layer_over
+from workstation.ui.seed_preview import SeedPreview
 from workstation.ui.slice_overlay import CutLine
 from workstation.ui.slice_view import SliceView
 
@@ -54,6 +55,7 @@ class FourUp(QWidget):
         self.dragging = self._placed = self._posed = False
         self._given = self.scene.camera
         self.brushwork = Brushwork(desk, self._show_painted)
+        self.seed_preview = SeedPreview(desk)
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(GAP_PX)
@@ -119,6 +121,7 @@ class FourUp(QWidget):
             return
         if desk.attempt(lambda: desk.session.add_prompt(target, point_mm, foreground)):
             desk.compute(target)
+            self.seed_preview.start(target)
 
     def _paint(self, view: SliceView, point_mm: Vector) -> None:
         if view.placement is not None:
