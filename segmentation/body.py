@@ -24,6 +24,7 @@ PREVIEW_MM = 3.0  # finds the body in a second and keeps a finger
 TABLE_MM = 5.0  # table tops, tubes and folds of cloth are thinner than twice this
 FOAM_HU = -200.0  # mean below which a piece is a mattress and not a limb
 LEAST_ML = 20.0  # a smaller piece is no part of the patient
+CUT_SHARE = 0.5  # of the slices reach a side: the image was cropped to the trunk
 PADDING_HU = -1024.0  # values below it fill what the scanner did not see
 USUAL_SOFT_HU = 40.0
 
@@ -138,7 +139,16 @@ def body_in(coarse: Preview, dense_hu: float = -250.0) -> Mask:
     mask = kept[pieces]
     # Opening rounds off noses and fingers: give back what hangs on to the patient.
     near = ndimage.binary_dilation(mask, disk(radius)[None]) & dense
-    return filled(mask | near)
+    mask = filled(mask | near)
+    if side_share(mask) > CUT_SHARE:  # lungs may be open to the side of the image
+        mask |= _lung_like(coarse.hu, ~mask) & (coarse.hu < dense_hu)
+    return mask
+
+
+def side_share(mask: Mask) -> float:
+    """Return the largest share of slices in which ``mask`` reaches one side of the image."""
+    sides = (mask[:, 0], mask[:, -1], mask[:, :, 0], mask[:, :, -1])
+    return max(float(side.any(axis=1).mean()) for side in sides)
 
 
 def _lung_like(hu: Image, gaps: Mask) -> Mask:
@@ -203,8 +213,7 @@ def propose_skin(
 
 def _at_edges(mask: Mask) -> tuple[Finding, ...]:
     """Say where the body leaves the scan sideways."""
-    sides = (mask[:, 0], mask[:, -1], mask[:, :, 0], mask[:, :, -1])
-    share = max(float(side.any(axis=1).mean()) for side in sides)
+    share = side_share(mask)
     if share < 0.05:
         return ()
     return (
