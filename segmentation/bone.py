@@ -55,7 +55,8 @@ LEAST_CORE_ML = 0.3  # a smaller even core may be chance
 LEAST_MARROW_ML = 0.05
 RIM_MM = 4.0  # cortex lies this close around a core of marrow
 RIM_HU = 90.0  # above its core: cortex
-UNEVEN = 0.25  # between blood (0.05 to 0.23 in five scans) and marrow (0.27 to 1)
+RIM_WEIGHT = 0.7  # a vessel may touch cortex over much of its rim, too
+UNEVEN = 0.24  # between blood (0.05 to 0.2 in five scans) and marrow (0.27 to 1)
 SOLID_HU = 900.0  # denser throughout is solid bone, tooth or metal
 
 
@@ -303,7 +304,7 @@ def _unevenness(hu: Image, core: Mask, rim: Image, levels: Levels) -> float:
     variance = ndimage.uniform_filter(hu * hu, 3) - mean * mean
     rough = np.sqrt(max(0.0, float(np.median(variance[core]))))
     cortical = float(np.mean(rim > level + RIM_HU)) if rim.size else 0.0
-    return cortical + float(rough) / (level - levels.soft)
+    return RIM_WEIGHT * cortical + float(rough) / (level - levels.soft)
 
 
 def _findings(enhanced_ml: float) -> tuple[Finding, ...]:
