@@ -20,6 +20,7 @@ from skimage.segmentation import watershed
 from segmentation.contract import Finding, Number, Progress, Severity, share, silent
 from segmentation.volume import (
     Array,
+    ImageGeometry,
     LabelMap,
     Volume,
     bounding_block,
@@ -83,25 +84,32 @@ class Change:
             )
         return Volume(array, volume.geometry, volume.quantity)
 
-    def parameter(self, name: str, value: Any, owner: str) -> Any:
+    def parameter(
+        self, name: str, value: Any, owner: str, grid: ImageGeometry | None = None
+    ) -> Any:
         """Return the parameter ``name`` of the step ``owner`` as it varies; others stay.
 
         Points (x, y, z) are those that stand in a list: a vector alone is a direction or a size.
+        A point that would leave ``grid`` stays where it is.
         """
         random = self._random(f"{owner}.{name}")
         if name.endswith("_hu") and isinstance(value, int | float):
             return float(value) + self.values * random.uniform(-1.0, 1.0)
-        return tuple(self._near(v, random) for v in value) if isinstance(value, tuple) else value
+        if not isinstance(value, tuple):
+            return value
+        return tuple(self._near(v, random, grid) for v in value)
 
-    def _near(self, value: Any, random: np.random.Generator) -> Any:
+    def _near(self, value: Any, random: np.random.Generator, grid: ImageGeometry | None) -> Any:
         """Return a point near the point ``value``, LPS mm; of what holds points, all so moved."""
         if not isinstance(value, tuple):
             return value
         if len(value) == 3 and all(isinstance(v, int | float) for v in value):
             step = random.uniform(-1.0, 1.0, 3)
             step *= self.points_mm / max(1.0, float(np.linalg.norm(step)))
-            return tuple(float(v) for v in np.asarray(value, float) + step)
-        return tuple(self._near(v, random) for v in value)
+            moved = np.asarray(value, float) + step
+            left = grid is not None and not _is_inside(grid, moved)
+            return value if left else tuple(float(v) for v in moved)
+        return tuple(self._near(v, random, grid) for v in value)
 
     def moved(self, array: Array, back: bool = False) -> Array:
         """Return ``array`` [k, j, i] moved and mirrored, or a moved one brought ``back``.
@@ -117,6 +125,11 @@ class Change:
                 index = np.clip(np.arange(array.shape[axis]) - n, 0, array.shape[axis] - 1)
                 array = array.take(index, axis)
         return array[:, :, ::-1] if mirror and back else array
+
+
+def _is_inside(grid: ImageGeometry, point_mm: npt.ArrayLike) -> bool:
+    index = grid.to_index(point_mm)
+    return bool(np.all((index >= 0) & (index <= np.asarray(grid.size) - 1)))
 
 
 class Again(Protocol):

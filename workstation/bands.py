@@ -82,6 +82,20 @@ def with_bands(plan: Plan, numbers: Iterable[dict[str, Any]]) -> list[dict[str, 
     return list(shown.values())
 
 
+def cost_text(plan: Plan, label: str, runs: Sequence[Mapping[str, Any]]) -> str:
+    """Say how often ``label`` is made again, and how long that took in earlier ``runs``."""
+    held = {of: name for name, of in doubt_steps(plan).items()}
+    params = plan.step(held[label]).params if label in held else {}
+    repeats = params.get("repeats", STAGES[DOUBT_STAGE].parameters["repeats"].default)
+    once = repeat_seconds(plan, label, runs)
+    took = "" if once is None else f", about {_duration(once * repeats)}"
+    return f"{label.replace('_', ' ')} is made {repeats} times again{took}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} min"
+
+
 def repeat_seconds(plan: Plan, label: str, runs: Sequence[Mapping[str, Any]]) -> float | None:
     """Return how long (s) making ``label`` once took in earlier ``runs``; None if not known.
 

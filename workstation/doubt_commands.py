@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from segmentation.contract import as_sentence
 from segmentation.doubt import REVIEW_NEXT
-from workstation.bands import with_doubt
+from workstation.bands import cost_text, with_doubt
 from workstation.case import open_case
 
 Work = Callable[[str, Callable[[Any], Any]], Any]
@@ -24,6 +26,7 @@ def doubt(options: argparse.Namespace, work: Work) -> dict[str, Any]:
         plan = with_doubt(case.plan(), options.name, dict(options.params))
         if plan != case.plan():
             case.add_plan(plan, f"Doubt about {options.name}")
+        print(as_sentence(cost_text(plan, options.name, case.runs())), file=sys.stderr)
         work("Doubt", partial(case.run, plan))
         return case.summary()
 

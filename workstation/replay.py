@@ -11,7 +11,7 @@ from typing import Any
 from segmentation.contract import Progress, share, silent
 from segmentation.doubt import Change
 from segmentation.operations import with_volume
-from segmentation.volume import LabelMap, Volume
+from segmentation.volume import ImageGeometry, LabelMap, Volume
 from workstation.planning.plan import Plan, Step
 
 KEPT_GROUP = "Segment"
@@ -38,6 +38,7 @@ class Replay:
         """Return the label as it comes out under ``change``."""
         keys, steps = self.plan.keys(), self.plan.only(self.output).steps
         images = {n for s in steps for n in s.inputs.values() if self._is_image(n, keys)}
+        grid = next((self.store[keys[name]].geometry for name in sorted(images)), None)
         changed, brief = set(images), dict[str, Any]()  # ``brief`` holds what is not kept
 
         def value_of(name: str) -> Any:
@@ -48,7 +49,7 @@ class Replay:
         keys |= {name: _key(change, keys[name]) for name in images}
         for number, step in enumerate(steps):
             stage = self.find(step)
-            varied = self._varied(change, step, stage)
+            varied = self._varied(change, step, stage, grid)
             touched = varied != step or not changed.isdisjoint(step.inputs.values())
             if stage.output_kind not in REPEATED or not touched:
                 continue
@@ -68,12 +69,12 @@ class Replay:
     def _is_image(self, name: str, keys: Mapping[str, str]) -> bool:
         return name in self.plan.sources and isinstance(self.store[keys[name]], Volume)
 
-    def _varied(self, change: Change, step: Step, stage: Any) -> Step:
+    def _varied(self, change: Change, step: Step, stage: Any, grid: ImageGeometry | None) -> Step:
         """Return ``step`` with thresholds and marked points varied as far as its limits go."""
         params = dict(step.params)
         for name, parameter in stage.parameters.items():
             value = params.get(name, parameter.default)
-            varied = change.parameter(name, value, step.output)
+            varied = change.parameter(name, value, step.output, grid)
             if varied != value:
                 params[name] = _limited(varied, parameter.schema)
         return replace(step, params=params)

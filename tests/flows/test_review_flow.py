@@ -45,3 +45,12 @@ def test_a_label_is_reviewed_and_an_edit_ends_it(
     settle()
     assert steps.rows["liver"].badge.text() == "edited"
     assert bar.by.text() == "B. Seen", "the name is kept for the next label"
+    window.show_stage("Report")
+    settle()
+    codes = [(f["code"], f["step"]) for f in window.report_panel.findings.records]
+    assert ("not_reviewed", "liver") in codes
+    window.session.review("liver", "B. Seen")
+    settle()
+    codes = [(f["code"], f["step"]) for f in window.report_panel.findings.records]
+    assert ("not_reviewed", "liver") not in codes
+    assert ("not_reviewed", "tumor") in codes

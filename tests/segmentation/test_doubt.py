@@ -77,6 +77,13 @@ def test_parameters_vary_within_their_limits(number):
     points = ((1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
     moved = np.asarray(change.parameter("foreground_mm", points, "step"))
     assert 0 < np.linalg.norm(moved - points, axis=1).max() <= 2.0 + 1e-9
+    inside, edge = GRID.to_world((12, 10, 8)), GRID.to_world((0, 0, 0))
+    seeds = (tuple(map(float, inside)), tuple(map(float, edge)))
+    near = change.parameter("foreground_mm", seeds, "step", GRID)
+    assert near[0] != seeds[0]
+    index = GRID.to_index(near)
+    assert (index >= 0).all()
+    assert (index <= np.asarray(GRID.size) - 1).all()
     prompts = (("inside", points), ("outside", ((7.0, 8.0, 9.0),)))
     varied = change.parameter("prompts", prompts, "step")
     assert [kind for kind, _ in varied] == ["inside", "outside"]

@@ -137,6 +137,8 @@ class AlignPanel(QWidget):
 
     def _forget(self) -> None:
         self.first, self.marked, self._windows = "", {}, {}
+        with QSignalBlocker(self.fuse):
+            self.fuse.setCurrentIndex(0)
 
     # What is there -------------------------------------------------------------------
 

@@ -6,13 +6,12 @@ from typing import Any
 
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from segmentation.contract import as_sentence
 from segmentation.doubt import REVIEW_NEXT
 from segmentation.volume import LabelMap
-from workstation.bands import DOUBT_STAGE, doubt_steps, repeat_seconds, with_doubt
-from workstation.stages import STAGES
+from workstation.bands import cost_text, doubt_steps, with_doubt
 from workstation.ui.desk import Desk
 from workstation.ui.panels.parts import FindingRow, RecordList, bold, button, label
-from workstation.ui.words import readable
 
 LEGEND = "In the slices: blue where few repeats disagree, yellow where half of them do."
 
@@ -99,17 +98,6 @@ class DoubtList(QWidget):
         session = self._desk.session
         plan = session.require_plan()
         if self._cost[0] != (plan, target):
-            runs = session.require_case().runs()
-            step = self._step()
-            held = plan.step(step).params if step else {}
-            repeats = held.get("repeats", STAGES[DOUBT_STAGE].parameters["repeats"].default)
-            once = repeat_seconds(plan, target, runs)
-            took = "" if once is None else f", about {duration_text(once * repeats)}"
-            words = f"Makes {readable(target).lower()} {repeats} times again{took}."
+            words = as_sentence(cost_text(plan, target, session.require_case().runs()))
             self._cost = ((plan, target), words)
         return self._cost[1]
-
-
-def duration_text(seconds: float) -> str:
-    """Return a duration as a person says it."""
-    return f"{max(1, round(seconds))} s" if seconds < 100 else f"{round(seconds / 60)} min"

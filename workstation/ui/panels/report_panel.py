@@ -13,6 +13,7 @@ from workstation.dicom_set import SET
 from workstation.export import endings, export
 from workstation.export_any import REPORT
 from workstation.fhir_export import ENDING, PLAN, write_plan_bundle
+from workstation.review import review_findings
 from workstation.ui.desk import Desk
 from workstation.ui.export_aside import export_aside
 from workstation.ui.panels.parts import FindingRow, RecordList, Sheet, button, label
@@ -162,5 +163,7 @@ class ReportPanel:
             for name in names:
                 self.name.addItem(VIEW_WORDS.get(name, readable(name)), name)
         order = {"problem": 0, "warning": 1, "info": 2}
-        findings = session.summary()["findings"] if session.case is not None else []
+        findings = list(session.summary()["findings"]) if session.case is not None else []
+        if session.plan is not None:
+            findings += review_findings(session.plan, session.summary())
         self.findings.show_records(sorted(findings, key=lambda f: order[f["severity"]]))
