@@ -17,8 +17,10 @@ import numpy as np
 from segmentation.bundles.folder import Bundle, BundleError
 from segmentation.bundles.labels import channel_names, describe, labels_of, overlapping
 from segmentation.bundles.placing import Placement, Placer, nearest, placement
+from segmentation.bundles.prompted import prompted, wants_prompts
 from segmentation.bundles.recipe import (
     AFTER,
+    ASKED,
     BEFORE,
     INFERER,
     NETWORK,
@@ -52,7 +54,10 @@ class Trust:
 
 @dataclass(frozen=True)
 class Model:
-    """A bundle that is ready to run on ``device``."""
+    """A bundle that is ready to run on ``device``.
+
+    ``asked`` are the classes behind the channels of a network that answers prompts.
+    """
 
     bundle: Bundle
     recipe: Recipe
@@ -62,6 +67,7 @@ class Model:
     before: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...]
     after: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...]
     device: str
+    asked: tuple[int, ...] = ()
 
 
 def best_device() -> str:
@@ -85,7 +91,9 @@ def load_model(bundle: Bundle, trust: Trust, device: str = "cpu") -> Model:
             "Allow it only if you trust where it comes from",
         )
     parser = _parser(bundle, recipe)
-    network = _network(bundle, recipe, parser, trust).to(device).eval()
+    network = _network(bundle, recipe, parser, trust).eval()
+    asked = _asked(bundle, recipe, parser) if wants_prompts(network) else ()
+    network = (prompted(network, asked) if asked else network).to(device)
     if device == "cpu":
         import torch
 
@@ -99,7 +107,17 @@ def load_model(bundle: Bundle, trust: Trust, device: str = "cpu") -> Model:
         tuple(_parsed(bundle, parser, BEFORE)),
         tuple(_parsed(bundle, parser, AFTER)),
         device,
+        asked,
     )
+
+
+def _asked(bundle: Bundle, recipe: Recipe, parser: Any) -> tuple[int, ...]:
+    """Return the classes that a network is asked for: those of the configuration, or all."""
+    named = _parsed(bundle, parser, ASKED) if ASKED in recipe.config else None
+    classes = sorted(int(n) for n in named or channel_names(bundle.outputs) if int(n) > 0)
+    if not classes:
+        raise BundleError(f"{bundle.name} does not tell which structures it knows")
+    return tuple(classes)
 
 
 def _parser(bundle: Bundle, recipe: Recipe) -> Any:
@@ -340,7 +358,10 @@ class _Maker:
         steps = self._model.before
         for row, block in rows:
             values = _applied(_pointwise(steps), block)
-            grid[row : row + values.shape[1]] = self._merged(values)
+            found = self._merged(values)
+            if self._model.asked:
+                found = np.asarray((0, *self._model.asked), self._dtype)[found]
+            grid[row : row + values.shape[1]] = found
         if not self._several:
             grid = _on_labels(_rest_of(steps), grid)
         return nearest(self._place, grid)

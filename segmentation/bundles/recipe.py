@@ -17,13 +17,26 @@ from segmentation.bundles.folder import Bundle, BundleError
 
 NETWORK, BEFORE, AFTER = "network_def", "hilum_before", "hilum_after"
 PREPROCESSING, INFERER = "preprocessing", "inferer"
-OURS = re.compile(r"(LoadImage|EnsureChannelFirst|AddChannel|AsChannelFirst|SaveImage|ToDevice)")
+ASKED = "everything_labels"
+OURS = re.compile(
+    r"(LoadImage|EnsureChannelFirst|AddChannel|AsChannelFirst|SaveImage|ToDevice|VistaP)"
+)
 REMOVED = {"SwinUNETR": ("img_size",)}
 """Arguments of old configurations that MONAI no longer takes and that change nothing."""
 ORIENT = "segmentation.bundles.orientation.Orient"
 ORIENTATIONS = ("Orientationd", "OrientationD", "OrientationDict")
 NAMES = re.compile(r"@(\w+)")
 WHOLE = re.compile(r"^\$?\s*@(\w+)\s*$")
+
+WINDOW_KEYS = (
+    "roi_size",
+    "overlap",
+    "mode",
+    "sigma_scale",
+    "padding_mode",
+    "cval",
+    "sw_batch_size",
+)
 
 Config = dict[str, Any]
 
@@ -61,11 +74,18 @@ def read_recipe(bundle: Bundle) -> Recipe:
                 f"{bundle.config_file.name} of {bundle.name} has no {name}",
                 "Only bundles for inference can be run",
             )
+    if len(bundle.inputs.get("spatial_shape", ())) == 2:
+        raise BundleError(
+            f"the bundle {bundle.name} looks at pictures, not at volumes",
+            "Only bundles for 3D images can be run",
+        )
     keys = _image_keys(config)
     before, after = _split(config)
     config |= {BEFORE: before, AFTER: after, "device": "$torch.device('cpu')"}
-    config.setdefault(INFERER, {})
-    roots = [NETWORK] if NETWORK in config else []
+    config[INFERER] = _windows(config)
+    if any("Vista" in _name(step) for step in _transforms(config, "postprocessing")):
+        before.append({TARGET: "AsDiscreted", "keys": "pred", "argmax": True})
+    roots = [name for name in (NETWORK, ASKED) if name in config]
     used = _closed(config, [*roots, PREPROCESSING, INFERER, BEFORE, AFTER])
     plain = {name: _ours(config[name]) for name in used}
     soft = not any(_name(step).startswith("AsDiscrete") for step in before)
@@ -73,6 +93,13 @@ def read_recipe(bundle: Bundle) -> Recipe:
     if code and "imports" in config:
         plain["imports"] = config["imports"]
     return Recipe(_with_our_turning(plain), keys, soft, code)
+
+
+def _windows(config: Config) -> Config:
+    """Return how windows are laid, whichever inferer is told to lay them: they are laid by us."""
+    told = _found(config, config.get(INFERER, {}))
+    kept = {key: told[key] for key in WINDOW_KEYS if key in told}
+    return {TARGET: "SlidingWindowInferer", **kept} if "roi_size" in kept else {}
 
 
 def _with_our_turning(value: Any) -> Any:
@@ -149,7 +176,5 @@ def _ours(value: Any) -> Any:
 
 
 def _devices(value: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the arguments by which a step would choose where it runs, or print."""
-    if _name(value).startswith(("SlidingWindow", "EnsureType")):
-        return ("device", "sw_device", "progress")
-    return ()
+    """Return the arguments by which a step would choose where it runs."""
+    return ("device",) if _name(value).startswith("EnsureType") else ()

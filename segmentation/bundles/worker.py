@@ -53,23 +53,33 @@ def _work(folder: Path, request: Mapping[str, Any], tell: Any) -> None:
     device = request.get("device") or best_device()
     trust = Trust(**request["trust"])
     tell({"fraction": 0.01, "message": "reading the weights"})
-    model = load_model(read_bundle(Path(request["bundle"])), trust, device)
-    geometry = ImageGeometry.from_json(request["geometry"])
-    cost = estimate(model, geometry, len(request["quantities"]))
+    bundle = read_bundle(Path(request["bundle"]))
+    grid = ImageGeometry.from_json(request["geometry"])
+    model = load_model(bundle, trust, device)
+    cost = estimate(model, grid, len(request["quantities"]))
+    if device != "cpu" and not request.get("device") and cost.memory_bytes > _free_on_gpu():
+        model = load_model(bundle, trust, "cpu")  # slower, and it fits
+        cost = estimate(model, grid, len(request["quantities"]))
     tell({"estimate": asdict(cost)})
     if request["estimate_only"]:
         return
-    if cost.memory_bytes > request["memory_bytes"] and device == "cpu":
-        needed, free = cost.memory_bytes / 1e9, request["memory_bytes"] / 1e9
-        text = f"this needs about {needed:.1f} GB of memory and {free:.1f} GB are free"
-        tell({"error": text, "memory": True})
+    free = request["memory_bytes"] if model.device == "cpu" else _free_on_gpu()
+    if cost.memory_bytes > free:
+        needed = f"this needs about {cost.memory_bytes / 1e9:.1f} GB of memory"
+        tell({"error": f"{needed} and {free / 1e9:.1f} GB are free", "memory": True})
         return
     volumes = [
-        Volume(np.load(folder / f"{n}.npy", mmap_mode="r", allow_pickle=False), geometry, quantity)
+        Volume(np.load(folder / f"{n}.npy", mmap_mode="r", allow_pickle=False), grid, quantity)
         for n, quantity in enumerate(request["quantities"])
     ]
     _leave(folder, _run(model, volumes, tell), model.device)
     tell({"done": True})
+
+
+def _free_on_gpu() -> int:
+    import torch
+
+    return int(torch.cuda.mem_get_info()[0])
 
 
 def _run(model: Model, volumes: list[Volume], tell: Any) -> LabelMap:

@@ -111,8 +111,6 @@ def test_a_zoo_bundle_builds_and_runs_without_consent(tmp_path, make):
     bundle = read_bundle(folder)
     model = load_model(bundle, Trust())
     assert model.window.batch >= 2
-    if make is zoo.vista3d:  # answers prompts only
-        return
     volume = blobs(AXES["oblique"], (2.0, 2.2, 4.0), (20, 18, 9))
     count = len(bundle.inputs["channel_def"])
     result = run_model(model, [volume] * count, lambda *_: None)
@@ -235,3 +233,27 @@ def test_an_incomplete_bundle_says_what_it_lacks(tmp_path):
         read_recipe(read_bundle(folder))
     with pytest.raises(BundleError, match="no MONAI bundle"):
         read_bundle(tmp_path / "spleen" / "models")
+
+
+def test_a_bundle_for_pictures_is_refused(tmp_path):
+    folder = zoo.spleen(tmp_path / "endoscopy")
+    path = folder / "configs" / "metadata.json"
+    told = json.loads(path.read_text())
+    told["network_data_format"]["inputs"]["image"]["spatial_shape"] = [736, 480]
+    path.write_text(json.dumps(told))
+    with pytest.raises(BundleError, match="pictures"):
+        read_recipe(read_bundle(folder))
+
+
+def test_constant_windows_never_reach_the_network(tmp_path):
+    model = load_model(read_bundle(threshold_bundle(tmp_path / "half")), Trust())
+    seen = []
+    model.network.register_forward_hook(lambda _, given, made: seen.append(given[0]))
+    volume = blobs(size=(140, 48, 22))
+    air = np.where(np.indices(volume.geometry.shape)[2] > 60, -1000, volume.array)
+    result = run_model(model, [Volume(air, volume.geometry)], lambda *_: None)
+    assert not result.mask()[:, :, 64:].any()
+    windows = sum(len(batch) for batch in seen)
+    assert all(len(batch) == 2 for batch in seen)
+    assert windows < model.window.count((75, 35, 28))
+    assert not any(bool((window == window.flatten()[0]).all()) for b in seen for window in b)

@@ -126,11 +126,21 @@ def vista3d(folder: Path) -> Path:
     more = {
         "image_key": "image",
         "input_channels": 1,
+        "everything_labels": "$list(set([i + 1 for i in range(132)]) - set([2, 16]))[:3]",
         "resample_spacing": [1.5, 1.5, 1.5],
         "preprocessing_transforms": steps,
         "preprocessing": step("Compose", transforms="$@preprocessing_transforms "),
     }
-    return write_bundle(folder, network, [], (), {"0": "background", "1": "liver"}, more=more)
+    inferer = step("scripts.inferer.Vista3dInferer", roi_size="@patch_size", overlap=0.3)
+    more["patch_size"] = [32, 32, 32]
+    post = (
+        step("monai.apps.vista3d.transforms.VistaPostTransformd", keys="pred"),
+        SOFT[1] | {"transform": "$copy.deepcopy(@preprocessing)", "nearest_interp": True},
+        step("Lambdad", keys="pred", func="$lambda x: torch.nan_to_num(x, nan=255)"),
+        SOFT[3],
+    )
+    outputs = {"0": "background", "1": "liver", "3": "spleen", "4": "pancreas"}
+    return write_bundle(folder, network, [], post, outputs, inferer=inferer, more=more)
 
 
 def prostate(folder: Path) -> Path:
