@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from meshing.surface import SurfaceMesh
@@ -27,6 +28,7 @@ from workstation.ui.slice_overlay import CutLine
 from workstation.ui.slice_view import SliceView
 
 GAP_PX = 2
+OTHERS_MS = 60  # how long the other slices may lag behind a stroke
 CUT_STEP = "cut"
 PLACES = {"axial": (0, 0), "coronal": (0, 1), "sagittal": (1, 0), "3d": (1, 1)}
 SPLIT_PARTS = ("specimen", "remnant")
@@ -36,6 +38,7 @@ NEAREST = "nearest_point"
 TRIAL = "what a change would make"
 TRIAL_COLOUR = (77, 163, 255)
 SEED_STAGE = "segmentation.refine"
+PROMPTS = "prompts"
 
 
 class FourUp(QWidget):
@@ -56,6 +59,10 @@ class FourUp(QWidget):
         self._given = self.scene.camera
         self.brushwork = Brushwork(desk, self._show_painted)
         self.seed_preview = SeedPreview(desk)
+        self._painted: list[Overlay] = []
+        self._painted_in: SliceView | None = None
+        self._others = QTimer(self, singleShot=True, interval=OTHERS_MS)
+        self._others.timeout.connect(self._show_painted_elsewhere)
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(GAP_PX)
@@ -125,17 +132,24 @@ class FourUp(QWidget):
 
     def _paint(self, view: SliceView, point_mm: Vector) -> None:
         if view.placement is not None:
+            self._painted_in = view
             self.brushwork.paint(point_mm, view.placement.plane.normal)
 
     def _show_painted(self, name: str, labels: LabelMap) -> None:
-        """Show a label as it is being painted, in all slices."""
+        """Show a label as it is being painted: at once under the hand, soon in the other slices."""
         shown = self.overlays()
         if all(overlay.name != name for overlay in shown):
             strength = self._desk.session.view.opacity
             shown.append(Overlay(name, labels, _colour(name, labels), opacity=strength))
-        painted = [replace(o, labels=labels) if o.name == name else o for o in shown]
+        self._painted = [replace(o, labels=labels) if o.name == name else o for o in shown]
+        if self._painted_in is not None:
+            self._painted_in.set_overlays(self._painted)
+        if not self._others.isActive():
+            self._others.start()
+
+    def _show_painted_elsewhere(self) -> None:
         for view in self.slices.values():
-            view.set_overlays(painted)
+            view.set_overlays(self._painted)
 
     def _cut_in(self, view: SliceView, corners_mm: Any) -> None:
         if view.placement is not None:
@@ -171,6 +185,7 @@ class FourUp(QWidget):
         if not self.dragging:
             self._settle_cut()
         overlays = self.overlays() if image is not None else []
+        self._others.stop()
         foreground, background = self._seeds()
         if image is not self._image:  # overlays of another case must not meet the new image
             self._image = image
@@ -327,6 +342,10 @@ class FourUp(QWidget):
         step = next((s for s in plan.steps if s.output == target), None) if plan else None
         if self._desk.session.view.marks:
             return self._desk.session.view.marks, ()
+        if step is not None and PROMPTS in step.params and not self._is_elsewhere(target):
+            return points_on("inside", step.params[PROMPTS]), points_on(
+                "outside", step.params[PROMPTS]
+            )
         if step is None or step.stage != SEED_STAGE or self._is_elsewhere(target):
             return (), ()
         return step.params.get("foreground_mm", ()), step.params.get("background_mm", ())

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -80,28 +81,27 @@ def measure() -> list[dict[str, Any]]:
             "target_ms": 40.0,
         },
     ]
-    rows += strokes(volume, labels, views)
+    rows += strokes(volume, labels, views[0])
     for view in views:
         view.close()
     return rows
 
 
-def strokes(volume: Volume, labels: LabelMap, views: list[SliceView]) -> list[dict[str, Any]]:
-    """Return rows for strokes of 25 voxels radius: from the hand to the picture in three views."""
+def strokes(volume: Volume, labels: LabelMap, view: SliceView) -> list[dict[str, Any]]:
+    """Return rows for strokes of 25 voxels radius: from the hand to the picture under it."""
     array = np.array(labels.array)
     shown = replace(labels, array=array)
     radius_mm = 25 * SPACING_MM[0]
     places = volume.geometry.to_world([(120 + 2 * n, 250, 150) for n in range(FRAMES)])
-    views[0].set_crosshair(places[0].tolist())
+    view.set_crosshair(places[0].tolist())
 
     def paint(number: int, **how: Any) -> None:
         patch = stroke(shown, places[number], radius_mm=radius_mm, value=1 + number % 2, **how)
         if patch is not None:
             patch.write_to(array)
         overlay = Overlay("liver", replace(shown, array=array), opacity=0.35)
-        for view in views:
-            view.set_overlays([overlay])
-            view.repaint()
+        view.set_overlays([overlay])
+        view.repaint()
 
     kinds: dict[str, dict[str, Any]] = {
         "disc": {"normal": (0.0, 0.0, 1.0)},
@@ -112,7 +112,7 @@ def strokes(volume: Volume, labels: LabelMap, views: list[SliceView]) -> list[di
         {
             "name": f"brush {kind}",
             "what": f"{kind} of 25 voxels, 512x512x300, p95",
-            "ms": p95_ms(lambda number, how=how: paint(number, **how)),
+            "ms": p95_ms(partial(paint, **how)),
             "target_ms": 33.0,
         }
         for kind, how in kinds.items()
