@@ -52,7 +52,8 @@ _RACE_LIMIT = 4.0
 _BACKGROUND_MM, _PER_DEPTH, _PER_LENGTH = 10.0, 0.7, 0.3  # how far the imagined background is
 _SCALE_MM, _SCALE_PER_LENGTH = 20.0, 0.4  # how far a correction works
 _TRUST = 3.0  # of what a correction does not reach
-_POLISH_MM = 6.0
+POLISH_MM = 6.0
+FINAL = True
 _LEARN_MM = 30.0  # the outside is learned this far around the outcome
 _MARK_SHARE = 0.3
 _SURE = 30.0
@@ -136,6 +137,8 @@ def prompted(
             else (inside, outside | (own & ~inside))
         )
         view = _correct(view, own & (inside if mark.inside else outside), mark, inside, outside)
+    if later and FINAL:
+        view = _polished(view, inside, outside)
     array = np.zeros(volume.array.shape, np.uint8)
     found = unbinned(view.soft, view.steps, view.shape)
     array[view.block] = ndimage.binary_fill_holes(found)
@@ -143,6 +146,11 @@ def prompted(
         if not mark.inside:
             array[tuple(np.rint(mark.index).astype(int).T)] = 0
     return with_volume(LabelMap(array, volume.geometry, {1: Label(name)}), array)
+
+
+def points_on(side: str, prompts: Prompts) -> Points:
+    """Return the points (LPS mm) of all prompts on one side, "inside" or "outside"."""
+    return tuple(point for marked, points in prompts for point in points if marked == side)
 
 
 def _marks(grid: ImageGeometry, prompts: Prompts) -> list[_Mark]:
@@ -319,7 +327,10 @@ def _look_closer(
     high = np.maximum(corner + steps * [s.stop for s in box], points.max(axis=0)) + margin
     closer = _view(volume, _block(low, high, limits), FINE_CELLS, first)
     moved = _moved(view, closer)
-    return moved if closer.steps == view.steps else _polished(moved, first)
+    if closer.steps == view.steps:
+        return moved
+    drawn = _drawn(moved, [first])
+    return _polished(moved, drawn, np.zeros_like(drawn))
 
 
 def _moved(view: _View, other: _View) -> _View:
@@ -333,17 +344,22 @@ def _moved(view: _View, other: _View) -> _View:
     return replace(other, soft=np.asarray(soft, np.float32))
 
 
-def _polished(view: _View, first: _Mark) -> _View:
-    """Return the view with its boundary put on the edges of its own, smaller cells."""
-    cells, mark, mask = view.cells, _drawn(view, [first]), view.mask
-    beyond = cells.far_mm(mask)
-    depth = np.minimum(beyond, _POLISH_MM) - np.minimum(cells.far_mm(~mask), _POLISH_MM)
-    inside = _weighted((depth < -_POLISH_MM / 2) + 0.2 * mask, mark)
-    cost = _TRUST * (depth / _POLISH_MM) ** 3 - cells.evidence(inside, _around(cells, mask))
-    cost[mark] = -_SURE
+def _polished(view: _View, inside: Mask, outside: Mask) -> _View:
+    """Return the view with its boundary put, by at most a little, on the edges of the image.
+
+    The levels of both sides are learned from what lies well within them.
+    """
+    cells, mask = view.cells, view.mask
+    if not mask.any():
+        return view
+    beyond, within = cells.far_mm(mask), cells.far_mm(~mask)
+    depth = np.minimum(beyond, POLISH_MM) - np.minimum(within, POLISH_MM)
+    core = _weighted((depth < -POLISH_MM / 2) + 0.2 * mask, inside)
+    cost = _TRUST * (depth / POLISH_MM) ** 3 - cells.evidence(core, _around(cells, mask))
+    cost[inside], cost[outside] = -_SURE, _SURE
     soft = cells.cut(cost, view.soft)
-    found = connected((soft > 0.5) | mark, mark)
-    return view.with_mask(np.asarray(ndimage.binary_fill_holes(found)), soft)
+    found = connected((soft > 0.5) | inside, inside)
+    return view.with_mask(np.asarray(ndimage.binary_fill_holes(found)) & ~outside, soft)
 
 
 def _correct(view: _View, own: Mask, mark: _Mark, inside: Mask, outside: Mask) -> _View:

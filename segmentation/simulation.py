@@ -8,10 +8,11 @@ The rule, after every result of a method:
    one size a missed piece goes first, then the one that comes first in the array.
 3. The prompt starts at the deepest point of that piece: the voxel farthest from its surface, in
    mm, the edge of the image being surface.
-4. A click is that point. A stroke runs through it in its slice (of constant k), along the medial
-   curve of the piece's cross-section there: the skeleton's longest way through the point, as far
-   as the cross-section is at least ``DEEP`` times as deep as at its deepest, and at most
-   ``stroke_mm`` long. A piece too small for a curve is clicked.
+4. A click is that point. A stroke runs through it along the medial curve of the piece's
+   cross-section: the skeleton's longest way through the point, as far as the cross-section is at
+   least ``DEEP`` times as deep as at its deepest, and at most ``stroke_mm`` long. It is drawn in
+   one of the three planes of the image through the point, that in which it gets longest, the
+   plane of the slices first. A piece too small for a curve is clicked.
 
 A missed piece gets a foreground prompt, a surplus one a background prompt. Nothing is random and
 nothing else of the reference is seen, so the same inputs give the same prompts.
@@ -165,11 +166,11 @@ def next_prompt(
     corner = np.array([s.start for s in block])
     part = np.pad(piece[block], 1)
     depth = ndimage.distance_transform_edt(part, geometry.spacing_kji_mm)
-    k, j, i = (int(v) for v in np.unravel_index(int(np.argmax(depth)), depth.shape))
-    line = np.array([[j, i]])
+    deepest = np.array(np.unravel_index(int(np.argmax(depth)), depth.shape))
+    line = deepest[None]
     if stroke_mm > 0:
-        line = _medial_curve(part[k], (j, i), geometry.spacing_kji_mm[1:], stroke_mm)
-    index = np.column_stack([np.full(len(line), k), line]) - 1 + corner
+        line = _longest_curve(part, deepest, np.asarray(geometry.spacing_kji_mm), stroke_mm)
+    index = line - 1 + corner
     points = geometry.to_world(index[:, ::-1])
     return Prompt(sizes[0] >= sizes[1], tuple((float(x), float(y), float(z)) for x, y, z in points))
 
@@ -184,8 +185,25 @@ def _largest(mask: Mask) -> Mask | None:
     return np.asarray(pieces == int(np.argmax(sizes)))
 
 
+def _longest_curve(
+    part: Mask, start: npt.NDArray[np.intp], spacing_mm: Floats, length_mm: float
+) -> npt.NDArray[np.intp]:
+    """Return the voxels (k, j, i) of the longest medial curve in the three planes of a point."""
+    best, longest = start[None], -1.0
+    for axis in range(3):
+        rest = [a for a in range(3) if a != axis]
+        section = np.asarray(part.take(int(start[axis]), axis=axis))
+        place = (int(start[rest[0]]), int(start[rest[1]]))
+        line = _medial_curve(section, place, spacing_mm[rest], length_mm)
+        length = float(np.linalg.norm(np.diff(line, axis=0) * spacing_mm[rest], axis=1).sum())
+        if length > longest + 1e-6:
+            longest = length
+            best = np.insert(line, axis, start[axis], axis=1)
+    return best
+
+
 def _medial_curve(
-    section: Mask, start: tuple[int, int], spacing_mm: tuple[float, float], length_mm: float
+    section: Mask, start: tuple[int, int], spacing_mm: Floats, length_mm: float
 ) -> npt.NDArray[np.intp]:
     """Return pixels (j, i) along the medial curve of the section's piece around ``start``."""
     pieces, _ = ndimage.label(section)
@@ -195,7 +213,7 @@ def _medial_curve(
     curve = np.argwhere(skeletonize(own) & (depth >= DEEP * depth.max()))
     if not len(curve):
         return np.array([start])
-    from_start = np.linalg.norm((curve - start) * np.asarray(spacing_mm), axis=1)
+    from_start = np.linalg.norm((curve - start) * spacing_mm, axis=1)
     graph = _neighbours(curve, spacing_mm)
     ways, before = dijkstra(graph, indices=int(np.argmin(from_start)), return_predecessors=True)
     first = _way(before, int(np.argmax(np.where(np.isfinite(ways), ways, -1))))
@@ -206,11 +224,11 @@ def _medial_curve(
     return _spaced(curve[[*reversed(other), *one[1:]]], spacing_mm)
 
 
-def _neighbours(curve: npt.NDArray[np.intp], spacing_mm: tuple[float, float]) -> Any:
+def _neighbours(curve: npt.NDArray[np.intp], spacing_mm: Floats) -> Any:
     """Return the graph of curve pixels that touch, weighted by their distance in mm."""
     steps = curve[:, None, :] - curve[None, :, :]
     near = (np.abs(steps).max(axis=2) == 1).nonzero()
-    lengths = np.linalg.norm(steps[near] * np.asarray(spacing_mm), axis=1)
+    lengths = np.linalg.norm(steps[near] * spacing_mm, axis=1)
     return coo_matrix((lengths, near), shape=(len(curve), len(curve))).tocsr()
 
 
@@ -223,18 +241,18 @@ def _way(before: npt.NDArray[np.int32], end: int) -> list[int]:
 
 
 def _other_end(
-    curve: npt.NDArray[np.intp], ways: Floats, first: list[int], spacing_mm: tuple[float, float]
+    curve: npt.NDArray[np.intp], ways: Floats, first: list[int], spacing_mm: Floats
 ) -> int:
     """Return the far end on the other side of the start than the way ``first``."""
-    start, scale = curve[first[0]], np.asarray(spacing_mm)
+    start, scale = curve[first[0]], spacing_mm
     heading = (curve[first[-1]] - start) * scale
     behind = ((curve - start) * scale) @ heading <= 0
     return int(np.argmax(np.where(np.isfinite(ways) & behind, ways, -1)))
 
 
-def _spaced(line: npt.NDArray[np.intp], spacing_mm: tuple[float, float]) -> npt.NDArray[np.intp]:
+def _spaced(line: npt.NDArray[np.intp], spacing_mm: Floats) -> npt.NDArray[np.intp]:
     """Return pixels of the line about ``STEP_MM`` apart, both ends among them."""
-    lengths = np.linalg.norm(np.diff(line, axis=0) * np.asarray(spacing_mm), axis=1)
+    lengths = np.linalg.norm(np.diff(line, axis=0) * spacing_mm, axis=1)
     along = np.concatenate([[0.0], np.cumsum(lengths)])
     wanted = np.linspace(0.0, along[-1], max(1, round(along[-1] / STEP_MM)) + 1)
     nearest = np.searchsorted(along, wanted - 1e-9).clip(0, len(line) - 1)

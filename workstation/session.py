@@ -191,11 +191,22 @@ class Session:
         self.do(label, after)
 
     def add_prompt(self, output: str, point_mm: Point, foreground: bool) -> None:
-        """Add one seed to the label ``output``: to its own step, or to a correction of it."""
+        """Add one seed to the label ``output``: to its own step, or to a correction of it.
+
+        The first seed inside a label that the plan has not makes that label.
+        """
         plan = self.require_plan()
+        prompt = ("inside" if foreground else "outside", (point_mm,))
+        if foreground and all(step.output != output for step in plan.steps):
+            inputs = {"volume": self.view.image}
+            self.add_step("segmentation.prompted", output, inputs, {"prompts": (prompt,)})
+            return
         step = plan.step(output)
         side = "foreground_mm" if foreground else "background_mm"
-        if side in STAGES[step.stage].parameters:
+        if "prompts" in STAGES[step.stage].parameters:
+            prompts = (*step.params.get("prompts", ()), prompt)
+            self.do("Place seed", plan.with_params(output, prompts=prompts))
+        elif side in STAGES[step.stage].parameters:
             points = (*step.params.get(side, ()), point_mm)
             self.do("Place seed", plan.with_params(output, **{side: points}))
         else:

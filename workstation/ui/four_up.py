@@ -10,6 +10,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from meshing.surface import SurfaceMesh
+from segmentation.prompted import points_on
 from segmentation.volume import LabelMap, Vector, Volume
 from workstation.actors import look_of, scene_items
 from workstation.picture import SceneItem
@@ -343,9 +344,8 @@ class FourUp(QWidget):
         if self._desk.session.view.marks:
             return self._desk.session.view.marks, ()
         if step is not None and PROMPTS in step.params and not self._is_elsewhere(target):
-            return points_on("inside", step.params[PROMPTS]), points_on(
-                "outside", step.params[PROMPTS]
-            )
+            prompts = step.params[PROMPTS]
+            return points_on("inside", prompts), points_on("outside", prompts)
         if step is None or step.stage != SEED_STAGE or self._is_elsewhere(target):
             return (), ()
         return step.params.get("foreground_mm", ()), step.params.get("background_mm", ())

@@ -16,6 +16,7 @@ MARKS = "foreground_mm"
 REACH = "reach_mm"
 RADIUS = "radius_mm"
 MARK_VOXELS = 2.0
+QUICK = "quick"
 
 
 class SeedPreview:
@@ -41,8 +42,8 @@ class SeedPreview:
         image = desk.value(next(iter(step.inputs.values()), ""))
         if (
             inputs != ["Volume"]
-            or REACH not in stage.parameters
-            or not step.params.get(MARKS)
+            or not (QUICK in stage.parameters or REACH in stage.parameters)
+            or not (QUICK in stage.parameters or step.params.get(MARKS))
             or not isinstance(image, Volume)
         ):
             return
@@ -70,8 +71,10 @@ class SeedPreview:
 
 
 def coarse_answer(step: Step, image: Volume, progress: Progress) -> Any:
-    """Return what ``step`` makes of a reduced image."""
+    """Return what ``step`` makes of a reduced image, or its own quick answer."""
     stage = STAGES[step.stage]
+    if QUICK in stage.parameters:
+        return stage.run({stage.inputs[0].name: image}, {**step.params, QUICK: True}, progress)
     reach = step.params.get(REACH, stage.parameters[REACH].default)
     small = reduced(image, step.params[MARKS], float(reach))
     params = dict(step.params)

@@ -13,7 +13,7 @@ from workstation.ui.forms import ParameterForm
 from workstation.ui.panels.parts import button, keep_narrow, label
 from workstation.ui.words import readable
 
-SEEDS = "foreground_mm"
+SEEDS, PROMPTS = "foreground_mm", "prompts"
 
 
 class AddStep(QWidget):
@@ -91,6 +91,9 @@ class AddStep(QWidget):
         self.form.changed.connect(self._params.__setitem__)
         if SEEDS in stage.parameters and session.view.crosshair_mm is not None:
             self._params[SEEDS] = (session.view.crosshair_mm,)
+        if PROMPTS in stage.parameters and session.view.crosshair_mm is not None:
+            self._params[PROMPTS] = (("inside", (session.view.crosshair_mm,)),)
+        if {SEEDS, PROMPTS} & self._params.keys():
             self._rows.addRow(label("Starts at the crosshair; add more seeds later.", "muted"))
         self._rows.addRow("Result", self.name)
         self._rows.addRow(self.form)

@@ -14,6 +14,7 @@ from workstation.ui.panels.hand_tools import HandTools
 from workstation.ui.panels.label_file import LabelFile
 from workstation.ui.panels.lesions import LesionList
 from workstation.ui.panels.models import ModelChooser
+from workstation.ui.panels.new_label import NewLabel
 from workstation.ui.panels.parts import Sheet, button, label
 from workstation.ui.panels.steps import StepList
 
@@ -33,6 +34,8 @@ class SegmentPanel:
         body = self.widget.body
         body.addWidget(self.recompute)
         body.addWidget(self.steps)
+        self.new_label = NewLabel(desk)
+        body.addWidget(self.new_label)
         self.add_step = AddStep(desk, "Segment")
         body.addWidget(self.add_step)
         self.models = ModelChooser(desk)
