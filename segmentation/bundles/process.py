@@ -128,7 +128,7 @@ def started_process(command: Sequence[str], words: Path) -> Iterator[subprocess.
     with words.open("wb") as errors:
         process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # its end is what a worker sees of ours
             stdout=subprocess.PIPE,
             stderr=errors,
             env=os.environ | {"PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8"},

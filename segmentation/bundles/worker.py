@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -26,6 +27,7 @@ from segmentation.volume import ImageGeometry, LabelMap, Volume
 def main(folder: Path) -> int:
     """Do what request.json in ``folder`` asks; return the exit code."""
     warnings.simplefilter("ignore")
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     out = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # what a bundle prints is no answer of ours
 
@@ -45,6 +47,12 @@ def main(folder: Path) -> int:
             text = " ".join(f"{type(error).__name__}: {error}".split())
             tell({"error": f"the network stopped ({text[:300]})"})
     return 0
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone: its end of standard input closes."""
+    sys.stdin.buffer.read()
+    os._exit(1)
 
 
 def _work(folder: Path, request: Mapping[str, Any], tell: Any) -> None:
