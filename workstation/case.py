@@ -76,6 +76,7 @@ class Case:
         self.record = record
         self.values = CaseValues(ResultStore(folder / "sources"), ResultStore(folder / "results"))
         self._lock = lock
+        self._known_runs: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> Case:
         return self
@@ -310,7 +311,7 @@ class Case:
 
     def runs(self) -> list[dict[str, Any]]:
         """Return the records of all runs, oldest first; an unreadable one is left out."""
-        return read_runs(self.folder / "runs")
+        return read_runs(self.folder / "runs", self._known_runs)
 
     def check(self, plan: Plan, progress: Progress = silent) -> list[dict[str, str]]:
         """Recompute everything from the originals and compare with what is kept.

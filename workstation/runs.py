@@ -41,13 +41,17 @@ def write_run(
     write_json(folder / f"{stamp}-{number:04d}.json", record)
 
 
-def read_runs(folder: Path) -> list[dict[str, Any]]:
-    """Return the records of all runs, oldest first; an unreadable one is left out."""
-    found = []
-    for path in sorted(folder.glob("*.json")):
-        with suppress(ValueError):
-            found.append(json.loads(path.read_text("utf-8")))
-    return found
+def read_runs(folder: Path, known: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records of all runs, oldest first; an unreadable one is left out.
+
+    A record never changes, so those that are ``known`` by file name are not read again.
+    """
+    names = sorted(path.name for path in folder.glob("*.json"))
+    for name in names:
+        if name not in known:
+            with suppress(ValueError):
+                known[name] = json.loads((folder / name).read_text("utf-8"))
+    return [known[name] for name in names if name in known]
 
 
 def step_states(

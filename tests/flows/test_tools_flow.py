@@ -8,10 +8,11 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
+from workstation.planning.plan import Step
 from workstation.ui.four_up import TRIAL
 from workstation.ui.main_window import MainWindow
 
-from .conftest import TUMOR_MM
+from .conftest import STEPS, TUMOR_MM
 
 Settle = Callable[[], None]
 Opened = Callable[[str], None]
@@ -193,3 +194,27 @@ def test_a_change_is_tried_discarded_and_applied(
     window.undo()
     settle()
     assert window.session.plan == plan
+
+
+def test_one_of_several_labels_is_painted(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+) -> None:
+    both = Step("segmentation.join", "both", inputs={"labels": "liver", "other": "tumor"})
+    window.open_case(make_case((*STEPS[:2], both)))
+    settle()
+    window.session.set_view(crosshair_mm=TUMOR_MM)
+    window.show_stage("Segment")
+    window.segment_panel.steps.choose("both")
+    window.desk.take_tool("brush")
+    settle()
+    value = window.segment_panel.hand.value
+    assert value.count() == 2
+    value.setCurrentIndex(1)
+    value.activated.emit(1)
+    before = np.bincount(window.session.value("both").array.ravel(), minlength=3)
+    view = window.views.slices["axial"]
+    QTest.mouseClick(view, Qt.MouseButton.LeftButton, pos=place(window, TUMOR_MM))
+    settle()
+    after = np.bincount(window.session.value("both").array.ravel(), minlength=3)
+    assert after[2] > before[2]
+    assert after[1] < before[1]

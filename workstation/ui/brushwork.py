@@ -54,7 +54,7 @@ class Brushwork:
             shown,
             np.array(points),
             radius_mm=hand.radius_mm,
-            value=next(iter(shown.labels), 1),
+            value=hand.value_in(shown),
             erase=hand.tool == "erase",
             normal=None if hand.ball else normal,
             edges_of=self._desk.image() if hand.adaptive else None,

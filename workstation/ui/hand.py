@@ -19,6 +19,8 @@ Where = Literal["inside", "outside"]
 class Hand:
     """The tool, its settings and the label that it works on.
 
+    ``value`` is the one of several labels in the target that is painted or erased; the first
+    where it is none of them.
     ``lower`` and ``upper`` limit the intensity that a tool may change, in the image's unit;
     ``limit`` names a label and ``where`` says on which side of it a tool stays.
     """
@@ -26,6 +28,7 @@ class Hand:
     tool: Tool = "navigate"
     radius_mm: float = 6.0
     target: str = ""
+    value: int = 0
     ball: bool = False
     adaptive: bool = False
     lower: float | None = None
@@ -34,6 +37,10 @@ class Hand:
     where: Where = "inside"
     cut: Where = "inside"
     pieces: Literal["keep", "remove"] = "remove"
+
+    def value_in(self, labels: LabelMap) -> int:
+        """Return the label value that is painted or erased in ``labels``."""
+        return self.value if self.value in labels.labels else next(iter(labels.labels), 1)
 
     def mask(
         self, labels: LabelMap, image: Volume | None, value: Callable[[str], object]

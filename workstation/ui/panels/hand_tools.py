@@ -72,6 +72,7 @@ class HandTools(QWidget):
         self._form.setContentsMargins(0, 0, 0, 0)
         self._form.setSpacing(4)
         column.addLayout(self._form)
+        self.value = self._choice("Paint", [], lambda v: self._set(value=v))
         self.brush = self._choice(
             "Brush", BRUSHES.items(), lambda v: self._set(ball=v[0], adaptive=v[1])
         )
@@ -165,6 +166,7 @@ class HandTools(QWidget):
         self.target.setText(f"Works on: {target}" if target else "Choose a label above.")
         self.tools[hand.tool].setChecked(True)
         self.radius_text.setText(f"{hand.radius_mm:g} mm")
+        several = self._offer_values()
         self._offer_limits()
         for box, value in (
             (self.brush, (hand.ball, hand.adaptive)),
@@ -178,6 +180,7 @@ class HandTools(QWidget):
             if not field.hasFocus():
                 field.setText("" if bound is None else f"{bound:g}")
         for widget, shown in (
+            (self.value, hand.tool in PAINTING and several),
             (self.brush, hand.tool in PAINTING),
             (self._size, hand.tool in PAINTING),
             (self.cut, hand.tool == "scissors"),
@@ -186,6 +189,21 @@ class HandTools(QWidget):
             (self._range, hand.tool in CHANGING),
         ):
             self._form.setRowVisible(widget, shown)
+
+    def _offer_values(self) -> bool:
+        """Offer the labels of the target; tell whether there are several."""
+        labels = self._desk.labels().get(self._desk.hand.target)
+        if labels is None:
+            return False
+        names = [(value, label.name) for value, label in labels.labels.items()]
+        box = self.value
+        with QSignalBlocker(box):
+            if names != [(box.itemData(n), box.itemText(n)) for n in range(box.count())]:
+                box.clear()
+                for value, name in names:
+                    box.addItem(name, value)
+            box.setCurrentIndex(_index_of(box, self._desk.hand.value_in(labels)))
+        return len(names) > 1
 
     def _offer_limits(self) -> None:
         """Offer the other labels as limits."""
