@@ -136,7 +136,8 @@ def _clicked(work: Preview, geometry: ImageGeometry, click_mm: Vector) -> Mask:
     index.insert(0, index.pop(axis))
     cell = tuple(int((v + 0.5) // f) for v, f in zip(index, work.factor))
     seed = np.zeros(work.hu.shape, np.bool_)
-    if any(c < 0 or c >= n for c, n in zip(cell, seed.shape)) or work.hu[cell] > EMPTY_HU + 80:
+    outside = min(cell) < 0 or any(np.greater_equal(cell, seed.shape))
+    if outside or work.hu[cell] > EMPTY_HU + 80:
         raise NoAirway("there is no air at the click; click in the middle of the trachea")
     seed[cell] = True
     return seed

@@ -111,7 +111,16 @@ def _lungs(coarse: Preview, inside: Mask, up: bool) -> Mask:
         at_top = box[0].stop >= len(cores) - 1 if up else box[0].start <= 1
         kept[n] = size_ml > WHOLE_ML or (size_ml > PART_ML and at_top)
     grown = ndimage.binary_dilation(kept[cores], iterations=times + 1, mask=air)
-    return np.asarray(grown)
+    pixel_mm2 = coarse.spacing_mm[1] * coarse.spacing_mm[2]
+    return np.stack([plane | _vessels(plane, pixel_mm2) for plane in grown])
+
+
+def _vessels(plane: Mask, pixel_mm2: float) -> Mask:
+    """Return the small holes in one slice of lung."""
+    holes, _ = ndimage.label(~plane)
+    small = np.bincount(holes.ravel()) * pixel_mm2 < VESSEL_MM2
+    small[0] = False
+    return np.asarray(small[holes])
 
 
 def divide(lungs: Mask, coarse: Preview, body: Mask, geometry: ImageGeometry) -> Array:
@@ -155,11 +164,7 @@ def _at_edge(
     array = np.zeros(hu.shape, np.uint8)
     for k, plane in enumerate(near):
         air = (plane > 0) & (hu[k] < AIR_BELOW_HU) & ~airway[k]
-        holes, _ = ndimage.label(~air)
-        sizes = np.bincount(holes.ravel()) * pixel_mm2
-        small = sizes < VESSEL_MM2
-        small[0] = False
-        air |= small[holes] & (plane > 0) & ~airway[k]
+        air |= _vessels(air, pixel_mm2) & (plane > 0) & ~airway[k]
         array[k] = np.where(air, plane, 0)
     return array
 

@@ -71,16 +71,13 @@ def masks(x, y, z):
     marrow = np.hypot(x, (y - 50) / 0.85) < 15.5
     canal = np.hypot(x, y - 76) < 9
     arch = (np.hypot(x, y - 76) < 12.5) & ~canal
-    aorta = np.hypot(x - 29.5, y - 44) < 11
+    aorta = np.hypot(x - 32, y - 43) < 11
     chest = np.hypot(x / 1.4, y) < 72
     middle = (np.abs(x) < 22) & (y > -45)
     # In front the lungs meet behind the breast bone.
     lungs = chest & ~middle & ~heart & ~vertebra & ~arch & ~aorta & (np.abs(z) < 100)
     lungs &= ~wall
-    vessel = np.zeros_like(lungs)
-    for side in (-1, 1):
-        vessel |= np.hypot(y - 15, z + 20 - 0.4 * np.abs(x)) < 3
-    vessel &= lungs & (np.abs(x) > 35)
+    vessel = (np.hypot(y - 15, z + 20 - 0.4 * np.abs(x)) < 3) & lungs & (np.abs(x) > 35)
     return {
         "skin": skin,
         "table": table,
