@@ -336,7 +336,8 @@ def _execute(
 def _similarity(scene: _Scene, way: sitk.Transform) -> float:
     """Return the mutual information (nats) of both images under ``way``; 0 without overlap."""
     method = _method((2,), (2.5,))
-    method.SetInitialTransform(way)
+    method.SetMovingInitialTransform(way)  # the metric takes no bent map as the one it optimises
+    method.SetInitialTransform(sitk.Euler3DTransform())
     try:
         return -float(method.MetricEvaluate(scene.fixed, scene.moving))
     except RuntimeError:

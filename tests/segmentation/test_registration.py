@@ -104,7 +104,10 @@ def test_a_bend_is_found_and_does_not_fold():
         return np.linalg.norm(moved + wave(moved) - points, axis=1).mean()
 
     assert back(bent) < 1.5 < 4 < back(stiff)
-    assert {n.quantity: n.value for n in bent.numbers}["folded"] == 0
+    numbers, stiff_numbers = ({n.quantity: n.value for n in t.numbers} for t in (bent, stiff))
+    assert numbers["folded"] == 0
+    assert numbers["similarity"] > stiff_numbers["similarity"] > numbers["similarity_before"]
+    assert all(finding.code != "not_better" for finding in bent.findings)
     carried = move_volume(moving, bent, fixed)
     agreed = np.corrcoef(carried.array.ravel(), fixed.array.ravel())[0, 1]
     assert agreed > 0.985
