@@ -257,3 +257,15 @@ def test_constant_windows_never_reach_the_network(tmp_path):
     assert all(len(batch) == 2 for batch in seen)
     assert windows < model.window.count((75, 35, 28))
     assert not any(bool((window == window.flatten()[0]).all()) for b in seen for window in b)
+
+
+def test_the_same_image_gives_the_same_bytes(tmp_path):
+    folder = zoo.whole_body(tmp_path / "body")
+    give_weights(folder)
+    volume = blobs(AXES["permuted"], (3, 3, 3), (24, 20, 14))
+    one, other = (
+        run_model(load_model(read_bundle(folder), Trust()), [volume], lambda *_: None)
+        for _ in range(2)
+    )
+    assert one.array.any()
+    assert np.array_equal(one.array, other.array)
