@@ -158,14 +158,12 @@ def test_another_patient_meets_nothing_of_the_one_before(
 
 def test_larger_text_gets_larger_panels(window: MainWindow) -> None:
     width = window.rail.width()
-    for _ in range(9):
-        window.scale_text(+0.1)
+    window.scale_text(+0.9)
     assert window.rail.width() == round(1.6 * width)
     for panel in range(window.panels.count()):
         page = window.panels.widget(panel).widget()
         assert page.minimumSizeHint().width() <= 1.6 * 330, f"panel {panel} is cut off"
-    for _ in range(6):
-        window.scale_text(-0.1)
+    window.scale_text(-0.6)
     window.toggle_theme()
     window.toggle_theme()
     assert window.rail.width() == width

@@ -243,7 +243,7 @@ def test_another_node_is_another_archive(
     assert "a study" in page.search.fetch_lacks(True)
 
 
-def test_a_silent_node_is_left_within_a_second(
+def test_a_silent_node_is_left_long_before_its_patience_ends(
     window: MainWindow, use: Use, settle: Settle, qtbot: QtBot
 ) -> None:
     with WebArchive(mute=True).serve() as node:
@@ -254,7 +254,7 @@ def test_a_silent_node_is_left_within_a_second(
         start_s = time.monotonic()
         window.job_bar.cancel_first()
         settle()
-        assert time.monotonic() - start_s < 1.0
+        assert time.monotonic() - start_s < node.timeout_s / 2
         assert page.search.said.text() == ""
         assert page.search.go.isEnabled()
         assert not window.cards.cards()
