@@ -63,7 +63,8 @@ def head():
     for part, level in ((shell, 900), (face, 700), (jaw, 800), (teeth, 1200), (neck, 500)):
         hu[part & skin] = level
     hu[joint & ~shell & skin] = 250
-    hu += np.random.default_rng(2).normal(0, 8, hu.shape)
+    random = np.random.default_rng(2)
+    hu += random.normal(0, np.where(hu > 400, 200, 8))  # bone is uneven
     return Volume(hu.astype(np.int16), GRID), (shell | face) & skin, jaw & skin
 
 

@@ -13,7 +13,7 @@ from workstation.ui.forms import ParameterForm
 from workstation.ui.panels.parts import button, keep_narrow, label
 from workstation.ui.words import readable
 
-SEEDS, PROMPTS = "foreground_mm", "prompts"
+SEEDS, PROMPTS, CLICK = "foreground_mm", "prompts", "click_mm"
 
 
 class AddStep(QWidget):
@@ -95,6 +95,10 @@ class AddStep(QWidget):
             self._params[PROMPTS] = (("inside", (session.view.crosshair_mm,)),)
         if {SEEDS, PROMPTS} & self._params.keys():
             self._rows.addRow(label("Starts at the crosshair; add more seeds later.", "muted"))
+        click = stage.parameters.get(CLICK)
+        if click is not None and click.required and session.view.crosshair_mm is not None:
+            self._params[CLICK] = session.view.crosshair_mm
+            self._rows.addRow(label("The click is where the crosshair stands.", "muted"))
         self._rows.addRow("Result", self.name)
         self._rows.addRow(self.form)
 
