@@ -269,10 +269,11 @@ def suited(card: ModelCard, volumes: Sequence[Volume]) -> list[Volume]:
             "If you trust where it comes from: hilum models allow, or Allow on its card",
         )
     if len(volumes) != len(card.channels):
+        one = len(card.channels) == 1
         raise BundleError(
-            f"the model {card.name} takes {len(card.channels)} images "
+            f"the model {card.name} takes {len(card.channels)} image{'' if one else 's'} "
             f"({', '.join(card.channels)}), not {len(volumes)}",
-            "Give them in this order",
+            "" if one else "Give them in this order",
         )
     for volume in volumes:
         _check_modality(card, volume)

@@ -133,7 +133,7 @@ def test_what_does_not_suit_is_refused_before_anything_starts(added, tmp_path, m
         ("ct", [mr], "needs a CT, but the image holds MR intensity"),
         ("ct", [positive], "no value below 0 HU"),
         ("mr", [air], "needs an MR"),
-        ("ct", [ct, ct], "takes 1 images"),
+        ("ct", [ct, ct], r"takes 1 image \(image\), not 2"),
         ("brats", [mr], r"takes 4 images \(T1c, T1, T2, FLAIR\), not 1"),
         ("code", [ct], "carries code"),
         ("nothing", [ct], "there is no model 'nothing'"),
