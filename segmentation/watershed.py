@@ -6,6 +6,7 @@ highest ridge between them, is the border (Meyer, Signal Processing 38, 1994).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -13,11 +14,18 @@ from annotated_types import Ge, Gt
 from scipy import ndimage
 from skimage.segmentation import watershed as flood
 
-from segmentation.contract import Progress, silent
+from segmentation.contract import Finding, Progress, Severity, silent
 from segmentation.marks import Points, binned, connected, cut_out, require_inside, unbinned
 from segmentation.volume import LabelMap, Volume
 
 _CELLS = 1_000_000
+_SPREAD_OUT = 3  # times the volume of the marks; a flood that covers less has found no edges
+_STUCK = Finding(
+    Severity.WARNING,
+    "flood_stuck",
+    "the flood hardly left the marked points",
+    remedy="mark more of the structure, or also what lies outside of it",
+)
 
 
 def watershed(
@@ -67,4 +75,8 @@ def watershed(
     inside = flood(height, marks) == 1
     progress(0.9, "placing the region in the image")
     region = (unbinned(inside, steps, scene.grid.shape) & ~refused) | scene.wanted
-    return scene.placed(connected(region, scene.wanted), volume, name)
+    region = connected(region, scene.wanted)
+    found = scene.placed(region, volume, name)
+    if region.sum() >= _SPREAD_OUT * scene.wanted.sum():
+        return found
+    return replace(found, findings=(*found.findings, _STUCK))

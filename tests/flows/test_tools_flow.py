@@ -8,11 +8,14 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
+from segmentation.contract import silent
+from segmentation.volume import Volume
 from workstation.planning.plan import Step
 from workstation.ui.four_up import TRIAL
 from workstation.ui.main_window import MainWindow
+from workstation.ui.seed_preview import coarse_answer
 
-from .conftest import STEPS, TUMOR_MM
+from .conftest import STEPS, TUMOR_MM, abdomen_like
 
 Settle = Callable[[], None]
 Opened = Callable[[str], None]
@@ -218,3 +221,48 @@ def test_one_of_several_labels_is_painted(
     after = np.bincount(window.session.value("both").array.ravel(), minlength=3)
     assert after[2] > before[2]
     assert after[1] < before[1]
+
+
+def test_a_seed_is_answered_coarsely_before_the_label_is_computed(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+) -> None:
+    grown = Step(
+        "segmentation.grow_from_seeds",
+        "tumor",
+        inputs={"volume": "ct"},
+        params={"foreground_mm": (TUMOR_MM,), "reach_mm": 30.0},
+    )
+    window.open_case(make_case((grown,)))
+    settle()
+    window.session.set_view(crosshair_mm=TUMOR_MM)
+    window.show_stage("Segment")
+    window.segment_panel.steps.choose("tumor")
+    window.desk.take_tool("seed_background")
+    settle()
+    aside = (TUMOR_MM[0] + 20, TUMOR_MM[1], TUMOR_MM[2])
+    view = window.views.slices["axial"]
+    QTest.mouseClick(view, Qt.MouseButton.LeftButton, pos=place(window, aside))
+    settle()
+    assert window.session.undo_label == "Place seed"
+    assert window.desk.trial is None, "the label itself is there"
+    assert window.desk.is_current("tumor")
+    window.views.seed_preview.start("tumor")  # nothing to wait for any more: nothing is shown
+    settle()
+    assert window.desk.trial is None
+
+
+def test_the_coarse_answer_lies_on_the_structure() -> None:
+    step = Step(
+        "segmentation.grow_from_seeds",
+        "tumor",
+        inputs={"volume": "ct"},
+        params={"foreground_mm": (TUMOR_MM,), "reach_mm": 30.0},
+    )
+    rng = np.random.default_rng(0)
+    image = abdomen_like()
+    noisy = Volume(
+        (image.array + rng.normal(0, 8, image.array.shape)).astype(np.int16), image.geometry
+    )
+    found = coarse_answer(step, noisy, silent)
+    middle = found.geometry.to_world(np.argwhere(found.array)[:, ::-1].mean(axis=0))
+    assert np.linalg.norm(middle - TUMOR_MM) < 4.0

@@ -81,6 +81,14 @@ def test_work_stops_when_asked(tool: Tool) -> None:
         tool(IMAGE, foreground_mm=(at(20, 18, 13),), progress=stop)
 
 
+def test_a_flood_that_stays_at_its_marks_says_so() -> None:
+    start = {"foreground_mm": (at(20, 18, 13),), "reach_mm": 30.0}
+    assert not watershed(IMAGE, **start).findings
+    small = Volume((200 * blob((20, 18, 13), (5, 5, 5)) + NOISE).astype(np.int16), GRID)
+    found = watershed(small, radius_mm=5.0, blur_mm=0.5, **start)
+    assert [finding.code for finding in found.findings] == ["flood_stuck"]
+
+
 def test_a_smoother_cut_leaves_small_pieces_out() -> None:
     """A cut pays for its surface: single noisy voxels never come in."""
     noisy = Volume((40 + 100 * ORGAN + 4 * NOISE).astype(np.int16), GRID)
