@@ -285,7 +285,8 @@ def _with_bands(
         high = number.value + len(np.unique(index[gained])) * voxel_ml
         source = (
             f"{number.source}; band: from what the result and all of {how} share to what any of "
-            "them holds; it shows how the method wavers, not its error against the truth"
+            "them holds, with cuts and alignments as they are; it shows how the method wavers, not "
+            "its error against the truth"
         )
         banded.append(Number(number.quantity, number.value, number.unit, source, low, high))
     return tuple(banded)
