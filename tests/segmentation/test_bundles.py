@@ -78,7 +78,7 @@ def test_the_way_there_and_back_keeps_every_place(tmp_path, name, post):
     assert result.geometry == volume.geometry
     expected = volume.array > 100
     assert 0.1 < expected.mean() < 0.9
-    assert dice(result.mask(), expected) > (0.95 if post is SOFT else 0.9)
+    assert dice(result.mask(), expected) > 0.95
 
 
 def test_a_grid_oblique_to_the_network_s_is_sampled_too(tmp_path):
