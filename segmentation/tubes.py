@@ -17,7 +17,6 @@ from scipy import ndimage
 
 from segmentation.abdomen import Image, Mask
 from segmentation.anatomy import ANATOMY
-from segmentation.body import require_ct
 from segmentation.bone import CORTEX_HU, find_bone
 from segmentation.contract import Finding, Progress, Severity, share, silent
 from segmentation.edges import within
@@ -34,6 +33,7 @@ FAINT = 0.15  # of the contrast; nothing fainter is looked at
 EMPTY_SHARE = 0.05  # a head that fills less of the image was cut out before
 SIDE_SHARE = 0.04  # pieces with less than this of the largest are doubtful
 REACH_MM = 8.0  # a click may miss its vessel by this much
+FAT_HU = -50.0
 BONE_MM = 1.0  # around bone that the blur of its edge looks like a vessel
 
 
@@ -81,8 +81,8 @@ def propose_bright_vessels(
 
 def _scene(volume: Volume, progress: Progress) -> tuple[_Scene, Mask]:
     """Return the scene and the vessels that are too large for the filter."""
-    if volume.quantity == "HU":
-        require_ct(volume)
+    # A file that does not say what it holds counts as HU; a CT shows air or fat somewhere.
+    if volume.quantity == "HU" and volume.array.min() < FAT_HU:
         return _ct_scene(volume, share(progress, 0, 3))
     image = volume.array.astype(np.float32)
     top = float(np.percentile(image, 99.9))
