@@ -20,7 +20,7 @@ def overlap(one, other):
 
 @pytest.mark.parametrize("contrast", [False, True])
 def test_bone_with_its_marrow_but_without_blood_and_canal(contrast):
-    chest = thorax(contrast=contrast, head_first=not contrast)
+    chest = thorax(contrast=contrast)
     bone = propose_bone(chest.volume)
     parts = chest.parts
     assert overlap(bone.mask(), parts["bone"]) > 0.88
@@ -38,8 +38,10 @@ def test_bone_with_its_marrow_but_without_blood_and_canal(contrast):
 
 
 def test_same_input_same_bone():
-    chest = thorax(contrast=True)
-    assert np.array_equal(propose_bone(chest.volume).array, propose_bone(chest.volume).array)
+    whole = thorax(contrast=True).volume
+    part = whole.geometry.cropped((0, 0, 0), (*whole.geometry.size[:2], 20))
+    chest = Volume(whole.array[:20], part)
+    assert np.array_equal(propose_bone(chest).array, propose_bone(chest).array)
 
 
 def test_a_scan_without_bone_says_so():

@@ -36,7 +36,8 @@ def test_airway_ends_at_its_wall(chest):
     assert overlap(airway.mask(), chest.parts["airway"]) > 0.97
 
 
-def test_airway_does_not_leak_through_a_gap_in_its_wall(chest):
+def test_airway_does_not_leak_through_a_gap_in_its_wall():
+    chest = thorax()
     parts, grid = chest.parts, chest.volume.geometry
     hu = chest.volume.array.copy()
     gap = parts["wall"] & ~parts["airway"]
@@ -49,7 +50,8 @@ def test_airway_does_not_leak_through_a_gap_in_its_wall(chest):
     assert overlap(airway.mask(), parts["airway"]) > 0.9
 
 
-def test_airway_from_a_click(chest):
+def test_airway_from_a_click():
+    chest = thorax()
     deep = ndimage.distance_transform_edt(chest.parts["airway"])
     point = chest.volume.geometry.to_world(np.unravel_index(deep.argmax(), deep.shape)[::-1])
     airway = propose_airway(chest.volume, click_mm=tuple(point))
@@ -58,14 +60,16 @@ def test_airway_from_a_click(chest):
         propose_airway(chest.volume, click_mm=(0.0, 50.0, 0.0))
 
 
-def test_skin_leaves_the_table_out(chest):
+def test_skin_leaves_the_table_out():
+    chest = thorax()
     skin = propose_skin(chest.volume)
     assert overlap(skin.mask(), chest.parts["skin"]) > 0.99
     assert not (skin.mask() & chest.parts["table"]).any()
     assert skin.findings == ()
 
 
-def test_a_cropped_body_is_said(chest):
+def test_a_cropped_body_is_said():
+    chest = thorax()
     n = chest.volume.geometry.size
     grid = chest.volume.geometry.cropped((40, 0, 0), (n[0] - 40, n[1], n[2]))
     skin = propose_skin(Volume(chest.volume.array[:, :, 40:], grid))

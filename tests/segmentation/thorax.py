@@ -1,6 +1,7 @@
 """A small chest with known parts: body on a table, two lungs that touch, airways, spine, aorta."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import ndimage
@@ -20,6 +21,7 @@ class Thorax:
     parts: dict[str, np.ndarray]
 
 
+@cache
 def thorax(*, contrast: bool = False, head_first: bool = True, noise_hu: float = 15.0) -> Thorax:
     """Draw the chest; x runs to the patient's left, y to the back, z to the head."""
     x, y, z = coordinates()
@@ -47,6 +49,7 @@ def thorax(*, contrast: bool = False, head_first: bool = True, noise_hu: float =
     return Thorax(Volume(np.ascontiguousarray(array), grid), parts)
 
 
+@cache
 def coordinates():
     """Return x, y, z in mm, [k, j, i]."""
     axes = [(np.arange(n) - (n - 1) / 2) * s for n, s in zip(SIZE, SPACING_MM)]
