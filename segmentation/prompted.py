@@ -47,13 +47,14 @@ REACHES_MM = (35.0, 70.0, 150.0)  # the view widens until the proposal fits into
 CELLS, FINE_CELLS, QUICK_CELLS = 120_000, 350_000, 40_000
 RADIUS_MM = 2.5  # a mark is a tube of this radius around its line
 MARGIN_MM = 30.0  # around the proposal, for corrections
-RACE = 1.5  # weight of the fronts' race against the levels
+RACE = 2.0  # weight of the fronts' race against the levels
 _RACE_LIMIT = 4.0
-_BACKGROUND_MM, _PER_DEPTH, _PER_LENGTH = 10.0, 0.7, 0.3  # how far the imagined background is
-_SCALE_MM, _SCALE_PER_LENGTH = 20.0, 0.4  # how far a correction works
+_BACKGROUND_MM, _PER_DEPTH, _PER_LENGTH = 10.0, 0.7, 0.15  # how far the imagined background is
+# How far a correction works, and more per its length; what is added wrongly costs more prompts.
+_ADD_MM, _ADD_PER_LENGTH = 20.0, 0.4
+_REMOVE_MM, _REMOVE_PER_LENGTH = 30.0, 0.7
 _TRUST = 3.0  # of what a correction does not reach
 POLISH_MM = 6.0
-FINAL = True
 _LEARN_MM = 30.0  # the outside is learned this far around the outcome
 _MARK_SHARE = 0.3
 _SURE = 30.0
@@ -130,14 +131,14 @@ def prompted(
     outside = np.zeros_like(inside)
     for n, mark in enumerate(later):
         share(progress, 1, 2)(n / len(later), "correcting")
-        own = _drawn(view, [mark])
+        own = _drawn(view, [mark], radius_mm=0.0)  # an error to correct may be thin
         inside, outside = (
             (inside | (own & ~outside), outside)
             if mark.inside
             else (inside, outside | (own & ~inside))
         )
         view = _correct(view, own & (inside if mark.inside else outside), mark, inside, outside)
-    if later and FINAL:
+    if later:
         view = _polished(view, inside, outside)
     array = np.zeros(volume.array.shape, np.uint8)
     found = unbinned(view.soft, view.steps, view.shape)
@@ -210,28 +211,33 @@ def _view(volume: Volume, block: Block, cells: int, first: _Mark) -> _View:
 
 
 def _tube(
-    mark: _Mark, block: Block, steps: Steps, shape: tuple[int, ...], spacing_mm: Floats
+    mark: _Mark,
+    block: Block,
+    steps: Steps,
+    shape: tuple[int, ...],
+    spacing_mm: Floats,
+    radius_mm: float = RADIUS_MM,
 ) -> Mask:
-    """Return the cells within the mark's radius, and those that hold its points."""
+    """Return the cells that hold the mark's points, and those within the radius of these."""
     corner = np.array([s.start for s in block])
     place = np.rint((mark.index - corner + 0.5) / steps - 0.5).astype(int)
     place = place[np.all((place >= 0) & (place < shape), axis=1)]
     drawn = np.zeros(shape, np.bool_)
     if not len(place):
         return drawn
-    radius = max(RADIUS_MM, 0.6 * float(spacing_mm.min()))
-    wide = np.ceil(radius / spacing_mm).astype(int)
+    wide = np.ceil(radius_mm / spacing_mm).astype(int)
     low, high = np.maximum(place.min(axis=0) - wide, 0), place.max(axis=0) + wide + 1
     part = tuple(slice(int(a), int(b)) for a, b in zip(low, high))
     drawn[tuple(place.T)] = True
-    drawn[part] = ndimage.distance_transform_edt(~drawn[part], spacing_mm) <= radius
+    drawn[part] = ndimage.distance_transform_edt(~drawn[part], spacing_mm) <= radius_mm
     return drawn
 
 
-def _drawn(view: _View, marks: Iterable[_Mark]) -> Mask:
+def _drawn(view: _View, marks: Iterable[_Mark], radius_mm: float = RADIUS_MM) -> Mask:
     drawn = np.zeros(view.soft.shape, np.bool_)
     for mark in marks:
-        drawn |= _tube(mark, view.block, view.steps, drawn.shape, view.cells.spacing_mm)
+        grid = (view.block, view.steps, drawn.shape, view.cells.spacing_mm)
+        drawn |= _tube(mark, *grid, radius_mm)
     return drawn
 
 
@@ -277,7 +283,8 @@ def _proposed(view: _View, first: _Mark, progress: Progress) -> _View:
         cost[mark] = -_SURE
         soft = cells.cut(cost, soft if n else cost < 0, share(progress, n, 2))
         found = connected((soft > 0.5) | mark, mark)
-        inside, outside = _weighted(found.astype(float), mark), _around(cells, found)
+        inside = _weighted(found.astype(float), mark)
+        outside = _around(cells, found)
     return view.with_mask(np.asarray(ndimage.binary_fill_holes(found)), soft)
 
 
@@ -367,7 +374,10 @@ def _correct(view: _View, own: Mask, mark: _Mark, inside: Mask, outside: Mask) -
     if not own.any():
         return view
     cells = view.cells
-    scale = _SCALE_MM + _SCALE_PER_LENGTH * _length_mm(cells, own)
+    base, share_of_length = (
+        (_ADD_MM, _ADD_PER_LENGTH) if mark.inside else (_REMOVE_MM, _REMOVE_PER_LENGTH)
+    )
+    scale = base + share_of_length * _length_mm(cells, own)
     place, wide = np.argwhere(own), 2.5 * scale / cells.spacing_mm
     whole = np.array([(0, 0, 0), own.shape])
     block = _block(place.min(axis=0) - wide, place.max(axis=0) + wide, whole)

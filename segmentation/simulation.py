@@ -7,7 +7,7 @@ The rule, after every result of a method:
 2. Of the face-connected pieces of both kinds the largest by volume is corrected next; of two of
    one size a missed piece goes first, then the one that comes first in the array.
 3. The prompt starts at the deepest point of that piece: the voxel farthest from its surface, in
-   mm, the edge of the image being surface.
+   mm, the edge of the image being surface; of several the one nearest to their middle.
 4. A click is that point. A stroke runs through it along the medial curve of the piece's
    cross-section: the skeleton's longest way through the point, as far as the cross-section is at
    least ``DEEP`` times as deep as at its deepest, and at most ``stroke_mm`` long. It is drawn in
@@ -166,7 +166,8 @@ def next_prompt(
     corner = np.array([s.start for s in block])
     part = np.pad(piece[block], 1)
     depth = ndimage.distance_transform_edt(part, geometry.spacing_kji_mm)
-    deepest = np.array(np.unravel_index(int(np.argmax(depth)), depth.shape))
+    ties = np.argwhere(depth >= depth.max() - 1e-6)
+    deepest = ties[np.argmin(np.linalg.norm(ties - ties.mean(axis=0), axis=1))]
     line = deepest[None]
     if stroke_mm > 0:
         line = _longest_curve(part, deepest, np.asarray(geometry.spacing_kji_mm), stroke_mm)
