@@ -9,6 +9,10 @@ outside are learned again from the outcome (as in GrabCut: Rother et al., SIGGRA
 Every later prompt corrects: what a front from it reaches within its scale is decided anew,
 between it and the prompts of the other side; beyond, the result so far is kept. A prompt inside
 only adds and one outside only removes, so a correct part is not lost to a correction elsewhere.
+At last the boundary is put on the edges of the image once more (`_polished`).
+
+The constants were chosen on made-up abdomens, CT-like and of random MR-like contrasts, and one MR
+tumour, by the rule of `simulation`.
 """
 
 from __future__ import annotations
