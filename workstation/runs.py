@@ -46,7 +46,7 @@ def read_runs(folder: Path, known: dict[str, dict[str, Any]]) -> list[dict[str, 
 
     A record never changes, so those that are ``known`` by file name are not read again.
     """
-    names = sorted(path.name for path in folder.glob("*.json"))
+    names = sorted(path.name for path in folder.glob("[0-9]*.json"))  # not one being written
     for name in names:
         if name not in known:
             with suppress(ValueError):

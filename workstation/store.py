@@ -434,7 +434,7 @@ class ResultStore(MutableMapping[str, Any]):
             self._data_path(key, FORMATS[record["kind"]]).unlink()
 
     def __iter__(self) -> Iterator[str]:
-        return (path.stem for path in sorted(self.folder.glob("*.json")))
+        return (path.stem for path in sorted(self.folder.glob("[!.]*.json")))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -9,7 +9,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
 from segmentation.contract import silent
-from segmentation.volume import Volume
+from segmentation.volume import LabelPatch, Volume
 from workstation.planning.plan import Step
 from workstation.ui.four_up import TRIAL
 from workstation.ui.main_window import MainWindow
@@ -67,6 +67,23 @@ def test_paint_is_seen_while_the_hand_moves_and_escape_gives_it_back(
     settle()
     assert window.session.undo_label == ""
     assert np.array_equal(shown(window), before)
+
+
+def test_undo_applies_an_edit_that_was_never_computed(
+    window: MainWindow, opened: Opened, settle: Settle
+) -> None:
+    opened("brush")
+    whole = window.session.value("tumor").array
+    for corner in ((2, 2, 2), (2, 2, 8)):
+        window.session.add_patch(
+            "tumor", LabelPatch(corner, np.zeros((2, 2, 2), np.uint8), np.ones((2, 2, 2), np.uint8))
+        )
+    window.desk.compute("tumor")
+    settle()
+    assert shown(window).astype(bool).sum() == whole.astype(bool).sum() + 16
+    window.undo()
+    settle()
+    assert shown(window).astype(bool).sum() == whole.astype(bool).sum() + 8
 
 
 def test_strokes_undo_and_the_plan_agree(

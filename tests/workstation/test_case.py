@@ -19,6 +19,7 @@ from workstation.case import CaseError, case_for_writing, create_case, open_case
 from workstation.dicom import files as dicom
 from workstation.phantom import abdomen, write_dicom
 from workstation.planning.plan import Plan, PlanError, Step
+from workstation.runs import read_runs
 from workstation.stages import StepFailed
 from workstation.store import DamagedValue, ResultStore, digest_value, write_json
 
@@ -393,3 +394,14 @@ def test_a_full_disk_is_told_in_words_and_leaves_nothing(case, monkeypatch):
     assert list((case.folder / "results").iterdir()) == []
     case.run(plan)
     assert set(case.states(plan).values()) == {"fresh"}
+
+
+def test_a_record_that_is_being_written_is_not_read(tmp_path):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    (folder / "20260101T000000.000Z-0001.json").write_text('{"steps": []}')
+    (folder / ".part-abc20260101T000000.000Z-0002.json").write_text('{"steps": []}')
+    assert read_runs(folder, {}) == [{"steps": []}]
+    store = ResultStore(tmp_path)
+    (tmp_path / ".part-xyz.json").write_text("{}")
+    assert list(store) == []

@@ -323,12 +323,14 @@ class MainWindow(QMainWindow):
         if self.session.undo_label:
             self.plan_panel.show_live(None)
             self.desk.attempt(self.session.undo)
+            self.desk.compute_edits()
 
     def redo(self) -> None:
         """Bring back the change that was taken back last."""
         if self.session.redo_label:
             self.plan_panel.show_live(None)
             self.desk.attempt(self.session.redo)
+            self.desk.compute_edits()
 
     def compute(self) -> None:
         """Compute what the plan lacks."""
