@@ -203,20 +203,6 @@ def _add_results(command: Command) -> None:
     report.add_argument("file", type=Path, metavar="FILE.pdf|.dcm")
 
     _add_direct(command)
-    judge = command("evaluate", "compare segmentations with references")
-    judge.add_argument("reference", type=Path, metavar="REFERENCE", help="label file or folder")
-    judge.add_argument("result", type=Path, metavar="RESULT", help="label file or folder")
-    judge.add_argument("--label", default="", metavar="NAME", help="only the label of this name")
-    judge.add_argument(
-        "--tolerance-mm", type=float, default=1.0, help="for surface Dice (default: 1 mm)"
-    )
-    judge.add_argument(
-        "--no-centerline", action="store_true", help="without clDice, slow on large organs"
-    )
-    judge.add_argument("--csv", type=Path, metavar="FILE", help="write the table there too")
-
-    add_simulate_user(command("simulate-user", "tell how many prompts a method really needs"))
-
     benchmark = command("benchmark", "measure speed on this machine, beside installed peers")
     benchmark.add_argument("names", nargs="*", metavar="NAME")
     benchmark.add_argument("--peers", action="store_true", help="measure installed peers too")
@@ -250,6 +236,19 @@ def _add_direct(command: Command) -> None:
     mesh.add_argument("labels", type=Path, metavar="LABEL", help="label file")
     mesh.add_argument("surface", type=Path, metavar="SURFACE", help="surface file to write")
     mesh.add_argument("--label", default="", metavar="NAME_OR_VALUE", help="default: all labels")
+    judge = command("evaluate", "compare segmentations with references")
+    judge.add_argument("reference", type=Path, metavar="REFERENCE", help="label file or folder")
+    judge.add_argument("result", type=Path, metavar="RESULT", help="label file or folder")
+    judge.add_argument("--label", default="", metavar="NAME", help="only the label of this name")
+    judge.add_argument(
+        "--tolerance-mm", type=float, default=1.0, help="for surface Dice (default: 1 mm)"
+    )
+    judge.add_argument(
+        "--no-centerline", action="store_true", help="without clDice, slow on large organs"
+    )
+    judge.add_argument("--csv", type=Path, metavar="FILE", help="write the table there too")
+
+    add_simulate_user(command("simulate-user", "tell how many prompts a method really needs"))
     for added in (segment, mesh):
         _add_params(added)
 
