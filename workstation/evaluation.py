@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -52,8 +53,10 @@ def evaluate(
     A file or label of the reference that the result lacks counts as an empty result.
 
     Raises:
-        ValueError: if there is nothing to compare, or grids differ.
+        ValueError: if there is nothing to compare, grids differ, or the tolerance is no distance.
     """
+    if not (isfinite(tolerance_mm) and tolerance_mm > 0):
+        raise ValueError(f"a tolerance of {tolerance_mm} mm is no distance; give one above 0")
     pairs = _pairs(reference, result)
     found: list[Comparison] = []
     for n, (name, first, second) in enumerate(pairs):

@@ -159,3 +159,12 @@ def test_an_unknown_kind_of_value_costs_its_file_alone(tmp_path):
     found = scan([tmp_path])
     assert [item.damaged for item in found.ignored] == [True]
     assert found.volumes[0].findings
+
+
+def test_an_archive_cut_short_is_called_that(tmp_path):
+    write(tmp_path / "in", positions())
+    archive = zipped(tmp_path / "in", tmp_path / "series.zip")
+    archive.write_bytes(archive.read_bytes()[:3000])
+    (item,) = scan([archive]).ignored
+    assert "incomplete ZIP" in item.reason
+    assert item.damaged

@@ -84,3 +84,9 @@ def test_command_prints_json_and_writes_csv(folders, tmp_path, capsys):
     assert float(rows[0]["volume_error [%]"]) == pytest.approx(-20)
     write_csv([], path)
     assert path.read_text().strip() == "case,label"
+
+
+@pytest.mark.parametrize("tolerance", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_tolerance_that_is_no_distance_is_refused(folders, tolerance):
+    with pytest.raises(ValueError, match="no distance"):
+        evaluate(*folders, tolerance_mm=tolerance)

@@ -175,16 +175,20 @@ def _expand(path: Path) -> tuple[list[Source], list[Ignored]]:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return [], [Ignored(str(path), "not a regular file")]
-        if _begins_like_zip(path) and zipfile.is_zipfile(path):
+        head = _head(path)
+        if head[:2] == b"PK" and zipfile.is_zipfile(path):
             return _members(path)
+        if head[:4] == b"PK\3\4" and head[128:132] != b"DICM":
+            reason = "a damaged or incomplete ZIP archive; copy it again"
+            return [], [Ignored(str(path), reason, True)]
         return [source_of(path)], []
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         return [], [Ignored(str(path), f"cannot be read: {error}")]
 
 
-def _begins_like_zip(path: Path) -> bool:
+def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(2) == b"PK"
+        return file.read(132)
 
 
 def source_of(path: Path) -> Source:
