@@ -94,6 +94,7 @@ class ImportPanel:
         self.repairs.changed.connect(self._consent)
         self.whole = QCheckBox()
         self.whole.setToolTip("The plan uses the volume that is selected; the others lie beside it")
+        self.whole.hide()  # until a series of several volumes is chosen
         self.held = RecordList(self._finding, "Nothing was remarked when they were imported.")
         self.held_title = bold("Images of the open case")
         self.folder = QLineEdit()
