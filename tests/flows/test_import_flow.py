@@ -58,7 +58,7 @@ def test_the_report_comes_and_goes_with_its_stage(
 ) -> None:
     page = window.import_panel.page
     window.show_stage("Import")
-    assert not window.import_panel.whole.isVisible(), "nothing is chosen that has parts"
+    assert window.import_panel.whole.isHidden(), "nothing is chosen that has parts"
     window.open(gap)
     window.desk.bindings.refresh()
     assert window.middle.currentWidget() is page
