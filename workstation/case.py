@@ -45,20 +45,13 @@ from workstation.case_sources import family_name, keep_originals, reread_series,
 from workstation.clinical_match import match, patient_of_images
 from workstation.dicom import files as dicom
 from workstation.dicom.label_source import is_dicom, read_label_source, split_structure
+from workstation.formats import DamagedValue, digest_source, digest_value
 from workstation.planning.clinical_values import differences
 from workstation.planning.plan import Plan, read_plan
 from workstation.review import review_states
 from workstation.runs import read_runs, step_states, write_run
 from workstation.stages import StepRun, run_plan
-from workstation.store import (
-    DamagedValue,
-    ResultStore,
-    digest_source,
-    digest_value,
-    sweep,
-    write_atomically,
-    write_json,
-)
+from workstation.store import ResultStore, sweep, write_atomically, write_json
 
 LEFT_OVER = (".lock", ".part-")
 """How the names of what a killed process leaves behind begin."""

@@ -15,7 +15,8 @@ from segmentation.volume import LabelMap, Volume
 from workstation.dicom import files as dicom
 from workstation.dicom.segmentation_object import AlgorithmType, Drawn, write_segmentation
 from workstation.importing import choose_volume, is_volume_file, scan
-from workstation.stages import STAGES, Stage, StageError
+from workstation.stage import Stage, StageError
+from workstation.stages import STAGES
 
 MODEL = "model:"
 

@@ -13,7 +13,8 @@ from segmentation.contract import Finding, Severity
 from workstation.case_record import CaseError, CaseRecord, CaseValues, Review, now
 from workstation.planning.plan import Plan, Step, to_plain_json
 from workstation.planning.template import templates
-from workstation.stages import STAGES, Stage
+from workstation.stage import Stage
+from workstation.stages import STAGES
 
 PROPOSED, EDITED, REVIEWED = "proposed", "edited", "reviewed"
 LABEL_GROUP = "Segment"

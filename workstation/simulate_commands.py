@@ -14,7 +14,7 @@ from segmentation.images import ENDINGS, read_labels, write_labels
 from segmentation.simulation import Answer, Method, Prompt, simulate_user
 from segmentation.volume import LabelMap, Volume
 from workstation.direct import check_target, methods, read_image
-from workstation.stages import Stage, StageError
+from workstation.stage import Stage, StageError
 
 Work = Callable[[str, Callable[[Any], Any]], Any]
 

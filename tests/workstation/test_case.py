@@ -17,11 +17,12 @@ from segmentation.volume import EditLog, ImageGeometry, Label, LabelMap, LabelPa
 from workstation import store
 from workstation.case import CaseError, case_for_writing, create_case, open_case
 from workstation.dicom import files as dicom
+from workstation.formats import DamagedValue, digest_value
 from workstation.phantom import abdomen, write_dicom
 from workstation.planning.plan import Plan, PlanError, Step
 from workstation.runs import read_runs
 from workstation.stages import StepFailed
-from workstation.store import DamagedValue, ResultStore, digest_value, write_json
+from workstation.store import ResultStore, write_json
 
 FLIPPED = (0, 1, 0, 1, 0, 0, 0, 0, -1)
 GRID = ImageGeometry((14, 12, 10), (0.8, 0.9, 2.0), (-5, 7, 11), FLIPPED, "1.2")

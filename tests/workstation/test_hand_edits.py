@@ -7,8 +7,9 @@ import pytest
 
 from segmentation.volume import EditLog, LabelPatch
 from tests.workstation.test_session import make_session, replayed
+from workstation.formats import DamagedValue, digest_value, size_of
 from workstation.session import Session
-from workstation.store import DamagedValue, ResultStore, digest_value, size_of
+from workstation.store import ResultStore
 
 ACTIONS = 500
 CAP_BYTES = 20_000

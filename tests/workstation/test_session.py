@@ -11,9 +11,10 @@ from segmentation.images import write_volume
 from segmentation.volume import LabelPatch
 from tests.workstation.test_case import make_volume, plan_for
 from workstation.case import CaseError, create_case
+from workstation.formats import digest_value
 from workstation.session import Session
-from workstation.stages import STAGES, StageError, run_plan
-from workstation.store import digest_value
+from workstation.stage import StageError
+from workstation.stages import STAGES, run_plan
 
 
 def make_session(folder: Path) -> Session:

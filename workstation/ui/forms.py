@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from workstation.planning.plan import to_plain_json
-from workstation.stages import Parameter, Stage
+from workstation.stage import Parameter, Stage
 from workstation.ui.words import parameter_label
 
 SHOWN = 4  # optional parameters beyond the first few are folded, unless they are set

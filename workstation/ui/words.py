@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workstation.stages import UNITS
+from workstation.stage import UNITS
 
 _WORDS = {"tumor": "tumour", "ct": "CT", "cvp": "CVP", "map": "MAP"}
 MARKS = {"fresh": "✓", "stale": "↻", "missing": "○", "failed": "▲", "running": "●"}

@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QLineEdit
 from pytestqt.qtbot import QtBot
 
 from segmentation.contract import Measurements, Progress, silent
-from workstation.stages import STAGES, Stage
+from workstation.stage import Stage
+from workstation.stages import STAGES
 from workstation.ui.forms import (
     NOT_BY_HAND,
     ChoiceField,

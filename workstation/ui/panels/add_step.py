@@ -7,7 +7,8 @@ from typing import Any
 
 from PySide6.QtWidgets import QComboBox, QFormLayout, QLineEdit, QToolButton, QVBoxLayout, QWidget
 
-from workstation.stages import STAGES, Input, Stage
+from workstation.stage import Input, Stage
+from workstation.stages import STAGES
 from workstation.ui.desk import Desk
 from workstation.ui.forms import ParameterForm
 from workstation.ui.panels.parts import button, keep_narrow, label

@@ -14,7 +14,8 @@ from PySide6.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QToolButton, 
 from segmentation.contract import Progress
 from segmentation.volume import LabelMap
 from workstation.jobs import Job
-from workstation.stages import STAGES, Stage
+from workstation.stage import Stage
+from workstation.stages import STAGES
 from workstation.ui.desk import Desk, Trial
 from workstation.ui.forms import ParameterForm
 from workstation.ui.panels.parts import button, keep_narrow, label

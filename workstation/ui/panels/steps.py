@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QToolButton, QVBoxLayout
 
 from workstation.bands import DOUBT_STAGE
 from workstation.review import REVIEWED
-from workstation.stages import STAGES, Stage
+from workstation.stage import Stage
+from workstation.stages import STAGES
 from workstation.ui.desk import Desk
 from workstation.ui.forms import SHOWN, ParameterForm
 from workstation.ui.icons import set_icon

@@ -1,0 +1,300 @@
+"""How each type of value is kept on disk: its record, its data file, its digest."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from meshing.surface import SurfaceMesh
+from segmentation.contract import Finding, Measurements, Number
+from segmentation.transform import Transform
+from segmentation.volume import (
+    EarlierEdits,
+    EditLog,
+    ImageGeometry,
+    Label,
+    LabelMap,
+    LabelPatch,
+    Volume,
+)
+from workstation.planning.resection import CutPlane
+
+Record = dict[str, Any]
+
+
+class DamagedValue(ValueError):
+    """A value's file cannot be read any more; the text says which and what to do."""
+
+
+def _notes(value: Any) -> Record:
+    return {
+        "findings": [finding.to_json() for finding in value.findings],
+        "numbers": [number.to_json() for number in value.numbers],
+    }
+
+
+def _read_notes(record: Record) -> Record:
+    return {
+        "findings": tuple(Finding.from_json(f) for f in record["findings"]),
+        "numbers": tuple(Number.from_json(n) for n in record["numbers"]),
+    }
+
+
+def _write_image(array: np.ndarray[Any, Any], path: Path, compress: bool) -> None:
+    try:
+        sitk.WriteImage(sitk.GetImageFromArray(array), str(path), compress, 1)
+    except RuntimeError as error:  # the library does not say why in a person's words
+        full = shutil.disk_usage(path.parent).free < array.nbytes
+        code = errno.ENOSPC if full else errno.EIO
+        raise OSError(code, os.strerror(code), str(path)) from error
+
+
+def _read_image(path: Path) -> np.ndarray[Any, Any]:
+    return np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
+
+
+def _volume_record(value: Volume) -> Record:
+    return {"geometry": value.geometry.to_json(), "quantity": value.quantity} | _notes(value)
+
+
+def _read_volume(record: Record, path: Path) -> Volume:
+    geometry = ImageGeometry.from_json(record["geometry"])
+    return Volume(_read_image(path), geometry, record["quantity"], **_read_notes(record))
+
+
+def _labels_record(value: LabelMap) -> Record:
+    labels = [
+        {"value": v, "name": x.name, "colour": list(x.colour), "code": x.code}
+        for v, x in value.labels.items()
+    ]
+    return {"geometry": value.geometry.to_json(), "labels": labels} | _notes(value)
+
+
+def _read_labels(record: Record, path: Path) -> LabelMap:
+    geometry = ImageGeometry.from_json(record["geometry"])
+    labels = {x["value"]: Label(x["name"], tuple(x["colour"]), x["code"]) for x in record["labels"]}
+    return LabelMap(_read_image(path), geometry, labels, **_read_notes(record))
+
+
+def _surface_record(value: SurfaceMesh) -> Record:
+    return {
+        "frame_uid": value.frame_uid,
+        "name": value.name,
+        "colour": list(value.colour),
+    } | _notes(value)
+
+
+def _write_surface(value: SurfaceMesh, path: Path) -> None:
+    arrays: dict[str, Any] = dict(value.point_data)
+    with path.open("wb") as file:
+        np.savez(file, points_mm=value.points_mm, triangles=value.triangles, **arrays)
+
+
+def _read_surface(record: Record, path: Path) -> SurfaceMesh:
+    with np.load(path, allow_pickle=False) as data:
+        arrays = dict(data)
+    return SurfaceMesh(
+        arrays.pop("points_mm"),
+        arrays.pop("triangles"),
+        record["frame_uid"],
+        record["name"],
+        tuple(record["colour"]),
+        arrays,
+        **_read_notes(record),
+    )
+
+
+def _cut_record(value: CutPlane) -> Record:
+    return {
+        "point_mm": list(value.point_mm),
+        "normal": list(value.normal),
+        "frame_uid": value.frame_uid,
+        "surface": _surface_record(value.surface),
+    } | _notes(value)
+
+
+def _read_cut(record: Record, path: Path) -> CutPlane:
+    return CutPlane(
+        tuple(record["point_mm"]),
+        tuple(record["normal"]),
+        record["frame_uid"],
+        _read_surface(record["surface"], path),
+        **_read_notes(record),
+    )
+
+
+def _edits_record(value: EditLog) -> Record:
+    return {
+        "geometry": value.geometry.to_json(),
+        "corners": [list(patch.corner) for patch in value.patches],
+        **({"earlier": value.earlier.digest} if value.earlier is not None else {}),
+        "findings": [],
+        "numbers": [],
+    }
+
+
+def _write_edits(value: EditLog, path: Path) -> None:
+    blocks: dict[str, Any] = {}
+    for number, patch in enumerate(value.patches):
+        blocks[f"before{number}"], blocks[f"after{number}"] = patch.before, patch.after
+    with path.open("wb") as file:
+        np.savez_compressed(file, **blocks)
+
+
+def _read_edits(record: Record, path: Path) -> EditLog:
+    with np.load(path, allow_pickle=False) as data:
+        patches = tuple(
+            LabelPatch((corner[0], corner[1], corner[2]), data[f"before{n}"], data[f"after{n}"])
+            for n, corner in enumerate(record["corners"])
+        )
+    return EditLog(ImageGeometry.from_json(record["geometry"]), patches, _earlier(record))
+
+
+def _earlier(record: Record) -> EarlierEdits | None:
+    """Return the link to the earlier log, which only the store that keeps it can load."""
+
+    def load() -> EditLog:
+        raise DamagedValue("hand edits can be read from their case only")
+
+    return EarlierEdits(record["earlier"], load) if "earlier" in record else None
+
+
+def _transform_record(value: Transform) -> Record:
+    return {
+        "fixed_uid": value.fixed_uid,
+        "moving_uid": value.moving_uid,
+        "matrix": list(value.matrix),
+        "geometry": value.geometry.to_json(),
+    } | _notes(value)
+
+
+def _write_transform(value: Transform, path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, *_arrays_of(value))
+
+
+def _read_transform(record: Record, path: Path) -> Transform:
+    with np.load(path, allow_pickle=False) as data:
+        field = next(iter(data.values()), None)
+    return Transform(
+        record["fixed_uid"],
+        record["moving_uid"],
+        tuple(record["matrix"]),
+        ImageGeometry.from_json(record["geometry"]),
+        field,
+        **_read_notes(record),
+    )
+
+
+@dataclass(frozen=True)
+class Format:
+    """How one type of value is kept: its record, its data file, and the way back."""
+
+    type: type
+    ending: str
+    record: Callable[[Any], Record]
+    write: Callable[[Any, Path], None] | None
+    read: Callable[[Record, Path], Any]
+
+
+FORMATS = {
+    "volume": Format(
+        Volume,
+        ".nrrd",
+        _volume_record,
+        lambda value, path: _write_image(value.array, path, compress=False),
+        _read_volume,
+    ),
+    "labels": Format(
+        LabelMap,
+        ".nrrd",
+        _labels_record,
+        lambda value, path: _write_image(value.array, path, compress=True),
+        _read_labels,
+    ),
+    "surface": Format(SurfaceMesh, ".npz", _surface_record, _write_surface, _read_surface),
+    "cut": Format(
+        CutPlane,
+        ".npz",
+        _cut_record,
+        lambda value, path: _write_surface(value.surface, path),
+        _read_cut,
+    ),
+    "edits": Format(EditLog, ".npz", _edits_record, _write_edits, _read_edits),
+    "transform": Format(Transform, ".npz", _transform_record, _write_transform, _read_transform),
+    "measurements": Format(
+        Measurements,
+        "",
+        _notes,
+        None,
+        lambda record, path: Measurements(**_read_notes(record)),
+    ),
+}
+
+
+def kind_of(value: Any) -> str:
+    """Return the name in `FORMATS` of the type of a value.
+
+    Raises:
+        TypeError: if such a value cannot be kept.
+    """
+    for kind, form in FORMATS.items():
+        if isinstance(value, form.type):
+            return kind
+    raise TypeError(f"a {type(value).__name__} cannot be kept in a case")
+
+
+def _arrays_of(value: Any) -> list[np.ndarray[Any, Any]]:
+    if isinstance(value, Volume | LabelMap):
+        return [value.array]
+    if isinstance(value, SurfaceMesh):
+        extra = [value.point_data[name] for name in sorted(value.point_data)]
+        return [value.points_mm, value.triangles, *extra]
+    if isinstance(value, CutPlane):
+        return _arrays_of(value.surface)
+    if isinstance(value, Transform):
+        return [] if value.displacement_mm is None else [value.displacement_mm]
+    if isinstance(value, EditLog):
+        return [block for patch in value.patches for block in (patch.before, patch.after)]
+    return []
+
+
+def digest_value(value: Any) -> str:
+    """Return the sha256 of a value's whole content: arrays, geometry, names, numbers."""
+    kind = kind_of(value)
+    digest = hashlib.sha256(kind.encode())
+    digest.update(json.dumps(FORMATS[kind].record(value), sort_keys=True).encode())
+    for array in _arrays_of(value):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def digest_source(value: Volume | LabelMap | SurfaceMesh | EditLog) -> str:
+    """Return the sha256 of what identifies a source: its arrays and where they lie.
+
+    Findings, names and colours are left out: better wording must not make a plan stale.
+    """
+    if isinstance(value, EditLog):
+        return value.digest
+    place: Any = value.frame_uid if isinstance(value, SurfaceMesh) else value.geometry.to_json()
+    digest = hashlib.sha256(json.dumps(place, sort_keys=True).encode())
+    for array in _arrays_of(value):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def size_of(value: Any) -> int:
+    """Return the bytes of a value's arrays."""
+    return sum(array.nbytes for array in _arrays_of(value))
