@@ -14,7 +14,7 @@ import pytest
 
 from segmentation.images import write_labels, write_volume
 from segmentation.volume import EditLog, ImageGeometry, Label, LabelMap, LabelPatch, Volume
-from workstation import store
+from workstation import formats
 from workstation.case import CaseError, case_for_writing, create_case, open_case
 from workstation.dicom import files as dicom
 from workstation.formats import DamagedValue, digest_value
@@ -387,8 +387,8 @@ def test_a_full_disk_is_told_in_words_and_leaves_nothing(case, monkeypatch):
     plan = plan_for(case)
     case.add_plan(plan, "Start")
     with monkeypatch.context() as patch:
-        patch.setattr(store.sitk, "WriteImage", fail)
-        patch.setattr(store.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+        patch.setattr(formats.sitk, "WriteImage", fail)
+        patch.setattr(formats.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
         with pytest.raises(StepFailed, match="failed: The disk is full") as error:
             case.run(plan)
     assert error.value.remedy.startswith("Free some space")
