@@ -106,7 +106,7 @@ def _from_manifold(mesh: SurfaceMesh, solid: manifold3d.Manifold, shift: Floats)
     part = solid.to_mesh64()
     points = np.asarray(part.vert_properties, np.float64)[:, :3] + shift
     triangles = np.asarray(part.tri_verts, np.int64).reshape(-1, 3)
-    return replace(mesh, points_mm=points, triangles=triangles, point_data={}, findings=())
+    return replace(mesh.reshaped(points, triangles), findings=())
 
 
 def _clip_closed(mesh: SurfaceMesh, point: Floats, direction: Floats) -> SurfaceMesh:

@@ -44,6 +44,8 @@ class SurfaceMesh:
         frame_uid: the DICOM frame of reference.
         name, colour: what it is and its sRGB colour, 0 to 255.
         point_data: named arrays of n rows, units in the name.
+        boundaries: named parts of the surface, such as "wall", "inlet" and "outlet_1": int64
+            triangle numbers; a triangle belongs to one part at the most.
     """
 
     points_mm: Floats
@@ -54,6 +56,7 @@ class SurfaceMesh:
     point_data: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     numbers: tuple[Number, ...] = ()
+    boundaries: Mapping[str, Triangles] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         points = np.array(self.points_mm, np.float64).reshape(-1, 3)
@@ -62,11 +65,20 @@ class SurfaceMesh:
             raise ValueError("a surface has a point that is not finite")
         if triangles.size and (triangles.min() < 0 or triangles.max() >= len(points)):
             raise ValueError("a surface triangle names a point that does not exist")
-        for array in (points, triangles):
+        parts = {name: np.array(part, np.int64) for name, part in self.boundaries.items()}
+        for name, part in parts.items():
+            if part.size and (part.min() < 0 or part.max() >= len(triangles)):
+                raise ValueError(f"the part {name!r} of a surface names no triangle of it")
+        for array in (points, triangles, *parts.values()):
             array.setflags(write=False)
         object.__setattr__(self, "points_mm", points)
         object.__setattr__(self, "triangles", triangles)
         object.__setattr__(self, "point_data", MappingProxyType(dict(self.point_data)))
+        object.__setattr__(self, "boundaries", MappingProxyType(parts))
+
+    def reshaped(self, points_mm: Floats, triangles: Triangles) -> SurfaceMesh:
+        """Return the same thing with other points and triangles; what lay on them is dropped."""
+        return replace(self, points_mm=points_mm, triangles=triangles, point_data={}, boundaries={})
 
 
 def is_watertight(mesh: SurfaceMesh) -> bool:
@@ -418,7 +430,7 @@ def decimate(
     for attempt, boldness in enumerate((7.0, 4.0)):
         progress(0.1 + 0.4 * attempt, "reducing the triangles")
         points, cells = simplify(mesh.points_mm, mesh.triangles, triangles, boldness)
-        tried = replace(mesh, points_mm=points, triangles=cells, point_data={})
+        tried = mesh.reshaped(points, cells)
         if not closed or _as_closed(mesh, tried):
             result = tried
             break

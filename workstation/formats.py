@@ -31,6 +31,9 @@ from workstation.planning.resection import CutPlane
 
 Record = dict[str, Any]
 
+PART = "boundary:"
+"""What the names of a surface's parts begin with in its data file."""
+
 
 class DamagedValue(ValueError):
     """A value's file cannot be read any more; the text says which and what to do."""
@@ -91,11 +94,13 @@ def _surface_record(value: SurfaceMesh) -> Record:
         "frame_uid": value.frame_uid,
         "name": value.name,
         "colour": list(value.colour),
+        **({"boundaries": sorted(value.boundaries)} if value.boundaries else {}),
     } | _notes(value)
 
 
 def _write_surface(value: SurfaceMesh, path: Path) -> None:
-    arrays: dict[str, Any] = dict(value.point_data)
+    parts = {PART + name: part for name, part in value.boundaries.items()}
+    arrays: dict[str, Any] = {**value.point_data, **parts}
     with path.open("wb") as file:
         np.savez(file, points_mm=value.points_mm, triangles=value.triangles, **arrays)
 
@@ -103,6 +108,7 @@ def _write_surface(value: SurfaceMesh, path: Path) -> None:
 def _read_surface(record: Record, path: Path) -> SurfaceMesh:
     with np.load(path, allow_pickle=False) as data:
         arrays = dict(data)
+    parts = {name: arrays.pop(name) for name in list(arrays) if name.startswith(PART)}
     return SurfaceMesh(
         arrays.pop("points_mm"),
         arrays.pop("triangles"),
@@ -111,6 +117,7 @@ def _read_surface(record: Record, path: Path) -> SurfaceMesh:
         tuple(record["colour"]),
         arrays,
         **_read_notes(record),
+        boundaries={name.removeprefix(PART): part for name, part in parts.items()},
     )
 
 
@@ -259,7 +266,8 @@ def _arrays_of(value: Any) -> list[np.ndarray[Any, Any]]:
         return [value.array]
     if isinstance(value, SurfaceMesh):
         extra = [value.point_data[name] for name in sorted(value.point_data)]
-        return [value.points_mm, value.triangles, *extra]
+        parts = [value.boundaries[name] for name in sorted(value.boundaries)]
+        return [value.points_mm, value.triangles, *extra, *parts]
     if isinstance(value, CutPlane):
         return _arrays_of(value.surface)
     if isinstance(value, Transform):

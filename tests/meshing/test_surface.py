@@ -224,3 +224,16 @@ def organ_points(at_least: int) -> tuple[np.ndarray, np.ndarray]:
     sphere = trimesh.creation.icosphere(subdivisions=6)
     assert len(sphere.faces) > at_least
     return np.array(sphere.vertices, float), np.array(sphere.faces, np.int64)
+
+
+def test_parts_of_a_surface_must_name_its_triangles():
+    points = np.eye(4, 3)
+    cells = np.array([[0, 1, 2], [0, 2, 3]])
+    mesh = SurfaceMesh(points, cells, "1.2", boundaries={"wall": [0], "inlet": [1]})
+    assert {name: part.tolist() for name, part in mesh.boundaries.items()} == {
+        "wall": [0],
+        "inlet": [1],
+    }
+    assert not mesh.reshaped(points, cells[:1]).boundaries
+    with pytest.raises(ValueError, match="'outlet'"):
+        SurfaceMesh(points, cells, "1.2", boundaries={"outlet": [2]})

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from meshing.surface import SurfaceMesh
 from segmentation.images import write_labels, write_volume
 from segmentation.volume import EditLog, ImageGeometry, Label, LabelMap, LabelPatch, Volume
 from workstation import formats
@@ -406,3 +407,17 @@ def test_a_record_that_is_being_written_is_not_read(tmp_path):
     store = ResultStore(tmp_path)
     (tmp_path / ".part-xyz.json").write_text("{}")
     assert list(store) == []
+
+
+def test_a_surface_keeps_its_parts_and_they_are_part_of_its_digest(tmp_path):
+    points, cells = np.eye(4, 3), np.array([[0, 1, 2], [0, 2, 3]])
+    mesh = SurfaceMesh(points, cells, "1.2", boundaries={"wall": [0], "inlet": [1]})
+    ResultStore(tmp_path)["one"] = mesh
+    back = ResultStore(tmp_path)["one"]
+    assert {name: part.tolist() for name, part in back.boundaries.items()} == {
+        "wall": [0],
+        "inlet": [1],
+    }
+    assert digest_value(back) == digest_value(mesh)
+    turned = SurfaceMesh(points, cells, "1.2", boundaries={"wall": [1], "inlet": [0]})
+    assert digest_value(turned) != digest_value(mesh)
