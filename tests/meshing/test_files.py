@@ -1,16 +1,27 @@
 """Surface files keep the surface, its unit and its side; bad files are refused."""
 
+import importlib.util
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import trimesh
 
 from meshing import files
-from meshing.files import UnfaithfulFile, UnreadableSurface, read_surface, write_surface
+from meshing.files import (
+    SEVERAL,
+    UnfaithfulFile,
+    UnreadableSurface,
+    draft_surfaces,
+    read_surface,
+    write_surface,
+)
+from meshing.gltf import COLOURS, linear_of
 from meshing.surface import SurfaceMesh, enclosed_mm3, is_watertight, isosurface, volume_ml
+from meshing.writers import write_stl
 from segmentation.contract import FrameMismatch
 from tests.meshing.shapes import ellipsoid, grid, label_of
 
@@ -32,7 +43,8 @@ def test_round_trip(mesh: SurfaceMesh, tmp_path: Path, kind: str) -> None:
     assert back.frame_uid == "1.2.3"
     assert back.name.replace("_", " ") == "left lobe"
     assert [f.code for f in back.findings] == []
-    assert [p.name for p in tmp_path.iterdir()] == [f"a{kind}"]
+    beside = ["a.mtl"] if kind == ".obj" else []
+    assert sorted(p.name for p in tmp_path.iterdir()) == [*beside, f"a{kind}"]
 
 
 def test_print_and_viewer_files_say_their_unit_and_stand_upright(
@@ -113,7 +125,7 @@ def test_ascii_stl_and_quads_are_read(tmp_path: Path) -> None:
 
 def test_inward_normals_are_turned(mesh: SurfaceMesh, tmp_path: Path) -> None:
     inward = replace(mesh, triangles=mesh.triangles[:, ::-1])
-    files._write_stl(inward, tmp_path / "a.stl")
+    write_stl([inward], tmp_path, "a.stl", "")
     back = read_surface(tmp_path / "a.stl")
     assert enclosed_mm3(back) > 0
     assert [f.code for f in back.findings] == ["normals_turned"]
@@ -160,17 +172,18 @@ def test_a_failed_write_leaves_the_old_file_alone(
 ) -> None:
     path = tmp_path / "a.stl"
     path.write_bytes(b"precious")
-    true_write = files._write_stl
 
-    def bad_write(surface: SurfaceMesh, target: Path) -> None:
+    def bad_write(surfaces: list[SurfaceMesh], folder: Path, name: str, note: str) -> None:
         if fault == "disk":
-            target.write_bytes(b"half")
+            (folder / name).write_bytes(b"half")
             raise OSError("no space left")
-        shifted = surface.points_mm + (0.01 if fault == "moved" else 0.0)
+        (surface,) = surfaces
+        shifted = surface.points_mm.copy()
+        shifted[17] += 0.01 if fault == "moved" else 0.0
         kept = surface.triangles[fault == "dropped" :]
-        true_write(replace(surface, points_mm=shifted, triangles=kept), target)
+        write_stl([replace(surface, points_mm=shifted, triangles=kept)], folder, name, note)
 
-    monkeypatch.setitem(files._WRITERS, ".stl", bad_write)
+    monkeypatch.setitem(files._KINDS, ".stl", replace(files._KINDS[".stl"], write=bad_write))
     with pytest.raises((UnfaithfulFile, OSError)):
         write_surface(mesh, path)
     assert path.read_bytes() == b"precious"
@@ -182,3 +195,136 @@ def test_open_surfaces_can_be_written(mesh: SurfaceMesh, tmp_path: Path) -> None
     back = read_surface(write_surface(sheet, tmp_path / "a.stl"))
     assert not is_watertight(back)
     assert [f.code for f in back.findings] == ["open_surface"]
+
+
+needs_usd = pytest.mark.skipif(
+    importlib.util.find_spec("pxr") is None, reason="USD needs the extra usd"
+)
+HOLD_SEVERAL = [
+    pytest.param(kind, marks=needs_usd if kind.startswith(".usd") else []) for kind in SEVERAL
+]
+
+
+@pytest.fixture(scope="module")
+def pair(mesh: SurfaceMesh) -> list[SurfaceMesh]:
+    """Two surfaces that no flip or exchange leaves alike, one coloured point by point."""
+    x = mesh.points_mm[:, 0]
+    share = (x - x.min()) / np.ptp(x)
+    colours = np.stack([255 * share, 255 * (1 - share), np.full(len(x), 40)], axis=1)
+    vein = replace(
+        mesh,
+        points_mm=mesh.points_mm * [0.5, 0.3, 0.4] + [31, -8, 120],
+        name='vein "A" & <B>',
+        colour=(60, 80, 200),
+        point_data={COLOURS: colours.astype(np.uint8)},
+    )
+    return [mesh, vein]
+
+
+@pytest.mark.parametrize("kind", HOLD_SEVERAL)
+def test_several_surfaces_go_to_one_file(
+    pair: list[SurfaceMesh], tmp_path: Path, kind: str
+) -> None:
+    draft = draft_surfaces(pair, tmp_path / f"model{kind}", note="for the tutorial")
+    assert not (tmp_path / f"model{kind}").exists()
+    for mesh, back in zip(pair, draft.reopened):
+        assert back.volume_ml == pytest.approx(volume_ml(mesh), rel=1e-4)
+        assert back.triangles == len(mesh.triangles)
+        assert back.farthest_mm < 1e-3
+    first = {path.name: path.read_bytes() for path in draft.keep()}
+    assert sorted(first) == sorted(p.name for p in tmp_path.iterdir())
+    again = draft_surfaces(pair, tmp_path / f"model{kind}", note="for the tutorial").keep()
+    assert {path.name: path.read_bytes() for path in again} == first
+
+
+def test_a_discarded_draft_leaves_nothing(pair: list[SurfaceMesh], tmp_path: Path) -> None:
+    draft_surfaces(pair, tmp_path / "a.obj").discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_parser_finds_the_objects_of_a_package(
+    pair: list[SurfaceMesh], tmp_path: Path
+) -> None:
+    (path,) = draft_surfaces(pair, tmp_path / "a.3mf", note="R & D").keep()
+    space = {"m": "http://schemas.microsoft.com/3dmanufacturing/core/2015/02"}
+    root = ElementTree.fromstring(zipfile.ZipFile(path).read("3D/3dmodel.model"))
+    assert root.get("unit") == "millimeter"
+    bases = root.findall("m:resources/m:basematerials/m:base", space)
+    assert [b.get("displaycolor") for b in bases] == ["#0AC81E", "#3C50C8"]
+    words = {m.get("name"): m.text for m in root.findall("m:metadata", space)}
+    assert words["Description"] == "SPACE=LPS UNIT=mm FRAME=1.2.3 R & D"
+    items = [i.get("objectid") for i in root.findall("m:build/m:item", space)]
+    objects = root.findall("m:resources/m:object", space)
+    assert items == [o.get("id") for o in objects]
+    for mesh, item, number in zip(pair, objects, "01"):
+        assert (item.get("name"), item.get("pindex")) == (mesh.name, number)
+        points = np.array(
+            [
+                [float(v.get(axis)) for axis in "xyz"]
+                for v in item.findall("m:mesh/m:vertices/m:vertex", space)
+            ]
+        )
+        assert points == pytest.approx(mesh.points_mm, abs=1e-5)
+        cells = item.findall("m:mesh/m:triangles/m:triangle", space)
+        assert [[int(c.get(k)) for k in ("v1", "v2", "v3")] for c in cells[:50]] == (
+            mesh.triangles[:50].tolist()
+        )
+
+
+def test_colours_reach_viewers(pair: list[SurfaceMesh], tmp_path: Path) -> None:
+    (path,) = draft_surfaces(pair, tmp_path / "a.glb").keep()
+    scene = trimesh.load_scene(path, process=False)
+    plain = scene.geometry["left lobe"].visual.material
+    assert plain.baseColorFactor[:3] / 255 == pytest.approx(
+        linear_of(np.array([10, 200, 30])), abs=0.01
+    )
+    vein = scene.geometry[pair[1].name]
+    light = np.asarray(vein.visual.vertex_attributes["color"])[:, :3] / 255.0
+    assert light[vein.vertices[:, 0].argmin()] == pytest.approx(
+        linear_of(np.array([0, 255, 40])), abs=0.01
+    )
+    normals = np.asarray(vein.vertex_normals)
+    outward = vein.vertices - vein.vertices.mean(axis=0)
+    assert (np.einsum("ij,ij->i", normals, outward) > 0).all()
+    ply = trimesh.load_mesh(write_surface(pair[1], tmp_path / "a.ply"), process=False)
+    assert np.array_equal(ply.visual.vertex_colors[:, :3], pair[1].point_data[COLOURS])
+
+
+def test_an_obj_names_its_colours(pair: list[SurfaceMesh], tmp_path: Path) -> None:
+    paths = draft_surfaces(pair, tmp_path / "a.obj", note="NAME=wrong SPACE=RAS").keep()
+    assert [path.name for path in paths] == ["a.obj", "a.mtl"]
+    assert "Kd 0.0392 0.7843 0.1176" in paths[1].read_text()
+    back = read_surface(paths[0])
+    assert (back.name, len(back.triangles)) == ("left_lobe", 2 * len(pair[0].triangles))
+    scene = trimesh.load_scene(paths[0], process=False, split_object=True, group_material=False)
+    assert sorted(len(g.faces) for g in scene.geometry.values()) == [len(pair[0].triangles)] * 2
+
+
+@needs_usd
+@pytest.mark.parametrize("kind", [".usda", ".usdc", ".usdz"])
+def test_usd_says_its_unit_and_stands_upright(
+    pair: list[SurfaceMesh], tmp_path: Path, kind: str
+) -> None:
+    from pxr import Usd, UsdGeom, UsdShade
+
+    (path,) = draft_surfaces(pair, tmp_path / f"a{kind}").keep()
+    stage = Usd.Stage.Open(str(path))
+    assert UsdGeom.GetStageUpAxis(stage) == "Y"
+    assert UsdGeom.GetStageMetersPerUnit(stage) == 1.0
+    first, second = (p for p in stage.Traverse() if p.IsA(UsdGeom.Mesh))
+    points = np.array(UsdGeom.Mesh(first).GetPointsAttr().Get())
+    x, y, z = pair[0].points_mm.T / 1000
+    assert points == pytest.approx(np.stack([x, z, -y], axis=1), abs=1e-6)
+    shown = UsdGeom.Mesh(first).GetDisplayColorPrimvar().Get()
+    assert np.array(shown)[0] == pytest.approx(linear_of(np.array([10, 200, 30])), abs=1e-6)
+    assert len(UsdGeom.Mesh(second).GetDisplayColorPrimvar().Get()) == len(pair[1].points_mm)
+    assert UsdShade.MaterialBindingAPI(first).ComputeBoundMaterial()[0]
+
+
+def test_one_surface_formats_refuse_several(pair: list[SurfaceMesh], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"one surface, not 2; use \.obj, \.3mf, \.glb"):
+        draft_surfaces(pair, tmp_path / "a.stl")
+    twins = [pair[0], pair[0]]
+    draft = draft_surfaces(twins, tmp_path / "a.glb")
+    assert [r.name for r in draft.reopened] == ["left lobe", "left lobe 2"]
+    draft.discard()

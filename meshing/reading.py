@@ -1,0 +1,245 @@
+"""Surfaces from files: STL, PLY, OBJ and VTP, with the unit and space that they name."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import trimesh
+from vtkmodules.vtkCommonCore import vtkStringArray
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+from vtkmodules.vtkIOGeometry import vtkSTLReader
+from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
+
+from meshing.surface import (
+    SurfaceMesh,
+    enclosed_mm3,
+    from_trimesh,
+    from_vtk,
+    is_watertight,
+    measured,
+)
+from segmentation.contract import Finding, FrameMismatch, Severity
+
+Space = Literal["LPS", "RAS"]
+Unit = Literal["mm", "cm", "m"]
+
+STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("extra", "<u2")])
+"""One facet of a binary STL."""
+
+SMALLEST_MM, LARGEST_MM = 2.0, 1000.0
+"""A surface whose longest side is outside of these is unlikely in a patient."""
+
+_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
+_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, EOFError, struct.error)
+_RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
+
+
+class UnreadableSurface(ValueError):
+    """A surface file is damaged, empty or of an unknown kind."""
+
+
+@dataclass(frozen=True)
+class _Tags:
+    """What a file says about itself; empty where it is silent."""
+
+    space: str = ""
+    unit: str = ""
+    frame_uid: str = ""
+    name: str = ""
+
+
+def _tags_of(text: str) -> _Tags:
+    """Read KEY=value words, as in the 80 bytes of an STL header or in comment lines."""
+    found = dict(re.findall(r"\b(SPACE|UNIT|FRAME|NAME)=(\S+)", text))
+    return _Tags(
+        found.get("SPACE", "").upper(),
+        found.get("UNIT", "").lower(),
+        found.get("FRAME", ""),
+        found.get("NAME", ""),
+    )
+
+
+def read_surface(
+    path: Path | str,
+    *,
+    unit: Unit = "mm",
+    frame_uid: str = "",
+    space: Space | None = None,
+) -> SurfaceMesh:
+    """Read a surface from .stl, .ply, .obj or .vtp and return it in LPS mm.
+
+    A file that names its space or unit (``SPACE=RAS``, ``UNIT=cm``) is taken at its word;
+    ``space`` and ``unit`` tell of files that do not. Points at the same place become one, and
+    normals of a closed surface are turned outward.
+
+    Args:
+        path: the file.
+        unit: length unit of a file that names none.
+        frame_uid: the DICOM frame of reference; empty takes the file's own.
+        space: axes of a file that names none; without it LPS is assumed, with a finding.
+
+    Raises:
+        UnreadableSurface: if the file is damaged, empty, not finite or of an unknown kind.
+        FrameMismatch: if the file names another frame.
+        OSError: if the file cannot be opened.
+    """
+    path = Path(path)
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        known = ", ".join(_READERS)
+        raise UnreadableSurface(f"{path.name} is not read as a surface; use {known}")
+    mesh, tags = read(path)
+    if not len(mesh.triangles):
+        raise UnreadableSurface(f"{path.name} holds no triangle")
+    if frame_uid and tags.frame_uid and tags.frame_uid != frame_uid:
+        raise FrameMismatch(f"{path.name} lies in frame {tags.frame_uid}, not in {frame_uid}")
+    findings = _doubts(tags, unit, space)
+    scale = np.full(3, _MM.get(tags.unit, _MM[unit]))
+    if (tags.space or space) == "RAS":
+        scale = scale * _RAS_TO_LPS
+    mesh = replace(
+        welded(mesh),
+        frame_uid=frame_uid or tags.frame_uid,
+        name=tags.name or mesh.name or path.stem,
+    )
+    mesh = replace(mesh, points_mm=mesh.points_mm * scale)
+    extent = float(np.ptp(mesh.points_mm, axis=0).max())
+    if not SMALLEST_MM <= extent <= LARGEST_MM:
+        text = f"The surface is {extent:.4g} mm long, which is unlikely in a patient."
+        findings.append(
+            Finding(Severity.WARNING, "unit_doubtful", text, remedy="Check the file's unit.")
+        )
+    if is_watertight(mesh) and enclosed_mm3(mesh) < 0:
+        mesh = replace(mesh, triangles=mesh.triangles[:, ::-1])
+        text = "The file's normals pointed inward; they were turned."
+        findings.append(Finding(Severity.INFO, "normals_turned", text))
+    return measured(replace(mesh, findings=tuple(findings)))
+
+
+def _doubts(tags: _Tags, unit: Unit, space: Space | None) -> list[Finding]:
+    """Return findings where the file contradicts the caller, or nobody named the space."""
+    findings = []
+    if tags.space and space and tags.space != space:
+        text = f"The file says {tags.space}, which was taken instead of {space}."
+        findings.append(Finding(Severity.WARNING, "space_from_file", text))
+    if not tags.space and not space:
+        text = "The file does not say whether its axes are LPS or RAS; LPS was assumed."
+        remedy = "Look whether it lies on the patient's image; else read it as RAS."
+        findings.append(Finding(Severity.WARNING, "space_assumed", text, remedy=remedy))
+    if tags.unit and tags.unit != unit and unit != "mm":
+        text = f"The file says {tags.unit}, which was taken instead of {unit}."
+        findings.append(Finding(Severity.WARNING, "unit_from_file", text))
+    return findings
+
+
+def welded(mesh: SurfaceMesh) -> SurfaceMesh:
+    """Return the surface with coincident and unused points removed, in order of appearance.
+
+    Triangles that thereby lose their area go. Point data follow the first of each point.
+    """
+    corners = mesh.triangles.ravel()
+    used, position = np.unique(corners, return_inverse=True)
+    _, first, same = np.unique(
+        mesh.points_mm[used] + 0.0, axis=0, return_index=True, return_inverse=True
+    )
+    order = np.argsort(first, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    triangles = rank[same.ravel()][position.ravel()].reshape(-1, 3)
+    a, b, c = triangles.T
+    keep = used[first[order]]
+    return replace(
+        mesh,
+        points_mm=mesh.points_mm[keep],
+        triangles=triangles[(a != b) & (b != c) & (c != a)],
+        point_data={name: values[keep] for name, values in mesh.point_data.items()},
+    )
+
+
+def _finite(points: npt.NDArray[np.float64], path: Path) -> npt.NDArray[np.float64]:
+    if not np.isfinite(points).all():
+        raise UnreadableSurface(f"{path.name} has a point that is not finite")
+    return points
+
+
+def _read_stl(path: Path) -> tuple[SurfaceMesh, _Tags]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(84)
+        count = int.from_bytes(head[80:84], "little") if len(head) == 84 else -1
+        if size == 84 + 50 * count:
+            cells = np.frombuffer(file.read(), STL_TRIANGLE)
+            points = _finite(cells["corners"].reshape(-1, 3).astype(np.float64), path)
+            triangles = np.arange(len(points), dtype=np.int64).reshape(-1, 3)
+            text = head[:80].decode("latin-1").replace("\0", " ")
+            return SurfaceMesh(points, triangles, ""), _tags_of(text)
+    if head.lstrip()[:5].lower() != b"solid":
+        raise UnreadableSurface(
+            f"{path.name} is no whole STL: {size} bytes, where {count} triangles need "
+            f"{84 + 50 * count}; copy it again"
+        )
+    reader = vtkSTLReader()
+    reader.SetFileName(str(path))
+    reader.Update()
+    mesh = _checked_vtk(reader.GetOutput(), path)
+    return mesh, _tags_of(head.split(b"\n")[0].decode("latin-1"))
+
+
+def _checked_vtk(poly: vtkPolyData, path: Path) -> SurfaceMesh:
+    if not poly.GetNumberOfPoints() or not poly.GetNumberOfCells():
+        raise UnreadableSurface(f"{path.name} holds no triangle, or is damaged")
+    try:
+        return from_vtk(poly, frame_uid="")
+    except ValueError as error:
+        raise UnreadableSurface(f"{path.name}: {error}") from error
+
+
+def _read_trimesh(path: Path) -> tuple[SurfaceMesh, _Tags]:
+    """Read PLY or OBJ; tags stand in the comments of the first lines."""
+    with path.open("rb") as file:
+        text = file.read(2000).split(b"end_header")[0].decode("latin-1")
+        file.seek(0)
+        try:
+            mesh = trimesh.load_mesh(
+                file, file_type=path.suffix[1:].lower(), process=False, skip_materials=True
+            )
+        except _DAMAGE as error:
+            raise UnreadableSurface(f"{path.name} is damaged: {error}") from error
+    if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
+        raise UnreadableSurface(f"{path.name} holds no triangle")
+    _finite(np.asarray(mesh.vertices), path)
+    return from_trimesh(mesh, frame_uid=""), _tags_of(text)
+
+
+def _read_vtp(path: Path) -> tuple[SurfaceMesh, _Tags]:
+    reader = vtkXMLPolyDataReader()
+    if not reader.CanReadFile(str(path)):
+        raise UnreadableSurface(f"{path.name} is no VTP file, or is damaged")
+    reader.SetFileName(str(path))
+    reader.Update()
+    poly = reader.GetOutput()
+    mesh = _checked_vtk(poly, path)
+    data = poly.GetFieldData()
+    texts = {}
+    for key in ("space", "unit", "frame_uid", "name", "colour"):
+        array = data.GetAbstractArray(key)
+        texts[key] = array.GetValue(0) if isinstance(array, vtkStringArray) else ""
+    if texts["colour"]:
+        red, green, blue = map(int, texts["colour"].split())
+        mesh = replace(mesh, colour=(red, green, blue))
+    return mesh, _Tags(texts["space"], texts["unit"], texts["frame_uid"], texts["name"])
+
+
+_READERS: dict[str, Callable[[Path], tuple[SurfaceMesh, _Tags]]] = {
+    ".stl": _read_stl,
+    ".ply": _read_trimesh,
+    ".obj": _read_trimesh,
+    ".vtp": _read_vtp,
+}
