@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from meshing import surface
+from meshing import booleans, cutting, surface
 from segmentation import (
     airway,
     body,
@@ -90,6 +90,11 @@ _TABLE = (
     Stage("Model", surface.isosurface),
     Stage("Model", surface.smooth_surface),
     Stage("Model", surface.decimate),
+    Stage("Model", cutting.cut_by_plane),
+    Stage("Model", cutting.cut_by_box),
+    Stage("Model", cutting.cut_by_tube),
+    Stage("Model", cutting.cut_by_curved_surface),
+    Stage("Model", booleans.combine_surfaces),
     Stage("Plan", resection.cut_plane),
     Stage("Plan", resection.specimen),
     Stage("Plan", resection.remnant),
