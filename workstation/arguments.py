@@ -11,6 +11,7 @@ from typing import Any
 from workstation.deidentify_arguments import add_deidentify, add_export
 from workstation.models_arguments import add_models
 from workstation.pacs_arguments import add_pacs
+from workstation.score_arguments import add_score
 from workstation.simulate_arguments import add_simulate_user
 
 PATIENTS = ("liver",)
@@ -207,6 +208,7 @@ def _add_results(command: Command) -> None:
     benchmark.add_argument("names", nargs="*", metavar="NAME")
     benchmark.add_argument("--peers", action="store_true", help="measure installed peers too")
 
+    add_score(command("score", "compute a clinical score or formula, or list them"))
     command("selftest", "tell what works on this machine")
     add_deidentify(command("deidentify", "write DICOM without identity (PS3.15) into a new folder"))
     add_models(

@@ -25,6 +25,7 @@ from workstation import (
     models_commands,
     pacs_commands,
     review_commands,
+    score_commands,
     selftest,
     simulate_commands,
 )
@@ -401,6 +402,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "segment": lambda options: file_commands.segment(options, _work),
     "mesh": lambda options: file_commands.mesh(options, _work),
     "evaluate": lambda options: file_commands.evaluate(options, _work),
+    "score": score_commands.main,
     "simulate-user": lambda options: simulate_commands.main(options, _work),
     "benchmark": _benchmark,
     "selftest": _selftest,

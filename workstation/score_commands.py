@@ -1,0 +1,66 @@
+"""What ``hilum score`` does: one clinical score, or the list of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from workstation import scores
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print one score with its inputs, population and source, or what scores there are."""
+    if options.name is None:
+        return _list(options.json)
+    record = scores.compute(options.name, dict(options.values))
+    if options.json:
+        _print_json(record)
+        return 0
+    unit = f" {record['unit']}" if record["unit"] else ""
+    figure = "" if record["value"] is None else f"{record['value']:.6g}{unit}"
+    print(f"{options.name}: {'; '.join(part for part in (figure, record['label']) if part)}")
+    if record["missing"]:
+        print(f"  missing: {', '.join(record['missing'])}")
+    for name, value in record["inputs"].items():
+        print(f"  {name:28} {_words(value)}")
+    print(f"  {'population':28} {record['population']}\n  {'source':28} {record['source']}")
+    for finding in record["findings"]:
+        print(f"  {finding['severity']}: {finding['sentence']}")
+    return 0
+
+
+def _list(as_json: bool) -> int:
+    listed = [score.to_json() for score in scores.scores().values()]
+    if as_json:
+        _print_json({"scores": listed})
+        return 0
+    for record in listed:
+        if "problem" in record:
+            print(f"{record['name']}: cannot be used: {record['problem']}")
+            continue
+        unit = f" [{record['unit']}]" if record["unit"] else ""
+        print(f"{record['name']}{unit}: {record['title']}")
+        for wanted in record["inputs"]:
+            print(f"    {wanted['name']:26} {_accepted(wanted)}")
+        print(f"    population: {record['population']}\n    source: {record['source']}")
+    return 0
+
+
+def _accepted(wanted: dict[str, Any]) -> str:
+    """Return in words what an input takes."""
+    schema = wanted["schema"]
+    choices = schema.get("enum", [])
+    words = ", ".join(choices) if choices else schema.get("type", "")
+    default = "" if wanted["required"] else f" (default: {_words(wanted['default'])})"
+    return f"{words}{default}"
+
+
+def _words(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _print_json(document: Any) -> None:
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+    print()
