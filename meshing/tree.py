@@ -71,7 +71,7 @@ def _along_curve(places: Floats) -> npt.NDArray[np.uint64]:
     size = float(np.max(places.max(axis=0) - start)) or 1.0
     steps = ((places - start) * ((2**21 - 1) / size)).astype(np.uint64)
     x, y, z = (_spread(steps[:, n]) << np.uint64(n) for n in range(3))
-    return x | y | z
+    return np.asarray(x | y | z, np.uint64)
 
 
 def _spread(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
