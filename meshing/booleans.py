@@ -21,9 +21,9 @@ from meshing.distance_fields import contour, grid_around, signed_distance
 from meshing.surface import (
     OpenSurface,
     SurfaceMesh,
+    area_mm2,
     enclosed_mm3,
     is_watertight,
-    measured,
     require_watertight,
 )
 from segmentation.contract import (
@@ -278,10 +278,20 @@ def combine_surfaces(
     return with_share(replace(result, findings=findings), first)
 
 
+def measured_solid(part: SurfaceMesh, volume_mm3: float) -> SurfaceMesh:
+    """Return a surface that is known to be closed with its numbers, as `measured` gives them."""
+    volume = Number(
+        "volume", volume_mm3 / 1000.0, "mL", "volume enclosed by the surface (divergence theorem)"
+    )
+    area = Number("area", area_mm2(part) / 100.0, "cm2", "sum of the triangle areas")
+    return replace(part, numbers=(volume, area))
+
+
 def with_share(part: SurfaceMesh, whole: SurfaceMesh) -> SurfaceMesh:
     """Return a closed part measured, with its share of the whole's volume in percent."""
-    part = measured(part)
-    fraction = 100.0 * enclosed_mm3(part) / enclosed_mm3(whole)
+    volume_mm3 = enclosed_mm3(part)
+    part = measured_solid(part, volume_mm3)
+    fraction = 100.0 * volume_mm3 / enclosed_mm3(whole)
     source = f"volume of the result over that of {whole.name or 'the surface before'}"
     return replace(part, numbers=(*part.numbers, Number("share", fraction, "%", source)))
 

@@ -10,14 +10,14 @@ import numpy.typing as npt
 from vtkmodules.vtkCommonDataModel import vtkPlane, vtkPlaneCollection
 from vtkmodules.vtkFiltersGeneral import vtkClipClosedSurface
 
-from meshing.booleans import SLIVER, TOLERANCE, as_solid, from_solid
+from meshing.booleans import SLIVER, TOLERANCE, as_solid, from_solid, measured_solid
+from meshing.plane_split import split_between_points
 from meshing.surface import (
     OpenSurface,
     SurfaceMesh,
     enclosed_mm3,
     from_vtk,
     is_watertight,
-    measured,
     require_watertight,
     to_vtk,
 )
@@ -77,32 +77,36 @@ def split_by_plane(
             f"the plane passes {mesh.name or 'the surface'!r} at "
             f"{float(np.abs(distance).min()):.2f} mm; move it so that it cuts"
         )
-    for method in (_split_exactly, _clip_twice):
+    whole = enclosed_mm3(mesh)
+    for method in (_split_quickly, _split_exactly, _clip_twice):
         parts = method(mesh, point, direction)
-        if parts is not None and all(map(is_watertight, parts)) and _add_up(mesh, parts):
-            _refuse_grazing(mesh, parts, distance)
-            return measured(parts[0]), measured(parts[1])
+        if parts is None or not all(map(is_watertight, parts)):
+            continue
+        volumes = [enclosed_mm3(part) for part in parts]
+        if abs(sum(volumes) - whole) <= TOLERANCE * abs(whole):
+            if min(volumes) <= SLIVER * whole:
+                raise ValueError(_grazes(mesh, distance))
+            return measured_solid(parts[0], volumes[0]), measured_solid(parts[1], volumes[1])
     raise OpenSurface(
         f"{mesh.name or 'the surface'!r} does not split into closed parts at this plane; "
         "move the plane a little, or repair the surface where it folds"
     )
 
 
-def _add_up(mesh: SurfaceMesh, parts: tuple[SurfaceMesh, SurfaceMesh]) -> bool:
-    whole = enclosed_mm3(mesh)
-    return abs(sum(map(enclosed_mm3, parts)) - whole) <= TOLERANCE * abs(whole)
+def _grazes(mesh: SurfaceMesh, distance: Floats) -> str:
+    depth = min(float(distance.max()), float(-distance.min()))
+    return (
+        f"the plane only grazes {mesh.name or 'the surface'!r}, {depth:.2g} mm deep, so one "
+        "part is empty; move the plane further in"
+    )
 
 
-def _refuse_grazing(
-    mesh: SurfaceMesh, parts: tuple[SurfaceMesh, SurfaceMesh], distance: Floats
-) -> None:
-    """Raise where one part is so small that the plane only touches the surface."""
-    if min(map(enclosed_mm3, parts)) <= SLIVER * enclosed_mm3(mesh):
-        depth = min(float(distance.max()), float(-distance.min()))
-        raise ValueError(
-            f"the plane only grazes {mesh.name or 'the surface'!r}, {depth:.2g} mm deep, so one "
-            "part is empty; move the plane further in"
-        )
+def _split_quickly(
+    mesh: SurfaceMesh, point: Floats, direction: Floats
+) -> tuple[SurfaceMesh, SurfaceMesh] | None:
+    """Return both parts by cutting edge by edge, or None where the plane meets a point."""
+    parts = split_between_points(mesh, (mesh.points_mm - point) @ direction, direction)
+    return parts and (replace(parts[0], findings=()), replace(parts[1], findings=()))
 
 
 def _split_exactly(
