@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from meshing import booleans, cutting, surface
+from meshing import booleans, cutting, orientation, printability, surface
 from segmentation import (
     airway,
     body,
@@ -95,6 +95,8 @@ _TABLE = (
     Stage("Model", cutting.cut_by_tube),
     Stage("Model", cutting.cut_by_curved_surface),
     Stage("Model", booleans.combine_surfaces),
+    Stage("Model", printability.printability),
+    Stage("Model", orientation.orient_for_print),
     Stage("Plan", resection.cut_plane),
     Stage("Plan", resection.specimen),
     Stage("Plan", resection.remnant),
