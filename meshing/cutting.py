@@ -58,7 +58,7 @@ def cut_by_plane(
         BooleanFailed: if no way gives closed parts that add up.
     """
     require_solid(mesh)
-    point, direction = _middle_plane(mesh, point_mm, normal)
+    point, direction = middle_plane(mesh, point_mm, normal)
     progress(0.1, "cutting exactly")
     try:
         parts = split_by_plane(mesh, point, direction)
@@ -69,7 +69,7 @@ def cut_by_plane(
     return with_share(parts[0 if keep == "front" else 1], mesh)
 
 
-def _middle_plane(
+def middle_plane(
     mesh: SurfaceMesh, point_mm: Vector | None, normal: Vector | None
 ) -> tuple[Floats, Floats]:
     """Return point and unit normal; what is not given is across the middle of the long axis."""
@@ -205,7 +205,7 @@ def cut_by_curved_surface(
     """
     require_solid(mesh)
     if not control_points_mm:
-        control = flat_control_points(mesh, *_middle_plane(mesh, None, None))
+        control = flat_control_points(mesh, *middle_plane(mesh, None, None))
     elif len(control_points_mm) % columns:
         raise ValueError(
             f"{len(control_points_mm)} control points are no grid with rows of {columns}; add or "
