@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from meshing.adjacency import edge_uses, fans, incidence, pieces
 from meshing.intersections import self_intersections
-from meshing.surface import SurfaceMesh, enclosed_mm3
+from meshing.mesh import SurfaceMesh, enclosed_mm3
 from segmentation.contract import Finding, Number, Progress, Severity, share, silent
 
 Floats = npt.NDArray[np.float64]

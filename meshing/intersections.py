@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from meshing.predicates import side_of_line, side_of_plane
-from meshing.surface import SurfaceMesh
+from meshing.mesh import SurfaceMesh
 from meshing.tree import LEAF, TriangleTree, triangle_tree
 from segmentation.contract import Progress, silent
 

@@ -8,7 +8,18 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from meshing import booleans, cutting, orientation, printability, surface
+from meshing import (
+    booleans,
+    comparison,
+    cutting,
+    fitting,
+    geodesics,
+    measuring,
+    orientation,
+    printability,
+    surface,
+    symmetry,
+)
 from segmentation import (
     airway,
     body,
@@ -28,6 +39,7 @@ from segmentation import (
     random_walk,
     registration,
     resampling,
+    sampling,
     seeded,
     shaping,
     skull,
@@ -87,7 +99,7 @@ _TABLE = (
     Stage("Segment", registration.register),
     Stage("Segment", registration.move_volume),
     Stage("Segment", registration.move_labels),
-    Stage("Model", surface.isosurface),
+    Stage("Model", surface.isosurface, version=2),
     Stage("Model", surface.smooth_surface),
     Stage("Model", surface.decimate),
     Stage("Model", cutting.cut_by_plane),
@@ -97,6 +109,20 @@ _TABLE = (
     Stage("Model", booleans.combine_surfaces),
     Stage("Model", printability.printability),
     Stage("Model", orientation.orient_for_print),
+    Stage("Measure", measuring.distance),
+    Stage("Measure", measuring.angle),
+    Stage("Measure", measuring.area),
+    Stage("Measure", sampling.profile),
+    Stage("Measure", geodesics.geodesic),
+    Stage("Measure", measuring.distance_to_surface),
+    Stage("Measure", measuring.clearance),
+    Stage("Measure", measuring.surface_area),
+    Stage("Measure", measuring.volume),
+    Stage("Measure", comparison.distance_map),
+    Stage("Measure", fitting.fit_plane),
+    Stage("Measure", fitting.fit_sphere),
+    Stage("Measure", fitting.fit_cylinder),
+    Stage("Measure", symmetry.symmetry_plane),
     Stage("Plan", resection.cut_plane),
     Stage("Plan", resection.specimen),
     Stage("Plan", resection.remnant),
