@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from meshing.drawn import as_tubes
 from meshing.surface import SurfaceMesh
 from segmentation.anatomy import ANATOMY
+from segmentation.measured import Measured
 from workstation.picture import Colour, Kind, SceneItem
 from workstation.planning.resection import CutPlane
 
+MEASURED: Colour = (255, 224, 122)
 UNSET: Colour = (255, 160, 60)  # what a surface has that nobody gave a colour
 
 
@@ -88,10 +91,14 @@ def _surface(name: str, surface: SurfaceMesh) -> SceneItem:
     return SceneItem(surface, colour, look.opacity, kind=look.kind)
 
 
+def _measured(name: str, value: Measured) -> SceneItem:
+    return SceneItem(as_tubes(value, name), MEASURED, kind="mark")
+
+
 def _cut_plane(name: str, cut: CutPlane) -> SceneItem:
     return SceneItem(cut.surface, CUT_LOOK.colour, CUT_LOOK.opacity, kind=CUT_LOOK.kind)
 
 
 BUILDERS: Mapping[type, Callable[[str, Any], SceneItem]] = MappingProxyType(
-    {SurfaceMesh: _surface, CutPlane: _cut_plane}
+    {SurfaceMesh: _surface, CutPlane: _cut_plane, Measured: _measured}
 )

@@ -10,6 +10,7 @@ from meshing.files import write_surface
 from meshing.surface import SurfaceMesh, isosurface
 from segmentation.contract import Measurements
 from segmentation.images import write_labels, write_volume
+from segmentation.measured import Measured
 from segmentation.volume import LabelMap, Volume
 from workstation.case import Case, CaseError
 from workstation.dicom.segmentation_object import Form
@@ -93,7 +94,7 @@ def _write_table(case: Case, plan: Plan, name: str, value: Any, path: Path) -> N
     summary = case.summary()
     numbers = [n for n in summary["numbers"] if n["step"] == name]
     if path.suffix.lower() == ".json":
-        record = {
+        record: dict[str, Any] = {
             "name": name,
             "frame_uid": plan.frame_uid,
             "space": "LPS mm",
@@ -102,6 +103,13 @@ def _write_table(case: Case, plan: Plan, name: str, value: Any, path: Path) -> N
         }
         if isinstance(value, CutPlane):
             record |= {"point_mm": list(value.point_mm), "normal": list(value.normal)}
+        if isinstance(value, Measured):
+            record |= {
+                "lines_mm": [line.tolist() for line in value.lines_mm],
+                "picked_mm": value.picked_mm.tolist(),
+                "places": {place: list(vector) for place, vector in value.places.items()},
+                "samples": {column: array.tolist() for column, array in value.samples.items()},
+            }
         write_json(path, record)
         return
 

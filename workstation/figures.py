@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from meshing.surface import SurfaceMesh
+from segmentation.measured import Measured
 from segmentation.volume import LabelMap, Vector, Volume
 from workstation.actors import scene_items
 from workstation.case import Case
@@ -34,14 +35,15 @@ def fresh_values(case: Case, plan: Plan) -> dict[str, object]:
 
 
 def plan_scene(values: Mapping[str, object]) -> dict[str, SceneItem]:
-    """Return what the 3D picture of a plan shows: both parts, vessels, tumour and the cut.
+    """Return what the 3D picture of a plan shows: parts, vessels, tumour, cut and measurements.
 
     Without a cut, the organ itself is shown.
     """
     shown = {
         name: value
         for name, value in values.items()
-        if isinstance(value, CutPlane) or (isinstance(value, SurfaceMesh) and len(value.triangles))
+        if isinstance(value, CutPlane | Measured)
+        or (isinstance(value, SurfaceMesh) and len(value.triangles))
     }
     if "remnant_surface" in shown:
         shown.pop("liver_surface", None)

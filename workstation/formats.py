@@ -17,6 +17,7 @@ import SimpleITK as sitk
 
 from meshing.surface import SurfaceMesh
 from segmentation.contract import Finding, Measurements, Number
+from segmentation.measured import Measured
 from segmentation.transform import Transform
 from segmentation.volume import (
     EarlierEdits,
@@ -203,6 +204,38 @@ def _read_transform(record: Record, path: Path) -> Transform:
     )
 
 
+def _measured_record(value: Measured) -> Record:
+    return {
+        "frame_uid": value.frame_uid,
+        "lines": len(value.lines_mm),
+        "text": value.text,
+        "text_mm": list(value.text_mm),
+        "places": {name: list(place) for name, place in value.places.items()},
+        "samples": sorted(value.samples),
+    } | _notes(value)
+
+
+def _write_measured(value: Measured, path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, *_arrays_of(value))
+
+
+def _read_measured(record: Record, path: Path) -> Measured:
+    with np.load(path, allow_pickle=False) as data:
+        picked, *arrays = data.values()
+    lines = record["lines"]
+    return Measured(
+        record["frame_uid"],
+        tuple(arrays[:lines]),
+        picked,
+        record["text"],
+        tuple(record["text_mm"]),
+        {name: tuple(place) for name, place in record["places"].items()},
+        dict(zip(record["samples"], arrays[lines:])),
+        **_read_notes(record),
+    )
+
+
 @dataclass(frozen=True)
 class Format:
     """How one type of value is kept: its record, its data file, and the way back."""
@@ -239,6 +272,7 @@ FORMATS = {
     ),
     "edits": Format(EditLog, ".npz", _edits_record, _write_edits, _read_edits),
     "transform": Format(Transform, ".npz", _transform_record, _write_transform, _read_transform),
+    "measured": Format(Measured, ".npz", _measured_record, _write_measured, _read_measured),
     "measurements": Format(
         Measurements,
         "",
@@ -272,6 +306,9 @@ def _arrays_of(value: Any) -> list[np.ndarray[Any, Any]]:
         return _arrays_of(value.surface)
     if isinstance(value, Transform):
         return [] if value.displacement_mm is None else [value.displacement_mm]
+    if isinstance(value, Measured):
+        columns = [value.samples[name] for name in sorted(value.samples)]
+        return [value.picked_mm, *value.lines_mm, *columns]
     if isinstance(value, EditLog):
         return [block for patch in value.patches for block in (patch.before, patch.after)]
     return []

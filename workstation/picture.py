@@ -118,7 +118,11 @@ class Scene:
                 self._renderer.AddActor(self._actors[name])
             style(self._actors[name], item)
         self._items = dict(items)
-        self._pickable = {n: self._locators[n] for n, item in items.items() if item.visible}
+        self._pickable = {
+            n: self._locators[n]
+            for n, item in items.items()
+            if item.visible and item.kind != "mark"
+        }
         self._show_bar()
         self._apply_split()
         return True

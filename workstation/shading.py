@@ -19,7 +19,7 @@ from meshing.surface import SurfaceMesh, to_vtk
 from workstation.camera import Vector
 
 Colour = tuple[int, int, int]
-Kind = Literal["organ", "vessel", "bone", "device", "sheet"]
+Kind = Literal["organ", "vessel", "bone", "device", "sheet", "mark"]
 
 # Ten even steps of viridis (Smith and van der Walt, 2015, CC0): even to the eye, readable in
 # grey and with the common colour-vision deficiencies.
@@ -44,6 +44,7 @@ SHINE: dict[Kind, tuple[float, float, float, float]] = {
     "bone": (0.08, 0.92, 0.06, 12.0),
     "device": (0.06, 0.86, 0.45, 60.0),
     "sheet": (0.40, 0.60, 0.05, 10.0),
+    "mark": (0.55, 0.45, 0.0, 1.0),
 }
 
 FLAT = (0.45, 0.55, 0.0, 1.0)  # little shade, so that colours can be read off the bar
@@ -104,7 +105,8 @@ class ScalarMap:
 class SceneItem:
     """One surface and how it is drawn: sRGB colour 0 to 255, opacity 0 to 1, and its matter.
 
-    A "sheet" is an open surface, such as a cut; all other kinds are closed. ``scalars``
+    A "sheet" is an open surface, such as a cut; all other kinds are closed. A "mark" is drawn
+    to be read, such as a measured line, and cannot be picked. ``scalars``
     replaces the colour by a quantity on the surface.
     """
 
