@@ -12,6 +12,7 @@ from typing import Any
 
 from meshing.drawn import as_tubes
 from meshing.surface import SurfaceMesh
+from meshing.volume_mesh import VolumeMesh
 from segmentation.anatomy import ANATOMY
 from segmentation.measured import Measured
 from workstation.picture import Colour, Kind, SceneItem
@@ -95,10 +96,14 @@ def _measured(name: str, value: Measured) -> SceneItem:
     return SceneItem(as_tubes(value, name), MEASURED, kind="mark")
 
 
+def _volume_mesh(name: str, mesh: VolumeMesh) -> SceneItem:
+    return _surface(name, mesh.outside)
+
+
 def _cut_plane(name: str, cut: CutPlane) -> SceneItem:
     return SceneItem(cut.surface, CUT_LOOK.colour, CUT_LOOK.opacity, kind=CUT_LOOK.kind)
 
 
 BUILDERS: Mapping[type, Callable[[str, Any], SceneItem]] = MappingProxyType(
-    {SurfaceMesh: _surface, CutPlane: _cut_plane, Measured: _measured}
+    {SurfaceMesh: _surface, VolumeMesh: _volume_mesh, CutPlane: _cut_plane, Measured: _measured}
 )

@@ -16,6 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from meshing.surface import SurfaceMesh
+from meshing.volume_mesh import VolumeMesh, from_arrays, to_arrays
 from segmentation.contract import Finding, Measurements, Number
 from segmentation.measured import Measured
 from segmentation.transform import Transform
@@ -120,6 +121,28 @@ def _read_surface(record: Record, path: Path) -> SurfaceMesh:
         **_read_notes(record),
         boundaries={name.removeprefix(PART): part for name, part in parts.items()},
     )
+
+
+def _volume_mesh_record(value: VolumeMesh) -> Record:
+    return {
+        "frame_uid": value.frame_uid,
+        "name": value.name,
+        "colour": list(value.colour),
+        "arrays": list(to_arrays(value)),
+    } | _notes(value)
+
+
+def _write_volume_mesh(value: VolumeMesh, path: Path) -> None:
+    arrays: dict[str, Any] = {**to_arrays(value)}
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _read_volume_mesh(record: Record, path: Path) -> VolumeMesh:
+    with np.load(path, allow_pickle=False) as data:
+        arrays = {name: data[name] for name in record["arrays"]}
+    fields = {"name": record["name"], "colour": tuple(record["colour"]), **_read_notes(record)}
+    return from_arrays(arrays, frame_uid=record["frame_uid"], **fields)
 
 
 def _cut_record(value: CutPlane) -> Record:
@@ -263,6 +286,9 @@ FORMATS = {
         _read_labels,
     ),
     "surface": Format(SurfaceMesh, ".npz", _surface_record, _write_surface, _read_surface),
+    "volume mesh": Format(
+        VolumeMesh, ".npz", _volume_mesh_record, _write_volume_mesh, _read_volume_mesh
+    ),
     "cut": Format(
         CutPlane,
         ".npz",
@@ -302,6 +328,8 @@ def _arrays_of(value: Any) -> list[np.ndarray[Any, Any]]:
         extra = [value.point_data[name] for name in sorted(value.point_data)]
         parts = [value.boundaries[name] for name in sorted(value.boundaries)]
         return [value.points_mm, value.triangles, *extra, *parts]
+    if isinstance(value, VolumeMesh):
+        return list(to_arrays(value).values())
     if isinstance(value, CutPlane):
         return _arrays_of(value.surface)
     if isinstance(value, Transform):

@@ -22,6 +22,7 @@ from meshing import (
     surface,
     symmetry,
     tetrahedra,
+    tetrahedra,
 )
 from segmentation import (
     airway,
@@ -112,6 +113,7 @@ _TABLE = (
     Stage("Model", cutting.cut_by_tube),
     Stage("Model", cutting.cut_by_curved_surface),
     Stage("Model", booleans.combine_surfaces),
+    Stage("Model", tetrahedra.tetrahedralize),
     Stage("Model", tetrahedra.tetrahedralize),
     Stage("Model", printability.printability),
     Stage("Model", connectors.split_with_pins),
