@@ -36,6 +36,8 @@ _BANDWIDTH = 0.7  # of its kernel, in spreads
 _SURE = 3.0  # the largest log ratio of likelihoods
 _LEAST_EDGE, _EDGE_LEVEL = 0.05, 2.0  # how cheap an edge gets, and the step that halves it
 _NEAR_MM = 6.0  # the noise and the levels of a mark are taken this far around it
+_OTHER = 2.5  # a ray ends where the level is as many spreads from the mark's
+_RAY_STARTS, _LONGEST_MM, _ACROSS = 12, 150.0, 0.45  # points, length, largest cosine with the line
 _FAR = 1e6
 
 
@@ -103,6 +105,30 @@ class Cells:
                 break
         return np.ascontiguousarray(arrays[0][1:-1, 1:-1, 1:-1])
 
+    def across_mm(self, mark: Mask, line: Floats) -> Floats:
+        """Return how far rays run from a line until the level is no longer the mark's, in mm.
+
+        ``line`` has fractional indices (k, j, i) of cells. From a click rays run to all sides,
+        from a longer line only across it. One that reaches the rim of the block is left out.
+        """
+        start = line[:: max(1, len(line) // _RAY_STARTS)]
+        way = (line[-1] - line[0]) * self.spacing_mm
+        length = float(np.linalg.norm(way))
+        heads = _headings()
+        if length > 3 * self.step_mm:
+            heads = heads[np.abs(heads @ way) < _ACROSS * length]
+        ways = np.arange(self.step_mm / 2, _LONGEST_MM, self.step_mm / 2)
+        steps = heads[:, None, :] * ways[:, None] / self.spacing_mm
+        place = np.rint(start[:, None, None, :] + steps).astype(np.int32)
+        last = np.asarray(self.level.shape) - 1
+        beyond = np.any((place < 0) | (place > last), axis=-1)
+        k, j, i = np.moveaxis(np.clip(place, 0, last), -1, 0)
+        other = np.abs(self.level - np.median(self.level[mark])) > _OTHER
+        ends = beyond | other[k, j, i]
+        first = ends.argmax(axis=-1)[..., None]
+        stopped = np.take_along_axis(ends & ~beyond, first, axis=-1)
+        return np.asarray(ways[first[stopped]])
+
     def evidence(self, inside: Array, outside: Array) -> Singles:
         """Return the log ratio of the likelihoods of each cell's levels under two weightings."""
         densities = []
@@ -147,6 +173,13 @@ def make_cells(array: Array, spacing_mm: Floats, steps: Steps, mark: Mask) -> Ce
         for image in (level, around)
     ]
     return Cells(level, around, edges.astype(np.float32), bins[0] * _BINS + bins[1], size)
+
+
+@cache
+def _headings() -> Floats:
+    """Return 98 unit vectors (k, j, i) to all sides."""
+    steps = [s for s in product((-2, -1, 0, 1, 2), repeat=3) if np.gcd.reduce(np.abs(s)) == 1]
+    return np.asarray(steps / np.linalg.norm(steps, axis=1)[:, None])
 
 
 def _slope(image: Singles, axis: int) -> Array:
