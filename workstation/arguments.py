@@ -11,6 +11,7 @@ from typing import Any
 from workstation.deidentify_arguments import add_deidentify, add_export
 from workstation.models_arguments import add_models
 from workstation.pacs_arguments import add_pacs
+from workstation.repair_arguments import add_repair
 from workstation.score_arguments import add_score
 from workstation.simulate_arguments import add_simulate_user
 
@@ -238,6 +239,8 @@ def _add_direct(command: Command) -> None:
     mesh.add_argument("labels", type=Path, metavar="LABEL", help="label file")
     mesh.add_argument("surface", type=Path, metavar="SURFACE", help="surface file to write")
     mesh.add_argument("--label", default="", metavar="NAME_OR_VALUE", help="default: all labels")
+    fix = command("repair", "close a damaged surface, from file to file, with a report")
+    add_repair(fix)
     judge = command("evaluate", "compare segmentations with references")
     judge.add_argument("reference", type=Path, metavar="REFERENCE", help="label file or folder")
     judge.add_argument("result", type=Path, metavar="RESULT", help="label file or folder")
@@ -251,7 +254,7 @@ def _add_direct(command: Command) -> None:
     judge.add_argument("--csv", type=Path, metavar="FILE", help="write the table there too")
 
     add_simulate_user(command("simulate-user", "tell how many prompts a method really needs"))
-    for added in (segment, mesh):
+    for added in (segment, mesh, fix):
         _add_params(added)
 
 

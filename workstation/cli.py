@@ -401,6 +401,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "report": _report,
     "segment": lambda options: file_commands.segment(options, _work),
     "mesh": lambda options: file_commands.mesh(options, _work),
+    "repair": lambda options: file_commands.repair(options, _work),
     "evaluate": lambda options: file_commands.evaluate(options, _work),
     "score": score_commands.main,
     "simulate-user": lambda options: simulate_commands.main(options, _work),

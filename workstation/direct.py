@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from meshing.files import write_surface
+from meshing.reading import Unit, read_surface
 from meshing.surface import SurfaceMesh
 from segmentation import models
 from segmentation.contract import Progress, share, silent
@@ -130,6 +131,28 @@ def mesh_file(
         raise ValueError(f"the label is empty in {label}; no file was written")
     write_surface(mesh, surface)
     return mesh
+
+
+def repair_file(
+    damaged: Path,
+    surface: Path,
+    params: Mapping[str, Any] = {},
+    unit: Unit = "mm",
+    progress: Progress = silent,
+) -> SurfaceMesh:
+    """Repair a surface file into another and return the result, LPS mm.
+
+    Raises:
+        ValueError: if it would overwrite the original, cannot be read, or cannot be repaired.
+        StageError: for a parameter that there is not.
+    """
+    if surface.exists() and damaged.exists() and surface.samefile(damaged):
+        raise ValueError(f"{surface} is the original, which stays as it is; name another file")
+    stage = STAGES["meshing.repair"]
+    stage.check_params(params)
+    result: SurfaceMesh = stage.run({"mesh": read_surface(damaged, unit=unit)}, params, progress)
+    write_surface(result, surface)
+    return result
 
 
 def _named(labels: LabelMap, name_or_value: str) -> str:

@@ -42,6 +42,17 @@ def mesh(options: argparse.Namespace, work: Work) -> int:
     return _print_written(options, options.surface, result)
 
 
+def repair(options: argparse.Namespace, work: Work) -> int:
+    """Repair one surface."""
+    result = work(
+        "Repair",
+        lambda progress: direct.repair_file(
+            options.damaged, options.surface, dict(options.params), options.unit, progress
+        ),
+    )
+    return _print_written(options, options.surface, result)
+
+
 def _print_written(options: argparse.Namespace, path: Path, value: Any) -> int:
     """Print where a result went, its numbers and its findings."""
     document = {
