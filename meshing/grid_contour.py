@@ -134,20 +134,6 @@ def outward(points: Floats, triangles: Integers) -> Floats:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def volume_of(points: Floats, triangles: Integers) -> float:
-    """Return the enclosed volume in mm3 of a closed surface, by the divergence theorem."""
-    total = 0.0
-    x, y, z = points[triangles[0, 0], 0], points[triangles[0, 0], 1], points[triangles[0, 0], 2]
-    for n in range(len(triangles)):
-        a, b, c = triangles[n, 0], triangles[n, 1], triangles[n, 2]
-        ax, ay, az = points[a, 0] - x, points[a, 1] - y, points[a, 2] - z
-        bx, by, bz = points[b, 0] - x, points[b, 1] - y, points[b, 2] - z
-        cx, cy, cz = points[c, 0] - x, points[c, 1] - y, points[c, 2] - z
-        total += ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
-    return total / 6.0
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def spread(values: Floats, triangles: Integers, times: int) -> Floats:
     """Return values per point diffused over the surface; their sum stays."""
     uses = np.zeros(len(values))

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from meshing import grid_contour
 from meshing.decimation import decimate
+from meshing.integrals import volume_of
 from meshing.mesh import SurfaceMesh, bounding_block, measured
 from segmentation.contract import Finding, Progress, Severity, share, silent
 from segmentation.volume import Label, LabelMap
@@ -238,7 +239,7 @@ def _of_volume(sheet: _Sheet, shares: Floats, target_mm3: float) -> Floats:
     """Return shares moved evenly until the surface encloses a volume within 0.01 percent."""
     for _ in range(20):
         points = sheet.points(shares)
-        lacking = target_mm3 - grid_contour.volume_of(points, sheet.triangles)
+        lacking = target_mm3 - volume_of(points, sheet.triangles)
         if abs(lacking) <= 1e-4 * target_mm3:
             break
         now = _along(sheet, points)

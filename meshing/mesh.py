@@ -15,6 +15,8 @@ from vtkmodules.vtkCommonCore import vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
 from vtkmodules.vtkFiltersCore import vtkTriangleFilter
 
+from meshing.adjacency import edge_uses, incidence
+from meshing.integrals import area_of, volume_of
 from segmentation.contract import Finding, Number, Severity
 
 Floats = npt.NDArray[np.float64]
@@ -79,15 +81,11 @@ def is_watertight(mesh: SurfaceMesh) -> bool:
     """
     if not len(mesh.triangles):
         return False
-    start = mesh.triangles.ravel()
-    end = mesh.triangles[:, (1, 2, 0)].ravel()
-    count = len(mesh.points_mm)
-    forward = np.sort(start * count + end)
-    return bool(
-        np.all(start != end)
-        and np.all(forward[1:] != forward[:-1])
-        and np.array_equal(forward, np.sort(end * count + start))
-    )
+    cells = mesh.triangles
+    if (cells == np.roll(cells, 1, axis=1)).any():
+        return False
+    _, uses, balance = edge_uses(cells, *incidence(cells, len(mesh.points_mm)))
+    return bool(np.all(uses == 2) and np.all(balance == 0))
 
 
 def require_watertight(mesh: SurfaceMesh) -> None:
@@ -112,15 +110,7 @@ def enclosed_mm3(mesh: SurfaceMesh) -> float:
 
     It means the enclosed volume only for a closed surface; `volume_ml` checks that.
     """
-    return _signed_mm3(mesh.points_mm, mesh.triangles)
-
-
-def _signed_mm3(points: Floats, triangles: Triangles) -> float:
-    """Return the enclosed volume in mm3, negative when the normals point inward."""
-    if not len(triangles):
-        return 0.0
-    a, b, c = (points[triangles[:, n]] - points[triangles[0, 0]] for n in range(3))
-    return float(np.einsum("ij,ij->", a, np.cross(b, c))) / 6.0
+    return float(volume_of(mesh.points_mm, mesh.triangles))
 
 
 def volume_ml(mesh: SurfaceMesh) -> float:
@@ -135,8 +125,7 @@ def volume_ml(mesh: SurfaceMesh) -> float:
 
 def area_mm2(mesh: SurfaceMesh) -> float:
     """Return the summed area of all triangles in mm2."""
-    a, b, c = (mesh.points_mm[mesh.triangles[:, n]] for n in range(3))
-    return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()) / 2.0
+    return float(area_of(mesh.points_mm, mesh.triangles))
 
 
 def measured(mesh: SurfaceMesh) -> SurfaceMesh:
@@ -145,7 +134,7 @@ def measured(mesh: SurfaceMesh) -> SurfaceMesh:
     findings = tuple(f for f in mesh.findings if f.code != "open_surface")
     if is_watertight(mesh):
         source = "volume enclosed by the surface (divergence theorem)"
-        numbers.insert(0, Number("volume", volume_ml(mesh), "mL", source))
+        numbers.insert(0, Number("volume", enclosed_mm3(mesh) / 1000.0, "mL", source))
     else:
         findings += (
             Finding(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from meshing.surface import SurfaceMesh
+from meshing.mesh import SurfaceMesh
 from segmentation.contract import Progress, silent
 
 Floats = npt.NDArray[np.float64]

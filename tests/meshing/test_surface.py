@@ -2,16 +2,13 @@
 
 from dataclasses import replace
 
-import fast_simplification
 import numpy as np
 import pytest
-import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from meshing.clipping import cross_section
-from meshing.simplification import IN_PROCESS, simplify
 from meshing.surface import (
     OpenSurface,
     SurfaceMesh,
@@ -209,21 +206,6 @@ def test_conversions_keep_points_order_and_data() -> None:
     assert back.point_data["wss_pa"].tolist() == [1, 2, 3, 4]
     other = from_trimesh(to_trimesh(mesh), frame_uid="1.2.3")
     assert enclosed_mm3(other) == pytest.approx(1000)
-
-
-def test_a_large_surface_is_simplified_in_a_process_of_its_own_with_the_same_result() -> None:
-    points, triangles = organ_points(IN_PROCESS)
-    direct = fast_simplification.simplify(points, triangles, target_count=4000, agg=7.0)
-    apart = simplify(points, triangles, 4000, 7.0)
-    for here, there in zip(direct, apart):
-        np.testing.assert_array_equal(here, there)
-
-
-def organ_points(at_least: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return a finely divided sphere of more than ``at_least`` triangles."""
-    sphere = trimesh.creation.icosphere(subdivisions=6)
-    assert len(sphere.faces) > at_least
-    return np.array(sphere.vertices, float), np.array(sphere.faces, np.int64)
 
 
 def test_parts_of_a_surface_must_name_its_triangles():
