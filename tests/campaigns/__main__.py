@@ -1,4 +1,7 @@
-"""Run a campaign: ``python -m tests.campaigns semantic 10000`` or ``bytes 20000``."""
+"""Run a campaign: ``python -m tests.campaigns semantic 10000``.
+
+Others: ``bytes 20000``, ``cuts 1000``, ``repair 1000``; the last two need HILUM_DATA.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,13 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.campaigns import mutants, semantic
+from tests.campaigns import cuts, damage, mutants, semantic
+from tests.campaigns.organs import organs
+
+Judge = Callable[[int], tuple[str, str, cuts.Verdict | damage.Verdict]]
 
 
 def run_semantic(count: int, first: int) -> int:
@@ -63,15 +70,59 @@ def run_mutants(count: int, first: int) -> int:
     return int(tally.slowest_s > 10 or tally.largest_child_bytes > 2 << 30)
 
 
+def run_cuts(count: int, first: int) -> int:
+    """Judge random cuts and booleans; print what happened and the worst volume difference."""
+    meshes = organs()
+    return _run_meshes(count, first, lambda seed: cuts.judge(meshes, seed))
+
+
+def run_repair(count: int, first: int) -> int:
+    """Judge repairs of damaged organs, each kind of damage in turn."""
+    meshes = [m for m in organs() if len(m.triangles) < 40_000]
+    kinds = list(damage.KINDS)
+
+    def judge(seed: int) -> tuple[str, str, damage.Verdict]:
+        mesh, kind = meshes[seed // len(kinds) % len(meshes)], kinds[seed % len(kinds)]
+        return mesh.name, kind, damage.judge(kind, mesh, seed)
+
+    return _run_meshes(count, first, judge)
+
+
+def _run_meshes(count: int, first: int, judge: Judge) -> int:
+    outcomes: dict[str, Counter[str]] = {}
+    total: Counter[str] = Counter()
+    worst, start = 0.0, time.monotonic()
+    for seed in range(first, first + count):
+        try:
+            name, kind, verdict = judge(seed)
+        except Exception as error:
+            name, kind = "?", "?"
+            verdict = cuts.Verdict("RAISED", f"{type(error).__name__}: {error}")
+        outcomes.setdefault(kind, Counter())[verdict.outcome] += 1
+        total[verdict.outcome] += 1
+        if verdict.outcome in ("WRONG", "RAISED", "refused"):
+            print(f"seed {seed}, {name}, {kind}: {verdict.outcome} {verdict.difference:.2g} "
+                  f"{verdict.why}", flush=True)  # fmt: skip
+        else:
+            worst = max(worst, verdict.difference)
+    for kind in sorted(outcomes):
+        print(f"{kind:32} {dict(sorted(outcomes[kind].items()))}")
+    record = {"runs": count, **total, "worst": worst, "s": round(time.monotonic() - start)}
+    print(json.dumps(record))
+    return int(total["WRONG"] + total["RAISED"] > 0)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description=__doc__)
-    parser.add_argument("campaign", choices=("semantic", "bytes"))
+    parser.add_argument("campaign", choices=tuple(RUNS))
     parser.add_argument("count", type=int)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    run = run_semantic if options.campaign == "semantic" else run_mutants
-    return run(options.count, options.first)
+    return RUNS[options.campaign](options.count, options.first)
+
+
+RUNS = {"semantic": run_semantic, "bytes": run_mutants, "cuts": run_cuts, "repair": run_repair}
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ Damage = Callable[[SurfaceMesh, np.random.Generator], Damaged]
 class Verdict:
     outcome: str  # "repaired", "refused" or "WRONG"
     why: str = ""
-    change: float = 0.0
+    difference: float = 0.0
     wrapped: bool = False
 
 
@@ -114,9 +114,7 @@ def flat_triangles(mesh: SurfaceMesh, rng: np.random.Generator) -> Damaged:
     middle = (mesh.points_mm[some[:, 0]] + mesh.points_mm[some[:, 1]]) / 2
     flat = np.stack([some[:, 1], some[:, 0], len(mesh.points_mm) + np.arange(len(some))], axis=1)
     return (
-        mesh.reshaped(
-            np.concatenate([mesh.points_mm, middle]), np.concatenate([t, same, flat])
-        ),
+        mesh.reshaped(np.concatenate([mesh.points_mm, middle]), np.concatenate([t, same, flat])),
         enclosed_mm3(mesh),
     )
 
@@ -137,7 +135,9 @@ def _split_edges(
     new = [np.stack([a, number, c], 1), np.stack([number, b, c], 1)]
     gone = set(chosen)
     if both:
-        half = {(s, e): n for n, row in enumerate(t.tolist()) for s, e in zip(row, row[1:] + row[:1])}
+        half = {
+            (s, e): n for n, row in enumerate(t.tolist()) for s, e in zip(row, row[1:] + row[:1])
+        }
         for p, q, m in zip(a.tolist(), b.tolist(), number.tolist()):
             other = half[q, p]
             if other in gone:
@@ -288,9 +288,8 @@ def double_skin(mesh: SurfaceMesh, rng: np.random.Generator) -> Damaged:
 
 def sheet(mesh: SurfaceMesh, rng: np.random.Generator) -> Damaged:
     """Only a small piece is left: nothing to repair."""
-    middle = mesh.points_mm[mesh.triangles].mean(axis=1)
-    x = middle[:, 0]
-    return mesh.reshaped(mesh.points_mm, mesh.triangles[x > x.max() - 0.05 * np.ptp(x)]), None
+    near = _near(mesh, rng, max(3 * _edge(mesh), 0.05 * _extent(mesh)))
+    return mesh.reshaped(mesh.points_mm, mesh.triangles[near]), None
 
 
 def moebius(mesh: SurfaceMesh, rng: np.random.Generator) -> Damaged:
