@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+
+from hemodynamics.lattice import LANES, VELOCITIES
+from hemodynamics.solver import WALL, Lattice, Links, address, lay_out
+from tests.hemodynamics.tubes import periodic_tube
+
+RADIUS, MEAN, TAU = 5.0, 0.05, 0.55
+VISCOSITY = (TAU - 0.5) / 3
+PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+
+
+@pytest.fixture(scope="module")
+def poiseuille():
+    """Return velocity, shear stress and their exact values in a tilted tube, and the lattice."""
+    cells, neighbours, links, axis, away = periodic_tube(RADIUS)
+    lattice = Lattice(lay_out(neighbours, links), links, TAU, threads=1)
+    force = 8 * VISCOSITY * MEAN / RADIUS**2 * axis
+    for _ in range(3000):
+        lattice.meet()
+        lattice.step(tuple(force))
+    lattice.meet()
+    state = lattice.state().astype(float)
+    radius = np.linalg.norm(away, axis=1)
+    velocity = state[1:4].T + force / 2
+    stress = np.empty((len(cells), 3, 3))
+    for n, (a, b) in enumerate(PAIRS):
+        stress[:, a, b] = stress[:, b, a] = state[4 + n]
+    shear = np.einsum("nab,na,b->n", stress, away / radius[:, None], axis)
+    exact = 2 * MEAN * (1 - (radius / RADIUS) ** 2)
+    return lattice, velocity, axis, exact, shear, -4 * VISCOSITY * MEAN * radius / RADIUS**2
+
+
+def test_poiseuille_flow_in_a_tilted_tube(poiseuille):
+    _, velocity, axis, exact, shear, exact_shear = poiseuille
+    along = velocity @ axis
+    across = velocity - np.outer(along, axis)
+    scale = np.sqrt(np.mean(exact**2))
+    assert np.sqrt(np.mean((along - exact) ** 2)) < 0.012 * scale
+    assert np.sqrt(np.mean((across**2).sum(axis=1))) < 0.005 * scale
+    error = np.sqrt(np.mean((shear - exact_shear) ** 2))
+    assert error < 0.025 * np.sqrt(np.mean(exact_shear**2))
+
+
+def test_walls_leak_nothing_that_is_not_given_back(poiseuille):
+    lattice = poiseuille[0]
+    assert abs(lattice.state()[0].mean()) < 1e-3
+    assert abs(lattice.leak) / lattice.layout.cells < 1e-4
+
+
+def test_one_thread_and_two_give_the_same_bits():
+    _, neighbours, links, axis, _ = periodic_tube(3.0)
+    layout = lay_out(neighbours, links)
+    one, two = (Lattice(layout, links, TAU, threads=n) for n in (1, 2))
+    for lattice in (one, two):
+        for _ in range(50):
+            lattice.meet()
+            lattice.step(tuple(1e-4 * axis))
+    assert np.array_equal(one.state(), two.state())
+
+
+def closed_box(size):
+    """Return the layout and links of a box of cells whose lower x face is opening 1."""
+    index = np.arange(size**3).reshape(size, size, size)
+    padded = np.pad(index, 1, constant_values=-1)
+    neighbours = np.stack(
+        [
+            np.roll(padded, (-z, -y, -x), (0, 1, 2))[1:-1, 1:-1, 1:-1].ravel()
+            for x, y, z in VELOCITIES
+        ]
+    )
+    q, cell = np.nonzero(neighbours < 0)
+    x = index.ravel()[cell] % size
+    part = np.where((x == 0) & (VELOCITIES[q, 0] == -1), 1, WALL)
+    return neighbours, Links(cell, q, np.full(len(q), 0.5), part)
+
+
+def test_what_enters_is_what_stays():
+    neighbours, links = closed_box(5)
+    lattice = Lattice(lay_out(neighbours, links), links, 0.8)
+    inlet = np.flatnonzero(links.part == 1)
+    into = -VELOCITIES[links.direction[inlet], 0] * 0.001
+    lattice.push(inlet, into.astype(float))
+    entered = 0.0
+    for _ in range(20):
+        lattice.meet()
+        entered += lattice.inflow(inlet)
+        lattice.step()
+    lattice.meet()
+    entered += lattice.inflow(inlet)
+    assert entered > 0
+    assert float(lattice.state()[0].sum(dtype=float)) == pytest.approx(entered, rel=1e-3)
+
+
+def test_addresses_are_used_once():
+    cells = np.arange(3 * LANES)
+    every = np.concatenate([address(q, cells) for q in range(27)])
+    assert np.array_equal(np.sort(every), np.arange(27 * 3 * LANES))
+
+
+def test_a_missing_neighbour_needs_a_link():
+    neighbours, links = closed_box(3)
+    fewer = Links(links.cell[1:], links.direction[1:], links.fraction[1:], links.part[1:])
+    with pytest.raises(ValueError, match="neither a neighbour nor a wall"):
+        lay_out(neighbours, fewer)
