@@ -17,10 +17,11 @@ LEAST_MM = 0.1
 def as_tubes(value: Centerline, name: str = "") -> SurfaceMesh:
     """Return a thin tube along every branch, with the vessel's radius in mm on its points."""
     thickness = max(THIN * float(np.median(value.radius_mm)), LEAST_MM)
-    points, triangles, radii = [], [], []
+    points: list[npt.NDArray[np.float64]] = []
+    triangles, radii = [], []
     for branch in value.branches:
         line, radius = value.points_mm[branch.points], value.radius_mm[branch.points]
-        start = sum(map(len, points))
+        start = sum(len(part) for part in points)
         points.append(_rings(line, thickness))
         triangles.append(start + _tube(len(line)))
         radii.append(np.repeat(radius, SIDES))
