@@ -11,6 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 from meshing.drawn import as_tubes
+from meshing import centerline_tubes
+from meshing.centerline import Centerline
 from meshing.surface import SurfaceMesh
 from meshing.volume_mesh import VolumeMesh
 from segmentation.anatomy import ANATOMY
@@ -100,10 +102,14 @@ def _volume_mesh(name: str, mesh: VolumeMesh) -> SceneItem:
     return _surface(name, mesh.outside)
 
 
+def _centerline(name: str, value: Centerline) -> SceneItem:
+    return _surface(name, centerline_tubes.as_tubes(value, name))
+
+
 def _cut_plane(name: str, cut: CutPlane) -> SceneItem:
     return SceneItem(cut.surface, CUT_LOOK.colour, CUT_LOOK.opacity, kind=CUT_LOOK.kind)
 
 
 BUILDERS: Mapping[type, Callable[[str, Any], SceneItem]] = MappingProxyType(
-    {SurfaceMesh: _surface, VolumeMesh: _volume_mesh, CutPlane: _cut_plane, Measured: _measured}
+    {Centerline: _centerline, SurfaceMesh: _surface, VolumeMesh: _volume_mesh, CutPlane: _cut_plane, Measured: _measured}
 )

@@ -6,6 +6,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from meshing import centerline_files
+from meshing.centerline import Centerline
 from meshing.files import write_surface
 from meshing.surface import SurfaceMesh, isosurface
 from segmentation.contract import Measurements
@@ -23,6 +25,7 @@ IMAGES = (".nii", ".nii.gz", ".nrrd", ".mha")
 SURFACES = (".stl", ".ply", ".obj", ".vtp", ".3mf", ".glb")
 TABLES = (".json", ".csv")
 DICOM = (".dcm",)
+LINES = (".csv", ".vtp")
 
 
 def export(case: Case, name: str, path: Path, form: Form = "BINARY") -> Path:
@@ -30,7 +33,7 @@ def export(case: Case, name: str, path: Path, form: Form = "BINARY") -> Path:
 
     Images and labels go to .nii.gz, .nrrd or .mha; surfaces, cuts and labels (through their
     surface) to .stl, .ply, .obj, .vtp, .3mf (in LPS mm) or .glb; every result's numbers and
-    findings to .json, its numbers to .csv. To .dcm go labels as a segmentation, surfaces and
+    findings to .json, its numbers to .csv; a centerline's points to .csv and .vtp. To .dcm go labels as a segmentation, surfaces and
     cuts as an encapsulated STL, and measurements as a report. ``form`` is that of the segmentation.
 
     Raises:
@@ -41,7 +44,10 @@ def export(case: Case, name: str, path: Path, form: Form = "BINARY") -> Path:
     ending = _ending(path)
     if not path.parent.is_dir():
         raise CaseError(f"the folder {path.parent} is not there; make it first")
-    if ending in TABLES:
+    if isinstance(value, Centerline) and ending in LINES:
+        write = centerline_files.write_csv if ending == ".csv" else centerline_files.write_vtp
+        write_atomically(path, lambda part: write(value, part))
+    elif ending in TABLES:
         _write_table(case, plan, name, value, path)
     elif ending in IMAGES and isinstance(value, Volume):
         write_volume(value, path)
@@ -65,6 +71,8 @@ def endings(value: Any) -> tuple[str, ...]:
         return IMAGES + TABLES
     if isinstance(value, LabelMap):
         return IMAGES + SURFACES + TABLES + DICOM
+    if isinstance(value, Centerline):
+        return (*TABLES, ".vtp")
     if isinstance(value, SurfaceMesh | CutPlane):
         return SURFACES + TABLES + DICOM
     return TABLES + DICOM if isinstance(value, Measurements) else TABLES
@@ -110,6 +118,8 @@ def _write_table(case: Case, plan: Plan, name: str, value: Any, path: Path) -> N
                 "places": {place: list(vector) for place, vector in value.places.items()},
                 "samples": {column: array.tolist() for column, array in value.samples.items()},
             }
+        if isinstance(value, Centerline):
+            record |= centerline_files.to_json(value)
         write_json(path, record)
         return
 

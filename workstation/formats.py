@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from meshing import centerline_files
+from meshing.centerline import Centerline
 from meshing.surface import SurfaceMesh
 from meshing.volume_mesh import VolumeMesh, from_arrays, to_arrays
 from segmentation.contract import Finding, Measurements, Number
@@ -143,6 +145,21 @@ def _read_volume_mesh(record: Record, path: Path) -> VolumeMesh:
         arrays = {name: data[name] for name in record["arrays"]}
     fields = {"name": record["name"], "colour": tuple(record["colour"]), **_read_notes(record)}
     return from_arrays(arrays, frame_uid=record["frame_uid"], **fields)
+
+
+def _centerline_record(value: Centerline) -> Record:
+    return centerline_files.to_record(value) | _notes(value)
+
+
+def _write_centerline(value: Centerline, path: Path) -> None:
+    arrays: dict[str, Any] = {**centerline_files.to_arrays(value)}
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _read_centerline(record: Record, path: Path) -> Centerline:
+    with np.load(path, allow_pickle=False) as data:
+        return centerline_files.from_record(record, dict(data), **_read_notes(record))
 
 
 def _cut_record(value: CutPlane) -> Record:
@@ -289,6 +306,9 @@ FORMATS = {
     "volume mesh": Format(
         VolumeMesh, ".npz", _volume_mesh_record, _write_volume_mesh, _read_volume_mesh
     ),
+    "centerline": Format(
+        Centerline, ".npz", _centerline_record, _write_centerline, _read_centerline
+    ),
     "cut": Format(
         CutPlane,
         ".npz",
@@ -330,6 +350,8 @@ def _arrays_of(value: Any) -> list[np.ndarray[Any, Any]]:
         return [value.points_mm, value.triangles, *extra, *parts]
     if isinstance(value, VolumeMesh):
         return list(to_arrays(value).values())
+    if isinstance(value, Centerline):
+        return list(centerline_files.to_arrays(value).values())
     if isinstance(value, CutPlane):
         return _arrays_of(value.surface)
     if isinstance(value, Transform):

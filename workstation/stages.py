@@ -10,6 +10,7 @@ from typing import Any
 
 from meshing import (
     booleans,
+    centerline,
     comparison,
     connectors,
     cutting,
@@ -23,6 +24,7 @@ from meshing import (
     surface,
     symmetry,
     tetrahedra,
+    vessel_geometry,
     tetrahedra,
 )
 from segmentation import (
@@ -117,6 +119,8 @@ _TABLE = (
     Stage("Model", booleans.combine_surfaces),
     Stage("Model", tetrahedra.tetrahedralize),
     Stage("Model", tetrahedra.tetrahedralize),
+    Stage("Model", centerline.centerline),
+    Stage("Model", vessel_geometry.vessel_shape),
     Stage("Model", printability.printability),
     Stage("Model", connectors.split_with_pins),
     Stage("Model", lettering.letter),
