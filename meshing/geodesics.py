@@ -40,6 +40,11 @@ class Geodesics:
         self._finder = NearestOnSurface(self._mesh)
         self._solver = _solver(self._mesh.points_mm, self._mesh.triangles)
 
+    @property
+    def mesh(self) -> SurfaceMesh:
+        """The surface with the points known beforehand as corners."""
+        return self._mesh
+
     def snapped(self, points_mm: npt.ArrayLike) -> Floats:
         """Return the nearest points on the surface of LPS mm points (n, 3)."""
         return self._finder(points_mm).point_mm
