@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from meshing.drawn import as_tubes
 from meshing import centerline_tubes
 from meshing.centerline import Centerline
+from meshing.drawn import as_tubes
 from meshing.surface import SurfaceMesh
 from meshing.volume_mesh import VolumeMesh
 from segmentation.anatomy import ANATOMY
@@ -111,5 +111,11 @@ def _cut_plane(name: str, cut: CutPlane) -> SceneItem:
 
 
 BUILDERS: Mapping[type, Callable[[str, Any], SceneItem]] = MappingProxyType(
-    {Centerline: _centerline, SurfaceMesh: _surface, VolumeMesh: _volume_mesh, CutPlane: _cut_plane, Measured: _measured}
+    {
+        Centerline: _centerline,
+        SurfaceMesh: _surface,
+        VolumeMesh: _volume_mesh,
+        CutPlane: _cut_plane,
+        Measured: _measured,
+    }
 )

@@ -33,8 +33,10 @@ def export(case: Case, name: str, path: Path, form: Form = "BINARY") -> Path:
 
     Images and labels go to .nii.gz, .nrrd or .mha; surfaces, cuts and labels (through their
     surface) to .stl, .ply, .obj, .vtp, .3mf (in LPS mm) or .glb; every result's numbers and
-    findings to .json, its numbers to .csv; a centerline's points to .csv and .vtp. To .dcm go labels as a segmentation, surfaces and
+    findings to .json, its numbers to .csv. To .dcm go labels as a segmentation, surfaces and
     cuts as an encapsulated STL, and measurements as a report. ``form`` is that of the segmentation.
+
+    The points of a centerline go to .csv and .vtp.
 
     Raises:
         CaseError: if there is no such result, or it has no such format.
