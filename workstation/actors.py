@@ -17,6 +17,7 @@ from meshing.surface import SurfaceMesh
 from meshing.volume_mesh import VolumeMesh
 from segmentation.anatomy import ANATOMY
 from segmentation.measured import Measured
+from workstation.looks import default_quantity, scalar_map
 from workstation.picture import Colour, Kind, SceneItem
 from workstation.planning.resection import CutPlane
 
@@ -91,7 +92,10 @@ def scene_items(values: Mapping[str, object]) -> dict[str, SceneItem]:
 def _surface(name: str, surface: SurfaceMesh) -> SceneItem:
     look = look_of(name) or look_of(surface.name) or Look(UNSET)
     colour = look.colour if surface.colour == UNSET else surface.colour
-    return SceneItem(surface, colour, look.opacity, kind=look.kind)
+    mapped = default_quantity(surface)  # a map is there to be seen, also what lies behind
+    opacity = 1.0 if mapped else look.opacity
+    scalars = scalar_map(surface, mapped)
+    return SceneItem(surface, colour, opacity, kind=look.kind, scalars=scalars)
 
 
 def _measured(name: str, value: Measured) -> SceneItem:

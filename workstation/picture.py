@@ -23,6 +23,7 @@ from vtkmodules.vtkRenderingAnnotation import vtkAnnotatedCubeActor
 from vtkmodules.vtkRenderingCore import vtkLightKit, vtkRenderer, vtkRenderWindow
 
 from workstation.camera import SIDES, Camera, Side, Size, Vector, vector
+from workstation.sections import Clip, apply_clip, clipped_ray, face_actors
 from workstation.shading import (
     Colour,
     Kind,
@@ -78,6 +79,9 @@ class Scene:
         self._locators: dict[str, Any] = {}
         self._pickable: dict[str, Any] = {}
         self._split: Split | None = None
+        self._clip: Clip = ()
+        self._faces: list[Any] = []
+        self._faced: tuple[Any, ...] = ()
         self._bar: Any = None
         self._renderer = _main_renderer()
         self._cube = _cube_renderer()
@@ -116,6 +120,7 @@ class Scene:
                 self._actors[name] = build_actor(item)
                 self._locators[name] = _locator(self._actors[name])
                 self._renderer.AddActor(self._actors[name])
+                apply_clip(self._actors[name], () if item.kind == "mark" else self._clip)
             style(self._actors[name], item)
         self._items = dict(items)
         self._pickable = {
@@ -134,6 +139,36 @@ class Scene:
         self._split = split
         self._apply_split()
         return True
+
+    def set_clip(self, clip: Clip) -> bool:
+        """Hide what lies before some planes; return whether anything changed."""
+        if clip == self._clip:
+            return False
+        self._clip = clip
+        for name, actor in self._actors.items():
+            apply_clip(actor, () if self._items[name].kind == "mark" else clip)
+        return True
+
+    def _show_faces(self, draft: bool) -> None:
+        """Close the surfaces where the planes cut them; not while they move."""
+        wanted = () if draft else (self._clip, tuple(self._items.items()) if self._clip else ())
+        if wanted == self._faced:
+            return
+        for face in self._faces:
+            self._renderer.RemoveActor(face)
+        self._faces, self._faced = [], wanted
+        solid = [
+            (name, item)
+            for name, item in (self._items.items() if wanted and self._clip else ())
+            if item.visible and item.kind not in ("sheet", "mark") and len(item.surface.triangles)
+        ]
+        solid.sort(key=lambda entry: -float(np.ptp(entry[1].surface.points_mm, axis=0).prod()))
+        for rank, (name, item) in enumerate(solid):  # what lies inside another one is seen
+            colour = [channel / 255 for channel in item.colour]
+            shape = self._actors[name].GetMapper().GetInput()
+            self._faces += face_actors(shape, colour, self._clip, rank)
+        for face in self._faces:
+            self._renderer.AddActor(face)
 
     def reset(self, size: Size) -> None:
         """Move the eye back or forth until all visible items fit a picture of ``size``."""
@@ -155,15 +190,25 @@ class Scene:
 
         It may be asked while another thread draws.
         """
+        found = self.pick_item(x, y, size)
+        return found[1] if found is not None else None
+
+    def pick_item(self, x: float, y: float, size: Size) -> tuple[str, Vector] | None:
+        """Return the item under the pixel position (x, y) and its point there (LPS mm).
+
+        What a plane hides is passed through. It may be asked while another thread draws.
+        """
         eye = np.asarray(self.camera.eye_mm)
         reach = self.camera.distance_mm * 100
-        end = eye + reach * self.camera.ray(x, y, size)
+        ray = clipped_ray(eye, eye + reach * self.camera.ray(x, y, size), self._clip)
+        if ray is None:
+            return None
         hits = [
-            hit
-            for locator in self._pickable.values()
-            if (hit := _hit(locator, eye, end)) is not None
+            (name, hit)
+            for name, locator in self._pickable.items()
+            if (hit := _hit(locator, *ray)) is not None
         ]
-        return min(hits, key=lambda hit: float(np.linalg.norm(hit - eye)), default=None)
+        return min(hits, key=lambda hit: float(np.linalg.norm(hit[1] - eye)), default=None)
 
     def cube_side(self, x: float, y: float, size: Size) -> Side | None:
         """Return the side that the orientation cube shows at the pixel position (x, y)."""
@@ -190,6 +235,7 @@ class Scene:
         picture only. Afterwards another thread may draw, or close the scene.
         """
         eye = camera or self.camera
+        self._show_faces(draft)
         self._renderer.SetUseDepthPeeling(not draft)
         self._renderer.SetUseFXAA(not draft)
         _aim(self._renderer, eye)
@@ -207,6 +253,8 @@ class Scene:
 
     def close(self) -> None:
         """Give the graphics memory back; the scene cannot draw afterwards."""
+        self.set_clip(())
+        self._show_faces(draft=True)
         self.set_values({})
         self._window.Finalize()
 

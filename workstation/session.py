@@ -14,8 +14,10 @@ from workstation.case import Case, CaseError, open_case
 from workstation.case_sources import accepted_codes
 from workstation.fusion import Look
 from workstation.jobs import Job
+from workstation.looks import ItemLook
 from workstation.planning.plan import Plan, Step
 from workstation.review import mark_reviewed, withdraw_review
+from workstation.sections import Clip
 from workstation.stages import STAGES, check_plan, find_stage
 
 Point = tuple[float, float, float]
@@ -50,7 +52,8 @@ class ViewState:
 
     ``crosshair_mm`` is in LPS; ``hidden`` holds names of results that are switched off;
     ``marks`` are landmarks in the image; ``second`` names what lies over it in the way of
-    ``look``.
+    ``look``. ``selected`` names the surface or measurement that was clicked; ``looks`` says how
+    surfaces are drawn by name, and ``clip`` what of the 3D view is cut away.
     """
 
     image: str = ""
@@ -63,6 +66,8 @@ class ViewState:
     second: str = ""
     look: Look = "two_colours"
     second_opacity: float = 0.5
+    looks: dict[str, ItemLook] = field(default_factory=dict)
+    clip: Clip = ()
 
 
 class Session:

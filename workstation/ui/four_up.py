@@ -22,6 +22,7 @@ from workstation.slices import ViewName, vector
 from workstation.ui.brushwork import Brushwork
 from workstation.ui.cut_handle import telling_direction
 from workstation.ui.desk import Desk
+from workstation.ui.chosen_looks import chosen_looks
 from workstation.ui.scene_view import SceneView
 from workstation.ui.second_image import layer_over
 from workstation.ui.seed_preview import SeedPreview
@@ -209,6 +210,7 @@ class FourUp(QWidget):
         items = self._items()
         self.scene.set_values(items)
         self.scene.set_crosshair(view.crosshair_mm if image is not None else None)
+        self.scene.set_clip(view.clip)
         if not self.dragging:
             self.show_cut(self.current_cut())
         if items and untouched and not self._posed:
@@ -224,7 +226,9 @@ class FourUp(QWidget):
             name: item
             if self._desk.is_current(name)
             else replace(item, opacity=FADED * item.opacity)
-            for name, item in scene_items(self.surfaces()).items()
+            for name, item in chosen_looks(
+                scene_items(self.surfaces()), self._desk.session.view
+            ).items()
         }
 
     def _notice(self) -> str:

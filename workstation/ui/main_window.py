@@ -28,6 +28,7 @@ from workstation.fhir.parsing import is_clinical_file
 from workstation.session import PRESETS, Session
 from workstation.ui.banner import HEIGHT_PX as BANNER_PX
 from workstation.ui.banner import Banner
+from workstation.ui.clip_tool import ClipTool
 from workstation.ui.cut_drag import CutDrag
 from workstation.ui.deidentify_dialog import show_deidentify
 from workstation.ui.desk import Desk
@@ -37,9 +38,12 @@ from workstation.ui.guard import guarded
 from workstation.ui.icons import repaint_icons
 from workstation.ui.job_bar import HEIGHT_PX as BAR_PX
 from workstation.ui.job_bar import JobBar
+from workstation.ui.measure_tools import TOOLS as MEASURES
+from workstation.ui.measuring import Measuring
 from workstation.ui.palette import Commands, Palette, ShortcutSheet
 from workstation.ui.panels.case_panel import CasePanel, Doors, StartPage
 from workstation.ui.panels.import_panel import ImportPanel, default_folder
+from workstation.ui.panels.measure_panel import MeasurePanel
 from workstation.ui.panels.model_panel import ModelPanel
 from workstation.ui.panels.models import is_model
 from workstation.ui.panels.pacs_page import PacsPage, Tab
@@ -88,6 +92,8 @@ class MainWindow(QMainWindow):
         self.banner, self.rail = Banner(self.desk), StageRail(self.desk)
         self.views, self.start_page = FourUp(self.desk), StartPage(self.doors)
         self.drag = CutDrag(self.desk, self.views)
+        self.measuring = Measuring(self.desk, self.views)
+        self.clip = ClipTool(self.desk, self.views)
         self.cards, self.job_bar = CardStack(), JobBar(self.desk.jobs)
         self._make_panels()
         self._arrange()
@@ -110,6 +116,7 @@ class MainWindow(QMainWindow):
         self.import_panel = ImportPanel(self.desk, self._imported)
         self.segment_panel = SegmentPanel(self.desk)
         self.model_panel = ModelPanel(self.desk)
+        self.measure_panel = MeasurePanel(self.desk, self.measuring, self.clip)
         self.plan_panel = PlanPanel(self.desk)
         self.report_panel = ReportPanel(self.desk)
         self.panels = QStackedWidget()
@@ -118,6 +125,7 @@ class MainWindow(QMainWindow):
             self.import_panel,
             self.segment_panel,
             self.model_panel,
+            self.measure_panel,
             self.plan_panel,
             self.report_panel,
         ):
@@ -187,6 +195,9 @@ class MainWindow(QMainWindow):
                 key,
                 partial(self.segment_panel.tool_lacks, tool),
             )
+        for name, way in MEASURES.items():
+            take, lacks = partial(self._measure, name), partial(self.measuring.lacks, name)
+            add("Tool", f"Measure: {way.title.lower()}", take, way.key, lacks)
         for number, name in enumerate(STAGE_NAMES, 1):
             add("Go", f"Go to {name}", partial(self.show_stage, name), f"Alt+{number}")
         for number, (name, window) in enumerate(PRESETS.items(), 1):
@@ -345,6 +356,13 @@ class MainWindow(QMainWindow):
         self.rail.choose(name)
         if name != "Segment" and self.desk.hand.tool != "navigate":
             self.desk.take_tool("navigate")
+        if name != "Measure":
+            self.measuring.put_away()
+
+    def _measure(self, tool: str) -> None:
+        """Take a measuring tool in hand, beside its panel."""
+        self.show_stage("Measure")
+        self.measuring.take(tool)
 
     def toggle_theme(self) -> None:
         """Change between the dark and the light theme."""

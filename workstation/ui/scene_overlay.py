@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QPainter, QPen, QPolygonF
+from PySide6.QtGui import QBrush, QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
 from workstation.camera import Camera, Floats, Size, Vector
 from workstation.ui.cut_handle import Cut, Part
@@ -17,13 +17,20 @@ CROSSHAIR_GAP_MM, CROSSHAIR_ARM_MM = 3.0, 14.0
 CROSSHAIR_AXES = (VIEWS["sagittal"], VIEWS["coronal"], VIEWS["axial"])
 
 
-def draw_frame(painter: QPainter, area: QRect, notice: str) -> None:
-    """Draw the colour bar, the name of the view and below it what is to be said of all."""
+def draw_frame(painter: QPainter, area: QRect, notice: str, caption: str = "") -> None:
+    """Draw the colour bar, the name of the view and below it what is to be said of all.
+
+    At the bottom, on the right, stands what is selected.
+    """
     painter.fillRect(QRect(area.left(), area.top(), area.width(), BAR_PX), QColor(VIEWS["3d"]))
     painter.setFont(ui_font(CORNER_FONT_PX))
     x, y = area.left() + 8, area.top() + BAR_PX + CORNER_FONT_PX + 5
     halo_text(painter, x, y, "3D", QColor(VIEWS["3d"]))
     halo_text(painter, x, y + 1.3 * CORNER_FONT_PX, notice, QColor(DARK.text))
+    metrics = QFontMetricsF(painter.font())
+    for n, line in enumerate(reversed(caption.splitlines())):
+        left = area.right() - 8 - metrics.horizontalAdvance(line)
+        halo_text(painter, left, area.bottom() - 10 - n * metrics.height(), line, QColor(DARK.text))
 
 
 def draw_sentence(painter: QPainter, area: QRect, sentence: str) -> None:

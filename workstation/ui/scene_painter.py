@@ -16,6 +16,7 @@ from segmentation.contract import Progress
 from workstation.camera import Camera, Size
 from workstation.jobs import Job
 from workstation.picture import Scene, SceneItem, Split
+from workstation.sections import Clip
 from workstation.ui.guard import guarded
 
 # Elsewhere the windows that VTK draws in belong to the thread that runs the program.
@@ -36,6 +37,7 @@ class Wish:
     size: Size
     draft: bool
     epoch: int
+    clip: Clip = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ def _draw(scene: Scene, probe: Callable[[], str | None], wish: Wish, progress: P
     begin = perf_counter()
     scene.set_values(wish.items)
     scene.set_split(wish.split)
+    scene.set_clip(wish.clip)
     progress(0.5)
     width, height = wish.size
     pixels = scene.render(width, height, draft=wish.draft, camera=wish.camera)

@@ -7,7 +7,7 @@ it is drawn beside the window, and until it is there the last one stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +28,9 @@ from workstation.actors import CUT_LOOK
 from workstation.camera import SIDES, Camera, Side, Size, Vector, unit, vector
 from workstation.jobs import Job
 from workstation.picture import Colour, Scene, SceneItem, Split, probe
+from workstation.sections import Clip
 from workstation.ui.cut_handle import Cut, CutDrag, Part, grab, part_at
+from workstation.ui.drawings import Drawing, paint_on_scene
 from workstation.ui.guard import guarded
 from workstation.ui.scene_overlay import draw_crosshair, draw_cut, draw_frame, draw_sentence
 from workstation.ui.scene_painter import THREADED, Drawn, ScenePainter, Wish
@@ -87,7 +89,10 @@ class SceneView(QWidget):
         self._crosshair: Vector | None = None
         self._cut: Cut | None = None
         self._split: tuple[str, Colour] | None = None
-        self._notice = ""
+        self._notice = self._caption = ""
+        self._drawings: tuple[Drawing, ...] = ()
+        self._clip: Clip = ()
+        self.handles: tuple[Cut, ...] = ()
         self._hover: Part | None = None
         self._cut_drag: CutDrag | None = None
         self._pivot: Vector | None = None
@@ -139,6 +144,25 @@ class SceneView(QWidget):
         if notice != self._notice:
             self._notice = notice
             self.update()
+
+    def set_caption(self, caption: str) -> None:
+        """Say what is selected; "" says nothing."""
+        if caption != self._caption:
+            self._caption = caption
+            self.update()
+
+    def set_drawings(self, drawings: Sequence[Drawing]) -> None:
+        """Draw measurements over the picture."""
+        if tuple(drawings) != self._drawings:
+            self._drawings = tuple(drawings)
+            self.update()
+
+    def set_clip(self, clip: Clip, moving: bool | None = None) -> None:
+        """Hide what lies before some planes; while they are ``moving`` a rough picture will do."""
+        if clip != self._clip or moving not in (None, self._moving):
+            self._clip = clip
+            self._moving = self._moving if moving is None else moving
+            self._redraw()
 
     def set_cut(
         self, point_mm: Vector | None, normal: Vector = (0.0, 0.0, 1.0), radius_mm: float = 100.0
@@ -317,9 +341,13 @@ class SceneView(QWidget):
         if self._cut is not None and self._image is not None:
             held = self._cut_drag.part if self._cut_drag else self._hover
             draw_cut(painter, self._cut, self._seen_from, self._size(), held)
+        if self._image is not None:
+            for handle in self.handles:
+                draw_cut(painter, handle, self._seen_from, self._size(), None)
+            paint_on_scene(painter, self._seen_from, self._size(), self._drawings)
         if len(self._outline) > 1:
             draw_outline(painter, self._outline)
-        draw_frame(painter, self.rect(), self._notice)
+        draw_frame(painter, self.rect(), self._notice, self._caption)
 
     def _draw_if_stale(self) -> None:
         if not self._stale or self.painter.busy:
@@ -336,6 +364,7 @@ class SceneView(QWidget):
                 (width, height),
                 draft,
                 self._epoch,
+                self._clip,
             )
         )
         if done is not None:

@@ -10,6 +10,7 @@ from PySide6.QtGui import QFont, QPainter
 
 from segmentation.volume import Vector, Volume
 from workstation.slices import Placement, point_text
+from workstation.ui.drawings import Drawing, paint_on_slice
 from workstation.ui.slice_overlay import (
     CutLine,
     draw_brush,
@@ -43,6 +44,7 @@ class Marks:
     trail: bool = True  # whether the stroke is drawn: not where the label itself is painted
     cursor: tuple[float, float] | None = None
     notice: str = ""
+    drawings: tuple[Drawing, ...] = ()
 
 
 def paint_marks(painter: QPainter, placement: Placement, marks: Marks) -> None:
@@ -61,6 +63,7 @@ def paint_marks(painter: QPainter, placement: Placement, marks: Marks) -> None:
         draw_outline(painter, placement.to_widget(np.array(marks.stroke))[:, :2].tolist())
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
     if marks.crosshair is not None:
+    paint_on_slice(painter, placement, marks.drawings)
         draw_crosshair(painter, placement, marks.crosshair)
 
 

@@ -29,7 +29,8 @@ from segmentation.contract import FrameMismatch
 from segmentation.volume import Floats, ImageGeometry, Vector, Volume
 from workstation.fusion import Layer
 from workstation.raster import Overlay, default_window
-from workstation.slices import Placement, SlicePlane, ViewName, slice_plane, vector
+from workstation.slices import Placement, SlicePlane, ViewName, slice_plane, vector, vectors
+from workstation.ui.drawings import Drawing
 from workstation.ui.guard import guarded
 from workstation.ui.slice_drags import Drag, begin_drag, line_at
 from workstation.ui.slice_overlay import CutLine, draw_bar, draw_empty
@@ -199,6 +200,12 @@ class SliceView(QWidget):
         """Say something about all that is shown; "" says nothing."""
         if notice != self._marks.notice:
             self._marks.notice = notice
+            self.update()
+
+    def set_drawings(self, drawings: Sequence[Drawing]) -> None:
+        """Draw measurements over the picture."""
+        if tuple(drawings) != self._marks.drawings:
+            self._marks.drawings = tuple(drawings)
             self.update()
 
     def set_flips(self, across: bool, down: bool) -> None:

@@ -22,13 +22,14 @@ from workstation.ui.desk import Desk
 from workstation.ui.icons import set_icon
 from workstation.ui.panels.parts import set_role
 
-STAGE_NAMES = ("Case", "Import", "Segment", "Model", "Plan", "Report")
+STAGE_NAMES = ("Case", "Import", "Segment", "Model", "Measure", "Plan", "Report")
 WIDTH_PX, NARROW_PX = 200, 68
 ICONS = {
     "Case": "ph.identification-card",
     "Import": "ph.download-simple",
     "Segment": "ph.paint-brush",
     "Model": "ph.cube",
+    "Measure": "ph.ruler",
     "Plan": "ph.scissors",
     "Report": "ph.file-text",
 }
@@ -88,7 +89,7 @@ def stage_states(summary: Mapping[str, Any] | None, running: str = "") -> dict[s
         ),
     }
     lack = "" if summary["steps"] else ("a plan" if images else "an image")
-    for name in ("Segment", "Model", "Plan"):
+    for name in ("Segment", "Model", "Measure", "Plan"):
         steps = [s for s in summary["steps"] if group_of(s) == name]
         outputs = {s["output"] for s in steps}
         mark = WORKING if running in outputs else _mark([s["state"] for s in steps])

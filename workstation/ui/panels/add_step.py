@@ -14,7 +14,7 @@ from workstation.ui.forms import ParameterForm
 from workstation.ui.panels.parts import button, keep_narrow, label
 from workstation.ui.words import readable
 
-SEEDS, PROMPTS, CLICK = "foreground_mm", "prompts", "click_mm"
+SEEDS, PROMPTS, CLICK, POINTS = "foreground_mm", "prompts", "click_mm", "points_mm"
 
 
 class AddStep(QWidget):
@@ -125,6 +125,9 @@ class AddStep(QWidget):
 def _offered(stage: Stage, group: str) -> bool:
     """Tell whether a stage can be added by hand: edits come from the brush, models have a card."""
     if stage.name == "segmentation.run_model":
+        return False
+    points = stage.parameters.get(POINTS)
+    if group == "Measure" and points is not None and points.required:  # by clicks in the views
         return False
     return stage.group == group and all(needed.kind != "EditLog" for needed in stage.inputs)
 

@@ -21,7 +21,8 @@ from workstation.ui.stage_rail import group_of
 from workstation.ui.theme import CORNER_FONT_PX, ui_font
 from workstation.ui.words import MARKS, STATES, parameter_label, readable, unit_text, value_text
 
-SHOWABLE = ("LabelMap", "SurfaceMesh", "CutPlane")
+SHOWABLE = ("LabelMap", "SurfaceMesh", "CutPlane", "Measured")
+MEASURE = "Measure"
 
 
 class StepRow(QWidget):
@@ -143,7 +144,9 @@ class StepList(QWidget):
         return {
             output: numbers[0]
             for output, numbers in found.items()
-            if len(numbers) == 1 or numbers[0]["name"] == f"{output}.volume"
+            if len(numbers) == 1
+            or numbers[0]["name"] == f"{output}.volume"
+            or self._group == MEASURE
         }
 
     def _rebuild(self, records: list[Mapping[str, Any]]) -> None:
@@ -166,6 +169,8 @@ class StepList(QWidget):
         if output and self._group == "Segment":
             self._desk.hand.target = output
             self._desk.session.notify()
+        if output and self._group == MEASURE and self._desk.session.view.selected != output:
+            self._desk.session.set_view(selected=output)
         self._fill()
 
     def _fill(self) -> None:

@@ -1,0 +1,155 @@
+"""Measurements painted over the views: lines, picked points and the number beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PySide6.QtCore import QLineF, QPointF, Qt
+from PySide6.QtGui import QColor, QPainter, QPen
+
+from segmentation.measured import Measured
+from segmentation.volume import Floats, Vector
+from workstation.actors import MEASURED
+from workstation.camera import Camera, Size
+from workstation.slices import Placement
+from workstation.ui.slice_overlay import halo_text
+from workstation.ui.theme import CORNER_FONT_PX, DARK, ui_font
+
+POINT_PX, HELD_PX = 4.0, 6.5
+GRAB_PX = 9.0
+NEAR_SLICES = 0.5  # a point this many slices away lies in the slice
+TEXT_PX = (9, -8)  # of the number, from where it belongs
+_COLOUR, _LIT, _HALO = QColor(*MEASURED), QColor("#FFFFFF"), QColor(0, 0, 0, 190)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """One measurement as it is shown now.
+
+    ``name`` is its result in the plan, "" while it is being taken; ``lit`` says that it is
+    selected and ``held`` which of its points is under the hand.
+    """
+
+    name: str
+    value: Measured
+    lit: bool = False
+    held: int | None = None
+
+    @property
+    def _colour(self) -> QColor:
+        return _LIT if self.lit else _COLOUR
+
+
+def paint_on_slice(painter: QPainter, placement: Placement, drawings: Sequence[Drawing]) -> None:
+    """Paint what lies in the slice; a line that only passes through it is faint beside it."""
+    painter.setFont(ui_font(CORNER_FONT_PX))
+    for drawing in drawings:
+        _paint_slice_one(painter, placement, drawing)
+
+
+def _paint_slice_one(painter: QPainter, placement: Placement, drawing: Drawing) -> None:
+    here: list[Floats] = []
+    for line in drawing.value.lines_mm:
+        flat = placement.to_widget(line)
+        away = flat[:, 2]
+        if len(flat) < 2 or away.min() > NEAR_SLICES or away.max() < -NEAR_SLICES:
+            continue
+        _draw(painter, _lines(flat[:-1, :2], flat[1:, :2]), drawing._colour, faint=True)
+        solid = in_slice(flat)
+        _draw(painter, _lines(solid[:, 0], solid[:, 1]), drawing._colour)
+        here += list(solid)
+    for number, (x, y, away) in enumerate(placement.to_widget(drawing.value.picked_mm).tolist()):
+        if abs(away) <= NEAR_SLICES:
+            _draw_point(painter, x, y, drawing, number)
+            here.append(np.array([[x, y], [x, y]]))
+    place = placement.to_widget(drawing.value.text_mm)
+    if abs(place[2]) > NEAR_SLICES and here:
+        place = max(here, key=lambda part: float(np.linalg.norm(part[1] - part[0]))).mean(axis=0)
+    if here or abs(place[2]) <= NEAR_SLICES:
+        _write(painter, float(place[0]), float(place[1]), drawing)
+
+
+def in_slice(flat: Floats) -> Floats:
+    """Return the parts (m, 2, 2) within half a slice of a polyline (n, 3) in widget places.
+
+    The third column counts slices away. A part that crosses steeply is drawn as a dot.
+    """
+    a, b = flat[:-1], flat[1:]
+    step = b[:, 2] - a[:, 2]
+    level = np.abs(step) < 1e-9
+    safe = np.where(level, 1.0, step)
+    first, last = ((sign * NEAR_SLICES - a[:, 2]) / safe for sign in (-1, 1))
+    low = np.where(level, 0.0, np.clip(np.minimum(first, last), 0, 1))
+    high = np.where(level, 1.0, np.clip(np.maximum(first, last), 0, 1))
+    kept = np.where(level, np.abs(a[:, 2]) <= NEAR_SLICES, high > low)
+    ends = [a[:, :2] + share[:, None] * (b - a)[:, :2] for share in (low, high)]
+    return np.stack(ends, axis=1)[kept]
+
+
+def paint_on_scene(
+    painter: QPainter, camera: Camera, size: Size, drawings: Sequence[Drawing]
+) -> None:
+    """Paint measurements over the 3D picture, always in front."""
+    painter.setFont(ui_font(CORNER_FONT_PX))
+    for drawing in drawings:
+        for line in drawing.value.lines_mm:
+            flat = camera.project(line, size)
+            if np.isfinite(flat).all() and len(flat) > 1:
+                _draw(painter, _lines(flat[:-1, :2], flat[1:, :2]), drawing._colour)
+        for number, (x, y, depth) in enumerate(camera.project(drawing.value.picked_mm, size)):
+            if np.isfinite(depth):
+                _draw_point(painter, float(x), float(y), drawing, number)
+        x, y, depth = camera.project(drawing.value.text_mm, size)[0]
+        if np.isfinite(depth):
+            _write(painter, float(x), float(y), drawing)
+
+
+def point_at(places: Floats, x: float, y: float) -> int | None:
+    """Return which of the places (n, 2) a press at (x, y) takes hold of, or None."""
+    if not len(places):
+        return None
+    away = np.hypot(places[:, 0] - x, places[:, 1] - y)
+    away = np.where(np.isfinite(away), away, np.inf)
+    nearest = int(np.argmin(away))
+    return nearest if away[nearest] <= GRAB_PX else None
+
+
+def handles_in_slice(placement: Placement, points_mm: Sequence[Vector] | Floats) -> Floats:
+    """Return the widget places (n, 2) of points; NaN where they do not lie in the slice."""
+    flat = placement.to_widget(np.reshape(points_mm, (-1, 3)))
+    return np.where(np.abs(flat[:, 2:]) <= NEAR_SLICES, flat[:, :2], np.nan)
+
+
+def _lines(start: Floats, end: Floats) -> list[QLineF]:
+    return [QLineF(*p, *q) for p, q in zip(start.tolist(), end.tolist())]
+
+
+def _draw(painter: QPainter, lines: list[QLineF], colour: QColor, faint: bool = False) -> None:
+    if not lines:
+        return
+    if faint:
+        pale = QColor(colour)
+        pale.setAlphaF(0.4)
+        painter.setPen(QPen(pale, 1, Qt.PenStyle.DotLine))
+        painter.drawLines(lines)
+        return
+    for shade, width in ((_HALO, 4.0), (colour, 2.0)):
+        pen = QPen(shade, width)
+        pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+        painter.setPen(pen)
+        painter.drawLines(lines)
+
+
+def _draw_point(painter: QPainter, x: float, y: float, drawing: Drawing, number: int) -> None:
+    held = drawing.held == number
+    radius = HELD_PX if held else POINT_PX
+    painter.setPen(QPen(QColor(DARK.view), 1.5))
+    painter.setBrush(_LIT if held else drawing._colour)
+    painter.drawEllipse(QPointF(x, y), radius, radius)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+
+
+def _write(painter: QPainter, x: float, y: float, drawing: Drawing) -> None:
+    halo_text(painter, x + TEXT_PX[0], y + TEXT_PX[1], drawing.value.text, drawing._colour)
