@@ -25,7 +25,7 @@ from meshing.reading import (
     welded,
 )
 from meshing.surface import SurfaceMesh, enclosed_mm3, is_watertight
-from meshing.usd import reread_usd, write_usd
+from meshing.usd import has_usd, reread_usd, write_usd
 from meshing.writers import reread_obj, write_obj, write_ply, write_stl, write_vtp
 from segmentation.contract import Progress, silent
 
@@ -72,10 +72,10 @@ _KINDS: dict[str, _Kind] = {
     **{ending: _Kind(write_usd, reread_usd, True) for ending in (".usdz", ".usdc", ".usda")},
 }
 
-WRITTEN = tuple(_KINDS)
-"""The endings of files that surfaces are written to."""
+WRITTEN = tuple(ending for ending in _KINDS if has_usd() or not ending.startswith(".usd"))
+"""The endings of files that surfaces are written to here."""
 
-SEVERAL = tuple(ending for ending, kind in _KINDS.items() if kind.several)
+SEVERAL = tuple(ending for ending in WRITTEN if _KINDS[ending].several)
 """The endings of files that hold several surfaces."""
 
 

@@ -6,6 +6,7 @@ upright and faces the viewer.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,11 @@ from meshing.gltf import COLOURS, LPS_TO_GLTF, linear_of
 from meshing.surface import SurfaceMesh
 
 NEEDS = 'USD files need the package usd-core; install it with: pip install "hilum[usd]"'
+
+
+def has_usd() -> bool:
+    """Tell whether the package usd-core is installed."""
+    return importlib.util.find_spec("pxr") is not None
 
 
 def write_usd(meshes: Sequence[SurfaceMesh], folder: Path, name: str, note: str) -> None:

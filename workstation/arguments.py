@@ -176,7 +176,7 @@ def _add_results(command: Command) -> None:
         "export",
         "write a source or result to a file; also: picture, axial, coronal or sagittal to .png or "
         ".dcm, report to .pdf or .dcm, dicom, the whole plan, to a folder, and plan, its numbers "
-        "with provenance, to .fhir.json",
+        "with provenance, to .fhir.json; model, all surfaces, or NAME,NAME to .3mf, .glb or .obj",
         prints_json=False,
     )
     export.add_argument("case", type=Path, metavar="CASE")
@@ -186,6 +186,18 @@ def _add_results(command: Command) -> None:
         "--labelmap",
         action="store_true",
         help="DICOM segmentations as label maps: smaller, but few programs read them yet",
+    )
+    export.add_argument(
+        "--despite",
+        default="",
+        metavar="REASON",
+        help="write a surface that cannot be printed all the same; the reason is kept",
+    )
+    export.add_argument(
+        "--map",
+        default="",
+        metavar="QUANTITY",
+        help="colour .glb, .ply or USD by a quantity on the surface, such as wall_mm",
     )
     add_export(export)
 

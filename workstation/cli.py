@@ -302,12 +302,14 @@ def _doubt(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    with open_case(options.case, write=False) as case:
+    with open_case(options.case, write=bool(options.despite)) as case:
         form: Form = "LABELMAP" if options.labelmap else "BINARY"
         if options.deidentify:
             write = partial(export_any, case, options.name, form=form)
             return deidentify_commands.export(options, _work, case, write)
-        files = _work("Export", partial(export_any, case, options.name, options.file, form))
+        given = {"form": form, "despite": options.despite, "coloured_by": options.map}
+        write = partial(export_any, case, options.name, options.file, **given)
+        files = _work("Export", lambda progress: write(progress=progress))
     print(*files, sep="\n")
     return DONE
 

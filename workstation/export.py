@@ -8,38 +8,49 @@ from typing import Any
 
 from meshing import centerline_files
 from meshing.centerline import Centerline
-from meshing.files import write_surface
-from meshing.surface import SurfaceMesh, isosurface
-from segmentation.contract import Measurements
+from meshing.files import WRITTEN
+from meshing.surface import SurfaceMesh
+from segmentation.contract import Measurements, Progress, silent
 from segmentation.images import write_labels, write_volume
 from segmentation.measured import Measured
 from segmentation.volume import LabelMap, Volume
 from workstation.case import Case, CaseError
 from workstation.dicom.segmentation_object import Form
 from workstation.dicom_export import write_dicom_result
+from workstation.model_export import draft_model
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
 from workstation.store import write_atomically, write_json
 
 IMAGES = (".nii", ".nii.gz", ".nrrd", ".mha")
-SURFACES = (".stl", ".ply", ".obj", ".vtp", ".3mf", ".glb")
+SURFACES = WRITTEN
 TABLES = (".json", ".csv")
 DICOM = (".dcm",)
 LINES = (".csv", ".vtp")
 
 
-def export(case: Case, name: str, path: Path, form: Form = "BINARY") -> Path:
+def export(
+    case: Case,
+    name: str,
+    path: Path,
+    form: Form = "BINARY",
+    *,
+    despite: str = "",
+    coloured_by: str = "",
+    progress: Progress = silent,
+) -> Path:
     """Write the source or result ``name`` of the current plan to ``path``; return ``path``.
 
     Images and labels go to .nii.gz, .nrrd or .mha; surfaces, cuts and labels (through their
-    surface) to .stl, .ply, .obj, .vtp, .3mf (in LPS mm) or .glb; every result's numbers and
+    surface) to .stl, .ply, .obj, .vtp, .3mf (in LPS mm), .glb or USD; every result's numbers and
     findings to .json, its numbers to .csv. To .dcm go labels as a segmentation, surfaces and
-    cuts as an encapsulated STL, and measurements as a report. ``form`` is that of the segmentation.
+    cuts as an encapsulated STL, and measurements as a report. ``form`` is that of the
+    segmentation; see `workstation.model_export.draft_model` for ``despite`` and ``coloured_by``.
 
     The points of a centerline go to .csv and .vtp.
 
     Raises:
-        CaseError: if there is no such result, or it has no such format.
+        CaseError: if there is no such result, it has no such format, or a surface is faulty.
     """
     plan = case.plan()
     value = case.value(name, plan)
@@ -58,7 +69,10 @@ def export(case: Case, name: str, path: Path, form: Form = "BINARY") -> Path:
     elif ending == ".dcm" and ending in endings(value):
         write_dicom_result(case, name, path, form)
     elif ending in SURFACES and isinstance(value, LabelMap | SurfaceMesh | CutPlane):
-        write_surface(surface_of(case, plan, name, value), path)
+        draft = draft_model(
+            case, [name], path, despite=despite, coloured_by=coloured_by, progress=progress
+        )
+        draft.keep(case)
     else:
         raise CaseError(
             f"{name!r} cannot be written as {ending or path.name!r}; it goes to: "
@@ -78,21 +92,6 @@ def endings(value: Any) -> tuple[str, ...]:
     if isinstance(value, SurfaceMesh | CutPlane):
         return SURFACES + TABLES + DICOM
     return TABLES + DICOM if isinstance(value, Measurements) else TABLES
-
-
-def surface_of(case: Case, plan: Plan, name: str, value: Any) -> SurfaceMesh:
-    """Return the surface of a result: its own, the plan's surface of it, or a new one."""
-    if isinstance(value, SurfaceMesh):
-        return value
-    if isinstance(value, CutPlane):
-        return value.surface
-    keys = plan.keys()
-    for step in plan.steps:
-        drawn = step.stage == "meshing.isosurface" and step.inputs["labels"] == name
-        if drawn and keys[step.output] in case.values:
-            surface: SurfaceMesh = case.values[keys[step.output]]
-            return surface
-    return isosurface(value)
 
 
 def _ending(path: Path) -> str:

@@ -10,20 +10,31 @@ from workstation.dicom.segmentation_object import Form
 from workstation.dicom_set import SET, write_dicom_set, write_report_file, write_view
 from workstation.export import export
 from workstation.fhir_export import PLAN, is_fhir_file, write_plan_bundle
+from workstation.model_export import MODEL, draft_model
 from workstation.views import VIEWS
 
 REPORT = "report"
 
 
 def export_any(
-    case: Case, name: str, path: Path, form: Form = "BINARY", progress: Progress = silent
+    case: Case,
+    name: str,
+    path: Path,
+    form: Form = "BINARY",
+    progress: Progress = silent,
+    *,
+    despite: str = "",
+    coloured_by: str = "",
 ) -> tuple[Path, ...]:
     """Write what ``name`` says to ``path``; return the files.
 
     A source or result of the plan is written in the format of the file's ending. Otherwise
     "dicom" is the whole plan as a folder of DICOM objects, "plan" its numbers as a FHIR bundle
     (.fhir.json), "report" the report (.pdf, .dcm), and "picture", "axial", "coronal" and
-    "sagittal" are views (.png, .dcm). ``form`` is that of DICOM segmentations.
+    "sagittal" are views (.png, .dcm). "model" is all surfaces of the plan, and names with
+    commas between them are these surfaces, in one file (.3mf, .glb, .obj or USD). ``form`` is
+    that of DICOM segmentations; for ``despite`` and ``coloured_by`` see
+    `workstation.model_export.draft_model`.
 
     Raises:
         CaseError: if there is no such thing, or it has no such format.
@@ -37,4 +48,11 @@ def export_any(
         return (write_report_file(case, path, progress),)
     if not known and name in VIEWS:
         return (write_view(case, name, path, progress),)
-    return (export(case, name, path, form),)
+    if not known and (name == MODEL or "," in name):
+        names = [] if name == MODEL else [part.strip() for part in name.split(",")]
+        draft = draft_model(
+            case, names, path, despite=despite, coloured_by=coloured_by, progress=progress
+        )
+        return draft.keep(case)
+    given = {"despite": despite, "coloured_by": coloured_by}
+    return (export(case, name, path, form, **given, progress=progress),)

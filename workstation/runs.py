@@ -41,6 +41,25 @@ def write_run(
     write_json(folder / f"{stamp}-{number:04d}.json", record)
 
 
+def write_export(
+    folder: Path, number: int, plan: Plan, started: str, what: Mapping[str, Any]
+) -> None:
+    """Keep in ``folder`` what of plan ``number`` was exported against advice, and why."""
+    folder.mkdir(exist_ok=True)
+    record = {
+        "plan": number,
+        "plan_digest": plan.digest(),
+        "started": started,
+        "ended": now(),
+        "versions": versions(),
+        "device": "cpu",
+        "steps": [],
+        "export": dict(what),
+    }
+    stamp = started.replace(":", "").replace("-", "")
+    write_json(folder / f"{stamp}-{number:04d}-export.json", record)
+
+
 def read_runs(folder: Path, known: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the records of all runs, oldest first; an unreadable one is left out.
 

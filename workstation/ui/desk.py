@@ -13,6 +13,7 @@ from segmentation.contract import Progress, share
 from segmentation.volume import LabelMap, LabelPatch, Volume
 from workstation.case import Case
 from workstation.jobs import Job, State
+from workstation.model_export import doubles
 from workstation.planning.plan import Plan
 from workstation.problems import explain
 from workstation.session import Point, Session
@@ -22,7 +23,6 @@ from workstation.ui.job_bar import JobRunner
 from workstation.ui.slice_paint import Tool
 
 EDIT_STAGE = "segmentation.edit"
-DOUBLED = ("specimen_surface", "remnant_surface")
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,6 @@ class Trial:
 
     target: str
     labels: LabelMap
-
-
-def doubles(name: str) -> bool:
-    """Tell whether a result shows again what another one shows: a proposal, a part's surface."""
-    return name.rstrip("_").endswith("_proposal") or name in DOUBLED
 
 
 class Desk(QObject):
