@@ -61,9 +61,9 @@ def paint_marks(painter: QPainter, placement: Placement, marks: Marks) -> None:
         draw_brush(painter, stroke, marks.cursor, radius, erase=marks.tool == "erase")
     if marks.tool == "scissors" and len(marks.stroke) > 1:
         draw_outline(painter, placement.to_widget(np.array(marks.stroke))[:, :2].tolist())
+    paint_on_slice(painter, placement, marks.drawings)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
     if marks.crosshair is not None:
-    paint_on_slice(painter, placement, marks.drawings)
         draw_crosshair(painter, placement, marks.crosshair)
 
 

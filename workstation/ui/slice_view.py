@@ -29,7 +29,7 @@ from segmentation.contract import FrameMismatch
 from segmentation.volume import Floats, ImageGeometry, Vector, Volume
 from workstation.fusion import Layer
 from workstation.raster import Overlay, default_window
-from workstation.slices import Placement, SlicePlane, ViewName, slice_plane, vector, vectors
+from workstation.slices import Placement, SlicePlane, ViewName, slice_plane, vector
 from workstation.ui.drawings import Drawing
 from workstation.ui.guard import guarded
 from workstation.ui.slice_drags import Drag, begin_drag, line_at
