@@ -1,9 +1,12 @@
 """Tubes on a lattice that close upon themselves, so that their flow is known exactly."""
 
 import numpy as np
+import trimesh
+from scipy.spatial.transform import Rotation
 
 from hemodynamics.lattice import VELOCITIES
 from hemodynamics.solver import WALL, Links
+from meshing.mesh import SurfaceMesh
 
 
 def periodic_tube(radius, period=(4, 2, 1), centre=(0.31, 0.17, 0.05)):
@@ -36,3 +39,18 @@ def periodic_tube(radius, period=(4, 2, 1), centre=(0.31, 0.17, 0.05)):
     fraction = (-b + np.sqrt(b * b - 4 * a * c)) / (2 * a)
     links = Links(cell, q, np.clip(fraction, 1e-6, 1.0), np.full(len(cell), WALL))
     return cells, neighbours, links, axis, away
+
+
+def capped_tube(radius_mm=2.0, length_mm=8.0, turn=((1.0, 0.4, 0.2), 0.7), name="tube"):
+    """Return a closed round tube with the ends "inlet" and "outlet_1", and its axis."""
+    solid = trimesh.creation.cylinder(radius_mm, length_mm, sections=64)
+    points, normals = solid.vertices, solid.face_normals
+    top, bottom = normals[:, 2] > 0.9, normals[:, 2] < -0.9
+    rotation = Rotation.from_rotvec(turn[1] * np.array(turn[0]) / np.linalg.norm(turn[0]))
+    parts = {
+        "wall": np.flatnonzero(~top & ~bottom),
+        "inlet": np.flatnonzero(bottom),
+        "outlet_1": np.flatnonzero(top),
+    }
+    mesh = SurfaceMesh(rotation.apply(points), solid.faces, "1.2", name, boundaries=parts)
+    return mesh, rotation.apply([0.0, 0.0, 1.0])
