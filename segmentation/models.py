@@ -141,6 +141,11 @@ class BundleModel:
             BundleError: if it does not suit the images or cannot be used.
             MemoryError: if there is too little memory, before it starts.
         """
+        if self.bundle.metadata.get("answers_prompts"):
+            raise BundleError(
+                f"the model {self.card.name} answers clicks and strokes, not an image alone",
+                "Use it by the step that labels a thing from clicks, strokes or a box",
+            )
         ready = suited(self.card, volumes)
         where = "" if device == "auto" else device
         return run_bundle(self.bundle, ready, trust_in(self.bundle), where, progress)

@@ -38,6 +38,7 @@ NETWORKS = frozenset(
         "MedNeXt",
         "VISTA3D",
         "vista3d132",
+        "SkipConnection",
         "SubpixelDownsample",
         "SubpixelUpsample",
         "Sequential",

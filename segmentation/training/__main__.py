@@ -1,4 +1,4 @@
-"""``python -m segmentation.training vessels --out DIR``: train the weights that ship anew."""
+"""``python -m segmentation.training NETWORK --out DIR``: train weights that ship anew."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ import sys
 import time
 from pathlib import Path
 
-from segmentation.training.train import Schedule, train_vessels
+from segmentation.training.prompted_training import train_prompted
+from segmentation.training.train import Schedule
+from segmentation.training.vessel_training import train_vessels
+
+NETWORKS = {
+    "vessels": (train_vessels, ((0.0, 48), (0.75, 64))),
+    "prompted": (train_prompted, ((0.0, 48),)),
+}
+"""How each network is trained, and on scenes of how many voxels a side (`Schedule.growth`)."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m segmentation.training", description=__doc__)
-    parser.add_argument("network", choices=["vessels"])
+    parser.add_argument("network", choices=sorted(NETWORKS))
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle to write")
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--hours", type=float, help="wall time to train")
@@ -28,11 +36,18 @@ def main(arguments: list[str] | None = None) -> int:
     import torch
 
     torch.set_num_threads(given.threads)
+    train, growth = NETWORKS[given.network]
     try:
         schedule = Schedule(
-            given.steps, given.hours, given.device, given.batch, given.workers, seed=given.seed
+            given.steps,
+            given.hours,
+            given.device,
+            given.batch,
+            given.workers,
+            growth,
+            given.seed,
         )
-        loss = train_vessels(given.out, schedule, resume=given.resume, progress=_Reporter())
+        loss = train(given.out, schedule, resume=given.resume, progress=_Reporter())
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     print(f"mean loss of the last steps {loss:.4f}; the bundle is in {given.out}")

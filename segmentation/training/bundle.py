@@ -1,4 +1,4 @@
-"""The MONAI bundle that the vessel network ships in: its folder, its network, its weights."""
+"""The MONAI bundles that networks of our own ship in: folder, network and weights."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ CONFIG = "configs/inference.json"
 WEIGHTS = "models/model.pt"
 
 
-def shipped_vessels() -> Path:
-    """Return the folder of the vessel bundle that ships with the product."""
-    with as_file(files("segmentation") / "weights" / "vessels") as folder:
+def shipped_bundle(name: str) -> Path:
+    """Return the folder of a bundle that ships with the product: "vessels", "prompted"."""
+    with as_file(files("segmentation") / "weights" / name) as folder:
         return Path(folder)
 
 
@@ -45,11 +45,10 @@ def load_network(bundle: Path) -> torch.nn.Module:
     return network.eval()
 
 
-def write_bundle(network: torch.nn.Module, folder: Path) -> None:
-    """Write a complete bundle with the network's weights, after the pattern that ships."""
+def write_bundle(network: torch.nn.Module, folder: Path, pattern: Path) -> None:
+    """Write a complete bundle with the network's weights; the rest is as in ``pattern``."""
     import torch
 
-    pattern = shipped_vessels()
     if folder.resolve() != pattern.resolve():
         shutil.copytree(
             pattern, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.pt", "*.tmp")

@@ -1,15 +1,13 @@
-"""Training of the vessel network on scenes that are drawn while it learns.
+"""Training of a network that ships, on what is drawn while it learns.
 
-Every step sees new scenes: nothing is stored and nothing can be learnt by heart. The loss is Dice
-and cross-entropy, and soft clDice on the middle of the patch, which keeps trees connected (Shit
-et al., CVPR 2021). The weights that ship are the running average of the last thousand steps.
+The weights that ship are the running average of the last thousand steps.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import nullcontext
 from copy import deepcopy
@@ -17,13 +15,13 @@ from dataclasses import dataclass
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from segmentation.contract import Progress, silent
-from segmentation.training.bundle import build_network, shipped_vessels, write_bundle
-from segmentation.training.vessel_scenes import SIZE, Scene, make_scene
+from segmentation.training.bundle import build_network, write_bundle
 
 if TYPE_CHECKING:
     import torch
@@ -32,10 +30,12 @@ CHECKPOINT = "checkpoint.pt"
 RATE, WEIGHT_DECAY = 1e-3, 1e-4
 WARM_UP, DECAY_FROM = 100, 0.6  # steps; share of the run after which the rate falls to zero
 AVERAGE = 0.998  # of the weights, per step
-GROWTH = ((0.0, 48), (0.75, SIZE))  # share of the run, voxels along a side of a scene
-TOPOLOGY_FROM, TOPOLOGY_EVERY = 0.6, 3  # soft clDice is slow, and moot before there are trees
-TOPOLOGY_SIZE, TOPOLOGY_WEIGHT = 48, 0.5
 HELD_OUT = 1_000_000_000  # seeds from here on are never trained on
+
+Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]
+"""Images and labels, each [scene, channel, k, j, i]."""
+LossOf = Callable[["torch.Tensor", "torch.Tensor", float], "torch.Tensor"]
+Drawn = TypeVar("Drawn")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Schedule:
     device: str = "cpu"
     batch: int = 4
     workers: int = 0
-    growth: tuple[tuple[float, int], ...] = GROWTH
+    growth: tuple[tuple[float, int], ...] = ((0.0, 48),)
     seed: int = 1
     save_minutes: float = 3.0
 
@@ -85,8 +85,12 @@ class Schedule:
 
 @dataclass(eq=False)
 class Learner:
-    """The network in training; ``average`` is its running mean, which will ship."""
+    """The network in training; ``average`` is its running mean, which will ship.
 
+    ``pattern`` is the bundle that it is trained for.
+    """
+
+    pattern: Path
     network: torch.nn.Module
     optimizer: torch.optim.Optimizer
     average: torch.nn.Module
@@ -111,7 +115,7 @@ class Learner:
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(state, folder / "checkpoint.tmp")
         (folder / "checkpoint.tmp").replace(folder / CHECKPOINT)
-        write_bundle(self.average, folder)
+        write_bundle(self.average, folder, self.pattern)
 
     def restore(self, folder: Path) -> None:
         """Go on from the checkpoint that `save` left in ``folder``."""
@@ -125,24 +129,26 @@ class Learner:
         self.step, self.seconds = state["step"], state["seconds"]
 
 
-def train_vessels(
-    folder: Path, schedule: Schedule, *, resume: bool = False, progress: Progress = silent
+def train(
+    learner: Learner,
+    batches: Iterator[Batch],
+    loss_of: LossOf,
+    folder: Path,
+    schedule: Schedule,
+    progress: Progress = silent,
 ) -> float:
-    """Train the vessel network, leave a bundle and a checkpoint in ``folder``, return the loss.
+    """Train to the end of the schedule, leave a bundle and a checkpoint in ``folder``.
 
-    The loss returned is the mean of the last hundred steps. Runs of a number of steps on one
-    machine and device repeat themselves exactly.
+    Returns the mean loss of the last hundred steps. ``loss_of`` takes the network's output, the
+    truth, and the share of the run that is over.
     """
-    learner = _new_learner(schedule)
-    if resume:
-        learner.restore(folder)
     losses: list[float] = []
     saved = last = time.monotonic()
-    for scenes in _batches(schedule, learner):
+    for batch in batches:
         done = learner.done(schedule)
         if done >= 1:
             break
-        losses.append(_learn(learner, scenes, done, schedule))
+        losses.append(_learn(learner, batch, loss_of, done, schedule))
         now = time.monotonic()
         learner.seconds += now - last
         last = now
@@ -155,15 +161,16 @@ def train_vessels(
     return float(np.mean(losses[-100:])) if losses else float("nan")
 
 
-def _new_learner(schedule: Schedule) -> Learner:
+def new_learner(pattern: Path, schedule: Schedule) -> Learner:
+    """Return the network of the bundle ``pattern`` with random weights, ready to learn."""
     import torch
 
     torch.manual_seed(schedule.seed)
-    network = build_network(shipped_vessels())
+    network = build_network(pattern)
     network = network.to(schedule.device)
     network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=WEIGHT_DECAY)
-    return Learner(network, optimizer, deepcopy(network).requires_grad_(False))
+    return Learner(pattern, network, optimizer, deepcopy(network).requires_grad_(False))
 
 
 def _rate(step: int, done: float) -> float:
@@ -172,18 +179,18 @@ def _rate(step: int, done: float) -> float:
     return RATE * min(1.0, (step + 1) / WARM_UP) * fall
 
 
-def _learn(learner: Learner, scenes: list[Scene], done: float, schedule: Schedule) -> float:
+def _learn(
+    learner: Learner, batch: Batch, loss_of: LossOf, done: float, schedule: Schedule
+) -> float:
     """Take one step, after the share ``done`` of the run, and return its loss."""
     import torch
 
     for group in learner.optimizer.param_groups:
         group["lr"] = _rate(learner.step, done)
-    image = torch.from_numpy(np.stack([s.image for s in scenes])[:, None]).to(schedule.device)
-    label = torch.from_numpy(np.stack([s.label for s in scenes])[:, None]).to(schedule.device)
+    image, label = (torch.from_numpy(part).to(schedule.device) for part in batch)
     with torch.autocast(schedule.device, torch.bfloat16) if half_is_fast() else nullcontext():
         output = learner.network(image)
-    with_topology = done >= TOPOLOGY_FROM and learner.step % TOPOLOGY_EVERY == 0
-    loss = _loss(output.float(), label.float(), with_topology=with_topology)
+    loss = loss_of(output.float(), label.float(), done)
     learner.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(learner.network.parameters(), 1.0)
@@ -203,42 +210,19 @@ def half_is_fast() -> bool:
     return torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
 
 
-def _loss(output: torch.Tensor, label: torch.Tensor, *, with_topology: bool) -> torch.Tensor:
-    """Return Dice + cross-entropy, and soft clDice of the middle where asked."""
-    from monai.losses import DiceCELoss, SoftclDiceLoss
-
-    overlap = DiceCELoss(
-        softmax=True,
-        to_onehot_y=True,
-        include_background=False,
-        batch=True,
-        smooth_nr=1.0,
-        smooth_dr=1.0,
-    )
-    loss: torch.Tensor = overlap(output, label)
-    low = (label.shape[-1] - TOPOLOGY_SIZE) // 2
-    cube = (slice(max(low, 0), max(low, 0) + TOPOLOGY_SIZE),) * 3
-    middle = (slice(0, 2), slice(None), *cube)
-    if with_topology and bool(label[middle].any()):
-        tree = SoftclDiceLoss(iter_=3, softmax=True, to_onehot_y=True, include_background=False)
-        loss = loss + TOPOLOGY_WEIGHT * tree(output[middle], label[middle])
-    return loss
-
-
-def _batches(schedule: Schedule, learner: Learner) -> Iterator[list[Scene]]:
-    """Yield the scenes of one step after the other, from the learner's step on, without end."""
-    batch = schedule.batch
-    seeds = count(schedule.seed + learner.step * batch)
+def drawn_ahead(
+    make: Callable[..., Drawn], schedule: Schedule, learner: Learner, each: int, start: int
+) -> Iterator[list[Drawn]]:
+    """Yield, without end, what ``make`` draws of ``each`` seeds, ``start`` times that many on."""
+    seeds = count(schedule.seed + start * each)
     if schedule.workers == 0:
         while True:
             size = schedule.size(learner.done(schedule))
-            yield [make_scene(next(seeds), size=size) for _ in range(batch)]
+            yield [make(next(seeds), size=size) for _ in range(each)]
     with ProcessPoolExecutor(schedule.workers, get_context("spawn")) as pool:
-        ahead: deque[list[Future[Scene]]] = deque()
+        ahead: deque[list[Future[Drawn]]] = deque()
         while True:
-            while len(ahead) * batch < 2 * schedule.workers + batch:
+            while len(ahead) * each < 2 * schedule.workers + each:
                 size = schedule.size(learner.done(schedule))
-                ahead.append(
-                    [pool.submit(make_scene, next(seeds), size=size) for _ in range(batch)]
-                )
+                ahead.append([pool.submit(make, next(seeds), size=size) for _ in range(each)])
             yield [drawn.result() for drawn in ahead.popleft()]

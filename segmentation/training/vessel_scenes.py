@@ -13,12 +13,12 @@ shifted to 0..1; for others the range between low and high percentiles of the im
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from segmentation.training.drawing import blend, edge, scanned, smooth_field
 from segmentation.training.tubes import (
     Drawing,
     Floats,
@@ -33,8 +33,6 @@ from segmentation.training.tubes import (
     ring,
     unit,
 )
-
-Mask = npt.NDArray[np.bool_]
 
 SIZE = 64  # voxels a side; also the window of inference
 HU_RANGE = (-200.0, 1000.0)  # what the network sees of a CT
@@ -65,30 +63,6 @@ def make_scene(seed: int, *, size: int = SIZE, kind: str = "") -> Scene:
     style = {"mra": _mra, "cta": _cta, "random": _random}[kind]
     image, label = style(rng, size, vessels, voxel_mm)
     return Scene(*_turned(rng, image, label), kind)
-
-
-def smooth_field(rng: Rng, size: int, cell: float) -> Floats:
-    """Return smooth noise of about zero mean and unit deviation; ``cell`` is its grain in voxels.
-
-    Random values on a coarse grid, joined by cubic B-splines along each axis.
-    """
-    basis = _basis(size, round(float(cell), 1))
-    count = basis.shape[1]
-    grid = rng.standard_normal((count, count, count)).astype(np.float32)
-    rows = np.tensordot(basis, grid, (1, 0))  # [k, b, c]
-    planes = np.matmul(basis, rows)  # [k, j, c]
-    field = planes @ basis.T
-    return np.asarray(field / 0.33, np.float32)
-
-
-@lru_cache(maxsize=256)
-def _basis(size: int, cell: float) -> Floats:
-    """Return cubic B-spline weights, shape (size, coarse values)."""
-    count = int(np.ceil((size - 1) / cell)) + 4
-    place = np.arange(size)[:, None] / cell + 1 - np.arange(count)[None, :]
-    t = np.abs(place)
-    near, far = 2 / 3 - t**2 + t**3 / 2, np.clip(2 - t, 0, None) ** 3 / 6
-    return np.asarray(np.where(t < 1, near, far), np.float32)
 
 
 # ---------------------------------------------------------------------------- shapes
@@ -152,16 +126,6 @@ def _vault_depth(rng: Rng, size: int) -> Floats:
     return np.asarray(depth + rng.uniform(0, 2) * smooth_field(rng, size, 14), np.float32)
 
 
-def _blend(image: Floats, cover: Floats | Mask, value: float | Floats) -> None:
-    """Lay ``value`` over the image where ``cover`` is 1, in part where it is a fraction."""
-    image += np.asarray(cover, np.float32) * (value - image)
-
-
-def _edge(depth: Floats) -> Floats:
-    """Return the share of each voxel within a surface, from its signed distance in voxels."""
-    return np.asarray(np.clip(0.5 - depth, 0, 1), np.float32)
-
-
 # ---------------------------------------------------------------------------- MR
 
 
@@ -173,10 +137,10 @@ def _mra(
     if rng.random() < 0.5:
         _head(rng, image)
     for _ in range(int(rng.choice([0, 1, 3], p=[0.5, 0.3, 0.2]))):  # fat, mucosa, marrow
-        _blend(image, _edge(_ball_depth(rng, size, 4, 22)), rng.uniform(0.3, 0.95))
+        blend(image, edge(_ball_depth(rng, size, 4, 22)), rng.uniform(0.3, 0.95))
     if rng.random() < 0.2:  # dura, mucosa, fascia
         sheet = np.abs(smooth_field(rng, size, rng.uniform(10, 30))) < rng.uniform(0.02, 0.1)
-        _blend(image, sheet, rng.uniform(0.3, 0.9))
+        blend(image, sheet, rng.uniform(0.3, 0.9))
     noise = rng.uniform(0.008, 0.07)
     floor = float(np.percentile(image[::4, ::4, ::4], 80))
     blood = max(rng.uniform(0.5, 1.0), floor + max(0.12, 3.5 * noise))
@@ -185,9 +149,9 @@ def _mra(
     level *= 1 - slow * np.clip(-vessels.depth / 8, 0, 1)
     if rng.random() < 0.3:  # the reverse: laminar flow, dim at the wall
         level *= 1 - rng.uniform(0, 0.35) * np.clip(1 + vessels.depth / 3, 0, 1)
-    _blend(image, vessels.cover, np.maximum(blood * level, floor * 0.7 + 2.5 * noise))
+    blend(image, vessels.cover, np.maximum(blood * level, floor * 0.7 + 2.5 * noise))
     label = vessels.label.copy()
-    image = _scanned(rng, image)
+    image = scanned(rng, image)
     image *= np.exp(rng.uniform(0, 0.3) * smooth_field(rng, size, 40))
     if rng.random() < 0.25:  # slabs that overlap
         period = rng.uniform(20, 60)
@@ -220,9 +184,9 @@ def _brain(rng: Rng, size: int) -> Floats:
     image += step * np.tanh(3 * smooth_field(rng, size, rng.uniform(5, 14)))
     if rng.random() < 0.7:
         folds = np.abs(smooth_field(rng, size, rng.uniform(6, 16))) < rng.uniform(0.03, 0.25)
-        _blend(image, folds, base * rng.uniform(0.1, 0.7))
+        blend(image, folds, base * rng.uniform(0.1, 0.7))
     if rng.random() < 0.4:
-        _blend(image, _edge(_ball_depth(rng, size, 5, 25)), base * rng.uniform(0.1, 0.7))
+        blend(image, edge(_ball_depth(rng, size, 5, 25)), base * rng.uniform(0.1, 0.7))
     image += rng.uniform(0, 0.03) * smooth_field(rng, size, rng.uniform(2, 4))
     return image
 
@@ -231,11 +195,11 @@ def _head(rng: Rng, image: Floats) -> None:
     """Add skull, marrow, scalp and air beyond a curved surface."""
     depth = _vault_depth(rng, len(image))
     fat, bone, marrow = rng.uniform(2, 8), rng.uniform(3, 12), rng.uniform(0, 5)
-    _blend(image, _edge(depth - fat - bone), rng.uniform(0.0, 0.15))
+    blend(image, edge(depth - fat - bone), rng.uniform(0.0, 0.15))
     core = (depth > fat + bone / 2 - marrow / 2) & (depth < fat + bone / 2 + marrow / 2)
-    _blend(image, core, rng.uniform(0.2, 0.8))
-    _blend(image, _edge(depth - fat), rng.uniform(0.35, 1.0))
-    _blend(image, _edge(depth), rng.uniform(0.0, 0.03))
+    blend(image, core, rng.uniform(0.2, 0.8))
+    blend(image, edge(depth - fat), rng.uniform(0.35, 1.0))
+    blend(image, edge(depth), rng.uniform(0.0, 0.03))
 
 
 # ---------------------------------------------------------------------------- CT
@@ -254,13 +218,13 @@ def _cta(
     noise = rng.uniform(3, 45)
     blood = tissue + max(rng.uniform(40, 480), 2.5 * noise)
     if rng.random() < 0.4:  # wall, canal or mural thrombus between lumen and neighbour
-        _blend(image, _edge(vessels.depth - rng.uniform(0.5, 2.8)), rng.uniform(10, 70))
+        blend(image, edge(vessels.depth - rng.uniform(0.5, 2.8)), rng.uniform(10, 70))
     mixing = 1 + rng.uniform(0, 0.1) * smooth_field(rng, size, 10)
-    _blend(image, vessels.cover, blood * np.maximum(vessels.level, 0.75) * mixing)
+    blend(image, vessels.cover, blood * np.maximum(vessels.level, 0.75) * mixing)
     label = vessels.label.copy()
     if rng.random() < 0.4:
         _plaques(rng, image, vessels, label)
-    image = _scanned(rng, image)
+    image = scanned(rng, image)
     if rng.random() < 0.06:
         _metal(rng, image)
     white = rng.standard_normal(image.shape, np.float32)
@@ -277,17 +241,17 @@ def _fat_and_air(rng: Rng, image: Floats) -> None:
     size = len(image)
     if rng.random() < 0.6:
         field = smooth_field(rng, size, rng.uniform(7, 25))
-        _blend(image, np.clip((field - rng.uniform(-0.5, 1)) * 4, 0, 1), FAT_HU)
+        blend(image, np.clip((field - rng.uniform(-0.5, 1)) * 4, 0, 1), FAT_HU)
     if rng.random() < 0.2:
-        _blend(image, _edge(_ball_depth(rng, size, 20, 70)), LUNG_HU)
+        blend(image, edge(_ball_depth(rng, size, 20, 70)), LUNG_HU)
     if rng.random() < 0.2:
         depth = _vault_depth(rng, size)
-        _blend(image, _edge(depth - rng.uniform(1, 4)), rng.uniform(0, 60))
-        _blend(image, _edge(depth), AIR_HU)
+        blend(image, edge(depth - rng.uniform(1, 4)), rng.uniform(0, 60))
+        blend(image, edge(depth), AIR_HU)
     if rng.random() < 0.15:  # air ways
         tree = draw(_tree(rng, size, 0.6), size)
-        _blend(image, _edge(tree.depth - 1.2), rng.uniform(-100, 80))
-        _blend(image, tree.cover, AIR_HU)
+        blend(image, edge(tree.depth - 1.2), rng.uniform(-100, 80))
+        blend(image, tree.cover, AIR_HU)
 
 
 def _organs(rng: Rng, image: Floats) -> None:
@@ -296,13 +260,13 @@ def _organs(rng: Rng, image: Floats) -> None:
     if rng.random() < 0.35:
         for _ in range(int(rng.integers(1, 3))):
             depth, level = _ball_depth(rng, size, 12, 45), rng.uniform(70, 350)
-            _blend(image, _edge(depth), level)
+            blend(image, edge(depth), level)
             if rng.random() < 0.5:  # medulla, myocardium
-                _blend(image, _edge(depth + rng.uniform(3, 9)), level * rng.uniform(0.5, 1.3))
+                blend(image, edge(depth + rng.uniform(3, 9)), level * rng.uniform(0.5, 1.3))
     if rng.random() < 0.08:
         depth = _ball_depth(rng, size, 6, 14)
         depth += 2.5 * smooth_field(rng, size, 6)
-        _blend(image, _edge(depth), rng.uniform(150, 500))
+        blend(image, edge(depth), rng.uniform(150, 500))
 
 
 def _bones(rng: Rng, image: Floats, voxel_mm: float) -> None:
@@ -311,16 +275,16 @@ def _bones(rng: Rng, image: Floats, voxel_mm: float) -> None:
         depth, thick = _vault_depth(rng, size), rng.uniform(3, 9) / voxel_mm
         table = rng.uniform(0.8, 2.0) / voxel_mm
         plate = np.asarray(np.abs(depth) - thick / 2, np.float32)
-        _blend(image, _edge(plate), rng.uniform(600, 1900))
-        _blend(image, _edge(plate + np.float32(table)), rng.uniform(200, 1100))
+        blend(image, edge(plate), rng.uniform(600, 1900))
+        blend(image, edge(plate + np.float32(table)), rng.uniform(200, 1100))
     if rng.random() < 0.4:
         _skull_base(rng, image)
     if rng.random() < 0.25:  # vertebra and other spongy bone
         for _ in range(int(rng.integers(1, 4))):
             depth, rim = _ball_depth(rng, size, 6, 35), rng.uniform(0.8, 3)
-            _blend(image, _edge(depth), rng.uniform(300, 1400))
+            blend(image, edge(depth), rng.uniform(300, 1400))
             spongy = rng.uniform(100, 450) + rng.uniform(0, 120) * smooth_field(rng, size, 2.5)
-            _blend(image, _edge(depth + rim), spongy)
+            blend(image, edge(depth + rim), spongy)
     if rng.random() < 0.15:
         _ribs(rng, image, voxel_mm)
 
@@ -336,13 +300,13 @@ def _skull_base(rng: Rng, image: Floats) -> None:
     within = region < 0
     density = rng.uniform(300, 1500) + rng.uniform(0, 350) * fine
     solid = within & (coarse > rng.uniform(-0.8, 0.6))
-    _blend(image, solid, density)
+    blend(image, solid, density)
     if rng.random() < 0.6:
         cells = within & (fine > rng.uniform(0.3, 1.2)) & (coarse < rng.uniform(0.0, 1.5))
-        _blend(image, cells, AIR_HU)
+        blend(image, cells, AIR_HU)
     if rng.random() < 0.5:
         septa = within & (np.abs(fine) < rng.uniform(0.05, 0.25))
-        _blend(image, septa, rng.uniform(150, 900))
+        blend(image, septa, rng.uniform(150, 900))
 
 
 def _ribs(rng: Rng, image: Floats, voxel_mm: float) -> None:
@@ -354,8 +318,8 @@ def _ribs(rng: Rng, image: Floats, voxel_mm: float) -> None:
         start, heading = entry(rng, size)
         rows.append(grow(rng, start, heading, rng.uniform(2, 7) / voxel_mm, size, style))
     bone = draw(np.concatenate(rows), size)
-    _blend(image, bone.cover, rng.uniform(350, 1500))
-    _blend(image, _edge(bone.depth + rng.uniform(0.8, 2.5)), rng.uniform(50, 500))
+    blend(image, bone.cover, rng.uniform(350, 1500))
+    blend(image, edge(bone.depth + rng.uniform(0.8, 2.5)), rng.uniform(50, 500))
 
 
 def _plaques(rng: Rng, image: Floats, vessels: Drawing, label: npt.NDArray[np.uint8]) -> None:
@@ -368,7 +332,7 @@ def _plaques(rng: Rng, image: Floats, vessels: Drawing, label: npt.NDArray[np.ui
     thick = rng.uniform(0.7, 2.4, len(places))[:, None]
     rows = np.hstack([places, thick, ends, thick, np.ones_like(thick)])
     chalk = draw(rows, len(image))
-    _blend(image, chalk.cover, rng.uniform(500, 1500))
+    blend(image, chalk.cover, rng.uniform(500, 1500))
     label[chalk.cover > 0.5] = 0
 
 
@@ -383,7 +347,7 @@ def _metal(rng: Rng, image: Floats) -> None:
     streaks = rng.uniform(300, 2500) * rays / (away + 3)
     image += (fade[:, None, None] * streaks).astype(np.float32)
     ball = np.asarray([(*centre, 2.5, *(centre + across(rng, unit(rng)) * 4), 2.0, 1.0)])
-    _blend(image, draw(ball, size).cover, 4000.0)
+    blend(image, draw(ball, size).cover, 4000.0)
 
 
 # ---------------------------------------------------------------------------- random and shared
@@ -400,35 +364,15 @@ def _random(
     blood = levels.max() + max(rng.uniform(0.08, 0.6), 3 * noise)
     if rng.random() < 0.5:
         for _ in range(int(rng.integers(1, 4))):
-            _blend(image, _edge(_ball_depth(rng, size, 8, 40)), rng.uniform(0, 1.5))
+            blend(image, edge(_ball_depth(rng, size, 8, 40)), rng.uniform(0, 1.5))
     if rng.random() < 0.4:
         sheet = np.abs(smooth_field(rng, size, rng.uniform(8, 25))) < rng.uniform(0.02, 0.12)
-        _blend(image, sheet, rng.uniform(0, 1.5))
-    _blend(image, vessels.cover, blood * np.maximum(vessels.level, 0.8))
-    image = _scanned(rng, image)
+        blend(image, sheet, rng.uniform(0, 1.5))
+    blend(image, vessels.cover, blood * np.maximum(vessels.level, 0.8))
+    image = scanned(rng, image)
     image += noise * rng.standard_normal(image.shape, np.float32)
     gain = rng.uniform(0.5, 1.3) * 10.0 ** (-2 * (rng.random() < 0.1))
     return np.asarray(image * gain + rng.uniform(-0.2, 0.2), np.float32), vessels.label.copy()
-
-
-def _scanned(rng: Rng, image: Floats) -> Floats:
-    """Return the image as a scanner with blur and, often, thick slices would give it."""
-    blur = rng.uniform(0.1, 0.85) if rng.random() < 0.8 else rng.uniform(0.85, 1.6)
-    image = np.asarray(ndimage.gaussian_filter(image, blur, truncate=2.5))
-    if rng.random() < 0.45:
-        thick, last = rng.uniform(1.2, 3.5), len(image) - 1
-        image = ndimage.gaussian_filter1d(image, 0.3 * thick, 0, truncate=3)
-        places = np.arange(rng.uniform(0, thick), last, thick)
-        image = _between(_between(image, places), (np.arange(last + 1) - places[0]) / thick)
-    return np.asarray(image, np.float32)
-
-
-def _between(image: Floats, places: Points) -> Floats:
-    """Return slices at fractional ``places`` along the first axis, linear between neighbours."""
-    places = np.clip(places, 0, len(image) - 1)
-    low = np.minimum(places.astype(np.intp), max(len(image) - 2, 0))
-    share = (places - low).astype(np.float32)[:, None, None]
-    return np.asarray(image[low] * (1 - share) + image[np.minimum(low + 1, len(image) - 1)] * share)
 
 
 def _turned(

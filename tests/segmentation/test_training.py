@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from segmentation.training import __main__ as command
-from segmentation.training.bundle import build_network, load_network, shipped_vessels
-from segmentation.training.train import CHECKPOINT, HELD_OUT, Schedule, train_vessels
+from segmentation.training.bundle import build_network, load_network, shipped_bundle
+from segmentation.training.drawing import smooth_field
+from segmentation.training.train import CHECKPOINT, HELD_OUT, Schedule
 from segmentation.training.tubes import LEAST_DRAWN, TreeStyle, draw, grow, ring, sac
-from segmentation.training.vessel_scenes import KINDS, SIZE, make_scene, smooth_field
+from segmentation.training.vessel_scenes import KINDS, SIZE, make_scene
+from segmentation.training.vessel_training import train_vessels
 
 
 def tube(start, end, radius, level=1.0):
@@ -115,7 +117,7 @@ def test_a_short_training_runs_saves_and_goes_on(tmp_path):
     assert np.isfinite(run("whole", 2))
     assert (tmp_path / "whole" / CHECKPOINT).exists()
     trained = load_network(tmp_path / "whole").state_dict()
-    fresh = build_network(shipped_vessels()).state_dict()
+    fresh = build_network(shipped_bundle("vessels")).state_dict()
     assert trained.keys() == fresh.keys()
     assert any(not np.array_equal(trained[k], fresh[k]) for k in fresh)
     assert np.isfinite(run("whole", 3, resume=True))
@@ -137,7 +139,7 @@ def test_the_command_refuses_a_resume_without_checkpoint(tmp_path, capsys):
 
 
 def test_the_bundle_is_complete_small_and_described():
-    bundle = shipped_vessels()
+    bundle = shipped_bundle("vessels")
     files = {str(p.relative_to(bundle)) for p in bundle.rglob("*") if p.is_file()}
     assert {
         "LICENSE",
@@ -155,7 +157,7 @@ def test_the_bundle_is_complete_small_and_described():
 def test_the_shipped_weights_find_vessels_in_scenes_they_never_saw():
     import torch
 
-    network = load_network(shipped_vessels())
+    network = load_network(shipped_bundle("vessels"))
     overlaps = []
     for seed in range(HELD_OUT, HELD_OUT + 6):
         scene = make_scene(seed, size=SIZE, kind="mra")
