@@ -23,7 +23,7 @@ Flags = npt.NDArray[np.bool_]
 AT_ONCE = 0.3
 """Share of the edges, the cheapest, that one round looks at."""
 
-ATTEMPTS = 4
+ATTEMPTS = 3
 """How often triangles that would cross are kept in place and the rest is reduced again."""
 
 
@@ -86,15 +86,12 @@ def _told(
 def _sound(mesh: SurfaceMesh, target: int, limit_mm2: float, progress: Progress) -> SurfaceMesh:
     """Return the reduced surface; what would make it cross itself is left as it was."""
     kept = np.zeros(len(mesh.points_mm), np.bool_)
-    crossing_before = -1
     for attempt in range(ATTEMPTS):
         part = share(progress, attempt, ATTEMPTS)
         reduced = _reduce(mesh, target, limit_mm2, kept, share(part, 0, 2))
         result = mesh.reshaped(reduced.points_mm, reduced.triangles)
         pairs = self_intersections(result, progress=share(part, 1, 2))
-        if crossing_before < 0 and len(pairs):
-            crossing_before = len(self_intersections(mesh))
-        if len(pairs) <= max(crossing_before, 0):
+        if not len(pairs):
             break
         crossing = np.zeros(len(result.points_mm), np.bool_)
         crossing[result.triangles[pairs.ravel()].ravel()] = True
@@ -136,7 +133,7 @@ def _reduce(
         after[stay] = np.arange(len(stay))
         numbers = after[into][numbers]
         points, quadrics, kept = points[stay], quadrics[stay], kept[stay]
-        if gone < 2 + len(chosen) // 500:
+        if gone < 2 + (first - target) // 500:
             break
     return _Reduced(points, cells, numbers)
 
