@@ -84,9 +84,11 @@ def _with_corners(mesh: SurfaceMesh, found: Nearest) -> SurfaceMesh:
     added: list[list[int]] = []
     number, taken = len(mesh.points_mm), set[int]()
     for point, cell in zip(found.point_mm, found.triangle.tolist()):
+        if cell in taken:
+            continue
         corners = mesh.points_mm[cells[cell]]
         share = np.linalg.lstsq(np.vstack([corners.T, np.ones(3)]), [*point, 1.0], rcond=None)[0]
-        if cell in taken or share.max() > 1 - CORNER:
+        if share.max() > 1 - CORNER:
             continue
         taken.add(cell)
         share = np.maximum(share, CORNER)
