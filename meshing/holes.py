@@ -99,7 +99,7 @@ def patch(
     """
     around = points_mm[rim]
     taken = _chords(rim, edges)
-    triangles = _triangulated(around, normals, taken)
+    triangles = triangulated(around, normals, taken)
     if not len(triangles):  # every chord exists already
         n = len(rim)
         spokes = np.stack([np.arange(n), np.roll(np.arange(n), -1), np.full(n, n)], axis=1)
@@ -124,7 +124,7 @@ def _chords(rim: Integers, edges: csr_matrix) -> Bools:
     return np.asarray(taken | (rim[:, None] == rim))
 
 
-def _triangulated(around: Floats, normals: Floats, taken: Bools) -> Integers:
+def triangulated(around: Floats, normals: Floats, taken: Bools) -> Integers:
     """Return triangles of rim places; none where existing edges forbid them all."""
     rest = np.arange(len(around))
     ears: list[Integers] = []
