@@ -20,7 +20,15 @@ from meshing.surface import (
     require_watertight,
 )
 from meshing.surface import volume_ml as enclosed_ml
-from segmentation.contract import FrameMismatch, Number, Progress, silent
+from segmentation.contract import (
+    Finding,
+    FrameMismatch,
+    Number,
+    Progress,
+    Severity,
+    share,
+    silent,
+)
 from segmentation.measured import (
     Measured,
     Reach,
@@ -302,7 +310,8 @@ def clearance(mesh: SurfaceMesh, other: SurfaceMesh, *, progress: Progress = sil
     """Measure the smallest distance between two surfaces.
 
     The nearest pair of a point of one surface and any place on the other is searched in both
-    directions; the band allows for faces that are nearer than any of their corners.
+    directions; the band allows for faces that are nearer than any of their corners. Surfaces
+    that overlap have the distance 0, and a finding says how deep.
 
     Args:
         mesh: the first surface, LPS mm.
@@ -315,24 +324,40 @@ def clearance(mesh: SurfaceMesh, other: SurfaceMesh, *, progress: Progress = sil
     """
     require_one_frame(mesh, other)
     best: tuple[float, Floats] = (np.inf, np.empty((2, 3)))
+    deepest = 0.0
     for n, (one, two) in enumerate(((mesh, other), (other, mesh))):
-        found = NearestOnSurface(two)(
-            one.points_mm, lambda f, m="", n=n: progress(0.5 * (n + f), m)
-        )
+        finder = NearestOnSurface(two)
+        found = finder(one.points_mm, share(progress, n, 2))
+        if is_watertight(two):
+            inside = finder.side(one.points_mm, found) < 0
+            deepest = max(deepest, float(found.distance_mm[inside].max(initial=0.0)))
         k = int(np.argmin(found.distance_mm))
         if found.distance_mm[k] < best[0]:
             best = float(found.distance_mm[k]), np.stack([one.points_mm[k], found.point_mm[k]])
-    value, line = best
+    value, line = (0.0 if deepest else best[0]), best[1]
+    names = mesh.name or "the surface", other.name or "the other surface"
     reach = max(mean_edge_mm(mesh), mean_edge_mm(other)) / 2
     source = (
-        f"nearest pair of {mesh.name or 'the surface'} and {other.name or 'the other'}; "
-        f"low end: half a triangle edge ({reach:.2f} mm) nearer"
+        f"nearest pair of {names[0]} and {names[1]}; low end: half a triangle edge "
+        f"({reach:.2f} mm) nearer"
     )
     number = Number("distance", value, "mm", source, max(value - reach, 0.0), value)
+    findings = (_overlap(*names, deepest),) if deepest else ()
     return Measured(
-        mesh.frame_uid, (line,), np.empty((0, 3)), number_text(value, "mm"), middle_mm(line),
-        {"nearest_mm": as_vector(line[0])}, numbers=(number,),
-    )  # fmt: skip
+        mesh.frame_uid,
+        (line,),
+        np.empty((0, 3)),
+        number_text(value, "mm"),
+        middle_mm(line),
+        {"nearest_mm": as_vector(line[0])},
+        findings=findings,
+        numbers=(number,),
+    )
+
+
+def _overlap(name: str, other: str, deepest_mm: float) -> Finding:
+    text = f"{name} and {other} overlap, by {deepest_mm:.1f} mm where they are deepest."
+    return Finding(Severity.WARNING, "overlap", text)
 
 
 def require_one_frame(mesh: SurfaceMesh, other: SurfaceMesh) -> None:

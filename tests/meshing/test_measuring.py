@@ -173,6 +173,10 @@ def test_clearance_is_measured_between_the_nearest_places() -> None:
     truth = 50.0 - 29.0
     number = clearance(one, two).numbers[0]
     assert number.low <= truth <= number.high + 0.02
+    touching = clearance(one, ball(9.0, centre=(7.0, 20.0, 12.0)))
+    assert touching.numbers[0].value == 0.0
+    assert touching.findings[0].code == "overlap"
+    assert "5." in touching.findings[0].sentence or "4.9" in touching.findings[0].sentence
     with pytest.raises(FrameMismatch):
         clearance(one, replace(two, frame_uid="2"))
 

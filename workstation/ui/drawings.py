@@ -51,7 +51,11 @@ def paint_on_slice(painter: QPainter, placement: Placement, drawings: Sequence[D
 
 def _paint_slice_one(painter: QPainter, placement: Placement, drawing: Drawing) -> None:
     here: list[Floats] = []
-    for line in drawing.value.lines_mm:
+    outline = shape_in_slice(placement, drawing.value)
+    if outline is not None:
+        _draw(painter, _lines(outline[:-1], outline[1:]), drawing._colour)
+        here += list(np.stack([outline[:-1], outline[1:]], axis=1))
+    for line in drawing.value.lines_mm if outline is None else ():
         flat = placement.to_widget(line)
         away = flat[:, 2]
         if len(flat) < 2 or away.min() > NEAR_SLICES or away.max() < -NEAR_SLICES:
@@ -86,6 +90,35 @@ def in_slice(flat: Floats) -> Floats:
     kept = np.where(level, np.abs(a[:, 2]) <= NEAR_SLICES, high > low)
     ends = [a[:, :2] + share[:, None] * (b - a)[:, :2] for share in (low, high)]
     return np.stack(ends, axis=1)[kept]
+
+
+def shape_in_slice(placement: Placement, value: Measured) -> Floats | None:
+    """Return where a fitted shape meets the slice, (n, 2) widget places; None for other lines.
+
+    A plane is cut in a line, a sphere in a circle, a cylinder in (part of) an ellipse; nothing
+    where it passes the slice by.
+    """
+    lines = [placement.to_widget(line) for line in value.lines_mm]
+    if "normal" in value.places and len(lines) == 1:
+        return _crossings(lines[0][:-1], lines[0][1:])
+    if "axis" in value.places and len(lines) == 3:
+        return _crossings(lines[1], lines[2])
+    if "centre_mm" in value.places and lines:
+        x, y, away = placement.to_widget(value.places["centre_mm"])
+        radius_mm = np.linalg.norm(value.lines_mm[0][0] - value.places["centre_mm"])
+        height_mm = away * placement.plane.thickness_mm
+        across = np.sqrt(max(radius_mm**2 - height_mm**2, 0.0)) * placement.scale
+        turn = np.linspace(0, 2 * np.pi, 90 if across else 0)
+        return np.stack([x + across * np.cos(turn), y + across * np.sin(turn)], axis=1)
+    return None
+
+
+def _crossings(start: Floats, end: Floats) -> Floats:
+    """Return where lines from ``start`` to ``end`` (n, 3) pass through the slice, (m, 2)."""
+    through = (start[:, 2] < 0) != (end[:, 2] < 0)
+    a, b = start[through], end[through]
+    share = (a[:, 2] / (a[:, 2] - b[:, 2]))[:, None]
+    return np.asarray(a[:, :2] + share * (b[:, :2] - a[:, :2]))
 
 
 def paint_on_scene(

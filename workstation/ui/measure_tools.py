@@ -37,9 +37,19 @@ TOOLS: Mapping[str, Tool] = {
         "Distance", "D", "ph.ruler", "Click two points",
         "meshing.distance", "place", 2, 2,
     ),
+    "to_surface": Tool(
+        "To surface", "J", "ph.arrow-line-down",
+        "Click a point; its distance to the selected surface, or the nearest one",
+        "meshing.distance_to_surface", "mesh", 1, 1,
+    ),
     "angle": Tool(
         "Angle", "N", "ph.triangle", "Click three points; the angle is at the second",
         "meshing.angle", "place", 3, 3,
+    ),
+    "lines": Tool(
+        "Two lines", "M", "ph.arrows-out-simple",
+        "Click two points of one line, then two of another; the angle between them",
+        "meshing.angle", "place", 4, 4,
     ),
     "area": Tool(
         "Area", "U", "ph.polygon", "Click around; Enter or a double click closes the curve",
@@ -51,10 +61,11 @@ TOOLS: Mapping[str, Tool] = {
         "segmentation.profile", "volume", 2,
     ),
     "geodesic": Tool(
-        "Surface", "W", "ph.path", "The way along a surface; Enter or a double click ends it",
+        "On surface", "W", "ph.path", "The way along a surface; Enter or a double click ends it",
         "meshing.geodesic", "mesh", 2,
     ),
 }  # fmt: skip
+ROWS = (("distance", "to_surface", "angle", "lines"), ("area", "profile", "geodesic"))
 
 
 @dataclass

@@ -19,6 +19,7 @@ from segmentation.measured import Measured
 from segmentation.volume import Vector
 from workstation.planning.plan import Step
 from workstation.slices import vector
+from workstation.stages import STAGES
 from workstation.ui.desk import Desk
 from workstation.ui.drawings import Drawing, handles_in_slice, point_at
 from workstation.ui.four_up import FourUp
@@ -161,7 +162,7 @@ class Measuring(QObject):
             return False  # a click in 3D counts when it is let go: a drag turns the view
         placement = view.placement
         if placement is not None and placement.contains(x, y):
-            self._add_point(placement.to_world(x, y), self._place_for_slice)
+            self._add_point(placement.to_world(x, y), self._surface_for)
             view.update()
         return True
 
@@ -193,7 +194,9 @@ class Measuring(QObject):
         results = self._desk.results()
         if found is not None and found[0] in results:
             name, point = found
-            if self.tool:
+            if self.tool == "to_surface":
+                self._add_point(point, lambda at: self._surface_for(at, without=name))
+            elif self.tool:
                 self._add_point(point, lambda _: name)
             else:
                 self._spot = point
@@ -263,9 +266,13 @@ class Measuring(QObject):
     def _image_here(self) -> bool:
         return self._desk.image() is not None
 
-    def _place_for_slice(self, point: Vector) -> str:
-        """Return the surface that a click in a slice means: the selected one, or the nearest."""
-        surfaces = {n: v for n, v in self._views.surfaces().items() if isinstance(v, SurfaceMesh)}
+    def _surface_for(self, point: Vector, without: str = "") -> str:
+        """Return the surface that a click means: the selected one, or the nearest."""
+        surfaces = {
+            name: value
+            for name, value in self._views.surfaces().items()
+            if isinstance(value, SurfaceMesh) and name != without
+        }
         selected = self._desk.session.view.selected
         if selected in surfaces:
             return selected
@@ -290,7 +297,8 @@ class Measuring(QObject):
             return
         tool, session = TOOLS[taking.tool], self._desk.session
         name, inputs = self._free_name(taking.tool), {tool.argument: taking.place}
-        params = {POINTS: tuple(taking.points)}
+        single = POINT in STAGES[tool.stage].parameters
+        params = {POINT: taking.points[0]} if single else {POINTS: tuple(taking.points)}
         value = self._values.computed(taking.step(), taking.points)
         session.view.selected = name
         if self._desk.attempt(lambda: session.add_step(tool.stage, name, inputs, params)):

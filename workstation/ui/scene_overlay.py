@@ -53,31 +53,48 @@ def draw_crosshair(painter: QPainter, point_mm: Vector, camera: Camera, size: Si
                 painter.drawLine(QPointF(*arm[0, :2]), QPointF(*arm[1, :2]))
 
 
-def draw_cut(painter: QPainter, cut: Cut, camera: Camera, size: Size, held: Part | None) -> None:
-    """Draw rim, arrow and ball of the cut handle; what is ``held`` is lit."""
+def draw_ball(painter: QPainter, cut: Cut, camera: Camera, size: Size, colour: str) -> None:
+    """Draw a handle of which only the ball counts."""
+    x, y, depth = camera.project(cut.point_mm, size)[0]
+    if np.isfinite(depth):
+        painter.setPen(QPen(QColor(DARK.view), 1.5))
+        painter.setBrush(QBrush(QColor(colour)))
+        painter.drawEllipse(QPointF(float(x), float(y)), 6.5, 6.5)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+
+
+def draw_cut(
+    painter: QPainter,
+    cut: Cut,
+    camera: Camera,
+    size: Size,
+    held: Part | None,
+    colour: str = DARK.accent,
+) -> None:
+    """Draw rim, arrow and ball of the cut handle in ``colour``; what is ``held`` is lit."""
     rim = camera.project(cut.rim_mm, size)
     centre, tip = camera.project([cut.point_mm, cut.tip_mm], size)
     if not (np.isfinite(rim).all() and np.isfinite(centre).all() and np.isfinite(tip).all()):
         return
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.setPen(_pen(held == "rim"))
+    painter.setPen(_pen(held == "rim", colour))
     painter.drawPolygon(_polygon(rim))
-    painter.setPen(_pen(held == "tip"))
+    painter.setPen(_pen(held == "tip", colour))
     painter.drawLine(QPointF(*centre[:2]), QPointF(*tip[:2]))
-    painter.setBrush(QBrush(_colour(held == "tip")))
+    painter.setBrush(QBrush(_colour(held == "tip", colour)))
     painter.drawPolygon(_arrow_head(centre, tip))
     painter.setPen(QPen(QColor(DARK.view), 1.5))
-    painter.setBrush(QBrush(_colour(held == "centre")))
+    painter.setBrush(QBrush(_colour(held == "centre", colour)))
     radius = 8.0 if held == "centre" else 6.5
     painter.drawEllipse(QRectF(centre[0] - radius, centre[1] - radius, 2 * radius, 2 * radius))
 
 
-def _colour(lit: bool) -> QColor:
-    return QColor("#FFFFFF" if lit else DARK.accent)
+def _colour(lit: bool, colour: str) -> QColor:
+    return QColor("#FFFFFF" if lit else colour)
 
 
-def _pen(lit: bool) -> QPen:
-    return QPen(_colour(lit), 3.0 if lit else 1.75)
+def _pen(lit: bool, colour: str) -> QPen:
+    return QPen(_colour(lit, colour), 3.0 if lit else 1.75)
 
 
 def _polygon(places: Floats) -> QPolygonF:

@@ -32,13 +32,20 @@ from workstation.sections import Clip
 from workstation.ui.cut_handle import Cut, CutDrag, Part, grab, part_at
 from workstation.ui.drawings import Drawing, paint_on_scene
 from workstation.ui.guard import guarded
-from workstation.ui.scene_overlay import draw_crosshair, draw_cut, draw_frame, draw_sentence
+from workstation.ui.scene_overlay import (
+    draw_ball,
+    draw_crosshair,
+    draw_cut,
+    draw_frame,
+    draw_sentence,
+)
 from workstation.ui.scene_painter import THREADED, Drawn, ScenePainter, Wish
 from workstation.ui.slice_overlay import draw_outline
 from workstation.ui.theme import DARK
 
 EMPTY = "No surface yet. Segment an organ and compute its surface."
 CUT = "cut handle"
+CLIP_COLOUR = DARK.muted
 SLOW_MS = 50.0
 SETTLE_MS = 160
 FRAMED_BY = 4000  # points of a surface are enough to fit it into the view
@@ -343,7 +350,10 @@ class SceneView(QWidget):
             draw_cut(painter, self._cut, self._seen_from, self._size(), held)
         if self._image is not None:
             for handle in self.handles:
-                draw_cut(painter, handle, self._seen_from, self._size(), None)
+                if len(self.handles) > 1:
+                    draw_ball(painter, handle, self._seen_from, self._size(), CLIP_COLOUR)
+                else:
+                    draw_cut(painter, handle, self._seen_from, self._size(), None, CLIP_COLOUR)
             paint_on_scene(painter, self._seen_from, self._size(), self._drawings)
         if len(self._outline) > 1:
             draw_outline(painter, self._outline)

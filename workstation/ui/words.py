@@ -44,7 +44,7 @@ def value_text(value: float, unit: str) -> str:
 
 def unit_text(unit: str) -> str:
     """Return a unit as it is printed."""
-    return unit.replace("2", "²").replace("mm3", "mm³")
+    return "°" if unit == "degrees" else unit.replace("2", "²").replace("m3", "m³")
 
 
 def band_text(number: dict[str, Any]) -> str:

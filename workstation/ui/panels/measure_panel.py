@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QToolButton
 from workstation.ui.clip_tool import ClipTool
 from workstation.ui.desk import Desk
 from workstation.ui.icons import set_icon
-from workstation.ui.measure_tools import TOOLS
+from workstation.ui.measure_tools import ROWS, TOOLS
 from workstation.ui.measuring import Measuring
 from workstation.ui.panels.add_step import AddStep
 from workstation.ui.panels.clip_card import ClipCard
@@ -42,11 +42,13 @@ class MeasurePanel:
         self.widget = Sheet("Measure", "Click in a slice or on a surface; the number follows.")
         body = self.widget.body
         self.tools: dict[str, QToolButton] = {}
-        row = QHBoxLayout()
-        row.setSpacing(4)
-        for name in TOOLS:
-            row.addWidget(self._tool(name))
-        body.addLayout(row)
+        for names in ROWS:
+            row = QHBoxLayout()
+            row.setSpacing(4)
+            for name in names:
+                row.addWidget(self._tool(name))
+            row.addStretch(1)
+            body.addLayout(row)
         self.hint = label("", "muted")
         body.addWidget(self.hint)
         self.steps = StepList(desk, "Measure")
@@ -85,7 +87,7 @@ class MeasurePanel:
         set_icon(made, tool.icon)
         made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
         made.setCheckable(True)
-        made.setMinimumWidth(56)
+        made.setMinimumWidth(74)
         made.clicked.connect(lambda: self._measuring.take(name))
         self._desk.bindings.enable(made, partial(self._measuring.lacks, name), tool.tip)
         self.tools[name] = made
