@@ -265,10 +265,10 @@ def _spanned(
     film = patch(drawn.points, rim, np.zeros((len(rim), 3)), edges, bend=False)
     names = np.concatenate([rim, len(drawn.points) + np.arange(len(film.points_mm))])
     cells = names[film.triangles]
-    radius = float(
-        np.linalg.norm(drawn.points[rim] - drawn.points[rim].mean(axis=0), axis=1).mean()
-    )
-    dent = _dent(drawn.points[rim], film)
+    around = drawn.points[rim]
+    middle = around.mean(axis=0)
+    radius = float(np.linalg.norm(around - middle, axis=1).mean())
+    dent = _dent(around, film)
     smaller_left = bool(left.sum() <= (~left).sum())
     inward = dent if smaller_left else -dent
     points, folded = drawn.points, True
