@@ -8,7 +8,10 @@ from math import radians, sin
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
+from vtkmodules.vtkCommonCore import reference
+from vtkmodules.vtkCommonDataModel import vtkStaticCellLocator
 
+from meshing.surface import SurfaceMesh, to_vtk
 from meshing.volume_mesh import Floats, Integers
 
 REGULAR = 1.0 / (6.0 * np.sqrt(2.0))
@@ -85,7 +88,7 @@ def averaging(edges: Integers, count: int) -> csr_array:
 def ball_radii_mm(points_mm: Floats, normals: Floats) -> Floats:
     """Return the radius of the largest ball inside a surface that touches it at each point; (n,).
 
-    Twice that is the local thickness; a layer thicker than it folds. Shrinking balls: Ma, Bae,
+    A layer thicker than it folds. Shrinking balls: Ma, Bae,
     Choi, 3D medial axis point approximation using nearest neighbors and the normal field, 2012.
     """
     tree = cKDTree(points_mm)
@@ -109,6 +112,24 @@ def ball_radii_mm(points_mm: Floats, normals: Floats) -> Floats:
         if not len(turning):
             break
     return radii
+
+
+def gaps_mm(points_mm: Floats, triangles: Integers) -> Floats:
+    """Return the way from each point of a closed surface straight in to the opposite wall; (n,)."""
+    size = float(np.linalg.norm(np.ptp(points_mm, axis=0)))
+    locator = vtkStaticCellLocator()
+    locator.SetDataSet(to_vtk(SurfaceMesh(points_mm, triangles, "")))
+    locator.BuildLocator()
+    inward = -point_normals(points_mm, triangles)
+    start, end = points_mm + 1e-5 * size * inward, points_mm + size * inward
+    gaps = np.full(len(points_mm), np.inf)
+    share, cell, part = reference(0.0), reference(0), reference(0)
+    place, local = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+    for n, (one, two) in enumerate(zip(start.tolist(), end.tolist())):
+        hit = locator.IntersectWithLine(one, two, 0.0, share, place, local, part, cell)  # type: ignore[call-overload]
+        if hit:
+            gaps[n] = np.linalg.norm(np.asarray(place) - points_mm[n])
+    return gaps
 
 
 def curvature_per_mm(points_mm: Floats, triangles: Integers, lines: Integers) -> Floats:
@@ -142,8 +163,9 @@ def edge_lengths_mm(
         chord = 2.0 * sin(radians(sizing.turn_degrees) / 2.0)
         sizes = np.minimum(sizes, chord / np.maximum(curvature, 1e-12))
     if sizing.cells_across:
-        radii = ball_radii_mm(points_mm, point_normals(points_mm, triangles))
-        sizes = np.minimum(sizes, 2.0 * radii / sizing.cells_across)
+        gaps = gaps_mm(points_mm, triangles)
+        gaps[lines.ravel()] = np.inf  # a crease has no opposite wall
+        sizes = np.minimum(sizes, gaps / sizing.cells_across)
     sizes = np.maximum(sizes, min(sizing.finest_mm, sizing.edge_mm))
     if sizing.wall_edge_mm is not None:
         sizes = np.minimum(sizes, sizing.wall_edge_mm)

@@ -191,6 +191,12 @@ class _Work:
         middles = self.points[pairs].mean(axis=1)
         away = _onto_segments(middles, surface.points_mm[lines]) - middles
         step = _mean_of_edges(pairs, away, len(self.points))
+        own = np.flatnonzero(self.kinds == 1)
+        # Simpson's rule along an edge: its ends weigh one, its middle four.
+        step *= 2.0 / 3.0
+        step[own] += (
+            _onto_segments(self.points[own], surface.points_mm[lines]) - self.points[own]
+        ) / 3.0
         target[self.kinds == 1] += step[self.kinds == 1]
         self._move(target)
 

@@ -259,19 +259,16 @@ def _restrict(netgen: Any, mesh: Any, points_mm: Floats, sizing: Sizing, middle:
     assert sizing.focus_mm is not None
     assert sizing.focus_edge_mm is not None
     low, high = points_mm.min(axis=0), points_mm.max(axis=0)
-    edge, reach = sizing.focus_edge_mm, sizing.focus_radius_mm
-    steps = np.arange(-reach, reach + edge / 2, edge) if reach else np.zeros(1)
+    edge = sizing.focus_edge_mm
+    reach = max(sizing.focus_radius_mm, 2.0 * edge)
+    steps = np.arange(-reach, reach + edge, max(edge, reach / 20.0))
     ball = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
     ball = ball[np.linalg.norm(ball, axis=1) <= reach] + np.asarray(sizing.focus_mm)
     inside = ball[((ball > low) & (ball < high)).all(axis=1)]
     scale = sizing.edge_mm
-    mesh.SetLocalH(
-        netgen.Point3d(*((low - middle) / scale - 1.0).tolist()),
-        netgen.Point3d(*((high - middle) / scale + 1.0).tolist()),
-        sizing.grading,
-    )
+    point = getattr(netgen, "Point<3>")
     for place in ((inside - middle) / scale).tolist():
-        mesh.RestrictLocalH(netgen.Point3d(*place), edge / scale)
+        mesh.RestrictLocalH(point(*place), edge / scale)
 
 
 def main(folder: Path) -> None:
