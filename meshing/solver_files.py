@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import meshio
 import numpy as np
 import numpy.typing as npt
 from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
@@ -217,6 +216,8 @@ def _write_gmsh(mesh: VolumeMesh, path: Path) -> None:
             if name in parts:
                 cells.append((kind, parts[name]))
                 tags.append(np.full(len(parts[name]), number))
+    import meshio  # a third of a second, so only when needed
+
     split = len(mesh.tetrahedra)
     for kind, rows, numbers in (
         ("tetra", mesh.tetrahedra, region[:split]),
@@ -234,6 +235,8 @@ _GMSH_TAGS = ("gmsh:physical", "gmsh:geometrical")
 
 
 def _reread_gmsh(path: Path) -> VolumeMesh:
+    import meshio
+
     made = meshio.read(path, file_format="gmsh")
     names = {int(n): name for name, (n, dimension) in made.field_data.items() if dimension == 2}
     found: dict[str, dict[str, list[Integers]]] = {"triangle": {}, "quad": {}}
@@ -255,7 +258,7 @@ def _reread_gmsh(path: Path) -> VolumeMesh:
     )
 
 
-def _block(made: meshio.Mesh, kind: str, corners: int) -> Integers:
+def _block(made: Any, kind: str, corners: int) -> Integers:
     rows = [block.data for block in made.cells if block.type == kind]
     return np.concatenate([np.empty((0, corners), np.int64), *rows])
 

@@ -9,7 +9,9 @@ from typing import Any
 from meshing import centerline_files
 from meshing.centerline import Centerline
 from meshing.files import WRITTEN
+from meshing.solver_files import VOLUME_ENDINGS, write_volume_mesh
 from meshing.surface import SurfaceMesh
+from meshing.volume_mesh import VolumeMesh
 from segmentation.contract import Measurements, Progress, silent
 from segmentation.images import write_labels, write_volume
 from segmentation.measured import Measured
@@ -47,7 +49,8 @@ def export(
     cuts as an encapsulated STL, and measurements as a report. ``form`` is that of the
     segmentation; see `workstation.model_export.draft_model` for ``despite`` and ``coloured_by``.
 
-    The points of a centerline go to .csv and .vtp.
+    The points of a centerline go to .csv and .vtp; volume meshes to .vtu, Gmsh's .msh, Abaqus'
+    .inp and FEBio's .feb.
 
     Raises:
         CaseError: if there is no such result, it has no such format, or a surface is faulty.
@@ -62,6 +65,8 @@ def export(
         write_atomically(path, lambda part: write(value, part))
     elif ending in TABLES:
         _write_table(case, plan, name, value, path)
+    elif ending in VOLUME_ENDINGS and isinstance(value, VolumeMesh):
+        write_volume_mesh(value, path)
     elif ending in IMAGES and isinstance(value, Volume):
         write_volume(value, path)
     elif ending in IMAGES and isinstance(value, LabelMap):
@@ -85,6 +90,8 @@ def endings(value: Any) -> tuple[str, ...]:
     """Return the file endings that a value can be written to."""
     if isinstance(value, Volume):
         return IMAGES + TABLES
+    if isinstance(value, VolumeMesh):
+        return VOLUME_ENDINGS + TABLES
     if isinstance(value, LabelMap):
         return IMAGES + SURFACES + TABLES + DICOM
     if isinstance(value, Centerline):
