@@ -26,6 +26,7 @@ from segmentation.volume import (
 Mask = npt.NDArray[np.bool_]
 Block = tuple[slice, slice, slice]
 Vector = tuple[float, float, float]
+Begin = Literal["outline", "surface"]
 
 
 def brush_stroke(
@@ -113,8 +114,10 @@ def scissors(
     cut: Literal["inside", "outside"] = "inside",
     value: int | None = None,
     eye_mm: Vector | None = None,
+    depth_mm: float = np.inf,
+    begin: Begin = "outline",
 ) -> LabelPatch | None:
-    """Cut labels with an outline drawn on the screen, through the whole depth.
+    """Cut labels with an outline drawn on the screen, through the whole depth or a part of it.
 
     Args:
         labels: the labels to edit.
@@ -123,10 +126,15 @@ def scissors(
         cut: erase what lies inside or outside of the outline.
         value: the one label to cut; None cuts all.
         eye_mm: LPS position of the camera, for a perspective view; None is a parallel one.
+        depth_mm: how deep the cut goes along the direction, in mm.
+        begin: measure the depth to both sides of the outline's plane, or from the first voxel
+            that the cut meets.
 
     Raises:
-        ValueError: for fewer than three corners, or a direction of no length.
+        ValueError: for fewer than three corners, or a direction or depth of no length.
     """
+    if not depth_mm > 0:
+        raise ValueError(f"the depth of a cut must be positive, not {depth_mm:g} mm")
     polygon = np.asarray(polygon_mm, float).reshape(-1, 3)
     length = float(np.linalg.norm(direction))
     if len(polygon) < 3 or not np.isfinite(polygon).all() or not length > 0:
@@ -143,14 +151,22 @@ def scissors(
     )
     perspective = eye_mm is not None
     right, up, depth = camera[:3, :3] @ polygon.T + camera[:3, 3:]
-    outline = _on_screen(right, up, depth, perspective)
+    outline, middle = _on_screen(right, up, depth, perspective), float(depth.mean())
     matrix = camera @ grid.affine
     j, i = np.ogrid[: old.shape[1], : old.shape[2]]
+    hits = np.zeros(old.shape, np.bool_)
+    depths = np.zeros(old.shape if np.isfinite(depth_mm) else (len(old), 1, 1), np.float32)
     for k, plane in enumerate(old):
         right, up, depth = (row[0] * i + row[1] * j + (row[2] * k + row[3]) for row in matrix[:3])
         seen = _on_screen(right, up, depth, perspective)
         hit = (plane != 0) if value is None else (plane == value)
-        new[k][hit & (_inside(seen, outline) == (cut == "inside"))] = 0
+        hits[k] = hit & (_inside(seen, outline) == (cut == "inside"))
+        if np.isfinite(depth_mm):
+            depths[k] = depth
+    if np.isfinite(depth_mm) and hits.any():
+        first = float(depths[hits].min()) if begin == "surface" else middle
+        hits &= np.abs(depths - first) <= depth_mm
+    new[hits] = 0
     return patch_to(labels, block, new)
 
 

@@ -13,7 +13,14 @@ import numpy.typing as npt
 from annotated_types import Ge, Gt, Le
 from scipy import ndimage
 
-from segmentation.brush import fill_between_slices, patch_to, require_value, scissors, stroke_voxels
+from segmentation.brush import (
+    Begin,
+    fill_between_slices,
+    patch_to,
+    require_value,
+    scissors,
+    stroke_voxels,
+)
 from segmentation.contract import Progress, silent
 from segmentation.marks import Mask, Points, connected
 from segmentation.operations import with_volume
@@ -237,10 +244,12 @@ def cut_with_scissors(
     direction: Vector,
     eye_mm: Vector | None = None,
     cut: Literal["inside", "outside"] = "inside",
+    depth_mm: Annotated[float, Gt(0)] | None = None,
+    begin: Begin = "outline",
     value: Annotated[int, Ge(0)] = 0,
     progress: Progress = silent,
 ) -> LabelMap:
-    """Cut labels with an outline that is drawn on the screen, through the whole depth.
+    """Cut labels with an outline that is drawn on the screen.
 
     Args:
         labels: the labels to cut.
@@ -248,6 +257,8 @@ def cut_with_scissors(
         direction: LPS direction of view, along which the outline cuts.
         eye_mm: LPS position of the eye for a perspective view; without it the view is parallel.
         cut: erase what lies inside or outside of the outline.
+        depth_mm: how deep the cut goes, in mm; without it, through the whole depth.
+        begin: measure the depth to both sides of the outline, or from the surface that it meets.
         value: the label value to cut; 0 cuts all labels.
         progress: told how far the work is.
 
@@ -255,10 +266,17 @@ def cut_with_scissors(
         ValueError: for fewer than three corners, or a direction of no length.
     """
     progress(0.0, "cutting")
-    corners = np.asarray(polygon_mm, float)
-    return _with(
-        labels, scissors(labels, corners, direction, cut=cut, value=value or None, eye_mm=eye_mm)
+    patch = scissors(
+        labels,
+        np.asarray(polygon_mm, float),
+        direction,
+        cut=cut,
+        value=value or None,
+        eye_mm=eye_mm,
+        depth_mm=np.inf if depth_mm is None else depth_mm,
+        begin=begin,
     )
+    return _with(labels, patch)
 
 
 def fill_slices(

@@ -162,9 +162,9 @@ def prompted(
     return with_volume(LabelMap(array, volume.geometry, {1: Label(name)}), array)
 
 
-def points_on(side: str, prompts: Prompts) -> Points:
-    """Return the points (LPS mm) of all prompts on one side, "inside" or "outside"."""
-    return tuple(point for marked, points in prompts for point in points if marked == side)
+def marked(side: str, prompts: Prompts) -> tuple[Points, ...]:
+    """Return the points (LPS mm) of each prompt on one side, "inside" or "outside"."""
+    return tuple(points for where, points in prompts if where == side)
 
 
 def _marks(grid: ImageGeometry, prompts: Prompts) -> list[_Mark]:

@@ -195,13 +195,14 @@ class Session:
         )
         self.do(label, after)
 
-    def add_prompt(self, output: str, point_mm: Point, foreground: bool) -> None:
-        """Add one seed to the label ``output``: to its own step, or to a correction of it.
+    def add_prompt(self, output: str, points_mm: tuple[Point, ...], foreground: bool) -> None:
+        """Add one click or stroke to the label ``output``: to its own step, or a correction of it.
 
-        The first seed inside a label that the plan has not makes that label.
+        The first one inside a label that the plan has not makes that label.
         """
         plan = self.require_plan()
-        prompt = ("inside" if foreground else "outside", (point_mm,))
+        prompt = ("inside" if foreground else "outside", points_mm)
+        title = "Place seed" if len(points_mm) == 1 else "Draw stroke"
         if foreground and all(step.output != output for step in plan.steps):
             inputs = {"volume": self.view.image}
             self.add_step("segmentation.prompted", output, inputs, {"prompts": (prompt,)})
@@ -210,17 +211,17 @@ class Session:
         side = "foreground_mm" if foreground else "background_mm"
         if "prompts" in STAGES[step.stage].parameters:
             prompts = (*step.params.get("prompts", ()), prompt)
-            self.do("Place seed", plan.with_params(output, prompts=prompts))
+            self.do(title, plan.with_params(output, prompts=prompts))
         elif side in STAGES[step.stage].parameters:
-            points = (*step.params.get(side, ()), point_mm)
-            self.do("Place seed", plan.with_params(output, **{side: points}))
+            points = (*step.params.get(side, ()), *points_mm)
+            self.do(title, plan.with_params(output, **{side: points}))
         else:
             self.apply_stage(
                 "segmentation.refine",
                 output,
                 {"volume": self.view.image},
-                {side: (point_mm,)},
-                "Place seed",
+                {side: points_mm},
+                title,
             )
 
     # Reviews -------------------------------------------------------------------------

@@ -199,6 +199,11 @@ def vector(point: npt.ArrayLike) -> Vector:
     return x, y, z
 
 
+def vectors(points: npt.ArrayLike) -> tuple[Vector, ...]:
+    """Return one point or several as a tuple of points."""
+    return tuple(map(vector, np.reshape(points, (-1, 3))))
+
+
 def point_text(point_mm: npt.ArrayLike) -> str:
     """Return an LPS mm point in words that need no sign, e.g. "R 12.0  A 3.5  S 80.1 mm"."""
     parts = (

@@ -24,11 +24,11 @@ def test_a_click_makes_a_label_and_more_clicks_correct_it(
     panel.start.click()
     assert window.desk.hand.tool == "seed_foreground"
     view = window.views.slices["axial"]
-    view.seed_placed.emit(LESION_MM, True)
+    view.seed_placed.emit((LESION_MM,), True)
     settle()
     first = window.desk.value("my_lesion")
     assert np.any(first.array)
-    view.seed_placed.emit(BESIDE_MM, False)
+    view.seed_placed.emit((BESIDE_MM,), False)
     settle()
     step = window.session.plan.step("my_lesion")
     assert [side for side, _ in step.params["prompts"]] == ["inside", "outside"]

@@ -181,7 +181,7 @@ def test_a_seed_corrects_the_label(
     window.segment_panel.steps.choose("liver")
     settle()
     QTest.mouseClick(window.segment_panel.tools["seed_foreground"], Qt.MouseButton.LeftButton)
-    window.views.slices["axial"].seed_placed.emit(TUMOR_MM, True)
+    window.views.slices["axial"].seed_placed.emit((TUMOR_MM,), True)
     assert window.session.undo_label == "Place seed"
     settle()
     states = {s["output"]: s["state"] for s in window.session.summary()["steps"]}

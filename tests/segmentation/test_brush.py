@@ -161,6 +161,36 @@ def test_scissors_cut_through_the_whole_depth(cut: str, perspective: bool) -> No
     assert np.array_equal(result.ravel() == 0, expected)
 
 
+@pytest.mark.parametrize("begin", ["outline", "surface"])
+@pytest.mark.parametrize("perspective", [False, True])
+def test_scissors_cut_to_a_depth(begin: str, perspective: bool) -> None:
+    source = labels(value=2)
+    middle = source.geometry.centre_mm()
+    right, up, view = Rotation.from_euler("xyz", [50, 10, -20], degrees=True).as_matrix().T
+    polygon = middle + TRIANGLE @ np.stack([right, up])
+    way = {"eye_mm": middle - 80 * view if perspective else None}
+    whole = applied(source, scissors(source, polygon, view, **way)) == 0
+    depth = (centres(source.geometry) - middle) @ view
+    first = depth[whole].min() if begin == "surface" else 0.0
+    part = scissors(source, polygon, view, depth_mm=6.5, begin=begin, **way)  # type: ignore[arg-type]
+    expected = whole & (np.abs(depth - first) <= 6.5)
+    assert 0 < np.count_nonzero(expected) < np.count_nonzero(whole)
+    assert np.array_equal(applied(source, part) == 0, expected)
+    with pytest.raises(ValueError, match="depth of a cut"):
+        scissors(source, polygon, view, depth_mm=0.0)
+
+
+def test_half_a_slice_deep_is_that_slice_only() -> None:
+    source = labels(value=1)
+    index = np.array([[5, 5, 8], [30, 6, 8], [18, 30, 8]])
+    normal = tuple(source.geometry.affine[:3, 2] / SPACING[2])
+    patch = scissors(source, source.geometry.to_world(index), normal, depth_mm=SPACING[2] / 2)  # type: ignore[arg-type]
+    cut = applied(source, patch) == 0
+    assert cut[8].sum() > 100
+    assert not cut[:8].any()
+    assert not cut[9:].any()
+
+
 def test_scissors_cut_one_label_only() -> None:
     array = np.ones((20, 36, 40), np.uint8)
     array[:, :, 20:] = 2

@@ -1,4 +1,4 @@
-"""Folders and ZIPs without identity: what leaves, what is held back, and what is said."""
+"""Folders and ZIPs without identity: what leaves, what is refused, and what is said."""
 
 import json
 import re
@@ -15,46 +15,26 @@ from pydicom.uid import (
     EncapsulatedPDFStorage,
     EncapsulatedSTLStorage,
     ExplicitVRBigEndian,
-    SecondaryCaptureImageStorage,
     generate_uid,
 )
 
 from segmentation.contract import Number, silent
 from segmentation.volume import Label, LabelMap
 from tests.workstation import dicom_phantom as phantom
+from tests.workstation.deidentified import NAMES, order, vouched
 from tests.workstation.marked import Marks, marked_object, stored
 from workstation import deidentify_commands
 from workstation.__main__ import main
 from workstation.arguments import parse
 from workstation.case import CaseError, case_for_writing
-from workstation.dicom.burned_in import (
-    Rectangle,
-    black_out,
-    clear_unused_bits,
-    may_be_accepted,
-    reason_to_look,
-    shows_head,
-)
-from workstation.dicom.confidentiality import Profile, table
-from workstation.dicom.deidentify_files import Order, deidentify_files
+from workstation.dicom.confidentiality import table
+from workstation.dicom.deidentify_files import deidentify_files
 from workstation.dicom.files import read, scan
 from workstation.dicom.objects import origin_of
-from workstation.dicom.pseudonyms import Pseudonyms
 from workstation.dicom.segmentation_object import write_segmentation
 from workstation.dicom.sources import DicomError, source_of
 from workstation.dicom.structured_report import MeasuredGroup, write_report
 from workstation.jobs import Cancelled
-
-NAMES = Pseudonyms(b"k" * 32)
-
-
-def vouched(data, k=0):
-    data.BurnedInAnnotation = "NO"
-    data.BodyPartExamined = "ABDOMEN"
-
-
-def order(*options, **more):
-    return Order(Profile(frozenset(options)), NAMES, **more)
 
 
 @pytest.fixture
@@ -89,54 +69,6 @@ def test_a_zip_gives_the_same_files_as_its_folder(series, tmp_path):
     assert len(made[0]) == 6
 
 
-@pytest.mark.parametrize(
-    ("edit", "reason"),
-    [
-        (lambda d: setattr(d, "BurnedInAnnotation", "YES"), "says that text"),
-        (lambda d: setattr(d, "Modality", "US"), "modality US"),
-        (lambda d: setattr(d, "Modality", "OT"), "modality OT"),
-        (lambda d: setattr(d, "ImageType", ["DERIVED", "SECONDARY"]), "not an original"),
-        (lambda d: d.pop("ImageType"), "not an original"),
-        (lambda d: d.pop("Rows"), "no image"),
-        (lambda d: setattr(d, "SOPClassUID", EncapsulatedPDFStorage), "a document"),
-    ],
-)
-def test_what_does_not_vouch_for_its_pixels_needs_a_look(edit, reason):
-    data = phantom.make_slice((0, 0, 0))
-    vouched(data)
-    assert reason_to_look(data) == ""
-    edit(data)
-    assert reason in reason_to_look(data)
-
-
-def test_original_slices_that_say_nothing_leave_with_a_warning(tmp_path):
-    phantom.write(tmp_path / "in", phantom.positions(2))
-    outcome = deidentify_files([tmp_path / "in"], tmp_path / "out", order())
-    assert (outcome.written, outcome.quarantined) == (2, [])
-    assert any("do not say whether text" in warning for warning in outcome.warnings)
-    (first, _) = (pydicom.dcmread(p) for p in (tmp_path / "out").rglob("*.dcm"))
-    assert "BurnedInAnnotation" not in first
-
-
-def test_held_back_until_somebody_looked(tmp_path):
-    def capture(data, k):
-        data.SOPClassUID = SecondaryCaptureImageStorage
-
-    phantom.write(tmp_path / "in", phantom.positions(2), edit=capture)
-    held = deidentify_files([tmp_path / "in"], tmp_path / "out", order())
-    assert (held.written, len(held.quarantined)) == (0, 2)
-    assert not (tmp_path / "out").exists()
-    one = held.quarantined[0].path
-    looked = deidentify_files([tmp_path / "in"], tmp_path / "out", order(accepted=(one,)))
-    assert (looked.written, len(looked.quarantined)) == (1, 1)
-    (path,) = (tmp_path / "out").rglob("*.dcm")
-    assert pydicom.dcmread(path).BurnedInAnnotation == "NO"
-    folder = str(tmp_path / "in")
-    assert deidentify_files([tmp_path / "in"], tmp_path / "b", order(accepted=(folder,))).written
-    other = str(tmp_path / "i")
-    assert not deidentify_files([tmp_path / "in"], tmp_path / "c", order(accepted=(other,))).written
-
-
 def test_documents_never_leave_but_surfaces_may(tmp_path):
     def document(kind, content):
         def edit(data, k):
@@ -159,107 +91,6 @@ def test_documents_never_leave_but_surfaces_may(tmp_path):
     (path,) = (tmp_path / "b").rglob("*.dcm")
     content = pydicom.dcmread(path).EncapsulatedDocument
     assert content == b"\0" * 80 + stl[80:]
-
-
-@pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("planar", [0, 1])
-def test_a_part_is_blackened_and_nothing_else(bits, planar):
-    data = phantom.make_slice((0, 0, 0))
-    kind = np.uint8 if bits == 8 else np.uint16
-    shape = (2, 3, 10, 14) if planar else (2, 10, 14, 3)
-    pixels = np.random.default_rng(1).integers(1, 200, shape).astype(kind)
-    data.BitsAllocated = data.BitsStored = bits
-    data.PixelRepresentation, data.SamplesPerPixel = 0, 3
-    data.PlanarConfiguration, data.NumberOfFrames = planar, 2
-    data.PhotometricInterpretation = "RGB"
-    data.PixelData = pixels.tobytes()
-    black_out(data, (Rectangle(2, 1, 5, 3),))
-    if planar:
-        pixels[:, :, 1:4, 2:7] = 0
-    else:
-        pixels[:, 1:4, 2:7] = 0
-    assert data.PixelData == pixels.tobytes()
-
-
-@pytest.mark.parametrize(
-    ("photometric", "value"), [("MONOCHROME2", -(2**15)), ("MONOCHROME1", 2**15 - 1)]
-)
-def test_black_is_black_on_the_screen(photometric, value):
-    data = phantom.make_slice((0, 0, 0))
-    data.PhotometricInterpretation = photometric
-    black_out(data, (Rectangle(13, 9, 1, 1),))
-    stored = np.frombuffer(data.PixelData, "<i2").reshape(10, 14)
-    assert stored[9, 13] == value
-    assert (stored == value).sum() == 1
-
-
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("signed", [0, 1])
-def test_an_overlay_in_unused_bits_is_cleared(signed, order):
-    data = phantom.make_slice((0, 0, 0))
-    if order == ">":
-        data.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
-        data._read_little = False
-    data.BitsStored, data.HighBit, data.PixelRepresentation = 12, 11, signed
-    values = np.arange(140, dtype="u2") * 29 % 4096
-    carried = np.where(signed & (values > 2047), values | 0xF000, values).astype("u2")
-    for clean in (values, carried):  # both are usual ways to store the same values
-        data.PixelData = clean.astype(f"{order}u2").tobytes()
-        before = data.PixelData
-        assert not clear_unused_bits(data)
-        assert data.PixelData == before
-    data.PixelData = (values | ((np.arange(140) % 3 == 0) << 14)).astype(f"{order}u2").tobytes()
-    assert clear_unused_bits(data)
-    assert data.PixelData == values.astype(f"{order}u2").tobytes()
-
-
-def test_an_overlay_in_compressed_pixels_never_leaves():
-    data = phantom.make_slice((0, 0, 0))
-    vouched(data)
-    data.add_new(0x60000102, "US", 15)
-    assert "an overlay" in reason_to_look(data)
-    assert may_be_accepted(data)
-    data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.70"
-    assert not may_be_accepted(data)
-
-
-def test_what_cannot_be_blackened_is_named():
-    data = phantom.make_slice((0, 0, 0))
-    with pytest.raises(DicomError, match="outside the image of 14 x 10"):
-        black_out(data, (Rectangle(10, 0, 5, 1),))
-    data.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.90"
-    with pytest.raises(DicomError, match="compressed"):
-        black_out(data, (Rectangle(0, 0, 1, 1),))
-
-
-@pytest.mark.parametrize(
-    ("part", "described", "head"),
-    [
-        ("HEAD", "", True),
-        ("BRAIN", "", True),
-        ("ABDOMEN", "", False),
-        ("ABDOMEN", "MPRAGE", True),
-        ("", "t1 mprage sag", True),
-        ("", "", None),
-        ("", "liver", None),
-    ],
-)
-def test_heads_are_known_by_what_is_said(part, described, head):
-    data = phantom.make_slice((0, 0, 0))
-    data.BodyPartExamined, data.SeriesDescription = part, described
-    assert shows_head(data) is head
-
-
-def test_a_face_is_never_passed_over_in_silence(tmp_path):
-    def head(data, k):
-        vouched(data)
-        data.BodyPartExamined = "HEAD"
-
-    phantom.write(tmp_path / "in", phantom.positions(2), edit=head)
-    outcome = deidentify_files([tmp_path / "in"], tmp_path / "out", order())
-    assert "a face can be drawn" in outcome.warnings[0]
-    for path in (tmp_path / "out").rglob("*.dcm"):
-        assert pydicom.dcmread(path).RecognizableVisualFeatures == "YES"
 
 
 def test_bad_files_are_listed_and_left_out(series, tmp_path):
@@ -321,9 +152,6 @@ def test_big_endian_stays_so(tmp_path):
     done = pydicom.dcmread(made)
     assert done.file_meta.TransferSyntaxUID == ExplicitVRBigEndian
     assert done.PixelData == data.PixelData
-
-
-# The command ------------------------------------------------------------------------------
 
 
 def test_the_command_tells_what_it_did(series, tmp_path, capfd):
@@ -416,9 +244,6 @@ def test_wrong_usage(rectangle):
     with pytest.raises(SystemExit) as stopped:
         main(["deidentify", "in", "out", "--blackout", rectangle])
     assert stopped.value.code == 2
-
-
-# Judged by others -------------------------------------------------------------------------
 
 
 def complaints(path):

@@ -106,8 +106,8 @@ def test_refused_parameters_change_nothing(session):
 
 def test_prompts_become_one_refine_step(session):
     point = tuple(session.image().geometry.to_world((6, 3, 4)))
-    session.add_prompt("organ", point, foreground=True)
-    session.add_prompt("organ", point, foreground=False)
+    session.add_prompt("organ", (point,), foreground=True)
+    session.add_prompt("organ", (point,), foreground=False)
     step = session.plan.step("organ")
     assert step.stage == "segmentation.refine"
     assert len(step.params["foreground_mm"]) == len(step.params["background_mm"]) == 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from segmentation.brush import scissors
+from segmentation.brush import Begin, scissors
 from segmentation.contract import Progress
 from segmentation.islands import choose_islands
 from segmentation.paint import PaintMask, difference, masked, stroke
@@ -102,15 +103,32 @@ class Brushwork:
         self._last, self._done = None, []
         self._desk.session.notify()
 
-    def cut(self, corners_mm: npt.ArrayLike, direction: Vector, eye_mm: Vector | None) -> None:
-        """Cut the label with an outline, LPS mm, seen along ``direction`` (from the eye)."""
-        corners = np.asarray(corners_mm, float).reshape(-1, 3)
+    def cut(
+        self,
+        corners_mm: npt.ArrayLike,
+        direction: Vector,
+        eye_mm: Vector | None,
+        slice_mm: float | None = None,
+    ) -> None:
+        """Cut the label with an outline, LPS mm, seen along ``direction`` (from the eye).
+
+        ``slice_mm`` is the thickness of the slice it was drawn in, None in 3D: there a depth
+        is measured from the surface that the outline meets, in a slice to both sides of it.
+        """
+        corners, hand = np.asarray(corners_mm, float).reshape(-1, 3), self._desk.hand
         if len(corners) < 3:
             return
-        side = self._desk.hand.cut
+        side, depth_mm = hand.cut, np.inf if hand.depth == "all" else hand.depth_mm
+        if hand.depth == "slice":
+            if slice_mm is None:
+                self._desk.attempt(_refuse_slice)
+                return
+            depth_mm = slice_mm / 2
+        begin: Begin = "surface" if slice_mm is None else "outline"
 
         def work(labels: LabelMap) -> LabelPatch | None:
-            return scissors(labels, corners, direction, cut=side, eye_mm=eye_mm)
+            limits: Any = {"depth_mm": depth_mm, "begin": begin}
+            return scissors(labels, corners, direction, cut=side, eye_mm=eye_mm, **limits)
 
         self._change("Scissors", work)
 
@@ -141,6 +159,13 @@ class Brushwork:
                 desk.edit(target, patch, name)
 
         desk.run(name, masked_work, take)
+
+
+def _refuse_slice() -> None:
+    raise ValueError(
+        "an outline in 3D lies in no slice: cut to a depth or through the whole depth, or draw "
+        "in a slice"
+    )
 
 
 def joined(array: Array, patches: Sequence[LabelPatch]) -> LabelPatch | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -10,7 +11,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from meshing.surface import SurfaceMesh
-from segmentation.prompted import points_on
+from segmentation.prompted import marked
 from segmentation.volume import LabelMap, Vector, Volume
 from workstation.actors import look_of, scene_items
 from workstation.picture import SceneItem
@@ -123,12 +124,12 @@ class FourUp(QWidget):
         for view in self.slices.values():
             view.set_window(width, level)
 
-    def _place_seed(self, point_mm: Vector, foreground: bool) -> None:
+    def _place_seed(self, points_mm: tuple[Vector, ...], foreground: bool) -> None:
         desk = self._desk
         target = desk.hand.target
         if self._is_elsewhere(target):
             return
-        if desk.attempt(lambda: desk.session.add_prompt(target, point_mm, foreground)):
+        if desk.attempt(lambda: desk.session.add_prompt(target, points_mm, foreground)):
             desk.compute(target)
             self.seed_preview.start(target)
 
@@ -155,7 +156,8 @@ class FourUp(QWidget):
 
     def _cut_in(self, view: SliceView, corners_mm: Any) -> None:
         if view.placement is not None:
-            self.brushwork.cut(corners_mm, view.placement.plane.normal, None)
+            plane = view.placement.plane
+            self.brushwork.cut(corners_mm, plane.normal, None, plane.thickness_mm)
 
     def _cut_in_scene(self, corners_px: list[tuple[float, float]]) -> None:
         camera, size = self.scene.camera, (self.scene.width(), self.scene.height())
@@ -342,14 +344,15 @@ class FourUp(QWidget):
             self._handle = centre_of(cut), cut.normal, reach_mm(cut)
         self.scene.set_cut(*self._handle)
 
-    def _seeds(self) -> tuple[tuple[Vector, ...], tuple[Vector, ...]]:
+    def _seeds(self) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Return the clicks and strokes that the label in hand is made from."""
         plan, target = self._desk.session.plan, self._desk.hand.target
         step = next((s for s in plan.steps if s.output == target), None) if plan else None
         if self._desk.session.view.marks:
             return self._desk.session.view.marks, ()
         if step is not None and PROMPTS in step.params and not self._is_elsewhere(target):
             prompts = step.params[PROMPTS]
-            return points_on("inside", prompts), points_on("outside", prompts)
+            return marked("inside", prompts), marked("outside", prompts)
         if step is None or step.stage != SEED_STAGE or self._is_elsewhere(target):
             return (), ()
         return step.params.get("foreground_mm", ()), step.params.get("background_mm", ())

@@ -13,6 +13,7 @@ from segmentation.volume import LabelMap, Volume
 from workstation.ui.slice_paint import Tool
 
 Where = Literal["inside", "outside"]
+Depth = Literal["all", "slice", "limited"]
 
 
 @dataclass
@@ -21,6 +22,7 @@ class Hand:
 
     ``value`` is the one of several labels in the target that is painted or erased; the first
     where it is none of them.
+    ``depth`` says how deep scissors cut: all through, in the slice only, or ``depth_mm`` far.
     ``lower`` and ``upper`` limit the intensity that a tool may change, in the image's unit;
     ``limit`` names a label and ``where`` says on which side of it a tool stays.
     """
@@ -36,6 +38,8 @@ class Hand:
     limit: str = ""
     where: Where = "inside"
     cut: Where = "inside"
+    depth: Depth = "all"
+    depth_mm: float = 10.0
     pieces: Literal["keep", "remove"] = "remove"
 
     def value_in(self, labels: LabelMap) -> int:

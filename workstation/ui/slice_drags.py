@@ -5,7 +5,7 @@ Positions are widget pixels; points are LPS mm.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,8 @@ from workstation.ui.slice_overlay import CutLine, distance_to_line_px
 from workstation.ui.slice_paint import Marks
 
 GRAB_PX = 6  # how near to a cut line a press takes hold of it
+CLICK_PX = 5  # a hand that moves less has clicked
+SEED_STEP_MM = 2.0  # between the points of a stroke along a structure
 WINDOW_PX = 200  # how far to the right the width of the window grows e-fold
 
 
@@ -72,8 +74,8 @@ class Draggable(Protocol):
     def choose_piece(self, point_mm: Vector) -> None:
         """Tell the piece that was clicked."""
 
-    def place_seed(self, point_mm: Vector) -> None:
-        """Tell the seed."""
+    def place_seed(self, points_mm: Sequence[Vector]) -> None:
+        """Tell the seed: one point, or the points of a stroke."""
 
 
 def begin_drag(view: Draggable, button: Qt.MouseButton, x: float, y: float) -> Drag | None:
@@ -103,8 +105,7 @@ def _left_drag(view: Draggable, placement: Placement, x: float, y: float) -> Dra
     if view.marks.tool == "pieces":
         view.choose_piece(placement.to_world(x, y))
         return None
-    view.place_seed(placement.to_world(x, y))
-    return None
+    return _seed_drag(view, x, y)
 
 
 def line_at(view: Draggable, x: float, y: float) -> int | None:
@@ -151,6 +152,36 @@ def _line_drag(view: Draggable, start: Placement, number: int, x0: float, y0: fl
         view.release_line()
 
     return Drag(move, view.release_line, cancel)
+
+
+def _seed_drag(view: Draggable, x0: float, y0: float) -> Drag:
+    """Make a seed: where it was clicked, or along what was drawn."""
+    stroke = view.marks.stroke
+    stroke.clear()
+    farthest = 0.0
+
+    def move(x: float, y: float) -> None:
+        nonlocal farthest
+        if view.placement is not None and view.placement.contains(x, y):
+            farthest = max(farthest, float(np.hypot(x - x0, y - y0)))
+            stroke.append(view.placement.to_world(x, y))
+
+    def finish() -> None:
+        points = spaced(stroke, SEED_STEP_MM) if farthest >= CLICK_PX else stroke[:1]
+        stroke.clear()
+        view.place_seed(points)
+
+    move(x0, y0)
+    return Drag(move, finish, stroke.clear)
+
+
+def spaced(points_mm: Sequence[Vector], step_mm: float) -> list[Vector]:
+    """Return the first and the last point and those between that are ``step_mm`` apart."""
+    kept = [points_mm[0]]
+    for point in points_mm[1:-1]:
+        if np.linalg.norm(np.subtract(point, kept[-1])) >= step_mm:
+            kept.append(point)
+    return [*kept, *points_mm[1:][-1:]]
 
 
 def _stroke_drag(view: Draggable, x0: float, y0: float) -> Drag:

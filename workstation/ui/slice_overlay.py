@@ -200,16 +200,23 @@ def distance_to_line_px(placement: Placement, line: CutLine, x: float, y: float)
 
 
 def draw_seeds(
-    painter: QPainter, placement: Placement, seeds: Sequence[Vector], foreground: bool
+    painter: QPainter, placement: Placement, seeds: Sequence[Sequence[Vector]], foreground: bool
 ) -> None:
-    """Draw the seeds on this slice as dots with a plus (inside) or a minus (outside).
+    """Draw the seeds on this slice: clicks as dots with a plus (inside) or a minus (outside).
 
-    Seeds up to three slices away are shown as rings.
+    Strokes are lines with such a dot in their middle. Up to three slices away dots are rings.
     """
     colour = _INCLUDED if foreground else _EXCLUDED
-    for x, y, away in placement.to_widget(np.reshape(seeds, (-1, 3))).tolist():
+    for seed in seeds:
+        places = placement.to_widget(np.reshape(seed, (-1, 3)))
+        x, y, away = places[len(places) // 2].tolist()
         if abs(away) > 3.5:
             continue
+        if len(places) > 1 and np.abs(places[:, 2]).min() <= 0.5:
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            for ink, width in ((_HALO, 5.0), (colour, 3.0)):
+                painter.setPen(QPen(ink, width))
+                painter.drawPolyline([QPointF(a, b) for a, b in places[:, :2].tolist()])
         here = abs(away) <= 0.5
         painter.setPen(QPen(_HALO if here else colour, 1))
         painter.setBrush(colour if here else Qt.BrushStyle.NoBrush)

@@ -36,8 +36,8 @@ class Marks:
     lines: tuple[CutLine, ...] = ()
     hovered: int | None = None
     crosshair: Vector | None = None
-    foreground: tuple[Vector, ...] = ()
-    background: tuple[Vector, ...] = ()
+    foreground: tuple[tuple[Vector, ...], ...] = ()  # clicks and strokes
+    background: tuple[tuple[Vector, ...], ...] = ()
     tool: Tool = "navigate"
     brush_radius_mm: float = 5.0
     stroke: list[Vector] = field(default_factory=list)
@@ -54,6 +54,8 @@ def paint_marks(painter: QPainter, placement: Placement, marks: Marks) -> None:
         draw_cut_line(painter, placement, line, n == marks.hovered)
     draw_seeds(painter, placement, marks.foreground, foreground=True)
     draw_seeds(painter, placement, marks.background, foreground=False)
+    if marks.tool in ("seed_foreground", "seed_background") and marks.stroke:
+        draw_seeds(painter, placement, [marks.stroke], marks.tool == "seed_foreground")
     if marks.tool in ("brush", "erase"):
         drawn = marks.stroke if marks.trail else []
         stroke = placement.to_widget(np.reshape(drawn, (-1, 3)))[:, :2].tolist()

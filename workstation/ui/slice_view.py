@@ -29,7 +29,7 @@ from segmentation.contract import FrameMismatch
 from segmentation.volume import Floats, ImageGeometry, Vector, Volume
 from workstation.fusion import Layer
 from workstation.raster import Overlay, default_window
-from workstation.slices import Placement, SlicePlane, ViewName, slice_plane, vector
+from workstation.slices import Placement, SlicePlane, ViewName, slice_plane, vector, vectors
 from workstation.ui.drawings import Drawing
 from workstation.ui.guard import guarded
 from workstation.ui.slice_drags import Drag, begin_drag, line_at
@@ -173,8 +173,8 @@ class SliceView(QWidget):
     def set_seeds(
         self, foreground: Iterable[npt.ArrayLike], background: Iterable[npt.ArrayLike]
     ) -> None:
-        """Show seeds at LPS mm points: inside and outside of what is being marked."""
-        seeds = (tuple(map(vector, foreground)), tuple(map(vector, background)))
+        """Show clicks, LPS mm points, and strokes, (n, 3), inside and outside of what is marked."""
+        seeds = (tuple(map(vectors, foreground)), tuple(map(vectors, background)))
         if seeds != (self._marks.foreground, self._marks.background):
             self._marks.foreground, self._marks.background = seeds
             self.update()
@@ -337,9 +337,9 @@ class SliceView(QWidget):
         """Tell the piece at an LPS mm point."""
         self.piece_chosen.emit(point_mm)
 
-    def place_seed(self, point_mm: Vector) -> None:
-        """Tell the seed: inside or outside as the tool says."""
-        self.seed_placed.emit(point_mm, self._marks.tool == "seed_foreground")
+    def place_seed(self, points_mm: Sequence[Vector]) -> None:
+        """Tell the points of a click or stroke: inside or outside as the tool says."""
+        self.seed_placed.emit(tuple(points_mm), self._marks.tool == "seed_foreground")
 
     def _end_drag(self, cancel: bool = False) -> None:
         drag, self._drag = self._drag, None

@@ -1,23 +1,33 @@
+"""What the slice view shows, and how wheel and keys move it."""
+
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import trimesh
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QImage, QKeyEvent, QMouseEvent, QWheelEvent
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QImage, QKeyEvent
 from PySide6.QtWidgets import QApplication
-from scipy.spatial.transform import Rotation
 
 from meshing.surface import SurfaceMesh
 from segmentation.contract import FrameMismatch
-from segmentation.volume import ImageGeometry, Label, LabelMap, Volume
+from segmentation.volume import Label, LabelMap
+from tests.workstation.ui.blob_images import (
+    BLOB,
+    CENTRE,
+    OBLIQUE,
+    drag,
+    grabbed,
+    middle_of,
+    volume,
+    wheel,
+)
 from workstation.raster import Overlay
 from workstation.ui.slice_overlay import CutLine
 from workstation.ui.slice_picture import SlicePicture
 from workstation.ui.slice_view import SliceView
 
 VIEWS = ("axial", "coronal", "sagittal")
-OBLIQUE = Rotation.from_euler("zyx", (20, -12, 9), degrees=True).as_matrix()
 GEOMETRIES = {
     "identity": np.eye(3),
     "flipped": np.diag((-1.0, 1.0, -1.0)),
@@ -25,95 +35,6 @@ GEOMETRIES = {
     "oblique": OBLIQUE,
     "oblique and flipped": OBLIQUE @ np.diag((1.0, -1.0, -1.0))[:, [1, 0, 2]],
 }
-CENTRE = np.array([15.0, -25.0, 210.0])
-BLOB = CENTRE + np.array([-11.0, -9.0, 8.0])  # right, anterior and superior of the middle
-
-
-def volume(axes=None, blob_mm=BLOB, frame_uid="1.2"):
-    """Return a dark volume with one bright blob of 3 mm."""
-    axes, size, spacing = np.eye(3) if axes is None else axes, (60, 52, 36), (1.0, 1.25, 1.6)
-    origin = CENTRE - axes @ ((np.array(size) - 1) / 2 * spacing)
-    geometry = ImageGeometry(size, spacing, tuple(origin), tuple(axes.ravel()), frame_uid)
-    k, j, i = np.indices(geometry.shape)
-    away = geometry.to_world(np.stack([i, j, k], -1)) - blob_mm
-    values = 1000 * np.exp(-np.sum(away**2, -1) / (2 * 2.0**2)) - 100
-    return Volume(values.astype(np.int16), geometry)
-
-
-@pytest.fixture
-def make(qtbot):
-    def show(view="axial", shown=None, size=(420, 330)):
-        widget = SliceView(view)
-        qtbot.addWidget(widget)
-        widget.resize(*size)
-        widget.set_volume(volume() if shown is None else shown)
-        widget.set_window(1000, 500)
-        widget.show()
-        return widget
-
-    return show
-
-
-@pytest.fixture
-def said():
-    """Collect what signals say: ``said(signal)`` returns the growing list of arguments."""
-
-    def listen(signal):
-        heard = []
-        signal.connect(lambda *arguments: heard.append(arguments))
-        return heard
-
-    return listen
-
-
-def grabbed(widget):
-    """Return what the widget looks like, [row, column, (red, green, blue)], as floats."""
-    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
-    flat = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
-    return flat[..., 2::-1].astype(float)
-
-
-def middle_of(bright, margin=60):
-    """Return the centre (x, y) in continuous pixels of what is bright away from the texts."""
-    inner = np.zeros_like(bright)
-    inner[margin:-margin, margin:-margin] = bright[margin:-margin, margin:-margin]
-    assert inner.max() > 0
-    rows, columns = np.indices(bright.shape)
-    return np.sum(columns * inner) / inner.sum() + 0.5, np.sum(rows * inner) / inner.sum() + 0.5
-
-
-def wheel(widget, steps, at=(100, 100), modifiers=Qt.KeyboardModifier.NoModifier):
-    place = QPointF(*at)
-    event = QWheelEvent(
-        place,
-        place,
-        QPoint(),
-        QPoint(0, round(120 * steps)),
-        Qt.MouseButton.NoButton,
-        modifiers,
-        Qt.ScrollPhase.NoScrollPhase,
-        False,
-    )
-    QApplication.sendEvent(widget, event)
-
-
-def hover(widget, point, modifiers=Qt.KeyboardModifier.NoModifier):
-    return QMouseEvent(
-        QEvent.Type.MouseMove,
-        QPointF(point),
-        widget.mapToGlobal(QPointF(point)),
-        Qt.MouseButton.NoButton,
-        Qt.MouseButton.NoButton,
-        modifiers,
-    )
-
-
-def drag(qtbot, widget, start, *stops, button=Qt.MouseButton.LeftButton, release=True):
-    qtbot.mousePress(widget, button, pos=QPoint(*start))
-    for stop in stops:
-        qtbot.mouseMove(widget, QPoint(*stop))
-    if release:
-        qtbot.mouseRelease(widget, button, pos=QPoint(*stops[-1]))
 
 
 @pytest.mark.parametrize("axes", GEOMETRIES.values(), ids=GEOMETRIES)
@@ -225,62 +146,6 @@ def test_ctrl_and_the_wheel_zoom_about_the_cursor(make, said):
     assert zooms == [(pytest.approx(1.44),)]
 
 
-def test_a_click_tells_the_point_under_it(make, said, qtbot):
-    widget = make("coronal", volume(OBLIQUE))
-    points = said(widget.crosshair_moved)
-    qtbot.mouseClick(widget, Qt.MouseButton.LeftButton, pos=QPoint(150, 120))
-    assert points == [(widget.placement.to_world(150, 120),)]
-    np.testing.assert_allclose(widget.placement.to_widget(points[0][0]), (150, 120, 0), atol=1e-6)
-
-
-def test_a_drag_moves_the_crosshair_and_stays_on_the_picture(make, said, qtbot):
-    widget = make()
-    points = said(widget.crosshair_moved)
-    drag(qtbot, widget, (150, 120), (160, 130), (5, 130))
-    assert points[1] == (widget.placement.to_world(160, 130),)
-    edge = widget.placement.corner[0]
-    assert edge > 10
-    assert points[-1][0] == pytest.approx(widget.placement.to_world(edge, 130))
-
-
-def test_shift_carries_the_crosshair(make, said, qtbot):
-    widget = make()
-    points = said(widget.crosshair_moved)
-    qtbot.mouseMove(widget, QPoint(150, 120))
-    assert points == []
-    QApplication.sendEvent(
-        widget, hover(widget, QPoint(155, 121), Qt.KeyboardModifier.ShiftModifier)
-    )
-    assert points == [(widget.placement.to_world(155, 121),)]
-
-
-def test_right_drag_changes_the_window(make, said, qtbot):
-    widget = make()
-    heard = said(widget.window_changed)
-    drag(qtbot, widget, (200, 150), (240, 120), button=Qt.MouseButton.RightButton)
-    assert heard == [(pytest.approx(1000 * np.exp(40 / 200)), pytest.approx(400))]
-    assert widget.window_level == heard[-1]
-
-
-def test_a_drag_ends_when_the_release_went_elsewhere(make, said, qtbot):
-    widget = make()
-    heard = said(widget.window_changed)
-    qtbot.mousePress(widget, Qt.MouseButton.RightButton, pos=QPoint(200, 150))
-    QApplication.sendEvent(widget, hover(widget, QPoint(240, 150)))
-    QApplication.sendEvent(widget, hover(widget, QPoint(260, 150)))
-    qtbot.mouseRelease(widget, Qt.MouseButton.RightButton, pos=QPoint(260, 150))
-    assert heard == []
-
-
-def test_middle_drag_pans_and_home_resets(make, qtbot):
-    widget = make()
-    corner = widget.placement.corner
-    drag(qtbot, widget, (200, 150), (230, 140), button=Qt.MouseButton.MiddleButton)
-    np.testing.assert_allclose(widget.placement.corner, corner + np.array([30, -10]))
-    qtbot.keyClick(widget, Qt.Key.Key_Home)
-    np.testing.assert_allclose(widget.placement.corner, corner)
-
-
 @pytest.mark.parametrize(
     ("key", "moved"),
     [(Qt.Key.Key_Up, 1), (Qt.Key.Key_Down, -1), (Qt.Key.Key_PageUp, 10)],
@@ -289,131 +154,6 @@ def test_keys_scroll(make, qtbot, key, moved):
     widget = make()
     qtbot.keyClick(widget, key)
     assert widget.placement.plane.index == 18 + moved
-
-
-def test_a_double_click_asks_to_be_maximised_unless_seeds_are_placed(make, said, qtbot):
-    widget = make()
-    asked, seeds = said(widget.maximise_requested), said(widget.seed_placed)
-    qtbot.mouseDClick(widget, Qt.MouseButton.LeftButton, pos=QPoint(200, 150))
-    assert len(asked) == 1
-    widget.set_tool("seed_foreground")
-    qtbot.mouseDClick(widget, Qt.MouseButton.LeftButton, pos=QPoint(200, 150))
-    assert len(asked) == 1
-    assert seeds
-
-
-@pytest.mark.parametrize(
-    ("tool", "inside"), [("seed_foreground", True), ("seed_background", False)]
-)
-def test_seeds_are_placed_on_the_picture_only(make, said, qtbot, tool, inside):
-    widget = make()
-    widget.set_tool(tool)
-    seeds, crosshair = said(widget.seed_placed), said(widget.crosshair_moved)
-    qtbot.mouseClick(widget, Qt.MouseButton.LeftButton, pos=QPoint(150, 120))
-    qtbot.mouseClick(widget, Qt.MouseButton.LeftButton, pos=QPoint(5, 120))
-    assert seeds == [(widget.placement.to_world(150, 120), inside)]
-    assert crosshair == []
-
-
-def test_seeds_are_drawn_where_they_lie_and_fade_off_their_slice(make):
-    widget = make(shown=volume(blob_mm=(0, 0, 0)))
-    point = widget.placement.to_world(140, 110)
-    plain = grabbed(widget)
-    widget.set_seeds([point], [])
-    here = np.abs(grabbed(widget) - plain).sum(-1)
-    np.testing.assert_allclose(middle_of(here), (140, 110), atol=1)
-    widget.set_slice(widget.placement.plane.index + 2)
-    ring = np.abs(grabbed(widget) - plain).sum(-1)
-    widget.set_slice(widget.placement.plane.index + 5)
-    assert ring[60:-60, 60:-60].sum() < 0.7 * here[60:-60, 60:-60].sum()
-    assert not np.abs(grabbed(widget) - plain)[60:-60, 60:-60].any()
-
-
-@pytest.mark.parametrize("tool", ["brush", "erase"])
-def test_a_stroke_is_told_once_it_is_finished(make, said, qtbot, tool):
-    widget = make()
-    widget.set_tool(tool)
-    strokes = said(widget.stroke_finished)
-    drag(qtbot, widget, (150, 120), (170, 125), (180, 140), release=False)
-    assert strokes == []
-    qtbot.mouseRelease(widget, Qt.MouseButton.LeftButton, pos=QPoint(180, 140))
-    ((points,),) = strokes
-    expected = [widget.placement.to_world(*p) for p in ((150, 120), (170, 125), (180, 140))]
-    np.testing.assert_allclose(points, expected)
-
-
-def test_a_stroke_is_previewed_and_given_back_by_escape(make, said, qtbot):
-    widget = make(shown=volume(blob_mm=(0, 0, 0)))
-    widget.set_tool("brush")
-    widget.set_brush_radius(4.0)
-    strokes = said(widget.stroke_finished)
-    plain = grabbed(widget)
-    drag(qtbot, widget, (150, 150), (250, 150), release=False)
-    preview = np.abs(grabbed(widget) - plain).sum(-1)
-    radius = 4 * widget.placement.scale
-    inside = preview[150, 140:240]
-    assert (inside > 20).all()
-    height = np.count_nonzero(preview[60:-60, 190] > 20)
-    assert abs(height - 2 * radius) <= 2
-    qtbot.keyClick(widget, Qt.Key.Key_Escape)
-    assert np.abs(grabbed(widget) - plain)[140:160, 140:180].sum() == 0
-    qtbot.mouseRelease(widget, Qt.MouseButton.LeftButton, pos=QPoint(250, 150))
-    assert strokes == []
-
-
-def test_a_cut_line_is_drawn_where_its_plane_meets_the_slice(make):
-    widget = make(shown=volume(blob_mm=(0, 0, 0)))
-    plain = grabbed(widget)
-    point, normal = CENTRE + np.array([-8, 0, 0]), np.array((1.0, 0.4, 0.2))
-    widget.set_lines([CutLine(tuple(point), tuple(normal))])
-    drawn = np.abs(grabbed(widget) - plain).sum(-1) > 150
-    rows, columns = np.nonzero(drawn[60:-60, 60:-60])
-    assert len(rows) > 150
-    points = [widget.placement.to_world(c + 60.5, r + 60.5) for r, c in zip(rows, columns)]
-    away_px = (np.array(points) - point) @ normal / np.hypot(1, 0.4) * widget.placement.scale
-    assert np.abs(away_px).max() < 2.5
-
-
-def test_a_cut_line_is_dragged_along_its_normal(make, said, qtbot):
-    widget = make()
-    line = CutLine(tuple(CENTRE), (2.0, 0.0, 0.5), "cut")
-    widget.set_lines([line])
-    moved, released, crosshair = (
-        said(widget.plane_dragged),
-        said(widget.plane_released),
-        said(widget.crosshair_moved),
-    )
-    x, y, _ = (
-        round(v)
-        for v in widget.placement.to_widget(
-            widget.placement.plane.to_world(widget.placement.plane.to_pixel(CENTRE)[:2])
-        )
-    )
-    drag(qtbot, widget, (x, y), (x + 40, y + 25))
-    (point, name) = moved[-1]
-    normal = np.array(line.normal) / np.linalg.norm(line.normal)
-    travel = normal[0] * 40 / widget.placement.scale
-    np.testing.assert_allclose(point, CENTRE + normal * travel, atol=1e-6)
-    assert (name, len(released), crosshair) == ("cut", 1, [])
-
-
-def test_escape_gives_a_cut_line_back(make, said, qtbot):
-    widget = make()
-    widget.set_lines([CutLine(tuple(CENTRE), (1.0, 0.0, 0.0))])
-    moved, released = said(widget.plane_dragged), said(widget.plane_released)
-    drag(qtbot, widget, (210, 150), (260, 150), release=False)
-    assert moved
-    qtbot.keyClick(widget, Qt.Key.Key_Escape)
-    assert moved[-1][0] == tuple(CENTRE)
-    assert len(released) == 1
-
-
-def test_a_fixed_cut_line_lets_the_crosshair_pass(make, said, qtbot):
-    widget = make()
-    widget.set_lines([CutLine(tuple(CENTRE), (1.0, 0.0, 0.0), draggable=False)])
-    moved, points = said(widget.plane_dragged), said(widget.crosshair_moved)
-    drag(qtbot, widget, (210, 150), (260, 150))
-    assert (moved, len(points)) == ([], 2)
 
 
 def test_the_crosshair_is_thin_and_leaves_its_point_free(make):

@@ -10,6 +10,7 @@ from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
+    QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
     QLineEdit,
@@ -28,14 +29,22 @@ from workstation.ui.words import readable
 
 TOOLS: dict[Tool, tuple[str, str, str]] = {
     "navigate": ("Look", "ph.crosshair", "Move the crosshair; nothing is changed"),
-    "seed_foreground": ("Add", "ph.plus-circle", "Click what belongs to the label"),
-    "seed_background": ("Remove", "ph.minus-circle", "Click what does not belong to the label"),
+    "seed_foreground": (
+        "Add",
+        "ph.plus-circle",
+        "Click what belongs to the label, or draw along it",
+    ),
+    "seed_background": (
+        "Remove",
+        "ph.minus-circle",
+        "Click what does not belong to it, or draw along it",
+    ),
     "brush": ("Brush", "ph.paint-brush", "Paint on the slice"),
     "erase": ("Erase", "ph.eraser", "Erase on the slice"),
     "scissors": (
         "Scissors",
         "ph.scissors",
-        "Draw an outline in a slice or in 3D; it cuts through the whole depth",
+        "Draw an outline in a slice or in 3D; it cuts as deep as chosen below",
     ),
     "pieces": ("Pieces", "ph.puzzle-piece", "Click a separate piece of the label"),
 }
@@ -49,6 +58,7 @@ BRUSHES = {
     (False, True): "Disc that stops at edges",
     (True, True): "Ball that stops at edges",
 }
+DEPTHS = {"all": "Through everything", "slice": "This slice only", "limited": "To a depth"}
 NOWHERE = ("", "inside")
 PAINTING = ("brush", "erase")
 CHANGING = (*PAINTING, "scissors", "pieces")
@@ -88,6 +98,12 @@ class HandTools(QWidget):
             [("inside", "What is inside"), ("outside", "What is outside")],
             lambda v: self._set(cut=v),
         )
+        self.cut_depth = self._choice("Depth", DEPTHS.items(), lambda v: self._set(depth=v))
+        self.depth_mm = QDoubleSpinBox(decimals=1, minimum=0.1, maximum=500.0, suffix=" mm")
+        self.depth_mm.setAccessibleName("Depth of the cut in mm")
+        self.depth_mm.setToolTip("In a slice to both sides of it, in 3D from the surface")
+        self.depth_mm.valueChanged.connect(lambda v: self._set(depth_mm=v))
+        self._form.addRow("As deep as", self.depth_mm)
         self.pieces = self._choice(
             "Click to",
             [("remove", "Remove a piece"), ("keep", "Keep only a piece")],
@@ -171,11 +187,14 @@ class HandTools(QWidget):
         for box, value in (
             (self.brush, (hand.ball, hand.adaptive)),
             (self.cut, hand.cut),
+            (self.cut_depth, hand.depth),
             (self.pieces, hand.pieces),
             (self.limit, (hand.limit, hand.where if hand.limit else "inside")),
         ):
             with QSignalBlocker(box):
                 box.setCurrentIndex(_index_of(box, value))
+        with QSignalBlocker(self.depth_mm):
+            self.depth_mm.setValue(hand.depth_mm)
         for field, bound in ((self.lowest, hand.lower), (self.highest, hand.upper)):
             if not field.hasFocus():
                 field.setText("" if bound is None else f"{bound:g}")
@@ -184,6 +203,8 @@ class HandTools(QWidget):
             (self.brush, hand.tool in PAINTING),
             (self._size, hand.tool in PAINTING),
             (self.cut, hand.tool == "scissors"),
+            (self.cut_depth, hand.tool == "scissors"),
+            (self.depth_mm, hand.tool == "scissors" and hand.depth == "limited"),
             (self.pieces, hand.tool == "pieces"),
             (self.limit, hand.tool in CHANGING),
             (self._range, hand.tool in CHANGING),

@@ -1,4 +1,4 @@
-"""Starts a label that grows from clicks: name it, click on the thing, click where it is wrong."""
+"""Starts a label that grows from clicks and strokes: name it, mark it, mark where it is wrong."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 from workstation.ui.desk import Desk
 from workstation.ui.panels.parts import button
 
-TIP = "Click on a thing to label it; then Add and Remove clicks correct it"
+TIP = "Click on a thing or draw a stroke along it; Add and Remove then correct it the same way"
 
 
 class NewLabel(QWidget):
@@ -20,7 +20,7 @@ class NewLabel(QWidget):
         self.name.setAccessibleName("Name of the new label")
         self.name.setPlaceholderText("region")
         self.name.setToolTip("Name of the result; small letters, digits and underscores")
-        self.start = button("New label from clicks", TIP, self.begin)
+        self.start = button("New label from strokes", TIP, self.begin)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.name, 1)
@@ -34,7 +34,7 @@ class NewLabel(QWidget):
         return "" if session.view.image else "an image"
 
     def begin(self) -> None:
-        """Take the Add tool for a label that the first click makes."""
+        """Take the Add tool for a label that the first click or stroke makes."""
         self._desk.take_tool("seed_foreground", self._free_name())
         self.name.clear()
 
