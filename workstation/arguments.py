@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from workstation.align_arguments import add_align
 from workstation.deidentify_arguments import add_deidentify, add_export
 from workstation.models_arguments import add_models
 from workstation.pacs_arguments import add_pacs
@@ -234,7 +235,7 @@ def _add_direct(command: Command) -> None:
     """Add the commands that go from file to file, without a case."""
     segment = command("segment", "segment one image, from file to file")
     segment.add_argument(
-        "method", metavar="METHOD", help="such as liver, threshold or grow; or model:NAME"
+        "method", metavar="METHOD", help="such as liver, threshold, grow or dome; or model:NAME"
     )
     segment.add_argument(
         "--also",
@@ -244,7 +245,12 @@ def _add_direct(command: Command) -> None:
         metavar="IMAGE",
         help="the next image of a model that takes several, such as T1, T2 and FLAIR",
     )
-    segment.add_argument("image", type=Path, metavar="IMAGE", help="DICOM folder, ZIP or file")
+    segment.add_argument(
+        "image",
+        type=Path,
+        metavar="IMAGE",
+        help="DICOM folder, ZIP or file; a label file where METHOD changes labels",
+    )
     segment.add_argument("label", type=Path, metavar="LABEL", help="label file to write")
     segment.add_argument("--series", metavar="UID", help="which series, where there are several")
     mesh = command("mesh", "make the surface of a label, from file to file")
@@ -266,7 +272,9 @@ def _add_direct(command: Command) -> None:
     judge.add_argument("--csv", type=Path, metavar="FILE", help="write the table there too")
 
     add_simulate_user(command("simulate-user", "tell how many prompts a method really needs"))
-    for added in (segment, mesh, fix):
+    align = command("align", "bring one image onto another, from file to file")
+    add_align(align)
+    for added in (segment, mesh, fix, align):
         _add_params(added)
 
 

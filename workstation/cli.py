@@ -18,6 +18,7 @@ from platformdirs import user_data_path
 
 from segmentation.contract import Progress, share
 from workstation import (
+    align_commands,
     benchmark,
     deidentify_commands,
     doubt_commands,
@@ -406,6 +407,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "repair": lambda options: file_commands.repair(options, _work),
     "evaluate": lambda options: file_commands.evaluate(options, _work),
     "score": score_commands.main,
+    "align": lambda options: align_commands.main(options, _work),
     "simulate-user": lambda options: simulate_commands.main(options, _work),
     "benchmark": _benchmark,
     "selftest": _selftest,

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from meshing.files import write_surface
 from meshing.reading import Unit, read_surface
 from meshing.surface import SurfaceMesh
@@ -20,6 +22,8 @@ from workstation.stage import Stage, StageError
 from workstation.stages import STAGES
 
 MODEL = "model:"
+DOME, VESSELS = "segmentation.propose_dome", "segmentation.propose_bright_vessels"
+_MOST_LABELS = 150
 
 
 def methods() -> dict[str, Stage]:
@@ -32,6 +36,15 @@ def methods() -> dict[str, Stage]:
     return found
 
 
+def label_methods() -> dict[str, Stage]:
+    """Return what turns one label into another, by its short name."""
+    return {
+        stage.function.__name__.removeprefix("propose_"): stage
+        for stage in STAGES.values()
+        if [i.kind for i in stage.inputs] == ["LabelMap"] and stage.output_kind == "LabelMap"
+    }
+
+
 def segment_file(
     method: str,
     image: Path,
@@ -42,6 +55,9 @@ def segment_file(
     also: Sequence[Path] = (),
 ) -> LabelMap:
     """Segment an image file, DICOM folder or ZIP and write the label file.
+
+    A method that works on a label, such as ``dome``, takes a label file; an image in its place
+    is first labelled where it shows bright vessels.
 
     ``method`` is a stage by its short name, or else a model: ``NAME`` or ``model:NAME``. Models
     that take several images find the others in ``also``.
@@ -61,9 +77,9 @@ def segment_file(
         raise StageError(f"{method} takes {len(stage.inputs)} image(s), not {1 + len(also)}")
     if label.suffix.lower() == ".dcm" and is_volume_file(image):
         raise ValueError(f"{image.name} is not DICOM, so the label cannot be; choose .nii.gz")
-    volume, scanned = read_image(image, series_uid, share(progress, 0, 3))
-    others = [_beside(volume, path) for path in also]
-    inputs = dict(zip((i.name for i in stage.inputs), [volume, *others]))
+    value, scanned = _read_input(stage, image, series_uid, share(progress, 0, 3))
+    others = [_beside(value, path) for path in also]
+    inputs = dict(zip((i.name for i in stage.inputs), [value, *others]))
     result: LabelMap = stage.run(inputs, params, share(progress, 1, 3))
     if not result.array.any():
         raise ValueError(f"{method} found nothing in {image}; no file was written")
@@ -81,18 +97,40 @@ def segment_file(
 
 def _chosen(method: str) -> tuple[Stage, Mapping[str, str]]:
     """Return the stage that ``method`` names, and what of its parameters is fixed by that."""
-    stage = methods().get(method)
+    stage = (label_methods() | methods()).get(method)
     if stage is not None:
         return stage, {}
     names = [listed.name for listed in models.known_models()]
     name = method.removeprefix(MODEL)
     if name not in names:
-        known = ", ".join([*methods(), *(MODEL + n for n in names)])
+        known = ", ".join([*methods(), *label_methods(), *(MODEL + n for n in names)])
         raise StageError(f"there is no method {method!r}; there are: {known}")
     return STAGES["segmentation.run_model"], models.fixed_params(models.find_model(name).card)
 
 
-def _beside(volume: Volume, path: Path) -> Volume:
+def _read_input(
+    stage: Stage, path: Path, series_uid: str | None, progress: Progress
+) -> tuple[Volume | LabelMap, dicom.ScannedVolume | None]:
+    """Return what a stage works on, and the DICOM that it comes from, if any."""
+    if stage.inputs[0].kind != "LabelMap":
+        return read_image(path, series_uid, progress)
+    if is_volume_file(path) and _is_label_file(path):
+        return read_labels(path), None
+    if stage.name != DOME:
+        raise ValueError(f"{path.name} is an image; {stage.name} needs a label file")
+    image, scanned = read_image(path, series_uid, share(progress, 0, 2))
+    vessels = STAGES[VESSELS].run({"volume": image}, {}, share(progress, 1, 2))
+    return vessels, scanned
+
+
+def _is_label_file(path: Path) -> bool:
+    """Tell whether a file holds labels: few whole numbers, most of them 0."""
+    values, counts = np.unique(read_volume(path).array, return_counts=True)
+    whole = bool(np.all(values == np.rint(values))) and values[0] == 0
+    return whole and len(values) <= _MOST_LABELS and counts[0] > counts[1:].sum()
+
+
+def _beside(volume: Volume | LabelMap, path: Path) -> Volume:
     """Return a further image; a file without a frame of its own is taken to lie beside."""
     if is_volume_file(path):
         return read_volume(path, frame_uid=volume.geometry.frame_uid)

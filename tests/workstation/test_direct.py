@@ -2,10 +2,11 @@ import json
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from meshing.files import read_surface
-from segmentation.images import read_labels, write_labels
-from segmentation.volume import ImageGeometry, Label, LabelMap
+from segmentation.images import read_labels, write_labels, write_volume
+from segmentation.volume import ImageGeometry, Label, LabelMap, Volume
 from workstation.__main__ import main
 from workstation.dicom.segmentation_reading import read_segmentation
 from workstation.phantom import abdomen, write_dicom
@@ -78,3 +79,40 @@ def test_a_label_file_becomes_a_surface_in_its_place(tmp_path, capsys):
     assert np.allclose(made[0].points_mm.mean(axis=0), grid.centre_mm(), atol=0.5)
     assert main(["mesh", str(tmp_path / "l.nrrd"), str(tmp_path / "x.stl"), "--label", "7"]) == 1
     assert "1 (ball), 2 (cube)" in capsys.readouterr().err
+
+
+def sac_on_a_vessel():
+    """Return a vessel along x with a sac on it, the sac alone, and a click in it."""
+    grid = ImageGeometry(
+        (70, 50, 40), (0.6, 0.6, 0.6), (3, 4, 5), (1.0, 0, 0, 0, 1, 0, 0, 0, 1), "1"
+    )
+    k, j, i = np.indices(grid.shape)
+    vessel = np.hypot(j - 15, k - 20) < 3.5
+    ball = (i - 35) ** 2 + (j - 23) ** 2 + (k - 20) ** 2 < 36
+    click = tuple(float(v) for v in grid.to_world((35, 24, 20)))
+    return LabelMap((vessel | ball).astype(np.uint8), grid, {1: Label("v")}), ball & ~vessel, click
+
+
+@pytest.mark.parametrize("kind", ["label", "image"])
+def test_a_dome_is_cut_off_headless(tmp_path, capsys, kind):
+    vessels, sac, click = sac_on_a_vessel()
+    source, out = tmp_path / "in.nrrd", tmp_path / "dome.nrrd"
+    if kind == "label":
+        write_labels(vessels, source)
+    else:
+        noise = np.random.default_rng(2).normal(20, 6, vessels.array.shape)
+        bright = ndimage.gaussian_filter(300.0 * vessels.mask(), 0.7) + noise
+        write_volume(Volume(bright.astype(np.float32), vessels.geometry, "MR"), source)
+    asked = ["segment", "dome", str(source), str(out)]
+    assert main([*asked, "--set", f"click_mm={json.dumps(click)}", "--json"]) == 0
+    numbers = {n["quantity"]: n["value"] for n in json.loads(capsys.readouterr().out)["numbers"]}
+    found = read_labels(out).mask("aneurysm dome")
+    assert 2 * (found & sac).sum() / (found.sum() + sac.sum()) > 0.9
+    assert numbers["volume.aneurysm dome"] == pytest.approx(sac.sum() * 0.216e-3, rel=0.15)
+    assert main(asked) == 1
+    assert "click_mm" in capsys.readouterr().err
+
+
+def test_a_label_is_asked_for_where_one_is_needed(series, tmp_path, capsys):
+    assert main(["segment", "fill_holes", str(series), str(tmp_path / "x.nrrd")]) == 1
+    assert "needs a label file" in capsys.readouterr().err
