@@ -5,10 +5,10 @@ It is view state: nothing here changes the plan. Colours are sRGB 0 to 255.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from meshing.surface import SurfaceMesh
 from workstation.shading import Colour, ScalarMap, SceneItem
@@ -72,9 +72,7 @@ def split_unit(name: str) -> tuple[str, str]:
     return words[:1].upper() + words[1:], ""
 
 
-def proposed_limits(
-    values: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.float64]],
-) -> tuple[float, float]:
+def proposed_limits(values: npt.ArrayLike) -> tuple[float, float]:
     """Return round limits that hold nearly all values; about zero where there are both signs."""
     finite = np.asarray(values, float)
     finite = finite[np.isfinite(finite)]
@@ -84,7 +82,7 @@ def proposed_limits(
         far = _rounded_up(float(np.percentile(np.abs(finite), MOST)))
         return -far, far
     far = _rounded_up(float(np.percentile(np.abs(finite), MOST)))
-    return (0.0, far) if finite.max() > 0 else (-far, 0.0)
+    return (0.0, far) if finite.min() >= 0 else (-far, 0.0)
 
 
 def _rounded_up(value: float) -> float:
