@@ -22,8 +22,8 @@ from workstation.session import Window
 from workstation.slices import ViewName, vector
 from workstation.ui.brushwork import Brushwork
 from workstation.ui.cut_handle import telling_direction
-from workstation.ui.desk import Desk
 from workstation.ui.chosen_looks import chosen_looks
+from workstation.ui.desk import Desk
 from workstation.ui.scene_view import SceneView
 from workstation.ui.second_image import layer_over
 from workstation.ui.seed_preview import SeedPreview
@@ -211,8 +211,8 @@ class FourUp(QWidget):
         untouched = self.scene.camera == self._given
         items = self._items()
         self.scene.set_values(items)
-        self.scene.set_crosshair(view.crosshair_mm if image is not None else None)
         self.scene.set_clip(view.clip)
+        self.scene.set_crosshair(view.crosshair_mm if image is not None else None)
         if not self.dragging:
             self.show_cut(self.current_cut())
         if items and untouched and not self._posed:
