@@ -33,6 +33,9 @@ TOLD = 12
 FACING = 0.866
 """Two sides make a wall or a gap if they face each other within 30 degrees (this is its cosine)."""
 
+PATCH = 3.0
+"""A thin place counts one by one from this many times the least wall or gap across."""
+
 LOOKED = 3.0
 """Walls and gaps are measured up to this many times the least allowed."""
 
@@ -176,7 +179,8 @@ def _at_points(mesh: SurfaceMesh, values: Floats, choose: np.ufunc) -> npt.NDArr
 def _narrow(mesh: SurfaceMesh, across: Floats, least_mm: float, what: str) -> list[Finding]:
     """Return the places where a wall or gap is narrower than allowed, the largest first.
 
-    Walls of less than their own square of area, such as the tip of a ridge, only warn.
+    Places smaller than `PATCH` times the least allowed across, such as a crest that gets lost
+    without harm, are told together as a warning.
     """
     thin = np.flatnonzero(across < least_mm)
     if not len(thin):
@@ -184,18 +188,20 @@ def _narrow(mesh: SurfaceMesh, across: Floats, least_mm: float, what: str) -> li
     _, area = _normals(mesh)
     patches = places(mesh, thin, area)
     told: list[Finding] = []
-    spots = 0
-    for patch, _ in patches:
+    spots: list[tuple[float, float, float]] = []
+    for patch, place in patches:
         covers = float(area[patch].sum())
-        if covers < least_mm**2 or len(told) == TOLD:
-            spots += 1
+        if covers < (PATCH * least_mm) ** 2 or len(told) == TOLD:
+            spots.append(place)
             continue
         worst = patch[int(across[patch].argmin())]
         x, y, z = mesh.points_mm[mesh.triangles[worst]].mean(axis=0).tolist()
         told.append(_narrow_place(what, float(across[worst]), covers, least_mm, (x, y, z)))
     if spots:
-        text = f"{spots} more or smaller places have a {what} under {least_mm:g} mm"
-        told.append(Finding(Severity.WARNING, f"narrow_{what}s", text))
+        text = (
+            f"{len(spots)} {'more' if told else 'small'} places have a {what} under {least_mm:g} mm"
+        )
+        told.append(Finding(Severity.WARNING, f"narrow_{what}s", text, spots[0]))
     return told
 
 
@@ -203,7 +209,7 @@ def _narrow_place(
     what: str, least: float, covers: float, allowed: float, place: tuple[float, float, float]
 ) -> Finding:
     text = (
-        f"a {what} is only {least:.2f} mm, where {allowed:g} mm is the least, over {covers:.3g} mm2"
+        f"a {what} is only {least:.2f} mm, where {allowed:g} mm is the least, over {covers:.3g} mm²"
     )
     if what == "gap":
         remedy = "The printer may fuse it; widen it, or print the parts apart"
@@ -228,8 +234,8 @@ def _overhang(
     _, area = _normals(mesh)
     patch, place = places(mesh, over, area)[0]
     text = (
-        f"{area[over].sum() / 100:.3g} cm2 lean by more than {overhang_degrees:g} degrees and "
-        f"need support, the largest patch {area[patch].sum() / 100:.3g} cm2"
+        f"{area[over].sum() / 100:.3g} cm² lean by more than {overhang_degrees:g} degrees and "
+        f"need support, the largest patch {area[patch].sum() / 100:.3g} cm²"
     )
     remedy = "Let the slicer add supports, or print with powder or resin"
     return [Finding(Severity.WARNING, "overhang", text, place, remedy)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class FaultySurface(CaseError):
         super().__init__(f"{names} cannot be printed as it is. {told}{more}")
         remedies = dict.fromkeys(f.remedy for f in every if f.remedy)
         self.remedy = " ".join(
-            [*remedies, "Or give a reason to export it all the same (--despite REASON)."]
+            [*remedies, "Or give a reason to export it all the same (in Print; --despite REASON)."]
         )
 
 
@@ -131,6 +132,7 @@ def draft_model(
     *,
     despite: str = "",
     coloured_by: str = "",
+    known: Mapping[str, Sequence[Finding]] = MappingProxyType({}),
     progress: Progress = silent,
 ) -> ModelDraft:
     """Write surfaces beside ``path``, reopen and compare them; `ModelDraft.keep` them then.
@@ -145,6 +147,7 @@ def draft_model(
         path: the file that is made; see `meshing.files.draft_surfaces`.
         despite: why faulty surfaces are written.
         coloured_by: a quantity on the surfaces' points that colours them, where they have it.
+        known: what a check beside the plan found, by name; its problems count as faults.
         progress: told how far the work is.
 
     Raises:
@@ -164,7 +167,7 @@ def draft_model(
     if ending in PRINTED:
         for number, name in enumerate(solid):
             part = share(share(progress, 0, 2), number, len(solid))
-            found = surface_faults(case, plan, name, surfaces[name], part)
+            found = surface_faults(case, plan, name, surfaces[name], known.get(name, ()), part)
             faults |= {name: found} if found else {}
         if faults and not despite.strip():
             raise FaultySurface(faults)
@@ -180,19 +183,27 @@ def draft_model(
 
 
 def surface_faults(
-    case: Case, plan: Plan, name: str, surface: SurfaceMesh, progress: Progress = silent
+    case: Case,
+    plan: Plan,
+    name: str,
+    surface: SurfaceMesh,
+    known: Sequence[Finding] = (),
+    progress: Progress = silent,
 ) -> tuple[Finding, ...]:
-    """Return what keeps a surface from being printed: faults, and what the plan's check found."""
+    """Return what keeps a surface from being printed: faults, and what a check of it found.
+
+    The checks are those of the plan, and ``known`` beside it.
+    """
     keys = plan.keys()
-    found = list(solid_faults(surface, progress=progress))
+    checked = list(known)
     for step in plan.steps:
         asked = step.stage == CHECK_STAGE and step.inputs.get("mesh") == name
         if asked and keys[step.output] in case.values:
-            known = {f.code for f in found}
-            checked = case.values[keys[step.output]].findings
-            problems = [f for f in checked if f.severity is Severity.PROBLEM]
-            found += [f for f in problems if f.code not in known]
-    return tuple(found)
+            checked += case.values[keys[step.output]].findings
+    found = list(solid_faults(surface, progress=progress))
+    codes = {f.code for f in found}
+    problems = [f for f in checked if f.severity is Severity.PROBLEM and f.code not in codes]
+    return (*found, *dict.fromkeys(problems))
 
 
 def _dressed(name: str, surface: SurfaceMesh, several: bool, coloured_by: str) -> SurfaceMesh:

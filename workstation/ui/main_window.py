@@ -38,7 +38,7 @@ from workstation.ui.guard import guarded
 from workstation.ui.icons import repaint_icons
 from workstation.ui.job_bar import HEIGHT_PX as BAR_PX
 from workstation.ui.job_bar import JobBar
-from workstation.ui.measure_tools import TOOLS as MEASURES
+from workstation.ui.measure_commands import add_measure_commands
 from workstation.ui.measuring import Measuring
 from workstation.ui.palette import Commands, Palette, ShortcutSheet
 from workstation.ui.panels.case_panel import CasePanel, Doors, StartPage
@@ -49,6 +49,7 @@ from workstation.ui.panels.models import is_model
 from workstation.ui.panels.pacs_page import PacsPage, Tab
 from workstation.ui.panels.parts import button
 from workstation.ui.panels.plan_panel import PlanPanel
+from workstation.ui.panels.print_panel import PrintPanel
 from workstation.ui.panels.report_panel import ReportPanel
 from workstation.ui.panels.segment_panel import SegmentPanel
 from workstation.ui.recent import recent_cases, recent_file, remember
@@ -118,6 +119,9 @@ class MainWindow(QMainWindow):
         self.model_panel = ModelPanel(self.desk)
         self.measure_panel = MeasurePanel(self.desk, self.measuring, self.clip)
         self.plan_panel = PlanPanel(self.desk)
+        self.print_panel = PrintPanel(
+            self.desk, self.views.scene, self._recent.with_name("printers.json")
+        )
         self.report_panel = ReportPanel(self.desk)
         self.panels = QStackedWidget()
         for panel in (
@@ -127,6 +131,7 @@ class MainWindow(QMainWindow):
             self.model_panel,
             self.measure_panel,
             self.plan_panel,
+            self.print_panel,
             self.report_panel,
         ):
             self.panels.addWidget(panel.widget)
@@ -195,9 +200,7 @@ class MainWindow(QMainWindow):
                 key,
                 partial(self.segment_panel.tool_lacks, tool),
             )
-        for name, way in MEASURES.items():
-            take, lacks = partial(self._measure, name), partial(self.measuring.lacks, name)
-            add("Tool", f"Measure: {way.title.lower()}", take, way.key, lacks)
+        add_measure_commands(add, self.show_stage, self.measuring, self.clip)
         for number, name in enumerate(STAGE_NAMES, 1):
             add("Go", f"Go to {name}", partial(self.show_stage, name), f"Alt+{number}")
         for number, (name, window) in enumerate(PRESETS.items(), 1):
@@ -358,11 +361,6 @@ class MainWindow(QMainWindow):
             self.desk.take_tool("navigate")
         if name != "Measure":
             self.measuring.put_away()
-
-    def _measure(self, tool: str) -> None:
-        """Take a measuring tool in hand, beside its panel."""
-        self.show_stage("Measure")
-        self.measuring.take(tool)
 
     def toggle_theme(self) -> None:
         """Change between the dark and the light theme."""

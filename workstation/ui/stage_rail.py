@@ -22,7 +22,7 @@ from workstation.ui.desk import Desk
 from workstation.ui.icons import set_icon
 from workstation.ui.panels.parts import set_role
 
-STAGE_NAMES = ("Case", "Import", "Segment", "Model", "Measure", "Plan", "Report")
+STAGE_NAMES = ("Case", "Import", "Segment", "Model", "Measure", "Plan", "Print", "Report")
 WIDTH_PX, NARROW_PX = 200, 68
 ICONS = {
     "Case": "ph.identification-card",
@@ -31,6 +31,7 @@ ICONS = {
     "Model": "ph.cube",
     "Measure": "ph.ruler",
     "Plan": "ph.scissors",
+    "Print": "ph.printer",
     "Report": "ph.file-text",
 }
 DONE, WORKING, OPEN, STALE, FAILED = "✓", "●", "○", "↻", "▲"
@@ -89,7 +90,7 @@ def stage_states(summary: Mapping[str, Any] | None, running: str = "") -> dict[s
         ),
     }
     lack = "" if summary["steps"] else ("a plan" if images else "an image")
-    for name in ("Segment", "Model", "Measure", "Plan"):
+    for name in ("Segment", "Model", "Measure", "Plan", "Print"):
         steps = [s for s in summary["steps"] if group_of(s) == name]
         outputs = {s["output"] for s in steps}
         mark = WORKING if running in outputs else _mark([s["state"] for s in steps])

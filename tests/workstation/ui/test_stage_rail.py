@@ -54,7 +54,16 @@ def test_serious_findings_are_counted_where_they_belong() -> None:
     )
     states = stage_states(summary(found, liver="fresh", cut="fresh"))
     counts = {name: state.findings for name, state in states.items()}
-    assert counts == {"Case": 0, "Import": 1, "Segment": 0, "Model": 0, "Measure": 0, "Plan": 1, "Report": 2}
+    assert counts == {
+        "Case": 0,
+        "Import": 1,
+        "Segment": 0,
+        "Model": 0,
+        "Measure": 0,
+        "Plan": 1,
+        "Print": 0,
+        "Report": 2,
+    }
 
 
 def test_the_report_needs_a_computed_plan() -> None:

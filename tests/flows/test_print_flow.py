@@ -1,0 +1,147 @@
+"""Surfaces are checked, faults are shown, and files are kept only after a look, in the window."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from meshing.files import read_surface
+from meshing.surface import volume_ml
+from workstation.printers import USUAL, read_printers
+from workstation.ui.main_window import MainWindow
+
+Settle = Callable[[], None]
+
+
+@pytest.fixture
+def opened(window: MainWindow, make_case: Callable[..., Path], settle: Settle) -> MainWindow:
+    window.open_case(make_case())
+    window.show_stage("Print")
+    settle()
+    return window
+
+
+def spoil(window: MainWindow) -> None:
+    """Open the surface by some triangles, as a damaged file would."""
+    case = window.session.require_case()
+    key = window.desk.key_of("liver_surface")
+    mesh = case.values[key]
+    x = mesh.points_mm[mesh.triangles].mean(axis=1)[:, 0]
+    case.values[key] = replace(mesh, triangles=mesh.triangles[np.argsort(x)[6:]])
+    window.desk._loaded.pop(key)
+    window.session.notify()
+
+
+def test_a_check_leads_to_its_faults(opened: MainWindow, settle: Settle) -> None:
+    panel = opened.print_panel
+    assert panel.chosen() == ["liver_surface"]
+    panel.run_check()
+    settle()
+    assert "can be printed" in panel.verdict.text()
+    spoil(opened)
+    settle()
+    panel.run_check()
+    settle()
+    assert "problem" in panel.verdict.text()
+    record = panel.faults.records[0]
+    assert record["code"] == "open_surface"
+    panel.show_fault("liver_surface", tuple(record["location_mm"]))
+    settle()
+    assert opened.session.view.crosshair_mm == pytest.approx(record["location_mm"])
+    camera = opened.views.scene.camera
+    assert camera.focal_mm == pytest.approx(record["location_mm"])
+    # The hole is on the patient's right, so the eye is farther to the right of it.
+    assert camera.eye_mm[0] < record["location_mm"][0] - 10
+    panel._show_lying()
+    assert camera != opened.views.scene.camera
+    opened.session.set_params("liver_surface", "Smoother", smoothing_mm=3.0)
+    settle()
+    assert panel.verdict.text() == ""  # what was checked is no more
+    assert panel.faults.records == []
+
+
+def test_a_file_is_kept_after_a_look(opened: MainWindow, settle: Settle, tmp_path: Path) -> None:
+    panel, path = opened.print_panel, tmp_path / "liver.stl"
+    for keep in (False, True):
+        panel.export_to(path)
+        settle()
+        assert panel.dialog is not None
+        assert not path.exists()
+        (panel.dialog.keep if keep else panel.dialog.discard).click()
+        assert panel.dialog is None
+        assert path.exists() == keep
+        assert not [p for p in tmp_path.iterdir() if p.name.startswith(".part")]
+    truth = volume_ml(opened.session.value("liver_surface"))
+    assert volume_ml(read_surface(path)) == pytest.approx(truth, rel=1e-4)
+    assert str(path) in panel.done.text()
+
+
+def test_a_faulty_surface_goes_only_with_a_reason(
+    opened: MainWindow, settle: Settle, tmp_path: Path
+) -> None:
+    spoil(opened)
+    settle()
+    panel, path = opened.print_panel, tmp_path / "liver.stl"
+    panel.export_to(path)
+    settle()
+    assert not path.exists()
+    assert "cannot be printed" in panel.verdict.text()
+    assert panel.faults.records[0]["code"] == "open_surface"
+    assert not panel.despite.isEnabled()
+    panel.reason.setText("a lesson about holes")
+    panel.despite.click()
+    settle()
+    assert panel.dialog is not None
+    panel.dialog.keep.click()
+    assert b"FAULTY" in path.read_bytes()[:80]
+    kept = opened.session.require_case().runs()[-1]["export"]
+    assert kept["despite"] == "a lesson about holes"
+
+
+def test_what_the_check_found_holds_back(
+    opened: MainWindow, settle: Settle, tmp_path: Path
+) -> None:
+    panel = opened.print_panel
+    panel.printer.fields["name"].setText("Tiny")
+    for side in ("width_mm", "depth_mm", "height_mm"):
+        panel.printer.fields[side].setText("30")
+    panel.printer.save.click()
+    assert panel.printer.chosen.build_mm == (30.0, 30.0, 30.0)
+    panel.run_check()
+    settle()
+    assert panel.faults.records[0]["code"] == "too_large"
+    panel.export_to(tmp_path / "liver.3mf")
+    settle()
+    assert "cannot be printed" in panel.verdict.text()
+    assert panel.dialog is None
+    panel._take_check({})
+
+
+def test_the_check_becomes_a_step(opened: MainWindow, settle: Settle) -> None:
+    panel = opened.print_panel
+    panel.run_check()
+    settle()
+    panel.mark.click()
+    settle()
+    step = opened.session.require_plan().step("liver_surface_check")
+    assert step.inputs == {"mesh": "liver_surface"}
+    assert tuple(step.params["build_mm"]) == USUAL[0].build_mm
+    assert "liver_surface_check" in panel.steps.outputs()
+    opened.session.undo()
+    settle()
+
+
+def test_printers_are_edited_and_kept(opened: MainWindow, tmp_path: Path) -> None:
+    choice = opened.print_panel.printer
+    choice.fields["name"].setText("Ours")
+    choice.fields["wall_mm"].setText("0,35")
+    choice.save.click()
+    file = tmp_path / "state" / "printers.json"
+    assert [p.wall_mm for p in read_printers(file) if p.name == "Ours"] == [0.35]
+    choice.fields["wall_mm"].setText("thin")
+    choice.save.click()
+    assert choice.chosen.wall_mm == 0.35  # and a card says why
+    choice.remove.click()
+    assert read_printers(file) == USUAL
