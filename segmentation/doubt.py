@@ -8,6 +8,7 @@ classical methods alike. It shows where a method wavers, not where it is wrong t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Protocol
 
@@ -200,12 +201,31 @@ def doubt(
         Change(n, noise, brightness, shift_voxels, values * sigma, points_mm, mirror)
         for n in range(1, repeats + 1)
     ]
+    same, differing, failures = _repeated(labels, changes, again, progress)
+    how = (
+        f"{len(differing)} repeats with noise of {noise * sigma:.3g} {volume.quantity} added, "
+        f"brightness within {brightness * sigma:.2g}, thresholds within {values * sigma:.2g}, "
+        f"shifts within {shift_voxels} voxels, points within {points_mm:g} mm"
+    )
+    return _judged(labels, same, differing, failures, how, places)
+
+
+def _repeated(
+    labels: LabelMap, changes: Sequence[Change], again: Again, progress: Progress
+) -> tuple[npt.NDArray[np.uint8], list[tuple[Array, Array]], list[str]]:
+    """Return how many results (itself too) give a voxel its label, and how each one differs.
+
+    A difference is the flat indices of voxels and what they hold; last come the failures.
+
+    Raises:
+        ValueError: if every repeat fails.
+    """
     same = np.ones(labels.array.shape, np.uint8)
     differing: list[tuple[Array, Array]] = []
     failures: list[str] = []
     for n, change in enumerate(changes):
-        part = share(progress, n, repeats)
-        part(0.0, f"repeat {n + 1} of {repeats}")
+        part = share(progress, n, len(changes))
+        part(0.0, f"repeat {n + 1} of {len(changes)}")
         try:
             result = again(change, part)
         except ValueError as error:
@@ -217,12 +237,7 @@ def doubt(
         differing.append((index, result.array.ravel()[index]))
     if not differing:
         raise ValueError(f"every repeat failed, the first because {failures[0]}")
-    how = (
-        f"{len(differing)} repeats with noise of {noise * sigma:.3g} {volume.quantity} added, "
-        f"brightness within {brightness * sigma:.2g}, thresholds within {values * sigma:.2g}, "
-        f"shifts within {shift_voxels} voxels, points within {points_mm:g} mm"
-    )
-    return _judged(labels, same, differing, failures, how, places)
+    return same, differing, failures
 
 
 def _judged(
