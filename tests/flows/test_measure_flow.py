@@ -128,6 +128,24 @@ def test_a_path_ends_with_enter_and_shows_its_values(
     assert window.measure_panel.plot.column() == "value_hu"
     assert len(window.measure_panel.numbers.records) >= 6
 
+    window.measuring.take("area")
+    for x, y in ((0, 0), (20, 0), (20, 20)):  # two of them on points of the path
+        click(view, in_slice(window, around(x, y)))
+    QTest.mouseDClick(view, LEFT, pos=in_slice(window, around(20, 20)))
+    settle()
+    assert value(window, "area_1.area") == pytest.approx(2.0, rel=0.06), "a double click ends it"
+    assert window.views.alone == "", "and does not enlarge the view"
+
+    window.measuring.take("to_surface")
+    click(view, in_slice(window, around(-20, 0)))
+    settle()
+    assert value(window, "to_surface_1.distance") < 0, "inside"
+    window.measuring.take("lines")
+    for x, y in ((0, 0), (20, 0), (10, 10), (10, 30)):
+        click(view, in_slice(window, around(x, y)))
+    settle()
+    assert value(window, "lines_1.angle") == pytest.approx(90, abs=2)
+
     window.measuring.take("angle")
     window.measuring.take("angle")
     assert window.measuring.tool == "", "the same tool again puts it away"
@@ -151,7 +169,7 @@ def test_3d_picks_measures_along_the_surface_and_opens(
     assert "mL" in scene._caption
 
     window.measuring.take("geodesic")
-    ends = [front + (-15.0, 0, 0), front + (15.0, 0, 0)]
+    ends = [front + np.array([x, 0.0, 0.0]) for x in (-15, 15)]
     for end in ends:
         click(scene, in_scene(window, end))
         settle()

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QMouseEvent
+from PySide6.QtGui import QKeyEvent, QMouseEvent
 
 from meshing.surface import SurfaceMesh
 from segmentation.volume import Vector
@@ -168,8 +168,18 @@ class ClipTool(QObject):
 
     @guarded(default=False)
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Take hold of a handle before the view turns."""
-        if isinstance(event, QMouseEvent) and watched is self._scene:
+        """Take hold of a handle before the view turns; Esc gives it back."""
+        if watched is not self._scene:
+            return False
+        if isinstance(event, QKeyEvent):
+            given_back = event.type() == QEvent.Type.KeyPress and event.key() == Qt.Key.Key_Escape
+            if not given_back or self._drag is None:
+                return False
+            self._drag = None
+            self._plane, self._box = self._before
+            self._show(moving=False)
+            return True
+        if isinstance(event, QMouseEvent):
             x, y = event.position().x(), event.position().y()
             if event.type() == QEvent.Type.MouseButtonPress and not event.modifiers():
                 return event.button() == Qt.MouseButton.LeftButton and self._hold(x, y)

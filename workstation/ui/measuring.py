@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent, QMouseEvent
-from PySide6.QtWidgets import QWidget
 
 from meshing.surface import SurfaceMesh
 from segmentation.measured import Measured
@@ -179,13 +178,16 @@ class Measuring(QObject):
             if point is not None:
                 self._show_live(point)
             return False
-        self._hover(view, self._handle_at(view, x, y))
+        self._hover(self._handle_at(view, x, y))
         return False
 
     def _release(self, view: SliceView | SceneView, x: float, y: float) -> bool:
         pressed, self._pressed = self._pressed, None
         if self._held is not None:
+            point, moved = self._held.points[self._held.number], self._held.moved
             self._let_go()
+            if self.tool and not moved:  # a click begins the next measurement right there
+                self._add_point(point, self._surface_for)
             return True
         still = pressed is not None and np.hypot(x - pressed[0], y - pressed[1]) < CLICK_PX
         if isinstance(view, SliceView) or not still:
@@ -374,17 +376,11 @@ class Measuring(QObject):
         if self._desk.attempt(lambda: session.set_params(name, words, **change)):
             self._follow(name, live)
 
-    def _hover(self, view: SliceView | SceneView, found: tuple[Measured, Step, int] | None) -> None:
+    def _hover(self, found: tuple[Measured, Step, int] | None) -> None:
         hovered = None if found is None else (found[1].output, found[2])
         if hovered != self._hovered:
             self._hovered = hovered
-            shape = Qt.CursorShape.OpenHandCursor if hovered else self._idle_cursor()
-            for widget in (*self._views.slices.values(), self._views.scene):
-                QWidget.setCursor(widget, shape)
             self.refresh()
-
-    def _idle_cursor(self) -> Qt.CursorShape:
-        return Qt.CursorShape.CrossCursor if self.tool else Qt.CursorShape.ArrowCursor
 
     def _point_at(
         self, view: SliceView | SceneView, x: float, y: float, near: Vector

@@ -8,11 +8,15 @@ from PySide6.QtCore import QSignalBlocker
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from workstation.camera import Side
-from workstation.ui.clip_tool import ClipTool
+from workstation.ui.clip_tool import ClipTool, Shape
 from workstation.ui.desk import Desk
 from workstation.ui.panels.parts import button, label
 
-SHAPES = {"off": "Nothing cut away", "plane": "Cut away by a plane", "box": "Show a box only"}
+SHAPES: dict[Shape, str] = {
+    "off": "Nothing cut away",
+    "plane": "Cut away by a plane",
+    "box": "Show a box only",
+}
 FACES: tuple[tuple[str, Side, str], ...] = (
     ("Front", "A", "Open the view towards the patient's front"),
     ("Left", "L", "Open the view towards the patient's left"),

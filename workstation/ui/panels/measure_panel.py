@@ -9,6 +9,7 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QToolButton
 
+from segmentation.measured import Measured
 from workstation.ui.clip_tool import ClipTool
 from workstation.ui.desk import Desk
 from workstation.ui.icons import set_icon
@@ -19,6 +20,7 @@ from workstation.ui.panels.clip_card import ClipCard
 from workstation.ui.panels.compare_card import CompareCard
 from workstation.ui.panels.look_card import LookCard
 from workstation.ui.panels.parts import (
+    FindingRow,
     NumberView,
     RecipeCard,
     RecordList,
@@ -59,6 +61,10 @@ class MeasurePanel:
         self.plot = ProfilePlot()
         body.addWidget(self.plot)
         self.recipe = RecipeCard()
+        self.there = button("Show it in the views", "Move the slices there", self._go_there)
+        body.addWidget(self.there)
+        self.findings = RecordList(self._finding)
+        body.addWidget(self.findings)
         self.numbers = RecordList(self._number)
         body.addWidget(self.numbers)
         body.addWidget(self.recipe)
@@ -107,6 +113,16 @@ class MeasurePanel:
         view.asked.connect(partial(self.recipe.explain, view))
         return view
 
+    def _finding(self, record: Mapping[str, Any]) -> FindingRow:
+        row = FindingRow(record)
+        row.asked.connect(self._desk.go_to)
+        return row
+
+    def _go_there(self) -> None:
+        value = self._desk.results().get(self.steps.chosen)
+        if isinstance(value, Measured):
+            self._desk.go_to(value.text_mm)
+
     def refresh(self) -> None:
         """Show the tool in hand, and the numbers of the measurement that is selected."""
         session = self._desk.session
@@ -119,10 +135,15 @@ class MeasurePanel:
         if selected in outputs and self.steps.chosen != selected:
             self.steps.choose(selected)
         chosen = self.steps.chosen
-        self.plot.show_profile(self._desk.results().get(chosen))
+        value = self._desk.results().get(chosen)
+        self.plot.show_profile(value)
+        self.there.setVisible(isinstance(value, Measured))
         if session.plan is None or not chosen:
             self.numbers.show_records([])
+            self.findings.show_records([])
             return
+        findings = session.summary()["findings"]
+        self.findings.show_records([f for f in findings if f.get("step") == chosen])
         step = session.plan.step(chosen).to_json()
         found = [n for n in session.summary()["numbers"] if n["step"] == chosen]
         self.numbers.show_records([(number, recipe(number, step)) for number in found])
