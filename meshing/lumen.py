@@ -95,15 +95,28 @@ def split_pieces(mesh: SurfaceMesh) -> list[Piece]:
     end = triangles[:, (1, 2, 0)].ravel()
     links = coo_matrix((np.ones(len(start), np.int8), (start, end)), (len(points), len(points)))
     group = connected_components(links, directed=False)[1][triangles[:, 0]]
-    parts = [_closed(points, triangles[group == n]) for n in np.unique(group)]
+    # Open parts too: against a point within, so that what a cap would add hardly counts.
+    corners = points[triangles] - _middles(points, triangles, group)[:, None]
+    cone = np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
+    rough = np.bincount(group, np.nan_to_num(cone))
+    likely = np.flatnonzero(np.abs(rough) > SPECK_SHARE / 4 * np.abs(rough).max())
+    parts = [_closed(points, triangles[group == n]) for n in likely]
     size = [signed_mm3(p.points_mm, p.triangles) for p in parts]
-    largest = max(size, key=abs)
+    largest = max(size, key=abs, default=0.0)
     if abs(largest) < 1e-9:
         raise ValueError("the lumen encloses no volume; it is flat or not a vessel")
     # Shells turned against the largest one bound cavities inside it.
     kept = [n for n, v in enumerate(size) if v / largest > SPECK_SHARE]
     kept.sort(key=lambda n: -abs(size[n]))
     return [_outward(parts[n], size[n]) for n in kept]
+
+
+def _middles(points: Floats, triangles: Ints, group: Ints) -> Floats:
+    """Return for each triangle the mean corner of its group."""
+    centres = points[triangles].mean(axis=1)
+    count = np.maximum(np.bincount(group), 1)
+    mean = np.stack([np.bincount(group, centres[:, n]) / count for n in range(3)], axis=1)
+    return np.asarray(mean[group])
 
 
 def _welded(mesh: SurfaceMesh) -> tuple[Floats, Ints]:

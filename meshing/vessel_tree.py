@@ -19,6 +19,7 @@ from meshing.surface import SurfaceMesh
 from meshing.thinning import (
     Cells,
     cheapest_ways,
+    connected_parts,
     fill,
     find_tips,
     geodesic_mm,
@@ -183,23 +184,14 @@ def _reached(cells: Cells, wanted: Floats) -> _Grid:
     """Return the voxels that hang together with the root, and the numbers of the wanted ends."""
     tree = cKDTree(cells.centres_mm())
     ends = np.asarray(tree.query(wanted)[1], np.int64) if len(wanted) else np.empty(0, np.int64)
-    far = np.full(len(cells.places), np.inf)
-    left = np.arange(len(cells.places))
-    best = far
-    while len(left):  # the largest part that hangs together
-        distance = geodesic_mm(cells, int(left[0]))
-        if np.isfinite(distance).sum() > np.isfinite(best).sum():
-            best = distance
-        far = np.minimum(far, distance)
-        left = np.flatnonzero(~np.isfinite(far))
-        if len(left) < np.isfinite(best).sum():
-            break
-    keep = np.isfinite(best)
+    part = connected_parts(cells)
+    keep = part == np.argmax(np.bincount(part))
     lost = float((~keep).sum()) * cells.spacing_mm**3
     inside = subset(cells, keep)
     rank = np.cumsum(keep) - 1
     ends = np.where(keep[ends], rank[ends], -1)
-    root = int(ends[0]) if len(ends) and ends[0] >= 0 else int(np.argmax(best[keep]))
+    near = int(ends[0]) if len(ends) and ends[0] >= 0 else -1
+    root = near if near >= 0 else int(np.argmax(geodesic_mm(inside, 0)))
     from_root = geodesic_mm(inside, root)
     return _Grid(inside, from_root, root, ends, lost)
 
