@@ -1,7 +1,6 @@
 """Measurements as steps of a plan: kept, listed, drawn and written to files."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +8,10 @@ import pytest
 
 from meshing.drawn import as_tubes
 from meshing.surface import enclosed_mm3, is_watertight
+from segmentation.images import write_volume
 from segmentation.measured import Measured
 from workstation.actors import scene_items
-from workstation.case import Case, open_case
+from workstation.case import Case, create_case, open_case
 from workstation.export_any import export_any
 from workstation.figures import fresh_values, plan_scene
 from workstation.formats import digest_value
@@ -19,7 +19,7 @@ from workstation.planning.plan import Plan, Step
 from workstation.report import write_report
 from workstation.stages import STAGES
 
-from ..flows.conftest import FRAME, STEPS, image_file, make_case  # noqa: F401
+from ..flows.conftest import FRAME, STEPS, abdomen_like
 
 START, END = (-32.0, 4.0, -6.0), (10.0, 4.0, -6.0)
 MEASURES = (
@@ -29,10 +29,17 @@ MEASURES = (
 )
 
 
-@pytest.fixture
-def measured(make_case: Callable[..., Path]) -> Case:  # noqa: F811
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    folder = tmp_path_factory.mktemp("measured")
+    write_volume(abdomen_like(), folder / "scan.nii.gz")
     steps = tuple(s for s in STEPS if s.output in ("liver", "tumor", "liver_surface"))
-    return open_case(make_case((*steps, *MEASURES)), write=False)
+    with create_case(folder / "case") as case:
+        case.import_file(folder / "scan.nii.gz", "ct", "volume", FRAME)
+        plan = Plan(FRAME, {"ct": case.record.sources["ct"]["sha256"]}, (*steps, *MEASURES))
+        case.add_plan(plan, "Start")
+        case.run(plan)
+    return open_case(folder / "case", write=False)
 
 
 def test_measurements_are_kept_with_every_part(measured: Case) -> None:
