@@ -9,6 +9,7 @@ from workstation.ui.desk import Desk
 from workstation.ui.panels.add_step import AddStep
 from workstation.ui.panels.align_panel import AlignPanel
 from workstation.ui.panels.change_label import ChangeLabel
+from workstation.ui.panels.copy_labels import CopyLabels
 from workstation.ui.panels.doubt_list import DoubtList
 from workstation.ui.panels.hand_tools import HandTools
 from workstation.ui.panels.label_file import LabelFile
@@ -48,6 +49,8 @@ class SegmentPanel:
         body.addWidget(self.doubt)
         self.align = AlignPanel(desk)
         body.addWidget(self.align)
+        self.copy_labels = CopyLabels(desk, self.align)
+        body.addWidget(self.copy_labels)
         self.widget.heading("Correct by hand")
         self.hand = HandTools(desk)
         self.tools, self.tool_lacks = self.hand.tools, self.hand.lacks
