@@ -30,7 +30,7 @@ Integers = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Vector = tuple[float, float, float]
 
-SNAP = 1e-5
+SNAP = 1e-4
 """A point of the curve within this share of an edge's length from its end is that end."""
 
 
@@ -292,7 +292,7 @@ def _spanned(
 
 
 def _dent(around: Floats, film: Patch) -> Floats:
-    """Return (k, 3) vectors that dent a film's points, at most 1 long, against its normal.
+    """Return (k, 3) vectors that dent a film's points, at most 1 long, along its normal.
 
     The dent has the shape of a membrane under even pressure.
     """
@@ -304,7 +304,7 @@ def _dent(around: Floats, film: Patch) -> Floats:
     height = np.atleast_1d(spsolve(laplacian.tocsr()[rim:, rim:].tocsc(), np.ones(free)))
     arms = around - around.mean(axis=0)
     normal = np.cross(arms, np.roll(arms, -1, axis=0)).sum(axis=0)
-    return np.asarray(-height[:, None] / height.max() * normal / np.linalg.norm(normal))
+    return np.asarray(height[:, None] / height.max() * normal / np.linalg.norm(normal))
 
 
 def _crosses(points: Floats, skin: Integers, film: Integers) -> bool:

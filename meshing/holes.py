@@ -246,7 +246,31 @@ def _refined(around: Floats, size: Floats, triangles: Integers) -> tuple[Floats,
     cells = np.empty((len(triangles) + 2 * room, 3), np.int64)
     cells[: len(triangles)] = triangles
     used, count = _split_and_flip(points, sizes, cells, len(triangles), len(around))
-    return points[len(around) : used].copy(), cells[:count].copy()
+    return _chords_split(points[:used], cells[:count], len(around))
+
+
+def _chords_split(points: Floats, triangles: Integers, rim: int) -> tuple[Floats, Integers]:
+    """Return new points and triangles with each inner edge between rim points halved.
+
+    Such an edge could not move away from the surface around it.
+    """
+    made: list[Floats] = list(points[rim:])
+    cells: list[list[int]] = triangles.tolist()
+    beside: dict[tuple[int, int], int] = {}
+    for n, t in enumerate(cells):
+        beside |= {(t[m - 1], t[m]): n for m in range(3)}
+    for a, b in sorted(beside):
+        if not (a < b < rim and (b, a) in beside):
+            continue
+        number = rim + len(made)
+        made.append((points[a] + points[b]) / 2)
+        for start, end in ((a, b), (b, a)):
+            n = beside[start, end]
+            apex = next(x for x in cells[n] if x not in (a, b))
+            beside[end, apex] = len(cells)
+            cells[n] = [start, number, apex]
+            cells.append([number, end, apex])
+    return np.array(made).reshape(-1, 3), np.array(cells, np.int64)
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

@@ -67,11 +67,18 @@ class SplineSurface:
             raise FoldedSurface("the control points of the cutting surface lie on one line")
         return np.asarray(total / length)
 
-    def sheet(self, reach_mm: float = 0.0) -> Floats:
-        """Return a grid (a, b, 3) of points of the surface, and ``reach_mm`` beyond its border."""
+    def sheet(self, reach_mm: float = 0.0, *, parallel: bool = False) -> Floats:
+        """Return a grid (a, b, 3) of points of the surface, and ``reach_mm`` beyond its border.
+
+        Beyond, it follows the tangent at each point of the border or, with ``parallel``, the
+        mean of a side's tangents, which never meet.
+        """
         inner = np.linspace(0.0, 1.0, SAMPLES)
         if not reach_mm:
             return self.points_mm(inner, inner)
+        if parallel:
+            along = _extended(self.points_mm(inner, inner), reach_mm)
+            return _extended(along.transpose(1, 0, 2), reach_mm).transpose(1, 0, 2)
         u_mm = np.linalg.norm(self.control_mm[-1] - self.control_mm[0], axis=-1).min()
         v_mm = np.linalg.norm(self.control_mm[:, -1] - self.control_mm[:, 0], axis=-1).min()
         if min(u_mm, v_mm) <= 0.0:
@@ -95,14 +102,16 @@ class SplineSurface:
         control = self.control_mm.reshape(-1, 3)
         reach = 2.0 * radius + float(np.linalg.norm(control - centre, axis=1).max())
         normal = self.normal()
-        sheet = self.sheet(reach)
-        near = np.linalg.norm(sheet - centre, axis=-1) <= 1.1 * radius
-        cells = near[:-1, :-1] | near[1:, :-1] | near[1:, 1:] | near[:-1, 1:]
-        folded = (_areas(sheet) @ normal <= 0) & cells
-        if folded.any():
-            where = np.round(sheet[:-1, :-1][folded][0]).astype(int).tolist()
+        for parallel in (False, True):
+            sheet = self.sheet(reach, parallel=parallel)
+            folded = _areas(sheet) @ normal <= 0
+            if not folded.any():
+                break
+        else:
+            where = np.round(sheet[:-1, :-1][folded]).astype(int)
+            nearest = where[np.argmin(np.linalg.norm(where - centre, axis=1))].tolist()
             raise FoldedSurface(
-                f"the cutting surface folds over itself near {where} mm; move the control "
+                f"the cutting surface folds over itself near {nearest} mm; move the control "
                 "points there apart"
             )
         height = ((sheet - centre) @ normal)[..., None]
@@ -138,6 +147,14 @@ def _basis(count: int, t: npt.ArrayLike) -> Floats:
 def _beyond(inner: Floats, reach: float) -> Floats:
     steps = reach * np.array([0.01, 0.05, 0.2, 0.5, 1.0])
     return np.concatenate([-steps[::-1], inner, 1.0 + steps])
+
+
+def _extended(sheet: Floats, reach_mm: float) -> Floats:
+    """Return a grid of points with rows added before and after, along its mean tangents there."""
+    steps = reach_mm * np.array([0.01, 0.05, 0.2, 0.5, 1.0])[:, None, None]
+    first, last = (sheet[0] - sheet[1]), (sheet[-1] - sheet[-2])
+    before, after = (t.sum(axis=0) / np.linalg.norm(t.sum(axis=0)) for t in (first, last))
+    return np.concatenate([sheet[:1] + steps[::-1] * before, sheet, sheet[-1:] + steps * after])
 
 
 def _areas(sheet: Floats) -> Floats:
