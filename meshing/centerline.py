@@ -18,6 +18,7 @@ from meshing.curves import arc_length_mm, curvature_and_torsion
 from meshing.lumen import Piece, split_pieces
 from meshing.sections import FIELDS
 from meshing.surface import SurfaceMesh, isosurface
+from meshing.vessel_graph import Bulge
 from meshing.vessel_names import named_ends, renamed
 from meshing.vessel_tree import LOST, NoCenterline, Tree, trace
 from segmentation.contract import Finding, Number, Progress, Severity, share, silent
@@ -27,6 +28,7 @@ Floats = npt.NDArray[np.float64]
 NodeKind = Literal["open", "flat", "round", "asked", "junction", "ring"]
 
 BEND = 2.5  # radii on either side over which curvature and torsion are seen
+BESIDE = 1.3  # times the vessel's own section, near a sac, and it opens into the sac
 ASTRAY = 2.0  # mean radii that a given end may lie outside the lumen
 
 
@@ -95,8 +97,9 @@ class Centerline:
         sacs: pouches that are no branches, largest first.
         point_data: arrays of n rows: the measures of the section across each point (area_mm2,
             perimeter_mm, minimum_, maximum_, mean_ and hydraulic_diameter_mm, circularity; nan
-            where none is whole), curvature_per_mm, torsion_per_mm and in_junction (0 or 1: inside
-            the sphere of a junction, where sections are not the branch's own).
+            where none is whole), curvature_per_mm, torsion_per_mm, in_junction and beside_sac (0
+            or 1: inside the sphere of a junction, or where the section opens into a sac, so that
+            it is not the branch's own).
     """
 
     points_mm: Floats
@@ -271,6 +274,8 @@ def _assembled(
     points = np.concatenate([line.points_mm for line in lines])
     radius = np.concatenate([line.radius_mm for line in lines])
     sacs = sorted((b for _, t in trees for b in t.bulges), key=lambda b: (-b.radius_mm, *b.tip_mm))
+    data = _point_data(lines, branches, nodes, points)
+    data["beside_sac"] = _beside_sacs(points, radius, data["area_mm2"], sacs)
     value = Centerline(
         points,
         radius,
@@ -280,7 +285,7 @@ def _assembled(
         mesh.frame_uid,
         mesh.name,
         tuple(Sac(_xyz(b.centre_mm), b.radius_mm, _xyz(b.tip_mm), b.length_mm) for b in sacs),
-        _point_data(lines, branches, nodes, points),
+        data,
     )
     notes = _findings(value, trees, failed, inlet_mm is not None)
     return _measured(value, (*mesh.findings, *notes))
@@ -342,11 +347,29 @@ def _point_data(
     return data
 
 
+def own_sections(value: Centerline) -> npt.NDArray[np.bool_]:
+    """Return for which points the section is the branch's own: in no junction, beside no sac."""
+    data = value.point_data
+    return np.asarray((data["in_junction"] == 0) & (data["beside_sac"] == 0))
+
+
+def _beside_sacs(
+    points: Floats, radius: Floats, area: Floats, sacs: list[Bulge]
+) -> npt.NDArray[np.uint8]:
+    """Return 1 for points near a sac whose section is larger than the vessel."""
+    open_there = ~(area < BESIDE * np.pi * radius**2)
+    near = np.zeros(len(points), np.bool_)
+    for sac in sacs:
+        away = np.linalg.norm(points - sac.centre_mm, axis=1)
+        near |= away < sac.radius_mm + BESIDE * radius
+    return (near & open_there).astype(np.uint8)
+
+
 def _measured(value: Centerline, findings: tuple[Finding, ...]) -> Centerline:
     """Return the centerline with its numbers and findings."""
     source = "centerline of the lumen"
     junctions = sum(node.kind == "junction" for node in value.nodes)
-    free = value.point_data["in_junction"] == 0
+    free = own_sections(value)
     narrow = float(value.radius_mm[free].min() if free.any() else value.radius_mm.min())
     length = sum(value.length_mm(branch) for branch in value.branches)
     numbers = (

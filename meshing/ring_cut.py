@@ -35,8 +35,7 @@ def cut_off(piece: Piece, section: Section) -> Piece:
     offset = float(section.loop_mm[0] @ section.normal)
     cut = piece.triangles[section.triangles]
     near = np.unique(cut)
-    side = np.zeros(len(points))
-    side[near] = points[near] @ section.normal - offset
+    side = points @ section.normal - offset
     side[_snapped(points, side, cut)] = 0.0
     on_plane = np.zeros(len(points), np.bool_)
     on_plane[near] = side[near] == 0.0

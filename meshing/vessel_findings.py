@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Gt, Le
 
-from meshing.centerline import Centerline
+from meshing.centerline import Centerline, own_sections
 from meshing.curves import arc_length_mm, local_fit
 from segmentation.contract import (
     Finding,
@@ -48,7 +48,7 @@ class _Profile:
 def _profile(value: Centerline, number: int) -> _Profile:
     branch = value.branch(number)
     area = value.point_data["area_mm2"][branch.points]
-    own = np.isfinite(area) & (value.point_data["in_junction"][branch.points] == 0)
+    own = np.isfinite(area) & own_sections(value)[branch.points]
     if own.sum() < 5:
         raise ValueError(
             f"branch {number} is too short to be measured: it has no sections of its own between "

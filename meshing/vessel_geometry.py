@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from meshing.centerline import Branch, Centerline
+from meshing.centerline import Branch, Centerline, own_sections
 from meshing.curves import arc_length_mm, tortuosity, unit
 from segmentation.contract import Measurements, Number, Progress, silent
 
@@ -84,7 +84,7 @@ def branch_shapes(centerline: Centerline) -> list[BranchShape]:
 
 def _shape(value: Centerline, branch: Branch) -> BranchShape:
     points, radius = value.points_mm[branch.points], value.radius_mm[branch.points]
-    free = value.point_data["in_junction"][branch.points] == 0
+    free = own_sections(value)[branch.points]
     own = radius[free] if free.any() else radius
     bends = value.point_data["curvature_per_mm"][branch.points]
     shape = tortuosity(points, BEND * radius)

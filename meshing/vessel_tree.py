@@ -111,7 +111,7 @@ def trace(piece: Piece, asked_mm: Floats, find_ends: bool, progress: Progress) -
     progress(0.35, "looking for sacs")
     graph = _past_sacs(piece, grid, depth, anchors, graph) or graph
     _require_vessel(graph)
-    graph.bulges = [_fullest(bulge, grid.cells, depth) for bulge in graph.bulges]
+    graph.bulges = _distinct([_fullest(bulge, grid.cells, depth) for bulge in graph.bulges])
     progress(0.4, "finishing the ends")
     flats = _finish(graph, piece, len(openings))
     for flat in flats.values():
@@ -158,6 +158,16 @@ def _fullest(bulge: Bulge, cells: Cells, depth: Floats) -> Bulge:
         if best < 0 or depth[best] <= radius:
             return replace(bulge, centre_mm=centre, radius_mm=radius)
         centre, radius = cells.centres_mm(np.array([best]))[0], float(depth[best])
+
+
+def _distinct(bulges: list[Bulge]) -> list[Bulge]:
+    """Return sacs once each, though several tips may lie in one; the longest way counts."""
+    kept: list[Bulge] = []
+    for bulge in sorted(bulges, key=lambda b: -b.length_mm):
+        gaps = [np.linalg.norm(bulge.centre_mm - other.centre_mm) for other in kept]
+        if all(gap > max(bulge.radius_mm, b.radius_mm) for gap, b in zip(gaps, kept)):
+            kept.append(bulge)
+    return kept
 
 
 def _grid(piece: Piece, wanted: Floats, progress: Progress) -> _Grid:
