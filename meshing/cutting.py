@@ -134,9 +134,11 @@ def cut_by_box(
 def cut_by_tube(
     mesh: SurfaceMesh,
     *,
-    path_mm: Points,
+    start_mm: Vector | None = None,
+    end_mm: Vector | None = None,
     radius_mm: Annotated[float, Gt(0), Le(200)] = 5.0,
     keep: Part = "outside",
+    points_mm: Points = (),
     voxel_mm: VoxelMm = None,
     progress: Progress = silent,
 ) -> SurfaceMesh:
@@ -146,9 +148,12 @@ def cut_by_tube(
 
     Args:
         mesh: the surface, LPS mm.
-        path_mm: two or more points along the tube's axis, LPS mm.
+        start_mm: where the tube's axis begins (x, y, z), LPS mm.
+        end_mm: where it ends, LPS mm.
         radius_mm: radius of the tube in mm.
         keep: outside keeps the surface with the canal, inside the core that comes out.
+        points_mm: points of the axis between start and end in order, LPS mm; picked points may
+            also make up the whole axis.
         voxel_mm: edge of the voxels, in mm, that are used only where the exact way fails; empty
             takes 1/250 of the surface's extent.
         progress: told how far the work is.
@@ -160,7 +165,8 @@ def cut_by_tube(
         BooleanFailed: if no way gives closed parts that add up.
     """
     require_solid(mesh)
-    path = np.asarray(path_mm, float).reshape(-1, 3)
+    ends = [start_mm] if start_mm else [], [end_mm] if end_mm else []
+    path = np.asarray([*ends[0], *points_mm, *ends[1]], float).reshape(-1, 3)
     moved = np.linalg.norm(np.diff(path, axis=0), axis=1) > 1e-6
     path = path[np.r_[True, moved]] if len(path) else path
     if len(path) < 2 or not np.isfinite(path).all():

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import tempfile
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
-from tests.campaigns import cuts, damage, mutants, semantic
+from tests.campaigns import cuts, damage, mutants, semantic, surfaces
 from tests.campaigns.organs import organs
 
 Judge = Callable[[int], tuple[str, str, cuts.Verdict | damage.Verdict]]
@@ -112,6 +114,25 @@ def _run_meshes(count: int, first: int, judge: Judge) -> int:
     return int(total["WRONG"] + total["RAISED"] > 0)
 
 
+def run_surfaces(count: int, first: int) -> int:
+    """Judge every label of some label maps, alone and with shared walls; print what misses."""
+    data, found, missed, start = Path(os.environ["HILUM_DATA"]), 0, 0, time.monotonic()
+    worst = {"volume": 0.0, "mean": 0.0, "largest": 0.0}
+    for labels in islice(surfaces.label_maps(data), first, first + count):
+        for shared in (False, True):
+            for verdict in surfaces.verdicts(labels, shared):
+                found += 1
+                worst["volume"] = max(worst["volume"], abs(verdict.volume_error))
+                worst["mean"] = max(worst["mean"], verdict.mean_voxels)
+                worst["largest"] = max(worst["largest"], verdict.largest_voxels)
+                if verdict.faults:
+                    missed += 1
+                    print("shared walls:" if shared else "alone:", verdict, flush=True)
+    record = {"surfaces": found, "missed": missed, **worst, "s": round(time.monotonic() - start)}
+    print(json.dumps(record))
+    return int(missed > 0)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description=__doc__)
     parser.add_argument("campaign", choices=tuple(RUNS))
@@ -122,7 +143,13 @@ def main() -> int:
     return RUNS[options.campaign](options.count, options.first)
 
 
-RUNS = {"semantic": run_semantic, "bytes": run_mutants, "cuts": run_cuts, "repair": run_repair}
+RUNS = {
+    "semantic": run_semantic,
+    "bytes": run_mutants,
+    "cuts": run_cuts,
+    "repair": run_repair,
+    "surfaces": run_surfaces,
+}
 
 
 if __name__ == "__main__":

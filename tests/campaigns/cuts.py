@@ -82,7 +82,7 @@ def _cut(mesh: SurfaceMesh, rng: np.random.Generator) -> Case:
             path = np.stack([start - extent * side, start + extent * side])
 
         def tube(keep: str) -> SurfaceMesh:
-            return cut_by_tube(mesh, path_mm=tuple(map(tuple, path)), radius_mm=radius, keep=keep)
+            return cut_by_tube(mesh, points_mm=tuple(map(tuple, path)), radius_mm=radius, keep=keep)
 
         return kind, tube, ("inside", "outside")
     rows, columns = rng.integers(2, 6, 2)

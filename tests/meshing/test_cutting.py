@@ -120,12 +120,14 @@ def test_a_drilled_canal() -> None:
     mesh = box((10, 20, 30))
     path = tuple(tuple(at(0, 0, z)) for z in (-40, 0, 40))
     outside, core = both(
-        lambda **k: cut_by_tube(mesh, path_mm=path, radius_mm=3.0, **k), "outside", "inside"
+        lambda **k: cut_by_tube(mesh, points_mm=path, radius_mm=3.0, **k), "outside", "inside"
     )
     assert enclosed_mm3(core) == pytest.approx(np.pi * 9 * 30, rel=3e-3)
     assert enclosed_mm3(outside) == pytest.approx(6000 - enclosed_mm3(core))
+    ends = cut_by_tube(mesh, start_mm=path[0], end_mm=path[2], radius_mm=3.0, keep="inside")
+    assert enclosed_mm3(ends) == pytest.approx(enclosed_mm3(core))
     with pytest.raises(ValueError, match="two or more finite points"):
-        cut_by_tube(mesh, path_mm=((0, 0, 0), (0, 0, 0)))
+        cut_by_tube(mesh, points_mm=((0, 0, 0), (0, 0, 0)))
 
 
 def bowl(depth_mm: float) -> np.ndarray:
