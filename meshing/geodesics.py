@@ -31,10 +31,11 @@ class Geodesics:
     triangles: points that are known beforehand become corners.
 
     Raises:
-        ValueError: if the surface has no triangle, or edges with more than two triangles.
+        ValueError: if the surface has no triangle, or is no manifold that faces one way.
     """
 
     def __init__(self, mesh: SurfaceMesh, points_mm: npt.ArrayLike = ()) -> None:
+        mesh = _bare(mesh)
         found = NearestOnSurface(mesh)(points_mm)
         self._mesh = _with_corners(mesh, found)
         self._finder = NearestOnSurface(self._mesh)
@@ -75,6 +76,19 @@ class Geodesics:
             ) from error
 
 
+def _bare(mesh: SurfaceMesh) -> SurfaceMesh:
+    """Return the surface without doubled or collapsed triangles and points of no triangle."""
+    cells = mesh.triangles
+    first = np.unique(np.sort(cells, axis=1), axis=0, return_index=True)[1]
+    kept = np.zeros(len(cells), bool)
+    kept[first] = True
+    kept &= (cells != np.roll(cells, 1, axis=1)).all(axis=1)
+    used, place = np.unique(cells[kept], return_inverse=True)
+    if kept.all() and len(used) == len(mesh.points_mm):
+        return mesh
+    return mesh.reshaped(mesh.points_mm[used], place.reshape(-1, 3))
+
+
 def _with_corners(mesh: SurfaceMesh, found: Nearest) -> SurfaceMesh:
     """Return the surface with the found points as corners: their triangles become three.
 
@@ -109,8 +123,8 @@ def _solver(points: Floats, triangles: npt.NDArray[np.int64]) -> Any:
         )
     except (RuntimeError, ValueError) as error:
         raise ValueError(
-            "ways on this surface cannot be measured: it has edges or points that more than two "
-            f"sheets share ({error}); repair it first"
+            "ways on this surface cannot be measured: more than two sheets meet at an edge or a "
+            "point, or its triangles face different ways; repair it first"
         ) from error
 
 

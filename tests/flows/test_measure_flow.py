@@ -232,3 +232,6 @@ def test_two_surfaces_are_compared_by_a_map_with_its_bar(
     look._reset()
     settle()
     assert window.session.view.looks.get("comparison_1", ItemLook()) == ItemLook()
+    window.undo()
+    settle()
+    assert set(window.views.scene._items) == {"liver_surface", "smooth"}, "both are back"

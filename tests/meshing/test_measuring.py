@@ -127,6 +127,17 @@ def test_a_way_between_two_bodies_is_refused_in_words() -> None:
         geodesic(both, points_mm=((7.0, -4.0, 62.0), (200.0, 0.0, 50.0)))
 
 
+def test_what_does_no_harm_is_left_out_and_what_does_is_refused() -> None:
+    corners = np.array([[9, 9, 9], [0, 0, 0], [20, 0, 0], [0, 20, 0], [20, 20, 0]], float)
+    cells = np.array([[1, 2, 3], [2, 4, 3], [3, 1, 2], [2, 2, 4]])
+    ends = ((1.0, 1.0, 0.0), (19.0, 18.0, 0.0))
+    flat = geodesic(SurfaceMesh(corners, cells, "1"), points_mm=ends)
+    assert flat.numbers[0].value == pytest.approx(np.hypot(18, 17), rel=2e-3)
+    fin = SurfaceMesh(corners, np.array([[1, 2, 3], [2, 4, 3], [2, 3, 0]]), "1")
+    with pytest.raises(ValueError, match="repair it first"):
+        geodesic(fin, points_mm=ends)
+
+
 def test_points_off_the_surface_are_told() -> None:
     made = geodesic(ball(), points_mm=((7.0, -4.0, 82.0), (57.0, -4.0, 12.0)))
     assert [f.code for f in made.findings] == ["off_surface"]

@@ -54,6 +54,10 @@ def test_measurements_are_kept_with_every_part(measured: Case) -> None:
     assert measured.values[keys["ball"]].places["centre_mm"] == pytest.approx(START, abs=1.0)
 
 
+def test_they_are_the_same_when_computed_again(measured: Case) -> None:
+    assert measured.check(measured.plan()) == []
+
+
 def test_their_numbers_are_listed_with_unit_and_band(measured: Case) -> None:
     numbers = {n["name"]: n for n in measured.summary()["numbers"]}
     span = numbers["span.length"]

@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QComboBox, QFormLayout, QVBoxLayout, QWidget
 
 from meshing.surface import SurfaceMesh
 from workstation.ui.desk import Desk
-from workstation.ui.panels.look_card import _offer
+from workstation.ui.panels.look_card import offer
 from workstation.ui.panels.parts import button, keep_narrow
 from workstation.ui.words import readable
 
@@ -19,6 +19,7 @@ class CompareCard(QWidget):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self._desk = desk
+        self._behind: dict[str, set[str]] = {}
         self.mesh, self.reference = QComboBox(), QComboBox()
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
@@ -35,7 +36,8 @@ class CompareCard(QWidget):
         column.addLayout(form)
         column.addWidget(self.compare)
         desk.bindings.enable(self.compare, self.lacks, tip)
-        desk.bindings.add(self.refresh, self)
+        desk.left.connect(self._behind.clear)
+        desk.bindings.add(self.refresh)
 
     def _names(self) -> list[str]:
         session = self._desk.session
@@ -51,22 +53,28 @@ class CompareCard(QWidget):
         return "two different surfaces" if same else ""
 
     def refresh(self) -> None:
-        """Offer the surfaces of the plan."""
+        """Offer the surfaces of the plan; bring back what a comparison that is gone hid."""
         names = self._names()
+        gone = self._behind.keys() - set(names)
+        back = set[str]().union(*(self._behind.pop(name) for name in gone))
+        if back:
+            self._desk.session.set_view(hidden=self._desk.session.view.hidden - back)
         options = [(name, readable(name)) for name in names]
         for box, default in ((self.mesh, names[:1]), (self.reference, names[1:2])):
             held = box.currentData()
-            _offer(box, options, held if held in names else (default or [""])[0])
+            offer(box, options, held if held in names else (default or [""])[0])
 
     def apply(self) -> None:
         """Add the step, show the map and hide the two surfaces that it compares."""
-        desk, inputs = self._desk, {}
+        desk = self._desk
         inputs = {"mesh": self.mesh.currentData(), "reference": self.reference.currentData()}
         taken, number = desk.session.kinds(), 1
         while f"comparison_{number}" in taken:
             number += 1
         name = f"comparison_{number}"
-        desk.session.view.selected = name
-        desk.session.view.hidden |= set(inputs.values())
-        if desk.attempt(lambda: desk.session.add_step(STAGE, name, inputs, {})):
-            desk.compute(name)
+        if not desk.attempt(lambda: desk.session.add_step(STAGE, name, inputs, {})):
+            return
+        hidden = desk.session.view.hidden
+        self._behind[name] = set(inputs.values()) - hidden
+        desk.session.set_view(selected=name, hidden=hidden | set(inputs.values()))
+        desk.compute(name)

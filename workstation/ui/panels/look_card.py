@@ -148,7 +148,7 @@ class LookCard(QWidget):
         surfaces, name, item = self._surfaces(), self.chosen(), self._item()
         self._none.setVisible(item is None)
         self._page.setVisible(item is not None)
-        _offer(self.surface, [(n, readable(n)) for n in surfaces], name)
+        offer(self.surface, [(n, readable(n)) for n in surfaces], name)
         if item is None:
             return
         with QSignalBlocker(self.opacity):
@@ -159,7 +159,7 @@ class LookCard(QWidget):
         surface = surfaces[name]
         found = quantities(surface)
         chosen = self._look().quantity or default_quantity(surface) or PLAIN
-        _offer(self.quantity, [(PLAIN, "Its colour"), *((q, _title(q)) for q in found)], chosen)
+        offer(self.quantity, [(PLAIN, "Its colour"), *((q, _title(q)) for q in found)], chosen)
         self._form.setRowVisible(self.quantity, bool(found))
         self._form.setRowVisible(self._bar, item.scalars is not None)
         if item.scalars is not None:
@@ -174,8 +174,8 @@ def _title(quantity: str) -> str:
     return f"{title} ({unit})" if unit else title
 
 
-def _offer(box: QComboBox, options: list[tuple[str, str]], chosen: str) -> None:
-    """Offer options (value, text) and show the chosen one, without a signal."""
+def offer(box: QComboBox, options: list[tuple[str, str]], chosen: str) -> None:
+    """Offer options (value, text) in a box and show the chosen one, without a signal."""
     with QSignalBlocker(box):
         if options != [(box.itemData(n), box.itemText(n)) for n in range(box.count())]:
             box.clear()
