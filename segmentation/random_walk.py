@@ -50,7 +50,8 @@ def random_walk(
     """Grow a region by random walks from marked points.
 
     It bridges gaps in an edge better than a growing front. What lies beyond the reach counts as
-    background.
+    background. From one click it suits compact structures up to about half the reach; it needs
+    points all over a large organ such as the liver, and outside where a neighbour looks alike.
 
     Args:
         volume: the image.

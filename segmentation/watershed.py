@@ -42,7 +42,9 @@ def watershed(
     """Fill a region from marked points up to the steepest edges around it.
 
     Intensities may vary within the region; only edges count. Without background points, what
-    lies beyond the reach counts as background.
+    lies beyond the reach counts as background. From one click it suits a structure with an edge
+    all around, such as a kidney; vessels inside, as in the liver, stop it early, and where an
+    edge is missing it runs out: mark several places on both sides there.
 
     Args:
         volume: the image.

@@ -88,7 +88,7 @@ _TABLE = (
     Stage("Segment", body.propose_skin),
     Stage("Segment", models.run_model),
     Stage("Segment", operations.threshold),
-    Stage("Segment", prompted.prompted),
+    Stage("Segment", prompted.prompted, version=2),
     Stage("Segment", prompt_network.prompted_network),
     Stage("Segment", seeded.grow_from_seeds),
     Stage("Segment", seeded.refine),

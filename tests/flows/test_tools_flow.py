@@ -169,6 +169,31 @@ def test_scissors_cut_in_a_slice_and_in_3d(
     assert not window.session.value("tumor").array.any(), "the whole scene was outlined"
 
 
+def test_scissors_cut_one_slice_only_where_there_is_a_slice(
+    window: MainWindow, opened: Opened, settle: Settle
+) -> None:
+    opened("scissors")
+    before = shown(window).astype(bool)
+    place(window, TUMOR_MM)
+    view = window.views.slices["axial"]
+    depth = window.segment_panel.hand.cut_depth
+    depth.setCurrentIndex(depth.findData("slice"))
+    depth.activated.emit(depth.currentIndex())
+    corners = [(0, 0), (view.width(), 0), (view.width(), view.height()), (0, view.height())]
+    view.outline_finished.emit([view.placement.to_world(x, y) for x, y in corners])
+    settle()
+    cut = before & ~shown(window).astype(bool)
+    assert np.flatnonzero(cut.any(axis=(1, 2))).tolist() == [view.placement.plane.index]
+    window.undo()
+    settle()
+    told: list[str] = []
+    window.desk.failed.connect(lambda problem: told.append(str(problem)))
+    window.views.scene.outlined.emit([(20.0, 20.0), (300.0, 20.0), (300.0, 300.0)])
+    settle()
+    assert np.array_equal(shown(window).astype(bool), before)
+    assert "lies in no slice" in told[0]
+
+
 def test_a_piece_is_removed_by_a_click(window: MainWindow, opened: Opened, settle: Settle) -> None:
     opened("brush")
     before = shown(window).copy()

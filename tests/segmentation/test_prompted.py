@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from segmentation.cells import make_cells
 from segmentation.images import read_labels, read_volume
 from segmentation.marks import SeedOutside
 from segmentation.metrics import dice
@@ -94,6 +95,35 @@ def test_prompts_that_cannot_be_used_are_refused():
         prompted(volume, prompts=(("inside", ()),))
     with pytest.raises(SeedOutside):
         prompted(volume, prompts=(("inside", ((900.0, 0.0, 0.0),)),))
+
+
+def tube(touched):
+    """A tube along z in fat; ``touched`` lays a sheet of nearly its level against one side."""
+    k, j, i = np.indices((24, 40, 44))
+    away = np.hypot(j - 19, i - 20)
+    inside = away < 3.2
+    sheet = (away >= 3.2) & (away < 5) & (i > 21) & (k > 4)
+    level = np.where(inside, 45.0, np.where(sheet & touched, 38.0, -90.0))
+    rng = np.random.default_rng(5)
+    noisy = ndimage.gaussian_filter(level, 0.5) + rng.normal(0, 9, level.shape)
+    grid = ImageGeometry((44, 40, 24), (3.0, 3.0, 3.0), (0, 0, 0), tuple(np.eye(3).ravel()), "1.3")
+    return Volume(noisy.astype(np.float32), grid), LabelMap(inside.astype(np.uint8), grid)
+
+
+def test_rays_across_a_stroke_tell_how_wide_a_tube_is():
+    volume, truth = tube(touched=True)
+    line = np.array([(k, 19.0, 20.0) for k in range(6, 19)])
+    mark = np.zeros(truth.array.shape, bool)
+    mark[tuple(line.astype(int).T)] = True
+    rays = make_cells(volume.array, np.full(3, 3.0), (1, 1, 1), mark).across_mm(mark, line)
+    assert 8.0 < np.median(rays) < 15.0
+    assert np.percentile(rays, 75) < 22.0
+
+
+def test_a_sheet_against_a_tube_is_left_out():
+    volume, truth = tube(touched=True)
+    answers = simulate_user(volume, truth, method, prompts=4)
+    assert answers[-1].dice > 0.85
 
 
 def test_a_kidney_of_a_real_ct_takes_few_strokes(real_data):
