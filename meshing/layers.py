@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_array, diags_array
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import splu
 
 from meshing.cell_quality import prism_jacobian
 from meshing.cell_sizes import (
@@ -29,8 +29,9 @@ SLOPE = 0.3
 """The thickness of the layers changes by at most this much for each mm along the wall."""
 
 LEAST_JACOBIAN = 0.1
-LEAST_SIGHT = 0.35
-"""Cosine that a layer's direction shall make with every face around it at least."""
+"""Of a prism, by that of a straight one on its triangle; less counts as folded."""
+BLIND, LEAST_SIGHT = 0.15, 0.35
+"""Cosines that a layer's direction must and should make with every face around it at least."""
 
 THINNED = 0.95
 """A place counts as thinned where less than this share of the thickness is left."""
@@ -92,7 +93,7 @@ def lay(
     numbers = np.unique(walls)
     total = float(levels_mm[-1])
     progress(0.0, "laying layers along the wall")
-    directions = _directions(points_mm, triangles, on_wall)
+    points_mm, directions = _opened(points_mm, triangles, on_wall)
     normals = point_normals(points_mm, walls)
     room = np.full(len(points_mm), np.inf)
     room[numbers] = ROOM * ball_radii_mm(points_mm[numbers], normals[numbers])
@@ -115,6 +116,27 @@ def lay(
         )
     findings = _thinned(points_mm[numbers], thickness[numbers], total)
     return _assembled(points_mm, triangles, parts, on_wall, moves, levels_mm / total, findings)
+
+
+def _opened(points_mm: Floats, triangles: Integers, on_wall: Flags) -> tuple[Floats, Floats]:
+    """Return the points and the directions of layers there, in sight of all faces around.
+
+    Where a point is so jagged that nothing is, it moves to the middle of its neighbours.
+    """
+    walls = triangles[on_wall]
+    mean = averaging(edges_of(walls), len(points_mm))
+    movable = np.zeros(len(points_mm), bool)
+    movable[np.setdiff1d(walls, triangles[~on_wall])] = True
+    points_mm = points_mm.copy()
+    for _ in range(10):
+        directions = _directions(points_mm, triangles, on_wall)
+        faces = _unit(-face_normals(points_mm, walls))
+        blind = np.einsum("tcj,tj->tc", directions[walls], faces) < BLIND
+        jagged = np.intersect1d(walls[blind], np.flatnonzero(movable))
+        if not len(jagged):
+            break
+        points_mm[jagged] = (mean @ points_mm)[jagged]
+    return points_mm, directions
 
 
 def _directions(points_mm: Floats, triangles: Integers, on_wall: Flags) -> Floats:
@@ -166,8 +188,7 @@ class _Spread:
         joined = csr_array((np.r_[ones, ones], (np.r_[a, b], np.r_[b, a])), shape=(count, count))
         laplacian = csr_array(diags_array(np.asarray(joined.sum(axis=1)).ravel()) - joined)
         rows = laplacian[self.free]
-        self.inside = rows[:, self.free].tocsc()
-        self.border = rows.copy()
+        self.inside = splu(rows[:, self.free].tocsc())
         self.border = csr_array(
             rows - rows @ diags_array(np.isin(np.arange(count), self.free) * 1.0)
         )
@@ -178,7 +199,7 @@ class _Spread:
         moves = moves.copy()
         moves[self.free] = 0.0
         known = -(self.border @ moves)
-        moves[self.free] = spsolve(self.inside, known)
+        moves[self.free] = self.inside.solve(known)
         return moves
 
 
@@ -187,11 +208,13 @@ def _folded(
 ) -> Integers:
     """Return the points of prisms that fold, and those of other triangles that tip over."""
     walls, count = triangles[on_wall], len(points_mm)
+    best = _sharpest_sine(points_mm, walls)
+    least = LEAST_JACOBIAN * np.maximum(best, 1e-3)
     bad = np.zeros(len(walls), bool)
     for outer, inner in pairwise(shares):
         both = np.concatenate([points_mm + inner * moves, points_mm + outer * moves])
         prisms = np.concatenate([walls, walls + count], axis=1)
-        bad |= prism_jacobian(both, prisms) < LEAST_JACOBIAN
+        bad |= prism_jacobian(both, prisms) < least
     caps = triangles[~on_wall]
     before, after = face_normals(points_mm, caps), face_normals(points_mm + moves, caps)
     lengths = np.linalg.norm(before, axis=1), np.linalg.norm(after, axis=1)
@@ -200,6 +223,14 @@ def _folded(
     rim = np.intersect1d(walls, caps)
     # A part is too small for the layers around it: they give way along its whole rim.
     return np.union1d(walls[bad], rim if tipped.any() else rim[:0])
+
+
+def _sharpest_sine(points_mm: Floats, triangles: Integers) -> Floats:
+    """Return the sine of the sharpest corner of each triangle; (m,)."""
+    corners = points_mm[triangles]
+    lengths = np.sort(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2), axis=1)
+    area = np.linalg.norm(face_normals(points_mm, triangles), axis=1)
+    return np.asarray(area / np.maximum(lengths[:, 1] * lengths[:, 2], 1e-300))
 
 
 def _thinned(points_mm: Floats, thickness: Floats, total: float) -> tuple[Finding, ...]:
