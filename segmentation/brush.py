@@ -133,12 +133,10 @@ def scissors(
     Raises:
         ValueError: for fewer than three corners, or a direction or depth of no length.
     """
-    if not depth_mm > 0:
-        raise ValueError(f"the depth of a cut must be positive, not {depth_mm:g} mm")
     polygon = np.asarray(polygon_mm, float).reshape(-1, 3)
     length = float(np.linalg.norm(direction))
-    if len(polygon) < 3 or not np.isfinite(polygon).all() or not length > 0:
-        raise ValueError("scissors need three corners or more and a direction of view")
+    if len(polygon) < 3 or not np.isfinite(polygon).all() or not min(length, depth_mm) > 0:
+        raise ValueError("scissors need three corners or more, a direction and a positive depth")
     block = bounding_block(labels.mask(value))
     if block is None:
         return None
