@@ -13,10 +13,11 @@ import numpy.typing as npt
 from annotated_types import Ge, Gt, Le
 from scipy.ndimage import distance_transform_edt
 
-from meshing.booleans import as_solid, from_solid, require_solid, with_share
+from meshing.booleans import as_solid, require_solid, with_share
 from meshing.clipping import CrossSection, cross_section, split_by_plane
 from meshing.cutting import Side, Vector, middle_plane
-from meshing.surface import SurfaceMesh, enclosed_mm3, is_watertight
+from meshing.sound_solid import sound_solid
+from meshing.surface import SurfaceMesh, enclosed_mm3
 from segmentation.contract import Finding, Number, Progress, Severity, silent
 
 Floats = npt.NDArray[np.float64]
@@ -316,15 +317,15 @@ def _changed(
     """Return a part with solids added or taken away, checked by its volume.
 
     Raises:
-        ValueError: if the result is not closed or has another volume.
+        ValueError: if the result is not sound or has another volume.
     """
     body = as_solid(part, shift)
     for solid, _ in solids:
         moved = solid.translate((-shift).tolist())
         body = body + moved if add else body - moved
-    result = from_solid(part, body, shift)
+    result = sound_solid(part, body, shift)
     volume = enclosed_mm3(part) + (1 if add else -1) * sum(change for _, change in solids)
-    if not is_watertight(result) or not np.isclose(enclosed_mm3(result), volume, rtol=1e-3):
+    if result is None or not np.isclose(enclosed_mm3(result), volume, rtol=1e-3):
         raise ValueError(
             f"the pins do not join {part.name or 'the surface'!r} cleanly; move the plane a "
             "little, or repair the surface first"

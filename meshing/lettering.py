@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from annotated_types import Gt, Le
 
-from meshing.booleans import as_solid, from_solid, pieces, require_solid
+from meshing.booleans import as_solid, pieces, require_solid
 from meshing.cutting import Vector
 from meshing.nearest import NearestOnSurface
 from meshing.outlines import text_outlines
 from meshing.rays import first_hits
-from meshing.surface import SurfaceMesh, enclosed_mm3, is_watertight, measured
+from meshing.sound_solid import sound_solid
+from meshing.surface import SurfaceMesh, enclosed_mm3, measured
 from meshing.tree import TriangleTree, triangle_tree
 from segmentation.contract import Number, Progress, silent
 
@@ -87,9 +88,13 @@ def letter(
     progress(0.6, "joining the letters")
     shift = page.middle
     body = as_solid(mesh, shift)
-    result = from_solid(mesh, body + letters if raised else body - letters, shift)
+    result = sound_solid(mesh, body + letters if raised else body - letters, shift)
     progress(0.9, "measuring the surface")
-    _require_written(mesh, result, filled.area() * depth_mm * (1 if raised else -1), text)
+    expected_mm3 = filled.area() * depth_mm * (1 if raised else -1)
+    if result is None or not _is_written(mesh, result, expected_mm3):
+        raise NoPlaceForText(
+            f"{text!r} cannot be written cleanly there; move it, or take other letters"
+        )
     numbers = (
         Number("text_height", height_mm, "mm", "of a capital letter"),
         Number("text_depth", depth_mm, "mm", "along the reader's line of sight"),
@@ -178,17 +183,8 @@ def _require_thick(page: _Page, filled: manifold3d.CrossSection, least_mm: float
         )
 
 
-def _require_written(
-    mesh: SurfaceMesh, result: SurfaceMesh, expected_mm3: float, text: str
-) -> None:
-    """Raise unless the letters, and nothing else, changed the surface.
-
-    Raises:
-        NoPlaceForText: if the result is not closed, or another volume or piece came or went.
-    """
+def _is_written(mesh: SurfaceMesh, result: SurfaceMesh, expected_mm3: float) -> bool:
+    """Tell whether the letters, and nothing else, changed the surface: its volume and pieces."""
     change = enclosed_mm3(result) - enclosed_mm3(mesh)
-    whole = is_watertight(result) and pieces(result).max() == pieces(mesh).max()
-    if not whole or not 0.8 < change / expected_mm3 < 1.25:
-        raise NoPlaceForText(
-            f"{text!r} cannot be written cleanly there; move it, or take other letters"
-        )
+    alike = pieces(result).max() == pieces(mesh).max()
+    return bool(alike and 0.8 < change / expected_mm3 < 1.25)

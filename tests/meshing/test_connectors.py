@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from meshing.booleans import as_solid
 from meshing.connectors import NoRoom, split_with_pins
+from meshing.faults import solid_faults
 from meshing.surface import SurfaceMesh, enclosed_mm3, is_watertight
 
 TURN = Rotation.from_euler("xyz", (20, -35, 50), degrees=True)
@@ -81,8 +82,7 @@ def test_pins_stand_far_apart_and_keep_their_wall() -> None:
     holes = solid(mesh) ^ (solid(block(60, 30, 50)) - solid(front))
     holes ^= solid(block(59, 29, 49)).translate(TURN.apply([0, 0, 24.51]).tolist())
     found = [
-        TURN.inv().apply(np.array(h.to_mesh64().vert_properties)[:, :3])
-        for h in holes.decompose()
+        TURN.inv().apply(np.array(h.to_mesh64().vert_properties)[:, :3]) for h in holes.decompose()
     ]
     assert len(found) == 2
     middles = [(h.min(axis=0) + h.max(axis=0)) / 2 for h in found]
@@ -139,6 +139,7 @@ def test_a_real_shape_is_split_anywhere() -> None:
     for _ in range(2):
         at = {"point_mm": tuple(rng.uniform(-6, 6, 3)), "normal": tuple(rng.normal(size=3))}
         front, back = halves(mesh, **at)
+        assert solid_faults(front) == solid_faults(back) == ()
         pins = number(front, "pins") * np.pi / 4 * number(front, "pin_diameter") ** 2
         assert enclosed_mm3(front) + enclosed_mm3(back) == pytest.approx(
             whole, abs=pins * number(front, "pin_length") * 0.2

@@ -7,6 +7,7 @@ import pytest
 import trimesh
 from scipy.spatial.transform import Rotation
 
+from meshing.faults import solid_faults
 from meshing.lettering import NoPlaceForText, letter
 from meshing.nearest import NearestOnSurface
 from meshing.outlines import text_outlines
@@ -97,6 +98,16 @@ def test_a_line_of_text_follows_the_curve() -> None:
     made = letter(head(), text="Müller R 4711", click_mm=at(0, -40, 0), height_mm=5)
     away = np.linalg.norm(made.points_mm - SHIFT, axis=1)
     assert away.min() == pytest.approx(40 - 0.6, abs=0.12)
+
+
+@pytest.mark.parametrize("raised", [True, False])
+def test_letters_leave_a_sound_solid(raised: bool) -> None:
+    mesh = head()
+    x, y, z = (mesh.points_mm - SHIFT).T / 4
+    bumps = 1 + 0.02 * np.sin(x) * np.cos(y) * np.sin(z + 1)
+    organ = replace(mesh, points_mm=(mesh.points_mm - SHIFT) * bumps[:, None] + SHIFT)
+    made = letter(organ, text="R 4711", click_mm=at(9, -39, 5), height_mm=6, raised=raised)
+    assert solid_faults(made) == ()
 
 
 def test_what_does_not_fit_is_refused() -> None:
