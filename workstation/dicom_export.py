@@ -10,6 +10,7 @@ from typing import Any
 from meshing.files import write_surface
 from meshing.surface import SurfaceMesh
 from segmentation.contract import Measurements
+from segmentation.measured import Measured
 from segmentation.volume import LabelMap
 from workstation.case import Case, CaseError
 from workstation.case_sources import find_series
@@ -42,7 +43,7 @@ def write_dicom_result(case: Case, name: str, path: Path, form: Form = "BINARY")
     if isinstance(value, SurfaceMesh | CutPlane):
         origin = origin_of(source_series(case, plan, value.frame_uid))
         return write_surface_object(value, origin, name, path)
-    if isinstance(value, Measurements):
+    if isinstance(value, Measurements | Measured):
         return write_measurements(case, [name], path)
     raise CaseError(f"{name!r} has no DICOM form; its originals are in the case's folder dicom")
 

@@ -98,7 +98,7 @@ def endings(value: Any) -> tuple[str, ...]:
         return (*TABLES, ".vtp")
     if isinstance(value, SurfaceMesh | CutPlane):
         return SURFACES + TABLES + DICOM
-    return TABLES + DICOM if isinstance(value, Measurements) else TABLES
+    return TABLES + DICOM if isinstance(value, Measurements | Measured) else TABLES
 
 
 def _ending(path: Path) -> str:

@@ -58,7 +58,7 @@ from workstation.dicom.values import number, text, whole
 
 SERIES_NUMBER = 9002
 SCHEME = "99HILUM"
-_UCUM = {"": "1", "mmHg": "mm[Hg]"}
+_UCUM = {"": "1", "mmHg": "mm[Hg]", "degrees": "deg", "HU": "[hnsf'U]"}
 _OURS = {ucum: unit for unit, ucum in _UCUM.items()}
 _VOLUME = Code("118565006", "SCT", "Volume")
 _AREA = Code("42798000", "SCT", "Area")

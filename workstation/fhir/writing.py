@@ -37,6 +37,7 @@ UNITS: Mapping[str, str] = {
     "mmHg": "mm[Hg]",
     "L/min": "L/min",
     "HU": "[hnsf'U]",
+    "degrees": "deg",
 }
 """Unit as the product writes it to UCUM; others are written in words only."""
 
