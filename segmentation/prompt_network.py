@@ -45,7 +45,7 @@ NAME = "prompted"
 CELLS = 200_000  # that the network looks at
 MARGIN = 0.3  # around the classical answer, of its extent
 LEAST_MM, MOST_MM = 12.0, 40.0  # of that margin
-FOLDS = 8  # the network takes blocks of multiples of so many cells
+FOLDS, LEAST = 8, 16  # the network takes blocks of multiples of so many cells, and so many
 
 _Lines = Sequence[tuple[str, npt.NDArray[np.intp]]]  # side, and voxels (k, j, i) of each prompt
 
@@ -255,7 +255,8 @@ def _asked(network: torch.nn.Module, channels: Singles) -> Singles:
     import torch
 
     shape = channels.shape[1:]
-    filled = np.pad(channels, [(0, 0), *((0, -n % FOLDS) for n in shape)], mode="edge")
+    more = [(0, max(-n % FOLDS, LEAST - n)) for n in shape]
+    filled = np.pad(channels, [(0, 0), *more], mode="edge")
     mirrored = filled[:, ::-1, ::-1, ::-1].copy()
     mirrored[LEVELS, ...] *= -1
     with torch.inference_mode():
