@@ -48,7 +48,7 @@ class Marks:
 
 
 def paint_marks(painter: QPainter, placement: Placement, marks: Marks) -> None:
-    """Draw cut lines, seeds, brush and crosshair."""
+    """Draw cut lines, seeds, brush, measurements and crosshair."""
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     for n, line in enumerate(marks.lines):
         draw_cut_line(painter, placement, line, n == marks.hovered)
