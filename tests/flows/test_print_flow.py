@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
 from meshing.files import read_surface
 from meshing.surface import volume_ml
+from workstation.looks import ItemLook
 from workstation.printers import USUAL, read_printers
 from workstation.ui.main_window import MainWindow
 
@@ -145,3 +147,25 @@ def test_printers_are_edited_and_kept(opened: MainWindow, tmp_path: Path) -> Non
     assert choice.chosen.wall_mm == 0.35  # and a card says why
     choice.remove.click()
     assert read_printers(file) == USUAL
+
+
+def test_a_file_has_the_colours_of_the_view(
+    opened: MainWindow, settle: Settle, tmp_path: Path
+) -> None:
+    panel, session = opened.print_panel, opened.session
+    panel.run_check()
+    settle()
+    panel.mark.click()
+    settle()
+    look = ItemLook(quantity="overhang_degrees")
+    session.set_view(looks={**session.view.looks, "liver_surface_check": look})
+    settle()
+    for name, box in panel.names.items():
+        box.setChecked(name == "liver_surface_check")
+    panel.export_to(tmp_path / "check.glb")
+    settle()
+    assert panel.dialog is not None
+    panel.dialog.keep.click()
+    (shape,) = trimesh.load_scene(tmp_path / "check.glb", process=False).geometry.values()
+    colours = np.asarray(shape.visual.vertex_attributes["color"])[:, :3]
+    assert len(np.unique(colours, axis=0)) > 10

@@ -18,14 +18,17 @@ from meshing.surface import SurfaceMesh
 from segmentation.contract import Finding, Progress, Severity, share
 from workstation.camera import Vector
 from workstation.closeup import Picture, as_printed, closeup, overlay_picture
+from workstation.looks import with_look
 from workstation.model_export import (
     CHECK_STAGE,
+    COLOURED,
     MODEL,
     FaultySurface,
     ModelDraft,
     doubles,
     draft_model,
 )
+from workstation.shading import SceneItem
 from workstation.ui.desk import Desk
 from workstation.ui.keep_file_dialog import KeepFileDialog, kinds, with_ending
 from workstation.ui.panels.add_step import AddStep
@@ -281,12 +284,19 @@ class PrintPanel:
         """Write the ticked surfaces beside ``path``, reopen them and show what came back."""
         case, names = self._desk.session.require_case(), self.chosen()
         known = {name: checked.surface.findings for name, checked in self._checked.items()}
+        shown = self._quantity(names) if path.suffix.lower() in COLOURED else ""
         self.done.hide()
 
         def work(progress: Progress) -> tuple[ModelDraft, Picture] | FaultySurface:
             try:
                 made = draft_model(
-                    case, names, path, despite=despite, known=known, progress=progress
+                    case,
+                    names,
+                    path,
+                    despite=despite,
+                    coloured_by=shown,
+                    known=known,
+                    progress=progress,
                 )
             except FaultySurface as refusal:
                 return refusal
@@ -301,6 +311,12 @@ class PrintPanel:
                 self._offer(*made)
 
         self._desk.run("Export", work, take)
+
+    def _quantity(self, names: list[str]) -> str:
+        """Return the quantity that colours one of the surfaces in 3D, "" for none."""
+        looks, surfaces = self._desk.session.view.looks, self.surfaces()
+        chosen = [with_look(SceneItem(surfaces[n], (0, 0, 0)), looks.get(n)) for n in names]
+        return next((item.scalars.array for item in chosen if item.scalars), "")
 
     def _despite(self) -> None:
         if self._path is not None:
