@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from meshing.comparison import DISTANCE
 from meshing.surface import SurfaceMesh
 from workstation.shading import Colour, ScalarMap, SceneItem
 
@@ -48,18 +49,21 @@ class ItemLook:
 
 
 def quantities(surface: SurfaceMesh) -> list[str]:
-    """Return the names of the numbers that lie on the points of a surface."""
+    """Return the names of the numbers that lie on the points of a surface, in their order."""
     return [
         name
-        for name, array in sorted(surface.point_data.items())
+        for name, array in surface.point_data.items()
         if array.ndim == 1 and np.issubdtype(array.dtype, np.floating) and len(array)
     ]
 
 
 def default_quantity(surface: SurfaceMesh) -> str:
-    """Return the quantity a surface is coloured by unless a person says otherwise: its only one."""
+    """Return the quantity a surface is coloured by unless a person says otherwise, or "".
+
+    It is a distance where one was mapped, else the first.
+    """
     found = quantities(surface)
-    return found[0] if len(found) == 1 else ""
+    return DISTANCE if DISTANCE in found else next(iter(found), "")
 
 
 def split_unit(name: str) -> tuple[str, str]:

@@ -31,20 +31,21 @@ def with_data(**arrays: np.ndarray) -> SurfaceMesh:
     )
 
 
-def test_a_surface_with_one_quantity_is_coloured_by_it() -> None:
+def test_a_surface_is_coloured_by_its_first_quantity_or_another() -> None:
     one = with_data(distance_mm=np.array([-1.4, 0.2, 1.1]))
-    two = with_data(distance_mm=np.array([1.0, 2.0]), thickness_mm=np.array([3.0, 4.0]))
+    two = with_data(thickness_mm=np.array([3.0, 4.0]), mean_curvature_per_mm=np.array([0.1, 0.2]))
     assert default_quantity(one) == "distance_mm"
-    assert default_quantity(two) == ""
+    assert default_quantity(two) == "thickness_mm"
+    assert default_quantity(with_data()) == ""
     scalars = scene_items({"map": one})["map"].scalars
     assert scalars is not None
     assert (scalars.title, scalars.unit, scalars.low, scalars.high) == ("Distance", "mm", -1.5, 1.5)
     assert scalars.diverging
     item = scene_items({"two": two})["two"]
-    assert item.scalars is None
-    chosen = with_look(item, ItemLook(quantity="thickness_mm", high=9.0))
-    assert chosen.scalars is not None
-    assert (chosen.scalars.low, chosen.scalars.high, chosen.scalars.diverging) == (0.0, 9.0, False)
+    assert item.scalars is not None
+    chosen = with_look(item, ItemLook(quantity="mean_curvature_per_mm", high=0.5)).scalars
+    assert chosen is not None
+    assert (chosen.unit, chosen.low, chosen.high, chosen.diverging) == ("1/mm", 0.0, 0.5, False)
 
 
 def test_a_person_may_want_the_plain_colour_and_limits_in_disorder_are_not_taken() -> None:
