@@ -93,6 +93,7 @@ def repair(
     open_ends: Ends = "cap",
     keep: Literal["all parts", "largest part"] = "all parts",
     smallest_percent: Annotated[float, Ge(0), Le(100)] = 0.1,
+    uncertain_percent: Annotated[float, Ge(0), Le(100)] = 1.0,
     weld_mm: Annotated[float, Ge(0), Le(5)] | None = None,
     voxel_mm: Annotated[float, Gt(0), Le(20)] | None = None,
     progress: Progress = silent,
@@ -110,6 +111,8 @@ def repair(
         keep: all parts, or the largest one alone.
         smallest_percent: closed parts and cavities smaller than this percentage of the largest
             part's volume are fragments and go.
+        uncertain_percent: refuse if curved and flat fillings of the holes differ by more than
+            this percentage of the volume.
         weld_mm: points on free edges that lie within this many mm become one; empty takes 2
             percent of the median edge.
         voxel_mm: edge of the voxels, in mm, where the surface must be wrapped; empty takes 1/250
@@ -130,6 +133,7 @@ def repair(
     shape = _without_fragments(shape, flipped, keep, smallest_percent, report)
     _tell_holes(holes, report)
     _refuse_guesses(mesh, shape, open_ends)
+    _refuse_doubt(mesh, shape, holes, uncertain_percent)
     original = shape.points[np.unique(shape.triangles[shape.tag == 0])]
     kept_open = open_ends == "keep" and any(h.kind == "end" for h in holes)
     part, voxels = share(progress, 3, 5), False
@@ -335,6 +339,24 @@ def _refuse_guesses(mesh: SurfaceMesh, shape: Shape, open_ends: Ends) -> None:
         )
 
 
+def _bulge_mm3(holes: list[Hole]) -> float:
+    """Return the volume between curved and flat fillings; a crack has no flat one."""
+    return sum(abs(h.bulge_mm3) for h in holes if h.kind == "hole")
+
+
+def _refuse_doubt(
+    mesh: SurfaceMesh, shape: Shape, holes: list[Hole], uncertain_percent: float
+) -> None:
+    """Raise where the holes are so large that the volume depends on how they are filled."""
+    volume = abs(enclosed_mm3(SurfaceMesh(shape.points, shape.triangles, "")))
+    doubt = 100 * _bulge_mm3(holes) / max(volume, 1e-30)
+    if doubt > uncertain_percent:
+        raise Unrepairable(
+            f"the holes of {_name(mesh)} are so large that its volume stays uncertain by "
+            f"{doubt:.2g} percent; allow that in uncertain_percent, or make it again"
+        )
+
+
 def _uncrossed(
     shape: Shape, voxel_mm: float | None, report: _Report, progress: Progress
 ) -> tuple[Shape, bool]:
@@ -427,7 +449,7 @@ def _reported(
 
 def _with_band(number: Number, holes: list[Hole]) -> Number:
     """Return the volume with a band: holes filled flat instead of curved."""
-    bulge = sum(abs(h.bulge_mm3) for h in holes if h.kind != "end") / 1000
+    bulge = _bulge_mm3(holes) / 1000
     if number.quantity != "volume" or bulge == 0.0:
         return number
     source = f"{number.source}; band: the volume between curved and flat fillings of its holes"

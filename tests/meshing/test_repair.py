@@ -81,7 +81,7 @@ def test_open_ends_are_capped_kept_or_filled() -> None:
     kept = repair(damaged, open_ends="keep")
     assert not is_watertight(kept)
     assert {"open_ends", "open_surface"} <= {f.code for f in kept.findings}
-    filled = repair(damaged, open_ends="fill")
+    filled = repair(damaged, open_ends="fill", uncertain_percent=50)
     assert is_watertight(filled)
     assert enclosed_mm3(filled) > 1.02 * enclosed_mm3(capped)
     assert not filled.boundaries
@@ -94,6 +94,16 @@ def test_a_filled_volume_has_a_band() -> None:
     assert number.high is not None
     assert number.low < volume / 1000 < number.high
     assert "flat" in number.source
+
+
+def test_holes_too_large_to_guess_are_refused() -> None:
+    mesh = ball(detail=4)
+    high = mesh.points_mm[mesh.triangles].mean(axis=1)[:, 2] - CENTRE[2]
+    damaged = mesh.reshaped(mesh.points_mm, mesh.triangles[high < 14])  # a cap of 5 percent
+    with pytest.raises(Unrepairable, match=r"uncertain by .* percent"):
+        repair(damaged, open_ends="fill")
+    allowed = repair(damaged, open_ends="fill", uncertain_percent=10)
+    assert enclosed_mm3(allowed) == pytest.approx(enclosed_mm3(mesh), rel=0.02)
 
 
 def both(one: SurfaceMesh, two: SurfaceMesh) -> SurfaceMesh:
