@@ -144,13 +144,21 @@ def center(
     lines = []
     for n, way in enumerate(graph.ways):
         progress(n / len(graph.ways), "centering the branches")
-        junctions = (graph.degree(way.start) > 2, graph.degree(way.stop) > 2)
-        lines.append(_centered(way, junctions, wall, slicer, voxel_mm))
+        joints = (way.start, way.stop)
+        junctions = (graph.degree(joints[0]) > 2, graph.degree(joints[1]) > 2)
+        blind = [graph.degree(j) == 1 and not graph.joints[j].forced for j in joints]
+        line = _centered(way, junctions, (blind[0], blind[1]), wall, slicer, voxel_mm)
+        lines.append(line)
     return lines
 
 
 def _centered(
-    way: Way, junctions: tuple[bool, bool], wall: Wall, slicer: Slicer, voxel_mm: float
+    way: Way,
+    junctions: tuple[bool, bool],
+    blind: tuple[bool, bool],
+    wall: Wall,
+    slicer: Slicer,
+    voxel_mm: float,
 ) -> Line:
     step = max(STEP * float(np.median(way.calibre_mm)), voxel_mm / 2)
     points = resampled(way.points_mm, step, least=9)
@@ -169,9 +177,29 @@ def _centered(
             half = len(points) // 2
             points = np.concatenate([points[half:], points[1 : half + 1]])
             window, free = np.roll(window, -half), np.ones(len(points), np.bool_)
+    points = _straight_out(points, calibre, blind)
     points = resampled(points, step, least=9)
     radius = wall.distance(points)
     return Line(way.start, way.stop, points, radius, _measured(points, radius, slicer))
+
+
+def _straight_out(points: Floats, calibre: Floats, blind: tuple[bool, bool]) -> Floats:
+    """Return a line that runs straight through the last radius before a blind end."""
+    for at_start, is_blind in zip((True, False), blind):
+        if not is_blind:
+            continue
+        run = points[::-1] if at_start else points
+        width = float(calibre[0] if at_start else calibre[-1])
+        left = arc_length_mm(run)[-1] - arc_length_mm(run)
+        inner = np.flatnonzero((left > width) & (left < 3 * width))
+        if len(inner) < 3:
+            continue
+        last = int(inner[-1])
+        ahead = unit(run[last] - run[inner[0]])
+        tip = run[last] + ahead * max(float((run[-1] - run[last]) @ ahead), 0.0)
+        run = np.concatenate([run[: last + 1], np.linspace(run[last], tip, len(run) - last)[1:]])
+        points = run[::-1] if at_start else run
+    return points
 
 
 def _near_junctions(points: Floats, calibre: Floats, junctions: tuple[bool, bool]) -> Bools:

@@ -145,14 +145,15 @@ def boundary_loops(triangles: Ints) -> list[Ints]:
         follow.setdefault(a, []).append(b)
     rings = []
     for first in sorted(follow):
-        while follow[first]:
-            ring, at = [first], follow[first].pop()
-            while at != first and follow.get(at):
-                ring.append(at)
-                at = follow[at].pop()
-            if at == first and len(ring) > 2:
-                rings.append(np.array(ring, np.int64))
-    return rings
+        path = [first]
+        while follow.get(path[-1]):
+            at = follow[path[-1]].pop()
+            if at in path:  # a corner that two openings share closes the one just walked
+                rings.append(path[path.index(at) :])
+                del path[path.index(at) + 1 :]
+            else:
+                path.append(at)
+    return [np.array(ring, np.int64) for ring in rings if len(ring) > 2]
 
 
 def opening_of(points: Floats, loop: Ints) -> Opening:

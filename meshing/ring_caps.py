@@ -15,19 +15,20 @@ Ints = npt.NDArray[np.int64]
 CLEAR = 0.6  # edges that a point inside a cap keeps from its rim
 
 
-def disc(ring_mm: Floats, opening: Opening) -> tuple[Floats, Ints]:
+def disc(ring_mm: Floats, opening: Opening, *, fan: bool = False) -> tuple[Floats, Ints]:
     """Return the points inside a cap and its triangles over a ring of corners.
 
     Corners are numbered as in ``ring_mm`` (n, 3), points inside from n on; triangles are about
-    as large as the edges of the ring and run along it, their normals out of the vessel.
+    as large as the edges of the ring and run along it, their normals out of the vessel. With
+    ``fan`` they all meet in the middle, so that no edge joins two corners of the ring.
     """
     u, v = in_plane(opening.normal)
     arms = ring_mm - opening.centre_mm
     flat = np.stack([arms @ u, arms @ v], axis=1)
     edge = float(np.linalg.norm(np.roll(flat, -1, axis=0) - flat, axis=1).mean())
     inner = _lattice(flat, edge)
-    triangles = _filled(flat, inner)
-    if triangles is None:  # the ring is bent too much to be filled in its plane
+    triangles = None if fan else _filled(flat, inner)
+    if triangles is None:  # also where the ring is bent too much to be filled in its plane
         n = np.arange(len(flat))
         inner = np.zeros((1, 2))
         triangles = np.stack([n, np.roll(n, -1), np.full(len(n), len(n))], axis=1)

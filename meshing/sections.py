@@ -23,6 +23,7 @@ REACH = 3.0  # how far, in radii, the wall of a section begins to be looked for
 FIELDS = (
     "area_mm2",
     "perimeter_mm",
+    "equivalent_diameter_mm",
     "minimum_diameter_mm",
     "maximum_diameter_mm",
     "mean_diameter_mm",
@@ -89,8 +90,9 @@ def in_plane(normal: Floats) -> tuple[Floats, Floats]:
 def measures(section: Section) -> Floats:
     """Return the measures of a section, in the order of `FIELDS`.
 
-    Diameters are the least and largest distance of two parallel tangents (Feret) and their mean
-    over all directions; circularity is 4 pi A / P^2 and the hydraulic diameter 4 A / P.
+    The equivalent diameter is that of a disc of the same area; the others are the least and
+    largest distance of two parallel tangents (Feret) and their mean over all directions.
+    Circularity is 4 pi A / P^2 and the hydraulic diameter 4 A / P.
     """
     area = section.area_mm2
     loop = section.flat
@@ -98,16 +100,10 @@ def measures(section: Section) -> Floats:
     angle = np.arange(DIRECTIONS) * np.pi / DIRECTIONS
     along = loop @ np.stack([np.cos(angle), np.sin(angle)])
     width = along.max(axis=0) - along.min(axis=0)
+    same_area = 2 * np.sqrt(area / np.pi)
     rounded = 4 * np.pi * area / perimeter**2
-    values = (
-        area,
-        perimeter,
-        width.min(),
-        width.max(),
-        width.mean(),
-        rounded,
-        4 * area / perimeter,
-    )
+    feret = (width.min(), width.max(), width.mean())
+    values = (area, perimeter, same_area, *feret, rounded, 4 * area / perimeter)
     return np.array(values, np.float64)
 
 

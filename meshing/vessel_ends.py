@@ -262,9 +262,9 @@ def cap_ends(
     numbers = []
     for n, opening in enumerate([*openings, *holes]):
         progress(n / (len(openings) + len(holes)), "capping the ends")
-        inner, faces = disc(lumen.points_mm[opening.loop], opening)
+        inner, faces = _cap(lumen, opening, count, is_hole=n >= len(openings))
         points.append(inner)
-        triangles.append(_renumbered(faces, opening.loop, count))
+        triangles.append(faces)
         mine = np.arange(rows, rows + len(faces))
         count, rows = count + len(inner), rows + len(faces)
         if n < len(openings):
@@ -279,6 +279,25 @@ def cap_ends(
     result = measured(replace(closed, findings=(*kept, *_cap_findings(centerline, called, holes))))
     parts = {"wall": np.concatenate(wall), **parts}
     return replace(result, boundaries=parts, numbers=(*result.numbers, *numbers))
+
+
+def _cap(lumen: SurfaceMesh, opening: Opening, count: int, is_hole: bool) -> tuple[Floats, Ints]:
+    """Return the points and triangles of a cap; no edge of it is one of the wall's already."""
+    ring = lumen.points_mm[opening.loop]
+    inner, faces = disc(ring, opening, fan=is_hole)
+    cap = _renumbered(faces, opening.loop, count)
+    keys = [_edge_keys(part, count + len(inner)) for part in (lumen.triangles, cap)]
+    rim = len(opening.loop)
+    if np.isin(np.unique(keys[1]), keys[0]).sum() > rim:
+        inner, faces = disc(ring, opening, fan=True)
+        cap = _renumbered(faces, opening.loop, count)
+    return inner, cap
+
+
+def _edge_keys(triangles: Ints, count: int) -> Ints:
+    """Return a number for each edge, the same for both directions."""
+    ends = np.sort(triangles[:, (0, 1, 1, 2, 2, 0)].reshape(-1, 2), axis=1)
+    return np.asarray(ends[:, 0] * count + ends[:, 1])
 
 
 def _named_openings(

@@ -160,25 +160,36 @@ def _narrowing(profile: _Profile, reference: str, given: float | None) -> _Narro
     place = int(np.argmin(profile.diameter_mm / fitted))
     width, along = profile.diameter_mm, profile.along_mm
     half = fitted - HALF * (fitted[place] - width[place])
-    low = high = place
-    while low > 0 and width[low - 1] < half[low - 1]:
-        low -= 1
-    while high < len(width) - 1 and width[high + 1] < half[high + 1]:
-        high += 1
+    first, last = _stretch(along, half - width, place)
     source, size = "given", given
     if size is None:
-        size, source = _reference(profile, reference, fitted, place, low, high)
-    return _Narrowing(profile, place, float(size), source, float(along[high] - along[low]))
+        size, source = _reference(profile, reference, fitted, place, first, last)
+    return _Narrowing(profile, place, float(size), source, last - first)
+
+
+def _stretch(along: Floats, excess: Floats, place: int) -> tuple[float, float]:
+    """Return from where to where, about a place, ``excess`` is positive; between the points too."""
+    ends = []
+    for step, stop in ((-1, -1), (1, len(along))):
+        n = place
+        while n + step != stop and excess[n + step] > 0:
+            n += step
+        edge = along[n]
+        if n + step != stop and excess[n] > 0:
+            share = excess[n] / (excess[n] - excess[n + step])
+            edge += share * (along[n + step] - along[n])
+        ends.append(float(edge))
+    return ends[0], ends[1]
 
 
 def _reference(
-    profile: _Profile, reference: str, fitted: Floats, place: int, low: int, high: int
+    profile: _Profile, reference: str, fitted: Floats, place: int, first: float, last: float
 ) -> tuple[float, str]:
     """Return the diameter of the normal vessel and where it was measured."""
     width, along = profile.diameter_mm, profile.along_mm
-    gap = max(along[high] - along[low], STRETCH * fitted[place]) / 2
-    before = width[(along < along[low] - gap) & (along >= along[low] - gap - 4 * fitted[place])]
-    beyond = width[(along > along[high] + gap) & (along <= along[high] + gap + 4 * fitted[place])]
+    gap = max(last - first, STRETCH * fitted[place]) / 2
+    before = width[(along < first - gap) & (along >= first - gap - 4 * fitted[place])]
+    beyond = width[(along > last + gap) & (along <= last + gap + 4 * fitted[place])]
     sides = {"proximal": before, "distal": beyond}
     wanted = [name for name in sides if reference in (name, "both") and len(sides[name]) >= 2]
     if not wanted:
@@ -240,13 +251,9 @@ def dilatation(
         found.append((float(width.max()) / normal, normal, profile))
     ratio, normal, profile = max(found, key=lambda entry: entry[0])
     n = int(np.argmax(profile.diameter_mm))
-    wide = profile.diameter_mm >= ectasia_ratio * normal
-    low = high = n
-    while low > 0 and wide[low - 1]:
-        low -= 1
-    while high < len(wide) - 1 and wide[high + 1]:
-        high += 1
-    length = float(profile.along_mm[high] - profile.along_mm[low]) if wide[n] else 0.0
+    first, last = _stretch(profile.along_mm, profile.diameter_mm - ectasia_ratio * normal, n)
+    dilated = ratio >= ectasia_ratio
+    length = last - first if dilated else 0.0
     source = f"branch {profile.branch} at {profile.along_mm[n]:.1f} mm"
     numbers = (
         Number("maximum_diameter", float(profile.maximum_mm[n]), "mm", f"widest chord, {source}"),
@@ -261,7 +268,7 @@ def dilatation(
         f"The widest place is {profile.maximum_mm[n]:.1f} mm wide, on branch {profile.branch} at "
         f"{profile.along_mm[n]:.1f} mm: {ratio:.2f} times {normal:.1f} mm"
     )
-    severity = Severity.WARNING if wide[n] else Severity.INFO
+    severity = Severity.WARNING if dilated else Severity.INFO
     return Measurements(numbers, (Finding(severity, "widest_place", text, profile.at(n)),))
 
 
