@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from meshing.intersections import intersecting_pairs
-from meshing.rim_fill import PATCHED, Shape, close
+from meshing.rim_fill import PATCHED, Hole, Shape, close
 from meshing.shells import parts, separated
 from meshing.surface import SurfaceMesh, is_watertight
 from segmentation.contract import Progress, share, silent
@@ -65,11 +65,14 @@ def united(shape: Shape, pairs: Integers) -> Shape | None:
     )
 
 
-def mended(shape: Shape, pairs: Integers, progress: Progress = silent) -> Shape | None:
-    """Return the shape with its folds cut out and filled anew, or None if that does not help.
+def mended(
+    shape: Shape, pairs: Integers, progress: Progress = silent
+) -> tuple[Shape, list[Hole]] | None:
+    """Return the shape with its folds cut out, and how they were filled; None if that fails.
 
     Each attempt cuts the triangles that cross others, and then more and more around them.
     """
+    told: list[Hole] = []
     for number, rings in enumerate(WIDENINGS):
         part = share(progress, number, len(WIDENINGS))
         part(0.0, "filling anew where the surface runs through itself")
@@ -77,12 +80,13 @@ def mended(shape: Shape, pairs: Integers, progress: Progress = silent) -> Shape 
         if np.count_nonzero(bad) > MOST_CUT * len(bad):
             return None
         shape = _without_crumbs(manifold(shape.only(~bad)))
-        shape, _ = close(shape, ends="fill", progress=share(part, 0, 2))
+        shape, holes = close(shape, ends="fill", progress=share(part, 0, 2))
+        told += holes
         if not is_watertight(SurfaceMesh(shape.points, shape.triangles, "")):
             return None
         pairs = crossing_pairs(shape, share(part, 1, 2))
         if not len(pairs):
-            return shape
+            return shape, told
     return None
 
 

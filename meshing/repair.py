@@ -129,18 +129,17 @@ def repair(
     progress(0.15, "finding the outer skin")
     shape, flipped = _skinned(points, triangles, report)
     shape, holes = close(shape, ends=open_ends, progress=share(progress, 1, 5))
-    progress(0.4, "removing fragments")
     shape = _without_fragments(shape, flipped, keep, smallest_percent, report)
     _tell_holes(holes, report)
     _refuse_guesses(mesh, shape, open_ends)
-    _refuse_doubt(mesh, shape, holes, uncertain_percent)
     original = shape.points[np.unique(shape.triangles[shape.tag == 0])]
     kept_open = open_ends == "keep" and any(h.kind == "end" for h in holes)
     part, voxels = share(progress, 3, 5), False
     if kept_open:
         _tell_crossings(shape, report, part)
     else:
-        shape, voxels = _uncrossed(shape, voxel_mm, report, part)
+        shape, voxels = _uncrossed(shape, voxel_mm, holes, report, part)
+    _refuse_doubt(mesh, shape, holes, uncertain_percent)
     progress(0.85, "measuring the change")
     result = _as_surface(mesh, shape)
     if not kept_open and not is_watertight(result):
@@ -358,9 +357,12 @@ def _refuse_doubt(
 
 
 def _uncrossed(
-    shape: Shape, voxel_mm: float | None, report: _Report, progress: Progress
+    shape: Shape, voxel_mm: float | None, holes: list[Hole], report: _Report, progress: Progress
 ) -> tuple[Shape, bool]:
-    """Return the shape without self-intersections, and whether voxels had to be used."""
+    """Return the shape without self-intersections, and whether voxels had to be used.
+
+    Where folds are filled anew, that is added to ``holes``.
+    """
     pairs = crossing_pairs(shape, share(progress, 0, 4))
     closed = is_watertight(SurfaceMesh(shape.points, shape.triangles, ""))
     if closed and not len(pairs):
@@ -373,10 +375,11 @@ def _uncrossed(
         pairs = crossing_pairs(shape, share(progress, 1, 4))
         if not len(pairs):
             return shape, False
-    tried = mended(shape, pairs, share(progress, 2, 4)) if closed else None
-    if tried is not None:
+    filled = mended(shape, pairs, share(progress, 2, 4)) if closed else None
+    if filled is not None:
         report.note("mended", 1, "Folds were cut out and filled anew.")
-        return tried, False
+        holes += filled[1]
+        return filled[0], False
     return _wrapped(shape, voxel_mm, report, share(progress, 3, 4)), True
 
 
