@@ -11,13 +11,13 @@ import numpy.typing as npt
 from meshing.surface import SurfaceMesh
 from segmentation.measured import Measured
 from segmentation.volume import LabelMap, Vector, Volume
-from workstation.actors import scene_items
+from workstation.actors import MEASURED, scene_items
 from workstation.case import Case
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
 from workstation.raster import grey, outline_segments, slice_labels
 from workstation.shading import SceneItem
-from workstation.slices import SlicePlane, ViewName, slice_plane
+from workstation.slices import SlicePlane, ViewName, parts_in_slice, slice_plane
 
 ACCENT = (0x4D, 0xA3, 0xFF)
 OUTLINED = ("liver", "vessels", "tumor", "specimen")
@@ -67,7 +67,7 @@ def slice_figure(
     values: Mapping[str, object],
     window: tuple[float, float] = (400.0, 60.0),
 ) -> SliceFigure:
-    """Return the slice of ``view`` through an LPS mm point, with labels and the cut.
+    """Return the slice of ``view`` through an LPS mm point, with labels, measurements and the cut.
 
     ``window`` is width and level in the image's unit.
     """
@@ -82,6 +82,10 @@ def slice_figure(
             segments = outline_segments(drawn == value)
             if len(segments):
                 outlines.append((segments, label.colour))
+    for taken in values.values():
+        if isinstance(taken, Measured) and taken.frame_uid == volume.geometry.frame_uid:
+            lines = (parts_in_slice(plane.to_pixel(line)) for line in taken.lines_mm)
+            outlines += [(parts, MEASURED) for parts in lines if len(parts)]
     cut = values.get("cut")
     line = _cut_line(cut, plane) if isinstance(cut, CutPlane) else None
     return SliceFigure(plane, grey(plane.extract(volume.array), *window), tuple(outlines), line)

@@ -27,6 +27,7 @@ _VIEWS: dict[ViewName, tuple[tuple[int, int], tuple[int, int], tuple[int, int]]]
     "coronal": ((1, -1), (0, 1), (2, -1)),
     "sagittal": ((0, -1), (1, 1), (2, -1)),
 }
+NEAR_SLICES = 0.5  # what is this many slices away lies in the slice
 _LETTERS = ("LR", "PA", "SI")
 _LEAST_COSINE = 0.25  # a direction is named after every axis that is closer than 75 degrees
 
@@ -211,6 +212,24 @@ def point_text(point_mm: npt.ArrayLike) -> str:
         for pair, value in zip(_LETTERS, np.asarray(point_mm, float))
     )
     return "  ".join(parts) + " mm"
+
+
+def parts_in_slice(places: Floats) -> Floats:
+    """Return the parts (m, 2, 2) of a polyline that lie within half a slice.
+
+    ``places`` (n, 3) are positions on the slice and, in the third column, slices away. A part
+    that crosses steeply is next to a dot.
+    """
+    a, b = places[:-1], places[1:]
+    step = b[:, 2] - a[:, 2]
+    level = np.abs(step) < 1e-9
+    safe = np.where(level, 1.0, step)
+    first, last = ((sign * NEAR_SLICES - a[:, 2]) / safe for sign in (-1, 1))
+    low = np.where(level, 0.0, np.clip(np.minimum(first, last), 0, 1))
+    high = np.where(level, 1.0, np.clip(np.maximum(first, last), 0, 1))
+    kept = np.where(level, np.abs(a[:, 2]) <= NEAR_SLICES, high > low)
+    ends = [a[:, :2] + share[:, None] * (b - a)[:, :2] for share in (low, high)]
+    return np.stack(ends, axis=1)[kept]
 
 
 @dataclass(frozen=True)

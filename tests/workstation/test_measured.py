@@ -10,10 +10,10 @@ from meshing.drawn import as_tubes
 from meshing.surface import enclosed_mm3, is_watertight
 from segmentation.images import write_volume
 from segmentation.measured import Measured
-from workstation.actors import scene_items
+from workstation.actors import MEASURED, scene_items
 from workstation.case import Case, create_case, open_case
 from workstation.export_any import export_any
-from workstation.figures import fresh_values, plan_scene
+from workstation.figures import fresh_values, plan_scene, slice_figure
 from workstation.formats import digest_value
 from workstation.planning.plan import Plan, Step
 from workstation.report import write_report
@@ -73,6 +73,11 @@ def test_they_are_drawn_in_the_picture_and_the_report(measured: Case, tmp_path: 
     items = plan_scene(values)
     assert {"span", "values", "ball"} <= items.keys()
     assert items["span"].kind == "mark"
+    image = measured.value("ct")
+    figure = slice_figure(image, "axial", START, values)
+    lines = [parts for parts, colour in figure.outlines if colour == MEASURED]
+    ends = figure.plane.to_pixel([START, END])[:, :2]
+    assert any(len(parts) == 1 and np.allclose(parts[0], ends) for parts in lines)
     write_report(measured, tmp_path / "report.pdf")
     assert (tmp_path / "report.pdf").stat().st_size > 10_000
 

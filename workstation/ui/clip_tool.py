@@ -154,13 +154,8 @@ class ClipTool(QObject):
         self._show(moving=False)
 
     def _forget(self) -> None:
-        self.shape, self.follows, self._plane, self._box, self._drag = (
-            "off",
-            False,
-            None,
-            None,
-            None,
-        )
+        self.shape, self.follows = "off", False
+        self._plane = self._box = self._drag = None
         self._scene.handles = ()
         self._scene.set_clip(())
 
@@ -183,10 +178,11 @@ class ClipTool(QObject):
             x, y = event.position().x(), event.position().y()
             if event.type() == QEvent.Type.MouseButtonPress and not event.modifiers():
                 return event.button() == Qt.MouseButton.LeftButton and self._hold(x, y)
-            if event.type() == QEvent.Type.MouseMove and self._drag is not None:
+            moved = event.type() == QEvent.Type.MouseMove and self._drag is not None
+            if moved and event.buttons() != Qt.MouseButton.NoButton:
                 self._move(x, y)
                 return True
-            if event.type() == QEvent.Type.MouseButtonRelease and self._drag is not None:
+            if moved or (event.type() == QEvent.Type.MouseButtonRelease and self._drag is not None):
                 self._drag = None
                 self._show(moving=False)
                 return True

@@ -13,13 +13,12 @@ from segmentation.measured import Measured
 from segmentation.volume import Floats, Vector
 from workstation.actors import MEASURED
 from workstation.camera import Camera, Size
-from workstation.slices import Placement
+from workstation.slices import NEAR_SLICES, Placement, parts_in_slice
 from workstation.ui.slice_overlay import halo_text
 from workstation.ui.theme import CORNER_FONT_PX, DARK, ui_font
 
 POINT_PX, HELD_PX = 4.0, 6.5
 GRAB_PX = 9.0
-NEAR_SLICES = 0.5  # a point this many slices away lies in the slice
 TEXT_PX = (9, -8)  # of the number, from where it belongs
 _COLOUR, _LIT, _HALO = QColor(*MEASURED), QColor("#FFFFFF"), QColor(0, 0, 0, 190)
 
@@ -61,7 +60,7 @@ def _paint_slice_one(painter: QPainter, placement: Placement, drawing: Drawing) 
         if len(flat) < 2 or away.min() > NEAR_SLICES or away.max() < -NEAR_SLICES:
             continue
         _draw(painter, _lines(flat[:-1, :2], flat[1:, :2]), drawing._colour, faint=True)
-        solid = in_slice(flat)
+        solid = parts_in_slice(flat)
         _draw(painter, _lines(solid[:, 0], solid[:, 1]), drawing._colour)
         here += list(solid)
     for number, (x, y, away) in enumerate(placement.to_widget(drawing.value.picked_mm).tolist()):
@@ -73,23 +72,6 @@ def _paint_slice_one(painter: QPainter, placement: Placement, drawing: Drawing) 
         place = max(here, key=lambda part: float(np.linalg.norm(part[1] - part[0]))).mean(axis=0)
     if here or abs(place[2]) <= NEAR_SLICES:
         _write(painter, float(place[0]), float(place[1]), drawing)
-
-
-def in_slice(flat: Floats) -> Floats:
-    """Return the parts (m, 2, 2) within half a slice of a polyline (n, 3) in widget places.
-
-    The third column counts slices away. A part that crosses steeply is drawn as a dot.
-    """
-    a, b = flat[:-1], flat[1:]
-    step = b[:, 2] - a[:, 2]
-    level = np.abs(step) < 1e-9
-    safe = np.where(level, 1.0, step)
-    first, last = ((sign * NEAR_SLICES - a[:, 2]) / safe for sign in (-1, 1))
-    low = np.where(level, 0.0, np.clip(np.minimum(first, last), 0, 1))
-    high = np.where(level, 1.0, np.clip(np.maximum(first, last), 0, 1))
-    kept = np.where(level, np.abs(a[:, 2]) <= NEAR_SLICES, high > low)
-    ends = [a[:, :2] + share[:, None] * (b - a)[:, :2] for share in (low, high)]
-    return np.stack(ends, axis=1)[kept]
 
 
 def shape_in_slice(placement: Placement, value: Measured) -> Floats | None:

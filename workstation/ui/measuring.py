@@ -136,7 +136,8 @@ class Measuring(QObject):
     def _on_mouse(self, view: SliceView | SceneView, event: QMouseEvent) -> bool:
         x, y = event.position().x(), event.position().y()
         kind = event.type()
-        if self._desk.hand.tool != "navigate" or event.modifiers():
+        elsewhere = self._desk.hand.tool != "navigate" or bool(event.modifiers())
+        if elsewhere and self._held is None:
             return False
         if kind == QEvent.Type.MouseMove:
             return self._move(view, x, y, event)
@@ -166,6 +167,8 @@ class Measuring(QObject):
         return True
 
     def _move(self, view: SliceView | SceneView, x: float, y: float, event: QMouseEvent) -> bool:
+        if self._held is not None and event.buttons() == Qt.MouseButton.NoButton:
+            self._let_go()  # the button was let go where no view could see it
         if self._held is not None:
             point = self._point_at(view, x, y, self._held.points[self._held.number])
             if point is not None:
@@ -213,9 +216,10 @@ class Measuring(QObject):
         if key == Qt.Key.Key_Escape and (self._held or self._taking or self.tool):
             self.give_back()
             return True
-        if key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
-            return self._delete()
-        return False
+        if key == Qt.Key.Key_Backspace and self._taking is not None:
+            self._take_back(self._taking)
+            return True
+        return key == Qt.Key.Key_Delete and self._delete()
 
     def give_back(self) -> None:
         """Give back the drag, or the points so far, or the tool."""
@@ -227,16 +231,17 @@ class Measuring(QObject):
             self.put_away()
         self.refresh()
 
+    def _take_back(self, taking: Taking) -> None:
+        """Take back the last point."""
+        taking.points.pop()
+        if not taking.points:
+            self._taking, self._live = None, None
+        else:
+            self._live = self._values.of(taking.step(), taking.points)
+        self.refresh()
+
     def _delete(self) -> bool:
-        """Take back the last point, or remove the selected measurement."""
-        if self._taking is not None:
-            self._taking.points.pop()
-            if not self._taking.points:
-                self._taking, self._live = None, None
-            else:
-                self._live = self._values.of(self._taking.step(), self._taking.points)
-            self.refresh()
-            return True
+        """Remove the selected measurement, as one change that can be undone."""
         name = self._desk.session.view.selected
         if name not in self.measured():
             return False

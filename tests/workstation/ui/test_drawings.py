@@ -5,8 +5,8 @@ import pytest
 
 from segmentation.measured import Measured
 from segmentation.volume import ImageGeometry
-from workstation.slices import Placement, slice_plane
-from workstation.ui.drawings import handles_in_slice, in_slice, point_at, shape_in_slice
+from workstation.slices import Placement, parts_in_slice, slice_plane
+from workstation.ui.drawings import handles_in_slice, point_at, shape_in_slice
 
 GRID = ImageGeometry((60, 50, 40), (1.0, 1.0, 2.5), (-30, -25, -50), np.eye(3).ravel(), "1")
 PLACEMENT = Placement(slice_plane(GRID, "axial", 20), 600, 500)  # z = 0
@@ -14,12 +14,12 @@ PLACEMENT = Placement(slice_plane(GRID, "axial", 20), 600, 500)  # z = 0
 
 def test_only_the_part_within_half_a_slice_is_solid() -> None:
     line = PLACEMENT.to_widget(np.array([[0.0, 0, -12.5], [10, 0, 0], [20, 0, 0], [20, 0, 25]]))
-    parts = in_slice(line)
+    parts = parts_in_slice(line)
     x = (parts[..., 0] - PLACEMENT.to_widget((0.0, 0, 0))[0]) / PLACEMENT.scale
     assert x[0] == pytest.approx((9.0, 10.0)), "a tenth of the way lies within half a slice"
     assert x[1] == pytest.approx((10.0, 20.0))
     assert x[2] == pytest.approx((20.0, 20.0)), "a line across the slice is a dot"
-    assert len(in_slice(PLACEMENT.to_widget(np.array([[0.0, 0, 5], [9, 0, 5]])))) == 0
+    assert len(parts_in_slice(PLACEMENT.to_widget(np.array([[0.0, 0, 5], [9, 0, 5]])))) == 0
 
 
 def test_points_in_other_slices_cannot_be_grabbed() -> None:
