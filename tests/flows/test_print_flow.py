@@ -80,6 +80,19 @@ def test_a_file_is_kept_after_a_look(opened: MainWindow, settle: Settle, tmp_pat
     assert str(path) in panel.done.text()
 
 
+def test_a_file_that_nobody_kept_goes_with_the_case(
+    opened: MainWindow, settle: Settle, tmp_path: Path
+) -> None:
+    panel = opened.print_panel
+    (tmp_path / "out").mkdir()
+    panel.export_to(tmp_path / "out" / "liver.stl")
+    settle()
+    assert list((tmp_path / "out").iterdir())
+    opened.close_case()
+    assert list((tmp_path / "out").iterdir()) == []
+    assert panel.dialog is None
+
+
 def test_a_faulty_surface_goes_only_with_a_reason(
     opened: MainWindow, settle: Settle, tmp_path: Path
 ) -> None:

@@ -85,7 +85,7 @@ class PrintPanel:
         self._arrange()
         self.printer.changed.connect(self._forget)
         self.reason.textChanged.connect(lambda _: self._show_refusal())
-        desk.left.connect(self._forget)
+        desk.left.connect(self._leave)
         desk.bindings.enable(self.check, self.lacks, "Look for faults, thin walls and overhang")
         desk.bindings.enable(
             self.export,
@@ -169,6 +169,12 @@ class PrintPanel:
         self._checked, self._refused, self._path = {}, {}, None
         self.done.hide()
         self._show_checked()
+
+    def _leave(self) -> None:
+        """Let go of what belongs to the case, also of a file that waits to be kept."""
+        if self.dialog is not None:
+            self.dialog.reject()
+        self._forget()
 
     # Check ---------------------------------------------------------------------------
 
