@@ -10,14 +10,9 @@ from scipy.sparse import csr_array, diags_array
 from scipy.sparse.linalg import splu
 
 from meshing.cell_quality import prism_jacobian
-from meshing.cell_sizes import (
-    averaging,
-    ball_radii_mm,
-    edges_of,
-    face_normals,
-    graded,
-    point_normals,
-)
+from meshing.cell_sizes import ball_radii_mm, edges_of, face_normals, graded, point_normals
+from meshing.intersections import intersecting_pairs
+from meshing.layer_directions import opened
 from meshing.sized_remeshing import neighbours
 from meshing.volume_mesh import Flags, Floats, Integers
 from segmentation.contract import Finding, Progress, Severity
@@ -30,8 +25,8 @@ SLOPE = 0.3
 
 LEAST_JACOBIAN = 0.1
 """Of a prism, by that of a straight one on its triangle; less counts as folded."""
-BLIND, LEAST_SIGHT = 0.15, 0.35
-"""Cosines that a layer's direction must and should make with every face around it at least."""
+TURNS = 40
+"""How often layers get a quarter thinner where they fold or cross."""
 
 THINNED = 0.95
 """A place counts as thinned where less than this share of the thickness is left."""
@@ -92,87 +87,48 @@ def lay(
     walls = triangles[on_wall]
     numbers = np.unique(walls)
     total = float(levels_mm[-1])
+    shares = levels_mm / total
     progress(0.0, "laying layers along the wall")
-    points_mm, directions = _opened(points_mm, triangles, on_wall)
+    before = points_mm
+    points_mm, directions = opened(points_mm, triangles, on_wall)
     normals = point_normals(points_mm, walls)
     room = np.full(len(points_mm), np.inf)
     room[numbers] = ROOM * ball_radii_mm(points_mm[numbers], normals[numbers])
     thickness = np.minimum(room, total) * share
     edges = edges_of(walls)
     spread = _Spread(triangles, on_wall, len(points_mm))
-    for turn in range(40):
-        progress(turn / 40, "laying layers along the wall")
+    for turn in range(TURNS):
+        progress(turn / TURNS, "laying layers along the wall")
         thickness[numbers] = graded(points_mm, edges, thickness, SLOPE)[numbers]
         moves = spread(directions * np.where(np.isfinite(thickness), thickness, 0.0)[:, None])
-        bad = _folded(points_mm, triangles, on_wall, moves, levels_mm / total)
+        bad = _folded(points_mm, triangles, parts, on_wall, moves, shares)
+        if not len(bad):
+            bad = _crossing(points_mm + moves, triangles)
         if not len(bad):
             break
         thickness[bad] *= 0.75
     else:
-        place = points_mm[bad[0]]
-        raise NoRoomForLayers(
-            f"the layers fold at ({place[0]:.1f}, {place[1]:.1f}, {place[2]:.1f}) mm however thin "
-            "they are; smooth or repair the surface there, or choose shorter edges"
-        )
-    findings = _thinned(points_mm[numbers], thickness[numbers], total)
-    return _assembled(points_mm, triangles, parts, on_wall, moves, levels_mm / total, findings)
+        raise NoRoomForLayers(_why_not(points_mm, triangles, points_mm[bad[0]]))
+    findings = (
+        *_evened(before, points_mm),
+        *_thinned(points_mm[numbers], thickness[numbers], total),
+    )
+    return _assembled(points_mm, triangles, parts, on_wall, moves, shares, findings)
 
 
-def _opened(points_mm: Floats, triangles: Integers, on_wall: Flags) -> tuple[Floats, Floats]:
-    """Return the points and the directions of layers there, in sight of all faces around.
-
-    Where a point is so jagged that nothing is, it moves to the middle of its neighbours.
-    """
-    walls = triangles[on_wall]
-    mean = averaging(edges_of(walls), len(points_mm))
-    movable = np.zeros(len(points_mm), bool)
-    movable[np.setdiff1d(walls, triangles[~on_wall])] = True
-    points_mm = points_mm.copy()
-    for _ in range(10):
-        directions = _directions(points_mm, triangles, on_wall)
-        faces = _unit(-face_normals(points_mm, walls))
-        blind = np.einsum("tcj,tj->tc", directions[walls], faces) < BLIND
-        jagged = np.intersect1d(walls[blind], np.flatnonzero(movable))
-        if not len(jagged):
-            break
-        points_mm[jagged] = (mean @ points_mm)[jagged]
-    return points_mm, directions
+def _why_not(points_mm: Floats, triangles: Integers, place: Floats) -> str:
+    own = _crossing(points_mm, triangles)
+    where = points_mm[own[0]] if len(own) else place
+    what = "the surface crosses itself" if len(own) else "the layers fold however thin they are"
+    return (
+        f"{what} at ({where[0]:.1f}, {where[1]:.1f}, {where[2]:.1f}) mm; smooth or repair the "
+        "surface there, or choose shorter edges"
+    )
 
 
-def _directions(points_mm: Floats, triangles: Integers, on_wall: Flags) -> Floats:
-    """Return unit vectors inward at the points of the wall, smooth and in sight of all faces."""
-    walls = triangles[on_wall]
-    faces = face_normals(points_mm, walls)
-    faces = -faces / np.maximum(np.linalg.norm(faces, axis=1), 1e-300)[:, None]
-    inward = -point_normals(points_mm, walls)
-    mean = averaging(edges_of(walls), len(points_mm))
-    for _ in range(3):
-        inward = _unit(mean @ inward)
-    caps = triangles[~on_wall]
-    flat = point_normals(points_mm, caps)
-    rim = np.intersect1d(walls, caps)
-    for _ in range(30):
-        sight = np.einsum("tcj,tj->tc", inward[walls], faces)
-        blind = sight < LEAST_SIGHT
-        if not blind.any():
-            break
-        for n in range(3):
-            rows = blind[:, n]
-            np.add.at(inward, walls[rows, n], 0.2 * faces[rows])
-        inward = _unit(inward)
-        inward[rim] = _in_plane(inward[rim], flat[rim])
-    inward[rim] = _in_plane(inward[rim], flat[rim])
-    return inward
-
-
-def _unit(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=1)
-    return np.asarray(vectors / np.maximum(lengths, 1e-300)[:, None])
-
-
-def _in_plane(vectors: Floats, normals: Floats) -> Floats:
-    along = np.einsum("ij,ij->i", vectors, normals)
-    return _unit(vectors - along[:, None] * normals)
+def _crossing(points_mm: Floats, triangles: Integers) -> Integers:
+    """Return the points of triangles that cross others."""
+    return np.unique(triangles[np.unique(intersecting_pairs(points_mm, triangles))])
 
 
 class _Spread:
@@ -204,9 +160,14 @@ class _Spread:
 
 
 def _folded(
-    points_mm: Floats, triangles: Integers, on_wall: Flags, moves: Floats, shares: Floats
+    points_mm: Floats,
+    triangles: Integers,
+    parts: Integers,
+    on_wall: Flags,
+    moves: Floats,
+    shares: Floats,
 ) -> Integers:
-    """Return the points of prisms that fold, and those of other triangles that tip over."""
+    """Return the points of prisms that fold, and the rims of parts whose triangles tip over."""
     walls, count = triangles[on_wall], len(points_mm)
     best = _sharpest_sine(points_mm, walls)
     least = LEAST_JACOBIAN * np.maximum(best, 1e-3)
@@ -220,9 +181,9 @@ def _folded(
     lengths = np.linalg.norm(before, axis=1), np.linalg.norm(after, axis=1)
     upright = np.einsum("ij,ij->i", before, after) > 0.8 * lengths[0] * lengths[1]
     tipped = ~upright | (lengths[1] < 0.1 * lengths[0])
-    rim = np.intersect1d(walls, caps)
     # A part is too small for the layers around it: they give way along its whole rim.
-    return np.union1d(walls[bad], rim if tipped.any() else rim[:0])
+    cramped = np.isin(parts[~on_wall], parts[~on_wall][tipped])
+    return np.union1d(walls[bad], np.intersect1d(walls, caps[cramped]))
 
 
 def _sharpest_sine(points_mm: Floats, triangles: Integers) -> Floats:
@@ -231,6 +192,23 @@ def _sharpest_sine(points_mm: Floats, triangles: Integers) -> Floats:
     lengths = np.sort(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2), axis=1)
     area = np.linalg.norm(face_normals(points_mm, triangles), axis=1)
     return np.asarray(area / np.maximum(lengths[:, 1] * lengths[:, 2], 1e-300))
+
+
+def _evened(before_mm: Floats, points_mm: Floats) -> tuple[Finding, ...]:
+    away = np.linalg.norm(points_mm - before_mm, axis=1)
+    if not away.any():
+        return ()
+    x, y, z = map(float, points_mm[np.argmax(away)])
+    return (
+        Finding(
+            Severity.INFO,
+            "wall_evened",
+            f"The wall was evened at {np.count_nonzero(away)} points, by up to {away.max():.2g} "
+            "mm: it is so jagged there that no layer could grow.",
+            (x, y, z),
+            "Smooth the surface, or choose shorter edges, if the wall matters there.",
+        ),
+    )
 
 
 def _thinned(points_mm: Floats, thickness: Floats, total: float) -> tuple[Finding, ...]:
