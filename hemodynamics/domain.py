@@ -23,6 +23,9 @@ WALL_NAME = "wall"
 LEAST_ACROSS = 3.0
 """Cells across an opening, by its area, below which no flow is computed."""
 
+DEPTH = 3.0
+"""Cells from beyond an outlet back to the flow that goes on there."""
+
 FLATNESS = 0.05
 """How far a cap may lie off its plane, of the radius of a circle of its area."""
 
@@ -41,7 +44,8 @@ class Opening:
         centre_mm, normal: LPS; the normal points out of the lumen.
         area_mm2: of the cap.
         links: numbers of the links that cross it.
-        behind: for each of those links, the cell nearest to one step further inside.
+        inside, factors: (8, links) cells and their shares, summing to one, for the point that
+            lies `DEPTH` cells back along the normal from where the link would end.
     """
 
     name: str
@@ -50,7 +54,8 @@ class Opening:
     normal: Floats
     area_mm2: float
     links: Ints
-    behind: Ints
+    inside: Ints
+    factors: Floats
 
     @property
     def diameter_mm(self) -> float:
@@ -112,9 +117,7 @@ def divide(lumen: SurfaceMesh, spacing_mm: float, progress: Progress = silent) -
     crossings = cells[cell] + fraction[:, None] * VELOCITIES[direction] * spacing_mm
     links = Links(cell, direction, fraction, part)
     openings = tuple(
-        _opening(
-            name, n + 1, ends[name], links, cells, crossings, index, grid.origin_mm, spacing_mm
-        )
+        _opening(name, n + 1, ends[name], links, cells, index, grid.origin_mm, spacing_mm)
         for n, name in enumerate(ends)
     )
     return Domain(
@@ -230,17 +233,34 @@ def _opening(
     end: tuple[Floats, Floats, float],
     links: Links,
     cells_mm: Floats,
-    crossings_mm: Floats,
     index: Ints,
     origin_mm: Floats,
     spacing_mm: float,
 ) -> Opening:
-    """Return an opening with its links and, for each, a cell one step further inside."""
+    """Return an opening with its links and, for each, the cells around a point inside."""
     centre, normal, area = end
     mine = np.flatnonzero(links.part == part)
-    goal = cells_mm[links.cell[mine]] - normal * spacing_mm
-    ijk = np.rint((goal - origin_mm) / spacing_mm).astype(int)
-    behind = index[tuple(ijk[:, ::-1].T)]
+    start = cells_mm[links.cell[mine]] - origin_mm
+    goal = start / spacing_mm + VELOCITIES[links.direction[mine]] - DEPTH * normal
+    base = np.floor(goal + 1e-9).astype(int)
+    rest = goal - base
+    inside, factors = np.empty((8, len(mine)), np.int64), np.empty((8, len(mine)))
+    last = np.array(index.shape[::-1]) - 1
+    for n, corner in enumerate(np.ndindex(2, 2, 2)):
+        ijk = np.clip(base + corner, 0, last)
+        inside[n] = index[tuple(ijk[:, ::-1].T)]
+        factors[n] = np.prod(np.where(np.array(corner) == 1, rest, 1.0 - rest), axis=1)
+    factors[inside < 0] = 0.0
+    # Beside the wall there may be no cell; the link's own cell stands in.
+    lost = factors.sum(axis=0) < 1e-3
+    factors[0, lost], inside[0, lost] = 1.0, links.cell[mine][lost]
     return Opening(
-        name, part, centre, normal, area, mine, np.where(behind >= 0, behind, links.cell[mine])
+        name,
+        part,
+        centre,
+        normal,
+        area,
+        mine,
+        np.maximum(inside, 0),
+        factors / factors.sum(axis=0),
     )

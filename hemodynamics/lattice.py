@@ -203,7 +203,7 @@ def _in_parallel(function: Any) -> Any:
 
 
 _PROCESSOR = compiled(_inlined)
-_collide, _moments, _gaussian = _PROCESSOR.collide, _PROCESSOR.moments, _PROCESSOR.gaussian
+_collide, _moments = _PROCESSOR.collide, _PROCESSOR.moments
 _WEIGHTS = tuple(WEIGHTS.astype(np.float32))
 
 
@@ -321,23 +321,13 @@ def _pulled(now: Any, pull: Any, cell: Any) -> Any:
 
 
 @_for_processor
-def outlets(
-    now: Any, size: Any, pull: Any, links: Any, directions: Any, behind: Any, density: Any
-) -> Any:
-    """Fill the incoming values of outlets.
-
-    Equilibrium at the outlet's density with the velocity of the cell behind, and the rest of
-    that cell's populations: non-equilibrium extrapolation (Guo 2002,
-    doi:10.1088/1009-1963/11/4/310).
-    """
-    third = (THIRD, THIRD, THIRD, THIRD * 0, THIRD * 0, THIRD * 0)
+def outlets(now: Any, size: Any, links: Any, sources: Any, factors: Any, shift: Any) -> Any:
+    """Fill the incoming values of an outlet from populations inside, shifted in density."""
     for n in range(len(links)):
-        f = _pulled(now, pull, behind[n])
-        m = _moments(f)
-        rho = m[0] + ONE
-        even = _gaussian((m[1] / rho, m[2] / rho, m[3] / rho), third)
-        q = directions[n]
-        now[size + links[n]] = f[q] + (density[n] - rho) * even[q]
+        value = shift[n]
+        for k in range(sources.shape[0]):
+            value += factors[k, n] * now[sources[k, n]]
+        now[size + links[n]] = value
 
 
 @_in_parallel

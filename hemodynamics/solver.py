@@ -142,16 +142,39 @@ def _interpolation(
 
 
 @dataclass(frozen=True)
-class Opening:
-    """The links of one inlet or outlet.
+class Outlet:
+    """Addresses of what enters through an outlet: the flow a few cells inside goes on outside.
 
     Attributes:
         links: numbers of the links.
-        behind: for an outlet, the cell behind each link, one step further inside.
+        sources, factors: (8, links) addresses and factors of the populations inside.
+        weights: (links,) of the incoming directions.
+        cells: (27, k) addresses of all populations of the cells that are copied from.
     """
 
     links: Ints
-    behind: Ints
+    sources: npt.NDArray[np.int32]
+    factors: Singles
+    weights: Singles
+    cells: Ints
+
+
+def outlet(links: Links, chosen: Ints, inside: Ints, factors: Floats) -> Outlet:
+    """Return the outlet of the chosen links, each copied from up to 8 cells ``inside``.
+
+    ``inside`` and ``factors`` are (8, links); the factors of a link sum to one. The copied
+    cells lie behind the link's far end, against the outlet's normal, so that flow that no
+    longer changes along the vessel passes unchanged.
+    """
+    incoming = OPPOSITE[links.direction[chosen]]
+    cells = np.unique(inside[factors > 0])
+    return Outlet(
+        chosen,
+        address(incoming, inside).astype(np.int32),
+        factors.astype(np.float32),
+        WEIGHTS[incoming].astype(np.float32),
+        address(np.arange(27)[:, None], cells),
+    )
 
 
 class Lattice:
@@ -177,19 +200,14 @@ class Lattice:
         """Set the speed of the boundary along the incoming velocity, of the numbered links."""
         self._added[links] = self.layout.push[links] * speed
 
-    def hold(self, opening: Opening, density: float) -> None:
-        """Fill what enters through an outlet held at a density, before `step`."""
-        count = len(opening.links)
-        directions = OPPOSITE[self.links.direction[opening.links]]
-        outlets(
-            self._now,
-            self.layout.size,
-            self.layout.pull,
-            opening.links,
-            directions,
-            opening.behind,
-            np.full(count, density, np.float32),
-        )
+    def density(self, outlet: Outlet) -> float:
+        """Return the mean density, less one, of the cells that an outlet copies from."""
+        return float(self._now[outlet.cells].sum(dtype=np.float64) / outlet.cells.shape[1])
+
+    def hold(self, outlet: Outlet, excess: float) -> None:
+        """Fill what enters through an outlet whose density, less one, is ``excess``."""
+        shift = np.float32(excess - self.density(outlet)) * outlet.weights
+        outlets(self._now, self.layout.size, outlet.links, outlet.sources, outlet.factors, shift)
 
     def meet(self) -> None:
         """Fill what comes back from walls and enters through inlets, before `hold` and `step`."""
