@@ -88,11 +88,14 @@ def printability(
         )
     else:
         lain = laying(mesh, (0.0, 0.0, 1.0), overhang_degrees, build_mm)
-    wall = _across(mesh, -1.0, wall_mm, share(progress, 2, 4))
-    gap = _across(mesh, 1.0, gap_mm, share(progress, 3, 4)) if gap_mm else None
+    wall, thin = _across(mesh, -1.0, wall_mm, share(progress, 2, 4))
+    gap, close = None, None
+    if gap_mm:
+        gap, close = _across(mesh, 1.0, gap_mm, share(progress, 3, 4))
     lean = _lean_degrees(mesh, lain)
-    notes = [*faults, *_size(lain, build_mm), *_narrow(mesh, wall, wall_mm, "wall")]
-    notes += _narrow(mesh, gap, gap_mm, "gap") if gap is not None else []
+    notes = [*faults, *_size(lain, build_mm), *_narrow(mesh, wall, thin, wall_mm, "wall")]
+    if gap is not None and close is not None:
+        notes += _narrow(mesh, gap, close, gap_mm, "gap")
     notes += [*_overhang(mesh, lain, lean, overhang_degrees), *_pieces(mesh, wall_mm), *_many(mesh)]
     notes.sort(key=lambda finding: finding.severity is not Severity.PROBLEM)
     data = {
@@ -118,10 +121,14 @@ def _normals(mesh: SurfaceMesh) -> tuple[Floats, Floats]:
     return cross / np.where(twice > 0, twice, 1.0)[:, None], twice / 2
 
 
-def _across(mesh: SurfaceMesh, side: float, least_mm: float, progress: Progress) -> Floats:
+def _across(
+    mesh: SurfaceMesh, side: float, least_mm: float, progress: Progress
+) -> tuple[Floats, Floats]:
     """Return for each triangle the least way to the side that faces it, mm, up to a limit.
 
-    ``side`` is -1 into the material (a wall) and 1 out of it (a gap).
+    And how much of its area, in mm2, has less than ``least_mm``: of a long triangle of a cut's
+    face, only what lies at the rim. ``side`` is -1 into the material (a wall) and 1 out of it (a
+    gap).
     """
     reach = LOOKED * least_mm
     normals, area = _normals(mesh)
@@ -135,7 +142,9 @@ def _across(mesh: SurfaceMesh, side: float, least_mm: float, progress: Progress)
     away = np.where((hit >= 0) & faces, away, reach)
     least = np.full(len(mesh.triangles), reach)
     np.minimum.at(least, owner, away)
-    return least
+    samples = np.bincount(owner, minlength=len(least))
+    narrow = np.bincount(owner, away < least_mm, len(least))
+    return least, area * narrow / np.maximum(samples, 1)
 
 
 def _samples(mesh: SurfaceMesh, spacing_mm: float) -> tuple[Floats, Integers]:
@@ -176,8 +185,12 @@ def _at_points(mesh: SurfaceMesh, values: Floats, choose: np.ufunc) -> npt.NDArr
     return points.astype(np.float32)
 
 
-def _narrow(mesh: SurfaceMesh, across: Floats, least_mm: float, what: str) -> list[Finding]:
+def _narrow(
+    mesh: SurfaceMesh, across: Floats, area: Floats, least_mm: float, what: str
+) -> list[Finding]:
     """Return the places where a wall or gap is narrower than allowed, the largest first.
+
+    ``area`` is how much of each triangle, in mm2, is that narrow.
 
     Places smaller than `PATCH` times the least allowed across, such as a crest that gets lost
     without harm, are told together as a warning.
@@ -185,7 +198,6 @@ def _narrow(mesh: SurfaceMesh, across: Floats, least_mm: float, what: str) -> li
     thin = np.flatnonzero(across < least_mm)
     if not len(thin):
         return []
-    _, area = _normals(mesh)
     patches = places(mesh, thin, area)
     told: list[Finding] = []
     spots: list[tuple[float, float, float]] = []
