@@ -69,6 +69,7 @@ def isosurface(
     *,
     label: str = "",
     smoothing_mm: Annotated[float, Ge(0), Le(5)] | None = None,
+    cell_mm: Annotated[float, Ge(0), Le(20)] = 0.0,
     triangles: Annotated[int, Ge(0)] = 0,
     progress: Progress = silent,
 ) -> SurfaceMesh:
@@ -85,6 +86,9 @@ def isosurface(
         label: name of the label; empty takes all labels together.
         smoothing_mm: standard deviation of the smoothing in mm; 0 keeps the voxel steps, empty
             takes 0.6 of a voxel's mean edge, which keeps a 5 mm vessel's calibre within 3 percent.
+        cell_mm: edge of the cells that the surface is drawn on; voxels that are smaller are joined
+            to blocks, so that a large label is drawn quickly and with fewer triangles, but parts
+            thinner than half a cell are lost. 0 keeps the voxels.
         triangles: how many triangles to keep at the most, see `decimate`; 0 keeps all.
         progress: told how far the work is.
 
@@ -97,36 +101,58 @@ def isosurface(
     block = bounding_block(mask)
     if block is None:
         return _no_surface(labels, what)
-    edge_mm = float(np.prod(labels.geometry.spacing_mm)) ** (1 / 3)
-    wanted_mm = 0.6 * edge_mm if smoothing_mm is None else smoothing_mm
-    points, cells, start, used_mm = _surface(
-        mask[block], np.asarray(labels.geometry.spacing_mm), wanted_mm, progress
-    )
-    start += [s.start for s in block]
     spacing = np.asarray(labels.geometry.spacing_mm)
-    points = labels.geometry.to_world(points / spacing + start[::-1])
+    joined = np.maximum((cell_mm / spacing).astype(int), 1)
+    edge_mm = float(np.prod(joined * spacing)) ** (1 / 3)
+    wanted_mm = 0.6 * edge_mm if smoothing_mm is None else smoothing_mm
+    drawn = mask[block] if (joined == 1).all() else _shares(mask[block], joined)
+    points, cells, start, used_mm = _surface(drawn, joined * spacing, wanted_mm, progress)
+    # The middle of a block lies half its voxels from its first, less half a voxel.
+    first = [s.start for s in block][::-1] + (joined - 1) / 2
+    points = labels.geometry.to_world(points / spacing + joined * start[::-1] + first)
     if np.linalg.det(labels.geometry.axes) < 0:
         cells = cells[:, ::-1]
     progress(0.9, "measuring the surface")
-    thin = () if used_mm == wanted_mm else (_smoothed_less(what.name, used_mm),)
+    notes = [] if used_mm == wanted_mm else [_smoothed_less(what.name, used_mm)]
+    notes += [] if (joined == 1).all() else [_on_blocks(what.name, joined * spacing)]
     frame = labels.geometry.frame_uid
-    mesh = SurfaceMesh(points, cells, frame, what.name, what.colour, findings=thin)
+    mesh = SurfaceMesh(points, cells, frame, what.name, what.colour, findings=tuple(notes))
     if triangles:
         return decimate(mesh, triangles=triangles, progress=share(progress, 1, 2))
     return measured(mesh)
 
 
+def _shares(mask: npt.NDArray[np.bool_], joined: Integers) -> Float32s:
+    """Return how much of each block of ``joined`` voxels (x, y, z) a mask fills, [k, j, i]."""
+    size = joined[::-1]
+    rest = -np.array(mask.shape) % size
+    whole = np.pad(mask, [(0, int(n)) for n in rest]) if rest.any() else mask
+    filled: Float32s = whole.view(np.uint8)
+    for axis in range(3):
+        parts = [
+            filled[(slice(None),) * axis + (slice(first, None, size[axis]),)]
+            for first in range(size[axis])
+        ]
+        filled = np.sum(parts, axis=0, dtype=np.float32) if len(parts) > 1 else filled
+    return filled / np.float32(np.prod(size))
+
+
 def _surface(
-    mask: npt.NDArray[np.bool_], spacing: Floats, wanted_mm: float, progress: Progress
+    mask: npt.NDArray[np.generic], spacing: Floats, wanted_mm: float, progress: Progress
 ) -> tuple[Floats, Integers, Integers, float]:
-    """Return points in mm along the axes of the padded mask, triangles, its corner, smoothing."""
+    """Return points in mm along the axes of the padded mask, triangles, its corner, smoothing.
+
+    A mask of floats holds shares of blocks.
+    """
     edge_mm = float(np.prod(spacing)) ** (1 / 3)
-    voxels = int(np.count_nonzero(mask))
+    voxels = float(np.sum(mask, dtype=np.float64))
+    whole = mask.dtype == np.bool_
     for used_mm in (wanted_mm, wanted_mm / 2, edge_mm / 2):
-        fine = used_mm <= FINE_VOXELS * edge_mm
+        fine = whole and used_mm <= FINE_VOXELS * edge_mm
         sigma = used_mm / spacing[::-1]
         pad = np.ceil(4.3 * sigma).astype(int) + 2
-        padded = np.pad(mask, [(int(n), int(n)) for n in pad]).view(np.uint8)
+        padded = np.pad(mask, [(int(n), int(n)) for n in pad])
+        padded = padded.view(np.uint8) if whole else padded
         progress(0.1, "smoothing the label")
         field = None if fine else _level_set(padded, sigma)
         inside = padded if field is None else (field > 0.5).view(np.uint8)
@@ -264,6 +290,12 @@ def _no_surface(labels: LabelMap, what: Label) -> SurfaceMesh:
     nothing = np.empty((0, 3)), np.empty((0, 3), np.int64)
     frame = labels.geometry.frame_uid
     return SurfaceMesh(*nothing, frame, what.name, what.colour, findings=(note,))
+
+
+def _on_blocks(name: str, cell_mm: Floats) -> Finding:
+    size = " x ".join(f"{edge:.2f}" for edge in cell_mm)
+    text = f"The surface of {name or 'the label'} is drawn on blocks of {size} mm, as was asked."
+    return Finding(Severity.INFO, "drawn_on_blocks", text)
 
 
 def _smoothed_less(name: str, used_mm: float) -> Finding:

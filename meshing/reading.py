@@ -144,15 +144,14 @@ def welded(mesh: SurfaceMesh) -> SurfaceMesh:
 
     Triangles that thereby lose their area go. Point data follow the first of each point.
     """
-    corners = mesh.triangles.ravel()
-    used, position = np.unique(corners, return_inverse=True)
-    _, first, same = np.unique(
-        mesh.points_mm[used] + 0.0, axis=0, return_index=True, return_inverse=True
-    )
+    used = np.flatnonzero(np.bincount(mesh.triangles.ravel(), minlength=len(mesh.points_mm)))
+    first, same = _first_of_equals(mesh.points_mm[used] + 0.0)
     order = np.argsort(first, kind="stable")
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    triangles = rank[same.ravel()][position.ravel()].reshape(-1, 3)
+    position = np.empty(len(mesh.points_mm), np.int64)
+    position[used] = rank[same]
+    triangles = position[mesh.triangles]
     a, b, c = triangles.T
     keep = used[first[order]]
     return replace(
@@ -161,6 +160,25 @@ def welded(mesh: SurfaceMesh) -> SurfaceMesh:
         triangles=triangles[(a != b) & (b != c) & (c != a)],
         point_data={name: values[keep] for name, values in mesh.point_data.items()},
     )
+
+
+def _first_of_equals(
+    points: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return per group of equal rows its first row, and per row its group.
+
+    Rows are told apart by a 64-bit mix of their bits, which sorts many times faster than the
+    rows do; should two different rows ever mix to the same, the rows themselves are sorted.
+    """
+    bits = np.ascontiguousarray(points).view(np.uint64)
+    mixed = bits[:, 0] * np.uint64(0x9E3779B97F4A7C15)
+    for column, factor in ((1, 0xC2B2AE3D27D4EB4F), (2, 0x165667B19E3779F9)):
+        mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed += bits[:, column] * np.uint64(factor)
+    _, first, same = np.unique(mixed, return_index=True, return_inverse=True)
+    if not np.array_equal(points[first][same], points):
+        _, first, same = np.unique(points, axis=0, return_index=True, return_inverse=True)
+    return first, same.ravel()
 
 
 def _finite(points: npt.NDArray[np.float64], path: Path) -> npt.NDArray[np.float64]:

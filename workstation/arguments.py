@@ -251,7 +251,7 @@ def _add_direct(command: Command) -> None:
         metavar="IMAGE",
         help="DICOM folder, ZIP or file; a label file where METHOD changes labels",
     )
-    segment.add_argument("label", type=Path, metavar="LABEL", help="label file to write")
+    segment.add_argument("label", type=Path, metavar="LABEL", help="label or surface file to write")
     segment.add_argument("--series", metavar="UID", help="which series, where there are several")
     mesh = command("mesh", "make the surface of a label, from file to file")
     mesh.add_argument("labels", type=Path, metavar="LABEL", help="label file")

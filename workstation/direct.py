@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from meshing.files import write_surface
+from meshing.files import WRITTEN, write_surface
 from meshing.reading import Unit, read_surface
 from meshing.surface import SurfaceMesh
 from segmentation import models
@@ -22,6 +22,9 @@ from workstation.stage import Stage, StageError
 from workstation.stages import STAGES
 
 MODEL = "model:"
+SURFACE = "surface."
+"""What a parameter of the surface begins with, where a label is written as one."""
+ISOSURFACE = "meshing.isosurface"
 DOME, VESSELS = "segmentation.propose_dome", "segmentation.propose_bright_vessels"
 _MOST_LABELS = 150
 
@@ -53,8 +56,8 @@ def segment_file(
     series_uid: str | None = None,
     progress: Progress = silent,
     also: Sequence[Path] = (),
-) -> LabelMap:
-    """Segment an image file, DICOM folder or ZIP and write the label file.
+) -> LabelMap | SurfaceMesh:
+    """Segment an image file, DICOM folder or ZIP and write the label file, or its surface.
 
     A method that works on a label, such as ``dome``, takes a label file; an image in its place
     is first labelled where it shows bright vessels.
@@ -62,16 +65,19 @@ def segment_file(
     ``method`` is a stage by its short name, or else a model: ``NAME`` or ``model:NAME``. Models
     that take several images find the others in ``also``.
 
-    The label goes to .nii.gz, .nii, .nrrd or .mha, or to .dcm as a Segmentation if the image is
-    DICOM. Nothing is written if the result is empty or the work fails.
+    The label goes to .nii.gz, .nii, .nrrd or .mha, to .dcm as a Segmentation if the image is
+    DICOM, or as a closed surface to .stl, .ply, .obj, .vtp, .3mf or .glb; parameters that begin
+    with ``surface.`` are then those of `meshing.isosurface`. Nothing is written if the result is
+    empty or the work fails.
 
     Raises:
         StageError: for a method or parameter that there is not.
         ValueError: for an ending or image that cannot be used, or an empty result.
     """
-    check_target(label, (*ENDINGS, ".dcm"))
+    check_target(label, (*ENDINGS, ".dcm", *WRITTEN))
+    drawing = _drawing(params, label)
     stage, fixed = _chosen(method)
-    params = {**fixed, **params}
+    params = {**fixed, **{n: v for n, v in params.items() if not n.startswith(SURFACE)}}
     stage.check_params(params)
     if len(also) >= len(stage.inputs):
         raise StageError(f"{method} takes {len(stage.inputs)} image(s), not {1 + len(also)}")
@@ -83,6 +89,9 @@ def segment_file(
     result: LabelMap = stage.run(inputs, params, share(progress, 1, 3))
     if not result.array.any():
         raise ValueError(f"{method} found nothing in {image}; no file was written")
+    if drawing is not None:
+        mesh = STAGES[ISOSURFACE].run({"labels": result}, drawing, share(progress, 2, 3))
+        return _written(mesh, label)
     progress(0.9, f"writing {label.name}")
     if label.suffix.lower() == ".dcm":
         assert scanned is not None
@@ -93,6 +102,27 @@ def segment_file(
     else:
         write_labels(result, label)
     return result
+
+
+def _drawing(params: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
+    """Return how to draw the surface that ``path`` is to hold; None where it is to hold a label.
+
+    Raises:
+        StageError: for a parameter that there is not, or that nothing uses.
+    """
+    drawing = {n.removeprefix(SURFACE): v for n, v in params.items() if n.startswith(SURFACE)}
+    if path.suffix.lower() in WRITTEN:
+        STAGES[ISOSURFACE].check_params(drawing)
+        return drawing
+    if drawing:
+        name = f"{SURFACE}{next(iter(drawing))}"
+        raise StageError(f"{name} is of use only where a surface is written, not {path.name}")
+    return None
+
+
+def _written(mesh: SurfaceMesh, path: Path) -> SurfaceMesh:
+    write_surface(mesh, path)
+    return mesh
 
 
 def _chosen(method: str) -> tuple[Stage, Mapping[str, str]]:
@@ -162,13 +192,12 @@ def mesh_file(
     if not label.exists():
         raise ValueError(f"{label} is not there; check the path")
     labels = read_labels(label)
-    stage = STAGES["meshing.isosurface"]
+    stage = STAGES[ISOSURFACE]
     chosen = _named(labels, name_or_value)
     mesh: SurfaceMesh = stage.run({"labels": labels}, {**params, "label": chosen}, progress)
     if not len(mesh.triangles):
         raise ValueError(f"the label is empty in {label}; no file was written")
-    write_surface(mesh, surface)
-    return mesh
+    return _written(mesh, surface)
 
 
 def repair_file(

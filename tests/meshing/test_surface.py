@@ -24,7 +24,7 @@ from meshing.surface import (
     to_vtk,
     volume_ml,
 )
-from segmentation.volume import Label, LabelMap
+from segmentation.volume import ImageGeometry, Label, LabelMap
 from tests.meshing.shapes import LEFT_HANDED, OBLIQUE, ellipsoid, grid, label_of, tube
 
 TETRAHEDRON = SurfaceMesh(
@@ -219,3 +219,22 @@ def test_parts_of_a_surface_must_name_its_triangles():
     assert not mesh.reshaped(points, cells[:1]).boundaries
     with pytest.raises(ValueError, match="'outlet'"):
         SurfaceMesh(points, cells, "1.2", boundaries={"outlet": [2]})
+
+
+def test_a_surface_on_blocks_keeps_place_volume_and_says_so():
+    grid = ImageGeometry(
+        (61, 52, 43), (0.5, 0.5, 1.1), (-3.0, 7.0, 11.0), (0, 1, 0, -1, 0, 0, 0, 0, 1), "1.2"
+    )
+    k, j, i = np.mgrid[0:43, 0:52, 0:61]
+    ball = ((i - 31) * 0.5) ** 2 + ((j - 22) * 0.5) ** 2 + ((k - 20) * 1.1) ** 2 < 9.0**2
+    labels = LabelMap(ball.astype(np.uint8), grid, {1: Label("ball")})
+    fine, coarse = isosurface(labels), isosurface(labels, cell_mm=1.2)
+    assert is_watertight(coarse)
+    assert len(coarse.triangles) < 0.4 * len(fine.triangles)
+    assert volume_ml(coarse) == pytest.approx(labels.volume_ml(), rel=1e-3)
+    centre = grid.to_world((31.0, 22.0, 20.0))
+    radii = np.linalg.norm(coarse.points_mm - centre, axis=1)
+    assert np.abs(radii - 9.0).max() < 0.5
+    assert np.abs(coarse.points_mm.mean(axis=0) - fine.points_mm.mean(axis=0)).max() < 0.05
+    assert [f.code for f in coarse.findings] == ["drawn_on_blocks"]
+    assert "1.00 x 1.00 x 1.10" in coarse.findings[0].sentence

@@ -5,6 +5,7 @@ import pytest
 from scipy import ndimage
 
 from meshing.files import read_surface
+from meshing.surface import is_watertight, volume_ml
 from segmentation.images import read_labels, write_labels, write_volume
 from segmentation.volume import ImageGeometry, Label, LabelMap, Volume
 from workstation.__main__ import main
@@ -116,3 +117,25 @@ def test_a_dome_is_cut_off_headless(tmp_path, capsys, kind):
 def test_a_label_is_asked_for_where_one_is_needed(series, tmp_path, capsys):
     assert main(["segment", "fill_holes", str(series), str(tmp_path / "x.nrrd")]) == 1
     assert "needs a label file" in capsys.readouterr().err
+
+
+def test_a_label_may_be_written_as_its_surface(tmp_path, capsys):
+    image = tmp_path / "ball.nii.gz"
+    k, j, i = np.mgrid[0:24, 0:24, 0:24]
+    ball = ((i - 12) ** 2 + (j - 11) ** 2 + (k - 12) ** 2 < 64).astype(np.int16)
+    grid = ImageGeometry((24, 24, 24), (1, 1, 1), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1), "1.2")
+    write_volume(Volume(ball * 500, grid), image)
+    limits = ["--set", "lower_hu=100", "--set", "upper_hu=900"]
+    target = tmp_path / "ball.stl"
+    assert main(["segment", "threshold", str(image), str(target), *limits]) == 0
+    mesh = read_surface(target)
+    assert is_watertight(mesh)
+    assert volume_ml(mesh) == pytest.approx(ball.sum() / 1000, rel=0.01)
+    coarse = [*limits, "--set", "surface.cell_mm=2.0"]
+    assert main(["segment", "threshold", str(image), str(target), *coarse]) == 0
+    assert len(read_surface(target).triangles) < len(mesh.triangles) / 2
+    capsys.readouterr()
+    other = tmp_path / "ball.nrrd"
+    assert main(["segment", "threshold", str(image), str(other), *coarse]) == 1
+    assert "only where a surface is written" in capsys.readouterr().err
+    assert not other.exists()
