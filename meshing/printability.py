@@ -30,8 +30,8 @@ Integers = npt.NDArray[np.int64]
 TOLD = 12
 """Places of one kind that are told one by one."""
 
-FACING = 0.866
-"""Two sides make a wall or a gap if they face each other within 30 degrees (this is its cosine)."""
+FACING = 0.94
+"""Two sides make a wall or a gap if they face each other within 20 degrees (this is its cosine)."""
 
 PATCH = 3.0
 """A thin place counts one by one from this many times the least wall or gap across."""
@@ -64,7 +64,7 @@ def printability(
     faults of the solid, walls that are too thin, and a size that does not fit the printer.
     Narrow gaps, overhang, loose pieces, cavities and too many triangles are warnings.
 
-    A wall is measured along the normal to the next side that faces away within 30 degrees, so
+    A wall is measured along the normal to the next side that faces away within 20 degrees, so
     that a ridge is none.
 
     Args:
