@@ -29,6 +29,7 @@ NodeKind = Literal["open", "flat", "round", "asked", "junction", "ring"]
 
 BEND = 2.5  # radii on either side over which curvature and torsion are seen
 BESIDE = 1.3  # times the vessel's own section, near a sac, and it opens into the sac
+LISTED = 5  # names in a sentence at the most
 ASTRAY = 2.0  # mean radii that a given end may lie outside the lumen
 
 
@@ -397,7 +398,8 @@ def _findings(
         found.append(_note("inlet_assumed", text, node.point_mm, remedy))
     blind = [name for name, n in value.ends.items() if value.nodes[n].kind == "round"]
     if blind:
-        text = f"The vessel ends blind at {', '.join(blind)}; no opening was found there."
+        where = ", ".join(blind) if len(blind) <= LISTED else f"{len(blind)} ends"
+        text = f"The vessel ends blind at {where}; no opening was found there."
         found.append(_note("blind_ends", text))
     for sac in value.sacs:
         text = f"A sac of {2 * sac.radius_mm:.1f} mm stands out of the vessel; it has no branch."

@@ -23,7 +23,7 @@ from meshing.lumen import (
     split_pieces,
 )
 from meshing.ring_caps import disc, tube
-from meshing.ring_cut import cut_off
+from meshing.ring_cut import NotSevered, cut_off
 from meshing.sections import Slicer
 from meshing.surface import SurfaceMesh, area_mm2, enclosed_mm3, measured, require_watertight
 from meshing.vessel_names import named_ends, renamed
@@ -48,7 +48,7 @@ def cut_ends(
     """Cut the ends of a vessel off, square to its centerline, so that they are open and flat.
 
     Sacs stay closed. Where the plane meets the rim of an end, the cut moves inward until it
-    passes through wall all round.
+    passes through wall all round. Of all ends, one that cannot be cut is left, with a finding.
 
     Args:
         lumen: the vessel's surface, open or closed.
@@ -60,17 +60,27 @@ def cut_ends(
 
     Raises:
         ValueError: if there is no such end, or its branch is too short for the cut.
-        NoSection: if no plane across the end meets wall all round.
-        NotSevered: if a cut does not take anything off.
+        NoSection: if no plane across a named end, or across any, meets wall all round.
+        NotSevered: if a cut there does not take anything off.
         FrameMismatch: if lumen and centerline live in different frames.
     """
     require_frame(lumen, centerline)
     pieces = split_pieces(lumen)
     chosen = _chosen_ends(centerline, ends)
     findings = []
+    failures: list[ValueError] = []
     for n, name in enumerate(chosen):
         progress(n / len(chosen), f"cutting {name}")
-        pieces, place = _cut_one(pieces, centerline, name, distance_mm)
+        try:
+            pieces, place = _cut_one(pieces, centerline, name, distance_mm)
+        except (NoSection, NotSevered) as error:
+            failures.append(error)
+            if ends or len(failures) == len(chosen):
+                raise
+            node = centerline.nodes[centerline.ends[name]]
+            text = f"The end {name} was left as it is: {error}."
+            findings.append(Finding(Severity.WARNING, "end_not_cut", text, node.point_mm))
+            continue
         text = f"The end {name} was cut off square to the centerline."
         findings.append(Finding(Severity.INFO, "end_cut", text, _xyz(place)))
     points, triangles = _joined(pieces)

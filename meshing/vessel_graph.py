@@ -22,7 +22,7 @@ SAC = 5.0  # a sac that widens behind its neck may be this long, in radii
 WIDENS = 1.2  # from neck to sac
 NOTABLE = 0.4  # a sac without a neck has at least this share of its vessel's radius
 BLUNT = 1.2  # and is at least this long, in its own radii
-TUNNEL = 3.0  # a ring shorter than this many radii is a flaw of the surface
+TUNNEL = 5.0  # radii: a ring with a shorter half way round is a flaw of the surface
 NEAR = 0.5  # junctions closer than this share of a radius are one
 
 
