@@ -281,14 +281,14 @@ def landing_zones(
     minimum_diameter_mm: Annotated[float, Ge(0)],
     maximum_diameter_mm: Annotated[float, Gt(0)],
     minimum_length_mm: Annotated[float, Gt(0)] = 10.0,
-    maximum_curvature_per_mm: Annotated[float, Gt(0)] = 0.1,
+    bending_radius_mm: Annotated[float, Gt(0)] = 10.0,
     branch: Annotated[int, Ge(0)] = 0,
     progress: Progress = silent,
 ) -> Measurements:
     """Find where a stent or stent graft can land: long enough, of fitting width, straight enough.
 
     A zone is a stretch of one branch in which every section's least and largest diameter lie in
-    the range and the centerline bends less than the limit. Its angle is by how much the
+    the range and the centerline bends no more than the limit. Its angle is by how much the
     direction changes from its first to its last point.
 
     Args:
@@ -296,8 +296,7 @@ def landing_zones(
         minimum_diameter_mm: least diameter (mm) that the device fits.
         maximum_diameter_mm: largest diameter (mm) that it seals.
         minimum_length_mm: least length (mm) of a zone.
-        maximum_curvature_per_mm: greatest curvature of the centerline, 1/mm; its inverse is the
-            least bending radius.
+        bending_radius_mm: least bending radius (mm) of the centerline; less is too curved.
         branch: number of the branch; 0 looks at all.
         progress: told how far the work is.
 
@@ -314,7 +313,7 @@ def landing_zones(
     for profile in _chosen(centerline, branch):
         fits = profile.minimum_mm >= minimum_diameter_mm
         fits &= profile.maximum_mm <= maximum_diameter_mm
-        fits &= profile.curvature_per_mm <= maximum_curvature_per_mm
+        fits &= profile.curvature_per_mm <= 1 / bending_radius_mm
         zones += [(profile, *run) for run in _runs(profile, fits, minimum_length_mm)]
     zones.sort(key=lambda zone: -(zone[0].along_mm[zone[2]] - zone[0].along_mm[zone[1]]))
     numbers = [Number("zones", float(len(zones)), "", "stretches that meet every limit")]

@@ -93,10 +93,10 @@ def test_a_bend_is_no_landing_zone():
     run = np.linspace(0, 20, 60)[1:, None] * [0.0, 1.0, 0.0] + bend[-1]
     vessel = centerline(swept(np.concatenate([bend, run]), 1.5))
     limits = {"minimum_diameter_mm": 2.5, "maximum_diameter_mm": 3.5}
-    straight = numbers(landing_zones(vessel, **limits, maximum_curvature_per_mm=0.06))
+    straight = numbers(landing_zones(vessel, **limits, bending_radius_mm=16.0))
     assert straight["zones"] == 1
     assert straight["zone_1.length"] < 21
-    either = numbers(landing_zones(vessel, **limits, maximum_curvature_per_mm=0.2))
+    either = numbers(landing_zones(vessel, **limits, bending_radius_mm=5.0))
     assert either["zone_1.length"] > 30
     assert either["zone_1.angle"] == pytest.approx(90, abs=10)
 
