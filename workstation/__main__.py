@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import signal
@@ -10,6 +11,23 @@ from importlib import metadata
 from types import ModuleType
 
 PROBLEM, CANCELLED = 1, 130
+
+DOORS = {
+    "segment": ("workstation.file_commands", "segment"),
+    "mesh": ("workstation.file_commands", "mesh"),
+    "repair": ("workstation.file_commands", "repair"),
+    "evaluate": ("workstation.file_commands", "evaluate"),
+    "align": ("workstation.align_commands", "main"),
+    "score": ("workstation.score_commands", "main"),
+    "simulate-user": ("workstation.simulate_commands", "main"),
+    "models": ("workstation.models_commands", "main"),
+    "pacs": ("workstation.pacs_commands", "main"),
+    "deidentify": ("workstation.deidentify_commands", "main"),
+}
+"""Commands that need no case, and the module and function of each; `workstation.cli` has the rest.
+
+Only the door that opens is imported: the rest costs a second or two.
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,7 +40,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if options.command is None:
         options = parse([])
-    # The doors are imported by name once it is known which one opens: each costs a second.
     if options.command == "open":
         chosen = options.screenshot or os.environ.get("QT_QPA_PLATFORM")
         if not chosen and not has_screen():
@@ -30,10 +47,21 @@ def main(arguments: list[str] | None = None) -> int:
             print("  Use the commands instead; hilum --help lists them.", file=sys.stderr)
             return PROBLEM
         return int(_window(options.path, options.screenshot))
-    code = int(_imported("workstation.cli").main(options))
+    code = _command(options)
     if code == 0 and options.command == "demo" and not options.headless and has_screen():
         return int(_window(options.case, options.screenshot))
     return code
+
+
+def _command(options: argparse.Namespace) -> int:
+    """Run a command behind its own door."""
+    console = _imported("workstation.console")
+    name, function = DOORS.get(options.command, ("workstation.cli", ""))
+    door = _imported(name)
+    if not function:
+        return int(console.run(door.COMMANDS, options))
+    run = getattr(door, function)
+    return int(console.run({options.command: lambda options: run(options, console.work)}, options))
 
 
 def _window(path: object, screenshot: object) -> int:

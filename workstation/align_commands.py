@@ -5,17 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
-from typing import Any
 
 from segmentation.contract import Progress, share
 from segmentation.images import ENDINGS, read_labels, write_labels, write_volume
 from segmentation.registration import move_labels, move_volume
 from segmentation.transform import Transform
+from workstation.console import Work
 from workstation.direct import check_target, read_image
 from workstation.stages import STAGES
 
-Work = Callable[[str, Callable[[Any], Any]], Any]
 REGISTER = "segmentation.register"
 
 

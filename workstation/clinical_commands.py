@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workstation.case import Case
 from workstation.clinical_case import import_clinical
-
-Work = Callable[[str, Callable[[Any], Any]], Any]
+from workstation.console import Work
 
 
 def import_files(case: Case, paths: Sequence[Path], linked_id: str, work: Work) -> None:

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import Any
 
-from segmentation.contract import Progress, as_sentence
+from segmentation.contract import as_sentence
 from workstation.case import Case, CaseError
+from workstation.console import Work
 from workstation.dicom.burned_in import Rectangle
 from workstation.dicom.confidentiality import Option, Profile
 from workstation.dicom.datasets import open_dataset
@@ -24,7 +24,6 @@ from workstation.dicom.values import text
 
 DONE, PROBLEM = 0, 1
 
-Work = Callable[[str, Callable[[Progress], Any]], Any]
 """Runs a function as a titled job that a person can follow and stop; returns its result."""
 
 Write = Callable[..., Sequence[Path]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,8 +11,7 @@ from segmentation.contract import as_sentence
 from segmentation.doubt import REVIEW_NEXT
 from workstation.bands import cost_text, with_doubt
 from workstation.case import open_case
-
-Work = Callable[[str, Callable[[Any], Any]], Any]
+from workstation.console import Work
 
 
 def doubt(options: argparse.Namespace, work: Work) -> dict[str, Any]:

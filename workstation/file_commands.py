@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from workstation import direct, evaluation
-
-Work = Callable[[str, Callable[[Any], Any]], Any]
+from workstation.console import Work
 
 
 def segment(options: argparse.Namespace, work: Work) -> int:

@@ -12,8 +12,8 @@ from typing import Any
 from segmentation.bundles import download, store
 from segmentation.bundles.folder import Bundle, BundleError, read_bundle
 from segmentation.models import Listed, ModelCard, find_model, known_models
+from workstation.console import Work
 
-Work = Callable[[str, Callable[[Any], Any]], Any]
 DONE, DIFFERENCE = 0, 3
 SHOWN = 6  # labels of a model in one line
 

@@ -18,6 +18,7 @@ from typing import Any
 from PIL import Image
 
 from segmentation.contract import Progress
+from workstation.console import Work
 from workstation.dicom import network
 from workstation.dicom.nodes import find_node, nodes_path, read_nodes, with_node, write_nodes
 from workstation.dicom.preview import Preview, preview
@@ -26,7 +27,6 @@ from workstation.importing import scan
 DONE, PROBLEM = 0, 1
 WAIT_S = 0.2
 
-Work = Callable[[str, Callable[[Progress], Any]], Any]
 """Runs a function as a titled job that a person can follow and stop; returns its result."""
 
 

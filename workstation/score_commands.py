@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from typing import Any
 
 from workstation import scores
+from workstation.console import Work, print_json
 
 
-def main(options: argparse.Namespace) -> int:
+def main(options: argparse.Namespace, work: Work) -> int:
     """Print one score with its inputs, population and source, or what scores there are."""
     if options.name is None:
         return _list(options.json)
     record = scores.compute(options.name, dict(options.values))
     if options.json:
-        _print_json(record)
+        print_json(record)
         return 0
     unit = f" {record['unit']}" if record["unit"] else ""
     figure = "" if record["value"] is None else f"{record['value']:.6g}{unit}"
@@ -34,7 +33,7 @@ def main(options: argparse.Namespace) -> int:
 def _list(as_json: bool) -> int:
     listed = [score.to_json() for score in scores.scores().values()]
     if as_json:
-        _print_json({"scores": listed})
+        print_json({"scores": listed})
         return 0
     for record in listed:
         if "problem" in record:
@@ -59,8 +58,3 @@ def _accepted(wanted: dict[str, Any]) -> str:
 
 def _words(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _print_json(document: Any) -> None:
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
-    print()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
@@ -13,10 +13,9 @@ from segmentation.contract import Progress, silent
 from segmentation.images import ENDINGS, read_labels, write_labels
 from segmentation.simulation import Answer, Method, Prompt, simulate_user
 from segmentation.volume import LabelMap, Volume
+from workstation.console import Work
 from workstation.direct import check_target, methods, read_image
 from workstation.stage import Stage, StageError
-
-Work = Callable[[str, Callable[[Any], Any]], Any]
 
 
 def main(options: argparse.Namespace, work: Work) -> int:

@@ -7,10 +7,9 @@ import pytest
 
 from segmentation.images import write_volume
 from segmentation.volume import ImageGeometry, Volume
-from workstation.arguments import parse
+from workstation.__main__ import main
 from workstation.bands import doubt_steps, image_of, repeat_seconds, with_bands, with_doubt
 from workstation.case import create_case, open_case
-from workstation.cli import main
 from workstation.planning.plan import Plan, PlanError, Step
 
 GRID = ImageGeometry((30, 28, 20), (2, 2, 2.5), (-40, 3, 5), (1, 0, 0, 0, 1, 0, 0, 0, 1), "1.2")
@@ -83,7 +82,7 @@ def test_the_cost_is_that_of_what_is_repeated():
 
 
 def test_the_command_gives_the_volume_a_band(folder, capsys):
-    assert main(parse(["doubt", str(folder), "liver", "--set", "repeats=4", "--json"])) == 0
+    assert main(["doubt", str(folder), "liver", "--set", "repeats=4", "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
     numbers = {n["name"]: n for n in summary["numbers"]}
     assert "liver_doubt.volume" not in numbers
@@ -92,7 +91,7 @@ def test_the_command_gives_the_volume_a_band(folder, capsys):
     assert numbers["remnant.fraction"]["low"] is None
     states = {s["output"]: s["state"] for s in summary["steps"]}
     assert states["remnant_doubt"] == "fresh"
-    assert main(parse(["run", str(folder), "--check"])) == 0
+    assert main(["run", str(folder), "--check"]) == 0
     with open_case(folder) as case:
         moved = case.plan().with_params("liver", lower_hu=30.0)
         case.add_plan(moved, "Lower")
@@ -100,5 +99,5 @@ def test_the_command_gives_the_volume_a_band(folder, capsys):
         records = {n["name"]: n for n in case.summary()["numbers"]}
     assert records["liver.volume"]["low"] is None, "a band is of one result and no other"
     capsys.readouterr()
-    assert main(parse(["doubt", str(folder), "cut"])) == 1
+    assert main(["doubt", str(folder), "cut"]) == 1
     assert "is no label" in capsys.readouterr().err

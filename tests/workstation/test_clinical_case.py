@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from segmentation.images import write_labels, write_volume
 from segmentation.volume import ImageGeometry, Label, LabelMap, Volume
 from tests.workstation.fhir_bundles import bundle, measured, patient, whole_record, write
-from workstation.arguments import parse
+from workstation.__main__ import main
 from workstation.case import create_case, open_case
-from workstation.cli import main
 from workstation.clinical import ClinicalError, ClinicalPatient, Identifier
 from workstation.clinical_case import import_clinical, split_clinical
 from workstation.clinical_match import OtherPatient, match, patient_of_images
@@ -269,7 +268,7 @@ def write_scan(folder):
 @pytest.fixture
 def run(capsys):
     def command(*arguments):
-        code = main(parse([str(a) for a in arguments]))
+        code = main([str(a) for a in arguments])
         out = capsys.readouterr()
         return code, out.out, out.err
 

@@ -8,9 +8,8 @@ from pypdf import PdfReader
 
 from segmentation.images import write_labels, write_volume
 from segmentation.volume import EditLog, ImageGeometry, Label, LabelMap, LabelPatch, Volume
-from workstation.arguments import parse
+from workstation.__main__ import main
 from workstation.case import CaseError, create_case, open_case
-from workstation.cli import main
 from workstation.planning.plan import Plan, Step
 from workstation.report import write_report
 from workstation.review import mark_reviewed, review_findings, unreviewed
@@ -131,7 +130,7 @@ def test_numbers_tell_which_unreviewed_labels_they_rest_on(case):
 def test_the_command_and_the_report_tell_who_reviewed_what(case, tmp_path, capsys):
     folder = case.folder
     case.close()
-    assert main(parse(["review", str(folder), "liver", "--json", "--by", "Dr. B. Seen"])) == 0
+    assert main(["review", str(folder), "liver", "--json", "--by", "Dr. B. Seen"]) == 0
     steps = {s["output"]: s["review"] for s in json.loads(capsys.readouterr().out)["steps"]}
     assert steps["liver"]["by"] == "Dr. B. Seen"
     assert steps["bright"] == {"state": "edited", **NOBODY}
@@ -142,7 +141,7 @@ def test_the_command_and_the_report_tell_who_reviewed_what(case, tmp_path, capsy
     assert "Dr. B. Seen" in text
     assert "Nobody has reviewed the edited outline 'bright'" in text
     assert "outline 'liver'" not in text
-    assert main(parse(["review", str(folder), "liver", "--withdraw"])) == 0
+    assert main(["review", str(folder), "liver", "--withdraw"]) == 0
     assert "liver                proposed" in capsys.readouterr().out
-    assert main(parse(["review", str(folder), "liver"])) == 1
+    assert main(["review", str(folder), "liver"]) == 1
     assert "--by NAME" in capsys.readouterr().err
