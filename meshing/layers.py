@@ -108,22 +108,16 @@ def lay(
             break
         thickness[bad] *= 0.75
     else:
-        raise NoRoomForLayers(_why_not(points_mm, triangles, points_mm[bad[0]]))
+        place = points_mm[bad[0]]
+        raise NoRoomForLayers(
+            f"the layers fold at ({place[0]:.1f}, {place[1]:.1f}, {place[2]:.1f}) mm however thin "
+            "they are; smooth or repair the surface there, or choose shorter edges"
+        )
     findings = (
         *_evened(before, points_mm),
         *_thinned(points_mm[numbers], thickness[numbers], total),
     )
     return _assembled(points_mm, triangles, parts, on_wall, moves, shares, findings)
-
-
-def _why_not(points_mm: Floats, triangles: Integers, place: Floats) -> str:
-    own = _crossing(points_mm, triangles)
-    where = points_mm[own[0]] if len(own) else place
-    what = "the surface crosses itself" if len(own) else "the layers fold however thin they are"
-    return (
-        f"{what} at ({where[0]:.1f}, {where[1]:.1f}, {where[2]:.1f}) mm; smooth or repair the "
-        "surface there, or choose shorter edges"
-    )
 
 
 def _crossing(points_mm: Floats, triangles: Integers) -> Integers:

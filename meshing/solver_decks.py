@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
@@ -257,7 +258,8 @@ def write_febio(mesh: VolumeMesh, path: Path) -> None:
 
 
 def _comment(text: str) -> str:
-    return text.replace("--", "__")
+    """Return a name as a comment may hold it: a comment ends at two dashes."""
+    return text.replace("%", "%25").replace("--", "%2D%2D")
 
 
 def _write_elements(mesh: VolumeMesh, file: TextIO) -> list[str]:
@@ -296,7 +298,7 @@ def reread_febio(path: Path) -> VolumeMesh:
         elements[kind] = (_rows_of(entries, corners, int) - 1)[order]
     faces: dict[str, dict[str, list[Integers]]] = {"tri3": {}, "quad4": {}}
     for surface in root.findall("Mesh/Surface"):
-        name = str(surface[0].text).strip()
+        name = unquote(str(surface[0].text).strip())
         for kind, corners in (("tri3", 3), ("quad4", 4)):
             entries = surface.findall(kind)
             if entries:

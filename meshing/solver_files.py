@@ -6,10 +6,12 @@ Every file is read back and compared before it takes its name.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -133,8 +135,10 @@ def _write_vtu(mesh: VolumeMesh, path: Path) -> None:
         arrays[name] = np.concatenate([values, np.zeros((faces, *values.shape[1:]), values.dtype)])
     _add_arrays(grid.GetCellData(), arrays)
     _add_arrays(grid.GetPointData(), mesh.point_data)
-    groups = {f"boundary:{name}": np.array([n]) for n, name in enumerate(names, 1)}
-    groups |= {f"region:{name}": np.array([n]) for n, name in enumerate(mesh.regions, 1)}
+    groups = {f"boundary:{_attribute(name)}": np.array([n]) for n, name in enumerate(names, 1)}
+    groups |= {
+        f"region:{_attribute(name)}": np.array([n]) for n, name in enumerate(mesh.regions, 1)
+    }
     _add_arrays(grid.GetFieldData(), groups)
     writer = vtkXMLUnstructuredGridWriter()
     writer.SetInputData(grid)
@@ -147,6 +151,11 @@ def _write_vtu(mesh: VolumeMesh, path: Path) -> None:
     path.write_bytes(
         text.replace(b"<VTKFile", f"<!-- SPACE=LPS UNIT=mm{frame} -->\n<VTKFile".encode(), 1)
     )
+
+
+def _attribute(name: str) -> str:
+    """Return a name as VTK can write it: it escapes nothing in its XML."""
+    return re.sub(r"""[%<>&"']""", lambda found: quote(found[0]), name)
 
 
 def _add_arrays(data: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -170,7 +179,7 @@ def _reread_vtu(path: Path) -> VolumeMesh:
     data = grid.GetFieldData()
     titles = [data.GetArrayName(n) for n in range(data.GetNumberOfArrays())]
     names = {
-        int(data.GetArray(title).GetValue(0)): title.removeprefix("boundary:")
+        int(data.GetArray(title).GetValue(0)): unquote(title.removeprefix("boundary:"))
         for title in titles
         if title.startswith("boundary:")
     }

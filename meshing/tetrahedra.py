@@ -194,7 +194,7 @@ def _run(folder: Path, progress: Progress) -> None:
     with (folder / "said.txt").open("wb") as said:
         process = subprocess.Popen(
             [sys.executable, "-m", WORKER, str(folder)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # its end is what the process sees of ours
             stdout=said,
             stderr=said,
             env=os.environ | {"PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8"},
@@ -210,7 +210,7 @@ def _run(folder: Path, progress: Progress) -> None:
             _check_memory(process.pid, free)
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def _read_json(path: Path) -> Any:

@@ -7,7 +7,10 @@ its triangles. It can neither be stopped nor say how far it is, so it runs where
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +21,7 @@ import psutil
 
 from meshing.cell_quality import with_quality
 from meshing.cell_sizes import Sizing, edge_lengths_mm, expected_tetrahedra
+from meshing.intersections import intersecting_pairs
 from meshing.layers import Layers, NoRoomForLayers, lay, layer_levels
 from meshing.sized_remeshing import lines_of, remeshed
 from meshing.surface import SurfaceMesh, enclosed_mm3
@@ -100,6 +104,7 @@ def meshed(
     for number, (skin, skin_parts) in enumerate(tries):
         for share in shares:
             try:
+                _require_uncrossed(skin)
                 mesh = _with_layers(skin, names, skin_parts, wanted, share, count, tell)
             except (NotFilled, NoRoomForLayers) as error:
                 last = error
@@ -126,6 +131,17 @@ def _require_room(count: float, edge_mm: float) -> None:
         raise TooManyCells(
             f"about {count:,.0f} tetrahedra would need {count * BYTES_EACH / 1e9:.0f} GB, and "
             f"{free / 1e9:.0f} GB are free; edges {fits / edge_mm:.2g} times as long would fit"
+        )
+
+
+def _require_uncrossed(surface: SurfaceMesh) -> None:
+    """Raise where Netgen would search long before it gives up."""
+    pairs = intersecting_pairs(surface.points_mm, surface.triangles)
+    if len(pairs):
+        x, y, z = surface.points_mm[surface.triangles[pairs[0, 0]]].mean(axis=0).tolist()
+        raise NotFilled(
+            f"the surface crosses itself at ({x:.1f}, {y:.1f}, {z:.1f}) mm and {len(pairs) - 1} "
+            "other places; repair it first"
         )
 
 
@@ -303,5 +319,14 @@ def main(folder: Path) -> None:
     (folder / "answer.json").write_text(json.dumps(notes), "utf-8")
 
 
+def _end_with_parent(folder: Path) -> None:
+    """End this process when the one that started it is gone: its end of standard input closes."""
+    sys.stdin.buffer.read()
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    asked = Path(sys.argv[1])
+    threading.Thread(target=_end_with_parent, args=(asked,), daemon=True).start()
+    main(asked)

@@ -1,5 +1,6 @@
 """Volume meshes in solvers' files: read back by us and by others."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import meshio
@@ -127,6 +128,18 @@ def test_unknown_endings_and_empty_meshes_are_refused(mesh: VolumeMesh, tmp_path
     nothing = VolumeMesh(np.empty((0, 3)), np.empty((0, 4), np.int64), "")
     with pytest.raises(ValueError, match="no cell"):
         write_volume_mesh(nothing, tmp_path / "mesh.vtu")
+
+
+@pytest.mark.parametrize("ending", VOLUME_ENDINGS)
+def test_dashes_and_signs_in_names_survive(mesh: VolumeMesh, ending: str, tmp_path: Path) -> None:
+    names = {"wall": "wall--50 % <left> & more---", "in let": "in/let -- %2D"}
+    odd = replace(
+        mesh,
+        boundaries={names[name]: rows for name, rows in mesh.boundaries.items()},
+        boundary_quads={names[name]: rows for name, rows in mesh.boundary_quads.items()},
+    )
+    path = write_volume_mesh(odd, tmp_path / f"mesh{ending}")
+    assert set(solver_files._FORMATS[ending][1](path).boundary_names) == set(names.values())
 
 
 def test_names_are_safe_and_stay_apart() -> None:
