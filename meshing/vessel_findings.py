@@ -23,6 +23,7 @@ from segmentation.contract import (
 Floats = npt.NDArray[np.float64]
 
 HALF = 0.5  # of a stenosis: its length is measured where half of the narrowing is left
+STRAIGHT = 1e-4  # 1/mm; less curvature is called this
 STRETCH = 1.0  # diameters over which a reference diameter is averaged
 REFERENCE_SHARE = 0.75  # of the sections that are narrower than a normal reference (quantile)
 
@@ -355,16 +356,12 @@ def _zone_numbers(n: int, profile: _Profile, low: int, high: int) -> list[Number
     cosine = float(np.clip(profile.tangents[low] @ profile.tangents[high], -1, 1))
     length = float(profile.along_mm[high] - profile.along_mm[low])
     diameters = profile.diameter_mm[inside]
+    bend = float(profile.curvature_per_mm[inside].max())
     return [
         Number(f"zone_{n}.length", length, "mm", source),
         Number(f"zone_{n}.mean_diameter", float(diameters.mean()), "mm", source),
         Number(f"zone_{n}.minimum_diameter", float(diameters.min()), "mm", source),
         Number(f"zone_{n}.maximum_diameter", float(profile.maximum_mm[inside].max()), "mm", source),
         Number(f"zone_{n}.angle", float(np.degrees(np.arccos(cosine))), "degrees", source),
-        Number(
-            f"zone_{n}.maximum_curvature",
-            float(profile.curvature_per_mm[inside].max()),
-            "1/mm",
-            source,
-        ),
+        Number(f"zone_{n}.bending_radius", 1 / max(bend, STRAIGHT), "mm", f"least, {source}"),
     ]

@@ -41,6 +41,11 @@ class BranchShape:
     minimum_radius_mm: float
     maximum_radius_mm: float
 
+    @property
+    def bending_radius_mm(self) -> float:
+        """The least radius of curvature in mm; 10 m for what is straight."""
+        return 1 / max(self.maximum_curvature_per_mm, 1e-4)
+
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form."""
         return asdict(self)
@@ -180,7 +185,7 @@ def vessel_shape(centerline: Centerline, *, progress: Progress = silent) -> Meas
         numbers += [
             Number(f"branch_{n}.length", shape.length_mm, "mm", source),
             Number(f"branch_{n}.mean_diameter", 2 * shape.mean_radius_mm, "mm", source),
-            Number(f"branch_{n}.maximum_curvature", shape.maximum_curvature_per_mm, "1/mm", source),
+            Number(f"branch_{n}.bending_radius", shape.bending_radius_mm, "mm", f"least, {source}"),
             Number(
                 f"branch_{n}.sum_of_angles",
                 shape.sum_of_angles_per_mm,
