@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import trimesh
 from vtkmodules.vtkFiltersCore import vtkPolyDataNormals
 
 from meshing.surface import SurfaceMesh, from_vtk, to_vtk
@@ -157,6 +156,8 @@ def reread_glb(path: Path) -> list[SurfaceMesh]:
 
     Another library reads it.
     """
+    import trimesh
+
     data = path.read_bytes()
     (length,) = struct.unpack_from("<I", data, 12)
     names = [node["name"] for node in json.loads(data[20 : 20 + length])["nodes"]]

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
-from trimesh.triangles import closest_point
 
 from meshing.surface import SurfaceMesh
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import trimesh
 from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
@@ -18,6 +17,9 @@ from vtkmodules.vtkFiltersCore import vtkTriangleFilter
 from meshing.adjacency import edge_uses, incidence
 from meshing.integrals import area_of, volume_of
 from segmentation.contract import Finding, Number, Severity
+
+if TYPE_CHECKING:
+    import trimesh
 
 Floats = npt.NDArray[np.float64]
 Triangles = npt.NDArray[np.int64]
@@ -200,6 +202,8 @@ def from_vtk(
 
 def to_trimesh(mesh: SurfaceMesh) -> trimesh.Trimesh:
     """Return a trimesh copy (LPS mm), vertices kept as they are."""
+    import trimesh  # with what it needs a third of a second, so only when needed
+
     return trimesh.Trimesh(mesh.points_mm.copy(), mesh.triangles.copy(), process=False)
 
 
