@@ -233,6 +233,8 @@ class Wall:
 
     def distance(self, points_mm: Floats) -> Floats:
         """Return the distances of points (n, 3) to the triangles of the wall."""
+        from trimesh.triangles import closest_point  # a slow import, for this alone
+
         near = self._tree.query(points_mm, k=NEAR)[1]
         triangles = self._corners[self._owner[near.ravel()]]
         asked = np.repeat(points_mm, NEAR, axis=0)
