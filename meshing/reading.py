@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import trimesh
 from vtkmodules.vtkCommonCore import vtkStringArray
 from vtkmodules.vtkCommonDataModel import vtkPolyData
 from vtkmodules.vtkIOGeometry import vtkSTLReader
@@ -72,6 +71,7 @@ def read_surface(
     unit: Unit = "mm",
     frame_uid: str = "",
     space: Space | None = None,
+    as_it_is: bool = False,
 ) -> SurfaceMesh:
     """Read a surface from .stl, .ply, .obj or .vtp and return it in LPS mm.
 
@@ -84,6 +84,8 @@ def read_surface(
         unit: length unit of a file that names none.
         frame_uid: the DICOM frame of reference; empty takes the file's own.
         space: axes of a file that names none; without it LPS is assumed, with a finding.
+        as_it_is: leave every fault in: no triangle goes or is turned, and only the corners of
+            an STL, which has no other points, become one where they coincide.
 
     Raises:
         UnreadableSurface: if the file is damaged, empty, not finite or of an unknown kind.
@@ -104,8 +106,12 @@ def read_surface(
     scale = np.full(3, _MM.get(tags.unit, _MM[unit]))
     if (tags.space or space) == "RAS":
         scale = scale * _RAS_TO_LPS
+    if not as_it_is:
+        mesh = welded(mesh)
+    elif path.suffix.lower() == ".stl":
+        mesh = _with_shared_points(mesh)
     mesh = replace(
-        welded(mesh),
+        mesh,
         frame_uid=frame_uid or tags.frame_uid,
         name=tags.name or mesh.name or path.stem,
     )
@@ -116,7 +122,7 @@ def read_surface(
         findings.append(
             Finding(Severity.WARNING, "unit_doubtful", text, remedy="Check the file's unit.")
         )
-    if is_watertight(mesh) and enclosed_mm3(mesh) < 0:
+    if not as_it_is and is_watertight(mesh) and enclosed_mm3(mesh) < 0:
         mesh = replace(mesh, triangles=mesh.triangles[:, ::-1])
         text = "The file's normals pointed inward; they were turned."
         findings.append(Finding(Severity.INFO, "normals_turned", text))
@@ -144,6 +150,12 @@ def welded(mesh: SurfaceMesh) -> SurfaceMesh:
 
     Triangles that thereby lose their area go. Point data follow the first of each point.
     """
+    shared = _with_shared_points(mesh)
+    a, b, c = shared.triangles.T
+    return replace(shared, triangles=shared.triangles[(a != b) & (b != c) & (c != a)])
+
+
+def _with_shared_points(mesh: SurfaceMesh) -> SurfaceMesh:
     used = np.flatnonzero(np.bincount(mesh.triangles.ravel(), minlength=len(mesh.points_mm)))
     first, same = _first_of_equals(mesh.points_mm[used] + 0.0)
     order = np.argsort(first, kind="stable")
@@ -151,13 +163,11 @@ def welded(mesh: SurfaceMesh) -> SurfaceMesh:
     rank[order] = np.arange(len(order))
     position = np.empty(len(mesh.points_mm), np.int64)
     position[used] = rank[same]
-    triangles = position[mesh.triangles]
-    a, b, c = triangles.T
     keep = used[first[order]]
     return replace(
         mesh,
         points_mm=mesh.points_mm[keep],
-        triangles=triangles[(a != b) & (b != c) & (c != a)],
+        triangles=position[mesh.triangles],
         point_data={name: values[keep] for name, values in mesh.point_data.items()},
     )
 
@@ -205,6 +215,7 @@ def _read_stl(path: Path) -> tuple[SurfaceMesh, _Tags]:
         )
     reader = vtkSTLReader()
     reader.SetFileName(str(path))
+    reader.MergingOff()  # it would drop triangles without an area
     reader.Update()
     mesh = _checked_vtk(reader.GetOutput(), path)
     return mesh, _tags_of(head.split(b"\n")[0].decode("latin-1"))
@@ -221,6 +232,8 @@ def _checked_vtk(poly: vtkPolyData, path: Path) -> SurfaceMesh:
 
 def _read_trimesh(path: Path) -> tuple[SurfaceMesh, _Tags]:
     """Read PLY or OBJ; tags stand in the comments of the first lines."""
+    import trimesh
+
     with path.open("rb") as file:
         text = file.read(2000).split(b"end_header")[0].decode("latin-1")
         file.seek(0)

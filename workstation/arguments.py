@@ -12,7 +12,7 @@ from workstation.align_arguments import add_align
 from workstation.deidentify_arguments import add_deidentify, add_export
 from workstation.models_arguments import add_models
 from workstation.pacs_arguments import add_pacs
-from workstation.repair_arguments import add_repair
+from workstation.repair_arguments import add_reading, add_repair
 from workstation.score_arguments import add_score
 from workstation.simulate_arguments import add_simulate_user
 
@@ -103,11 +103,12 @@ def _add_images(command: Command) -> None:
     scan = command("scan", "list the volumes that paths hold, without reading pixels")
     scan.add_argument("paths", nargs="+", type=Path, metavar="PATH")
 
-    importing = command("import", "read a volume or clinical values (FHIR) into a case")
+    importing = command("import", "read images, surfaces or clinical values into a case")
     importing.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     importing.add_argument("--case", type=Path, required=True, metavar="DIR")
     importing.add_argument("--series", metavar="UID", help="which series, where there are several")
     importing.add_argument("--as", dest="name", default="", metavar="NAME", help="source name")
+    add_reading(importing)
     importing.add_argument(
         "--other-patient-id",
         default="",
@@ -148,8 +149,8 @@ def _add_plans(command: Command) -> None:
         default=[],
         type=named_path,
         metavar="NAME=PATH",
-        help="an image or label file for one of the template's sources; one structure of a DICOM "
-        "segmentation or structure set is named behind it: tumor=RS.dcm#GTV",
+        help="an image, label or surface file for one of the template's sources; one structure of "
+        "a DICOM segmentation or structure set is named behind it: tumor=RS.dcm#GTV",
     )
     plan.add_argument(
         "--set",
@@ -158,7 +159,8 @@ def _add_plans(command: Command) -> None:
         default=[],
         type=setting,
         metavar="STEP.PARAM=VALUE",
-        help="a parameter of one step, e.g. cut.normal=[-1,0,0]",
+        help="a parameter of one step, e.g. cut.normal=[-1,0,0]; or the unit or axes of a surface "
+        "file that names none: source.NAME.unit=cm, source.NAME.space=RAS",
     )
 
     _add_accept(plan)
@@ -221,6 +223,9 @@ def _add_results(command: Command) -> None:
     benchmark = command("benchmark", "measure speed on this machine, beside installed peers")
     benchmark.add_argument("names", nargs="*", metavar="NAME")
     benchmark.add_argument("--peers", action="store_true", help="measure installed peers too")
+    benchmark.add_argument(
+        "--ct", type=Path, metavar="PATH", help="DICOM for the suite bone (default: made up)"
+    )
 
     add_score(command("score", "compute a clinical score or formula, or list them"))
     command("selftest", "tell what works on this machine")

@@ -17,19 +17,19 @@ process killed at any moment leaves the last acknowledged state.
 
 from __future__ import annotations
 
-import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from meshing.surface import SurfaceMesh
 from segmentation.contract import Number, Progress, share, silent
-from segmentation.images import read_labels, read_volume
 from segmentation.volume import EditLog, ImageGeometry, LabelMap, Volume
 from workstation.bands import with_bands
 from workstation.case_record import (
@@ -41,10 +41,18 @@ from workstation.case_record import (
     number_record,
     read_record,
 )
-from workstation.case_sources import family_name, keep_originals, reread_series, source_record
+from workstation.case_sources import (
+    IMAGES,
+    check_name,
+    family_name,
+    keep_originals,
+    read_file_source,
+    reread_series,
+    source_record,
+)
 from workstation.clinical_match import match, patient_of_images
 from workstation.dicom import files as dicom
-from workstation.dicom.label_source import is_dicom, read_label_source, split_structure
+from workstation.dicom.label_source import split_structure
 from workstation.formats import DamagedValue, digest_source, digest_value
 from workstation.planning.clinical_values import differences
 from workstation.planning.plan import Plan, read_plan
@@ -55,8 +63,6 @@ from workstation.store import ResultStore, sweep, write_atomically, write_json
 
 LEFT_OVER = (".lock", ".part-")
 """How the names of what a killed process leaves behind begin."""
-
-SOURCE_NAME = re.compile(r"\w[\w-]{0,39}")
 
 __all__ = ["Case", "CaseError", "case_for_writing", "create_case", "open_case"]
 
@@ -112,7 +118,7 @@ class Case:
             CaseError: if the case holds another patient, or the name cannot be one.
             dicom.DicomError: if the volume cannot be read.
         """
-        _check_name(name)
+        check_name(name)
         self._check_patient(scanned)
         volume = volume or dicom.read(scanned, share(progress, 0, 2))
         place = f"dicom/{family_name(family) or f'{name}-{digest_source(volume)[:12]}'}"
@@ -129,16 +135,24 @@ class Case:
         return volume
 
     def import_file(
-        self, path: Path, name: str, kind: str, frame_uid: str | None = None
-    ) -> Volume | LabelMap:
-        """Copy a volume or label file (``kind`` "volume" or "labels") in as a source.
+        self,
+        path: Path,
+        name: str,
+        kind: str,
+        frame_uid: str | None = None,
+        reading: Mapping[str, str] = MappingProxyType({}),
+        progress: Progress = silent,
+    ) -> Volume | LabelMap | SurfaceMesh:
+        """Copy a file (``kind`` "volume", "labels" or "surface") in as a source.
 
         A file has no frame of reference of its own; ``frame_uid`` says in which it lies. One
-        structure of a DICOM label file is named behind it: ``FILE#NAME``.
+        structure of a DICOM label file is named behind it: ``FILE#NAME``. ``reading`` says the
+        unit and space of a surface file, see `workstation.surface_source`.
         """
-        _check_name(name)
+        check_name(name)
         path, structure = split_structure(path)
-        value = self._read_file(path, name, kind, frame_uid, structure)
+        how = {"kind": kind, **reading, **({"structure": structure} if structure else {})}
+        value = self._read_file(path, name, how, frame_uid, progress)
         folder = self.folder / "files"
         folder.mkdir(exist_ok=True)
         copy = folder / f"{name}-{digest_source(value)[:12]}{_ending(path)}"
@@ -147,12 +161,12 @@ class Case:
         self._add_source(
             name,
             value,
-            {
-                "kind": kind,
+            how
+            | {
                 "file": str(copy.relative_to(self.folder)),
                 "description": path.name,
                 "modality": "",  # the file does not say
-                **({"structure": structure} if structure else {}),
+                **({"frame_uid": value.frame_uid} if isinstance(value, SurfaceMesh) else {}),
             },
         )
         self.save()
@@ -166,7 +180,7 @@ class Case:
         key = digest_source(value)
         if key not in self.values.sources:
             self.values.sources[key] = value
-        frame = value.geometry.frame_uid
+        frame = getattr(value, "geometry", value).frame_uid
         earlier = self.record.sources.get(name, {})
         versions = {**earlier.get("versions", {}), key: about}
         self.record.sources[name] = {
@@ -196,23 +210,24 @@ class Case:
             if key not in self.values.sources:
                 raise CaseError(f"the hand edits {name!r} are damaged; restore the case's backup")
             return ResultStore(self.folder / "sources")[key]
-        frame = self.record.sources[name]["frame_uid"]
-        file, structure = self.folder / about["file"], about.get("structure", "")
-        return self._read_file(file, name, about["kind"], frame, structure)
+        frame = about.get("frame_uid", self.record.sources[name]["frame_uid"])
+        return self._read_file(self.folder / about["file"], name, about, frame, progress)
 
     def _read_file(
-        self, path: Path, name: str, kind: str, frame_uid: str | None, structure: str
-    ) -> Volume | LabelMap:
-        if kind == "labels" and is_dicom(path):
-            wanted, patient = name.removesuffix("_file"), self.record.patient.get("patient_id", "")
-            grid = partial(self._image_grid, frame_uid)
-            return read_label_source(path, wanted, structure, frame_uid, patient, grid)
-        return read_labels(path, frame_uid) if kind == "labels" else read_volume(path, frame_uid)
+        self,
+        path: Path,
+        name: str,
+        about: Mapping[str, Any],
+        frame_uid: str | None,
+        progress: Progress,
+    ) -> Volume | LabelMap | SurfaceMesh:
+        grid = partial(self._image_grid, frame_uid)
+        return read_file_source(path, name, about, self.record, frame_uid, grid, progress)
 
     def _image_grid(self, frame_uid: str | None) -> ImageGeometry | None:
         """Return the voxel grid of the first image in a frame of reference."""
         for name, about in self.record.sources.items():
-            if about["kind"] in ("dicom", "volume") and about["frame_uid"] == frame_uid:
+            if about["kind"] in IMAGES and about["frame_uid"] == frame_uid:
                 key, kept = about["sha256"], self.values.sources
                 image: Volume = kept[key] if key in kept else self.reread_source(name, key)
                 return image.geometry
@@ -462,11 +477,6 @@ def case_for_writing(folder: Path) -> Iterator[Case]:
                 if not existed:
                     folder.rmdir()
             raise
-
-
-def _check_name(name: str) -> None:
-    if not SOURCE_NAME.fullmatch(name):
-        raise CaseError(f"{name!r} cannot name a source; use up to 40 letters, digits, - and _")
 
 
 def _lock(folder: Path) -> FileLock:

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from meshing.surface import SurfaceMesh
 from segmentation.contract import Progress, silent
-from segmentation.volume import Volume
-from workstation.case_record import CaseError, now
+from segmentation.images import read_labels, read_volume
+from segmentation.volume import ImageGeometry, LabelMap, Volume
+from workstation.case_record import CaseError, CaseRecord, now
 from workstation.dicom import files as dicom
+from workstation.dicom.label_source import is_dicom, read_label_source
 from workstation.store import sync_folder
+from workstation.surface_source import READING, read_surface_source
+
+IMAGES = ("dicom", "volume")
+"""Kinds of sources that are images."""
+
+SOURCE_NAME = re.compile(r"\w[\w-]{0,39}")
+
+
+def check_name(name: str) -> None:
+    """Raise unless a source may have this name.
+
+    Raises:
+        CaseError: if not.
+    """
+    if not SOURCE_NAME.fullmatch(name):
+        raise CaseError(f"{name!r} cannot name a source; use up to 40 letters, digits, - and _")
 
 
 def family_name(volumes: Sequence[dicom.ScannedVolume]) -> str:
@@ -90,3 +110,36 @@ def reread_series(
 ) -> Volume:
     """Read a DICOM source anew from its kept originals."""
     return dicom.read(find_series(case_folder, name, about), progress)
+
+
+def image_frame(record: CaseRecord) -> str:
+    """Return the frame of reference of the case's images, "" unless there is just one."""
+    frames = {about["frame_uid"] for about in record.sources.values() if about["kind"] in IMAGES}
+    return str(frames.pop()) if len(frames) == 1 else ""
+
+
+def read_file_source(
+    path: Path,
+    name: str,
+    about: Mapping[str, Any],
+    record: CaseRecord,
+    frame_uid: str | None,
+    grid_of: Callable[[], ImageGeometry | None],
+    progress: Progress = silent,
+) -> Volume | LabelMap | SurfaceMesh:
+    """Read a file that is a source, as ``about`` says: its "kind" and how to read it.
+
+    A surface that names no frame of reference lies in ``frame_uid``, or for None in that of the
+    case's images. ``grid_of`` tells the voxel grid of the image that DICOM labels lie on.
+    """
+    kind = about["kind"]
+    if kind == "surface":
+        reading = {word: about[word] for word in READING if word in about}
+        frame = image_frame(record) if frame_uid is None else frame_uid
+        called = name.removesuffix("_file")
+        return read_surface_source(path, called, reading, frame, progress)
+    if kind == "labels" and is_dicom(path):
+        wanted, patient = name.removesuffix("_file"), record.patient.get("patient_id", "")
+        structure = about.get("structure", "")
+        return read_label_source(path, wanted, structure, frame_uid, patient, grid_of)
+    return read_labels(path, frame_uid) if kind == "labels" else read_volume(path, frame_uid)

@@ -378,11 +378,15 @@ def digest_value(value: Any) -> str:
 def digest_source(value: Volume | LabelMap | SurfaceMesh | EditLog) -> str:
     """Return the sha256 of what identifies a source: its arrays and where they lie.
 
-    Findings, names and colours are left out: better wording must not make a plan stale.
+    Findings, names and colours are left out: better wording must not make a plan stale. The
+    name of a surface counts, since its results carry it.
     """
     if isinstance(value, EditLog):
         return value.digest
-    place: Any = value.frame_uid if isinstance(value, SurfaceMesh) else value.geometry.to_json()
+    if isinstance(value, SurfaceMesh):
+        place: Any = [value.frame_uid, value.name]
+    else:
+        place = value.geometry.to_json()
     digest = hashlib.sha256(json.dumps(place, sort_keys=True).encode())
     for array in _arrays_of(value):
         digest.update(f"{array.dtype.str}{array.shape}".encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from segmentation.contract import Progress, share, silent
@@ -15,6 +16,7 @@ from workstation.planning.clinical_values import with_clinical
 from workstation.planning.plan import Plan
 from workstation.planning.template import Template
 from workstation.stages import check_plan, find_stage
+from workstation.surface_source import check_reading, is_surface_file, plain_name
 
 VOLUME_FILES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 LISTED = 5
@@ -127,6 +129,9 @@ def import_volume(
     The name defaults to the modality in small letters; ``accept`` lists the repairs that may
     be made.
     """
+    surface = next((path for path in paths if is_surface_file(path)), None)
+    if surface is not None:
+        raise CaseError(f"{surface.name} is a surface, and an image is wanted here")
     if len(paths) == 1 and is_volume_file(paths[0]):
         name = name or "ct"
         case.import_file(paths[0], name, "volume")
@@ -148,6 +153,37 @@ def import_one(
 ) -> list[str]:
     """Bring one volume into the case as `import_volume` does; return the source's name."""
     return [import_volume(case, paths, name, series_uid, None, accept, progress)]
+
+
+def import_surfaces(
+    case: Case,
+    paths: Sequence[Path],
+    name: str = "",
+    reading: Mapping[str, Any] = MappingProxyType({}),
+    progress: Progress = silent,
+) -> list[str]:
+    """Bring surface files into the case as they are; return the names of the sources.
+
+    A name is that of the file unless one file has a ``name`` of its own. ``reading`` says the
+    "unit" and "space" of files that name none.
+
+    Raises:
+        CaseError: for a name that the plan gives to a result, or one name for several files.
+        UnreadableSurface: for a file that holds no surface.
+    """
+    said = check_reading(reading)
+    made = {step.output for step in case.plan().steps} if case.plan_number else set()
+    if name in made:
+        raise CaseError(f"the plan makes {name!r} itself; choose another name for the surface")
+    if name and len(paths) > 1:
+        raise CaseError(f"{len(paths)} surfaces cannot all be {name!r}; import them one by one")
+    names = []
+    for n, path in enumerate(paths):
+        own = name or plain_name(path)
+        own = f"{own[:35]}_file" if own in made else own
+        case.import_file(path, own, "surface", None, said, share(progress, n, len(paths)))
+        names.append(own)
+    return names
 
 
 def import_parts(
@@ -208,12 +244,14 @@ def start_plan(
     ``paths`` goes from a template's source name to a file or folder; sources that the case
     already holds are used too, as far as they lie in the frame of the image. ``settings`` are
     (step, parameter, value) and win over the case's clinical record. ``accept`` lists the
-    repairs that may be made to images; which were made is written into the plan.
+    repairs that may be made to images; which were made is written into the plan. The "step"
+    ``source.NAME`` sets the unit or space of a surface file.
 
     Raises:
         PlanError, StageError: for a source, step or parameter that does not fit; CaseError and
             DicomError for images that do not.
     """
+    settings, said = _said_of_files(template, settings)
     held = [s.name for s in template.sources.values() if s.source_name in case.record.sources]
     draft = template.plan("", dict.fromkeys((*paths, *held), ""))
     check_plan(with_settings(draft, settings))  # a typing error costs no import
@@ -222,8 +260,11 @@ def start_plan(
         if source.name in paths and source.kind == "volume":
             import_volume(case, [paths[source.name]], source.name, None, "CT", accept, progress)
         elif source.name in paths:
-            case.import_file(paths[source.name], source.source_name, source.kind, frame_uid)
-        if source.kind == "volume" and source.source_name in case.record.sources:
+            path, own = paths[source.name], source.source_name
+            frame = frame_uid or None if source.kind == "surface" else frame_uid
+            case.import_file(path, own, source.kind, frame, said.get(source.name, {}), progress)
+        frames = source.kind == "volume" or not frame_uid
+        if frames and source.source_name in case.record.sources:
             frame_uid = case.record.sources[source.source_name]["frame_uid"]
     keys, accepted = {}, {}
     for name in (*paths, *held):
@@ -238,6 +279,28 @@ def start_plan(
     check_plan(plan)
     case.add_plan(plan, f"Start {template.title.lower()}")
     return plan
+
+
+def _said_of_files(
+    template: Template, settings: Sequence[tuple[str, str, Any]]
+) -> tuple[list[tuple[str, str, Any]], dict[str, dict[str, str]]]:
+    """Return the settings of steps, and what is said of each surface file of the template."""
+    steps: list[tuple[str, str, Any]] = []
+    files: dict[str, dict[str, str]] = {}
+    for step, parameter, value in settings:
+        if step != "source":
+            steps.append((step, parameter, value))
+            continue
+        name, _, word = parameter.partition(".")
+        source = template.sources.get(name)
+        if source is None or source.kind != "surface":
+            known = [s.name for s in template.sources.values() if s.kind == "surface"]
+            raise CaseError(
+                f"{template.name} has no surface file {name!r} to set; it has: "
+                f"{', '.join(known) or 'none'}"
+            )
+        files.setdefault(name, {}).update(check_reading({word: value}))
+    return steps, files
 
 
 def with_settings(plan: Plan, settings: Sequence[tuple[str, str, Any]]) -> Plan:

@@ -42,7 +42,13 @@ PRESETS = {
 """Usual CT windows in HU; their order is that of the number keys."""
 
 
-SOURCE_TYPES = {"dicom": "Volume", "volume": "Volume", "labels": "LabelMap", "edits": "EditLog"}
+SOURCE_TYPES = {
+    "dicom": "Volume",
+    "volume": "Volume",
+    "labels": "LabelMap",
+    "surface": "SurfaceMesh",
+    "edits": "EditLog",
+}
 """Kind of a source in the case to the type of its value."""
 
 

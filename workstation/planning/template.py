@@ -13,7 +13,7 @@ from workstation.planning.plan import Plan, PlanError, Step
 
 @dataclass(frozen=True)
 class TemplateSource:
-    """A source that a template knows: ``kind`` is "volume" or "labels"."""
+    """A source that a template knows: ``kind`` is "volume", "labels" or "surface"."""
 
     name: str
     kind: str
@@ -22,7 +22,7 @@ class TemplateSource:
 
     @property
     def source_name(self) -> str:
-        """The name in a plan's sources: a label file must not shadow the result it becomes."""
+        """The name in a plan's sources: a file must not shadow the result it becomes."""
         return self.name if self.kind == "volume" else f"{self.name}_file"
 
 
