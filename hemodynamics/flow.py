@@ -1,0 +1,232 @@
+"""Blood flow in a lumen: the one door to the solver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from annotated_types import Ge, Gt, Le
+
+from hemodynamics.domain import WALL_NAME, Domain, UnusableLumen, divide
+from hemodynamics.flow_march import Diverged, Samples, march_cycles, march_steady
+from hemodynamics.flow_result import FlowResult
+from hemodynamics.flow_run import Run
+from hemodynamics.flow_setup import (
+    Drive,
+    Outlets,
+    Wishes,
+    conditions_of,
+    drive,
+    laws_of,
+    require_memory,
+    scales_of,
+    spacing_of,
+)
+from hemodynamics.flow_summary import findings_of, numbers_of
+from hemodynamics.indices import osi, rrt_1_pa, tawss_pa
+from hemodynamics.wall_shear import WallShear, wall_shear
+from meshing.cell_sizes import point_normals
+from meshing.mesh import SurfaceMesh, require_watertight
+from segmentation.contract import Finding, Progress, Severity, share, silent
+
+Floats = npt.NDArray[np.float64]
+
+SLOWER = (1.0, 2.0, 4.0)
+"""By how much steps are shortened where the flow turns out faster than expected."""
+
+LEAST_RAMP_STEPS, RAMP = 400, 0.1
+"""How long a flow takes to begin: steps, and shares of a period or of an exchange."""
+
+
+def simulate_flow(
+    lumen: SurfaceMesh,
+    *,
+    kind: Literal["steady", "pulsatile", "none"] = "steady",
+    mean_flow_ml_s: Annotated[float, Gt(0), Le(1000)] | None = None,
+    spacing_mm: Annotated[float, Gt(0), Le(10)] | None = None,
+    inlets: str = "inlet",
+    outlets: Outlets = "split",
+    exponent: Annotated[float, Ge(0), Le(6)] = 3.0,
+    waveform: str = "",
+    period_s: Annotated[float, Ge(0.2), Le(3)] = 0.9,
+    cycles: Annotated[int, Ge(1), Le(20)] = 3,
+    frames: Annotated[int, Ge(8), Le(200)] = 20,
+    mean_pressure_mmhg: Annotated[float, Gt(0), Le(250)] = 93.0,
+    decay_s: Annotated[float, Ge(0.05), Le(10)] = 1.5,
+    viscosity_pa_s: Annotated[float, Gt(0), Le(0.1)] = 0.0035,
+    most_exchanges: Annotated[float, Ge(1), Le(100)] = 10.0,
+    most_hours: Annotated[float, Gt(0), Le(1000)] = 12.0,
+    progress: Progress = silent,
+) -> FlowResult:
+    """Compute blood flow in a vessel: velocity, pressure and the shear on its wall.
+
+    The lumen must be closed and its flat ends named, as capping its ends leaves it. Walls are
+    rigid and blood is Newtonian. Flow enters developed, so ends should lie a few diameters away
+    from what is looked at.
+
+    Args:
+        lumen: the vessel's closed surface with the named parts wall, inlet, outlet_1, ...
+        kind: steady, pulsatile over the heart's cycle, or none.
+        mean_flow_ml_s: mean flow into the vessel; empty takes that of the waveform, or 0.27 m/s
+            times the area of the inlets.
+        spacing_mm: edge of a cell; empty takes a fourteenth of the narrowest opening.
+        inlets: the names of the ends where blood enters, such as "inlet, inlet_2".
+        outlets: what holds at the other ends: a split of the flow by their diameters, the same
+            pressure, a resistance, or a resistance and compliance (three-element Windkessel).
+        exponent: the power of the diameter that the flow splits by; 3 is Murray's law, 2 fits
+            large arteries better.
+        waveform: pairs "time flow" in s and mL/s over one period, parted by semicolons; empty
+            takes a smooth pulse that was measured in nobody.
+        period_s: of the heart's cycle.
+        cycles: how many are computed; the last one is kept.
+        frames: how many times of it are kept.
+        mean_pressure_mmhg: mean pressure that resistances are chosen for.
+        decay_s: the time in which a Windkessel's pressure falls to 37 percent.
+        viscosity_pa_s: of blood.
+        most_exchanges: how often a steady flow may exchange the lumen's content at the most.
+        most_hours: a computation that would take longer is refused.
+        progress: told how far the work is, and how long it will take.
+
+    Raises:
+        OpenSurface: if the lumen is not closed.
+        UnusableLumen: if its ends are not named, flat or wide enough.
+        UnusableWaveform: if the waveform cannot be read.
+        TooCostly: if memory or time do not suffice.
+        Diverged: if the flow blew up.
+    """
+    require_watertight(lumen)
+    if kind == "none":
+        return _nothing(lumen)
+    wishes = Wishes(
+        kind == "pulsatile", mean_flow_ml_s, spacing_mm, inlets, outlets, exponent, waveform,
+        period_s, cycles, frames, mean_pressure_mmhg, decay_s, viscosity_pa_s, most_exchanges,
+        most_hours,
+    )  # fmt: skip
+    return _simulate(lumen, wishes, progress)
+
+
+def _simulate(lumen: SurfaceMesh, wishes: Wishes, progress: Progress) -> FlowResult:
+    spacing_mm = spacing_of(lumen, wishes)
+    require_memory(lumen, spacing_mm, wishes)
+    progress(0.0, "dividing the lumen into cells")
+    domain = divide(lumen, spacing_mm, share(progress, 0, 20))
+    driven = drive(domain, wishes)
+    wall, used = _wall(lumen)
+    normals = point_normals(lumen.points_mm, lumen.triangles[lumen.boundaries[WALL_NAME]])[used]
+    shear = wall_shear(domain.cells_mm, spacing_mm, wall.points_mm, normals, wishes.pulsatile)
+    for slower in SLOWER:
+        try:
+            run, samples, changes, flows = _attempt(
+                lumen, domain, driven, wishes, shear, slower, progress
+            )
+            break
+        except Diverged:
+            if slower == SLOWER[-1]:
+                raise
+    wss = np.stack(samples.wss_pa)
+    data = {
+        "tawss_pa": tawss_pa(wss),
+        "osi": osi(wss),
+        "rrt_1_pa": rrt_1_pa(wss),
+        "wss_pa": wss.mean(axis=0, dtype=np.float64),
+    }
+    result = FlowResult(
+        replace(wall, point_data=data),
+        domain.cells_mm,
+        spacing_mm,
+        np.array(samples.times_s),
+        np.stack(samples.velocity_m_s),
+        np.stack(samples.pressure_pa),
+        wss,
+        _columns(samples.flows_ml_s),
+        _columns(samples.pressures_pa),
+        np.array(changes),
+        conditions_of(driven, wishes),
+        lumen.frame_uid,
+        lumen.name,
+    )
+    numbers = numbers_of(result, domain, run, flows)
+    return replace(result, numbers=numbers, findings=findings_of(result, domain, run, flows))
+
+
+def _attempt(
+    lumen: SurfaceMesh,
+    domain: Domain,
+    driven: Drive,
+    wishes: Wishes,
+    shear: WallShear,
+    slower: float,
+    progress: Progress,
+) -> tuple[Run, Samples, list[float], dict[str, float]]:
+    """Return a finished run, its samples, how they changed, and its mean flows."""
+    scales = scales_of(domain, driven, wishes, slower)
+    content_ml = 1e-3 * len(domain.cells_mm) * domain.spacing_mm**3
+    exchange_s = content_ml / abs(driven.waveform.mean_ml_s)
+    period_s = driven.waveform.period_s
+    ramp_s = max(
+        RAMP * (period_s if wishes.pulsatile else exchange_s), LEAST_RAMP_STEPS * scales.step_s
+    )
+    run = Run(
+        lumen, domain, scales, driven.waveform, driven.shares_in, driven.shares_out,
+        laws_of(driven, wishes), ramp_s,
+    )  # fmt: skip
+    told = _rest_of(progress)
+    if wishes.pulsatile:
+        found = march_cycles(
+            run, shear, period_s, wishes.cycles, wishes.frames, wishes.most_hours, told
+        )
+    else:
+        found = march_steady(run, shear, exchange_s, wishes.most_exchanges, wishes.most_hours, told)
+    return run, *found
+
+
+def _rest_of(progress: Progress) -> Progress:
+    """Return what fills the share of a `Progress` that dividing the lumen leaves."""
+
+    def rest(fraction: float, message: str = "") -> None:
+        progress(0.05 + 0.95 * fraction, message)
+
+    return rest
+
+
+def _columns(rows: list[dict[str, float]]) -> dict[str, Floats]:
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def _wall(lumen: SurfaceMesh) -> tuple[SurfaceMesh, npt.NDArray[np.int64]]:
+    """Return the wall of a lumen, and the numbers of its points there.
+
+    Raises:
+        UnusableLumen: if no part of it is called the wall.
+    """
+    if not len(lumen.boundaries.get(WALL_NAME, ())):
+        raise UnusableLumen("no part of the lumen is called wall; cap its ends first")
+    triangles = lumen.triangles[lumen.boundaries[WALL_NAME]]
+    used, numbered = np.unique(triangles, return_inverse=True)
+    wall = lumen.reshaped(lumen.points_mm[used], numbered.reshape(-1, 3))
+    return replace(wall, findings=(), numbers=()), used
+
+
+def _nothing(lumen: SurfaceMesh) -> FlowResult:
+    """Return a result without a time, for a plan that leaves the flow out."""
+    wall, used = _wall(lumen)
+    nothing: Mapping[str, Floats] = {}
+    return FlowResult(
+        wall,
+        np.empty((0, 3)),
+        1.0,
+        np.empty(0),
+        np.empty((0, 0, 3), np.float32),
+        np.empty((0, 0), np.float32),
+        np.empty((0, len(used), 3), np.float32),
+        nothing,
+        nothing,
+        np.empty(0),
+        {"kind": "none"},
+        lumen.frame_uid,
+        lumen.name,
+        findings=(Finding(Severity.INFO, "no_flow", "The flow was not simulated, as asked for."),),
+    )

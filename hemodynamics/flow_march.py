@@ -1,0 +1,224 @@
+"""A run through time until it has settled: samples, convergence, time left, early stops."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from hemodynamics.flow_run import Run
+from hemodynamics.flow_setup import TooCostly
+from hemodynamics.wall_shear import WallShear
+from segmentation.contract import Progress
+
+Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+
+SETTLED = 1e-3
+"""A steady flow has settled when shear and outflow change by less between two judgements."""
+
+JUDGED = 0.25
+"""Exchanges of the lumen's content between two judgements of a steady flow."""
+
+MOST_LATTICE_SPEED = 0.3
+MOST_EXCESS = 0.5
+"""Cells per step, and change of density, that a run does not get beyond while it means anything."""
+
+TOLD_S = 0.3
+TRIAL_STEPS = 40
+
+
+class Diverged(RuntimeError):
+    """A flow blew up; there is no result."""
+
+
+@dataclass
+class Samples:
+    """What was kept of some times; `add` reads a run between `fill` and `step`."""
+
+    times_s: list[float] = field(default_factory=list)
+    velocity_m_s: list[Singles] = field(default_factory=list)
+    pressure_pa: list[Singles] = field(default_factory=list)
+    wss_pa: list[Singles] = field(default_factory=list)
+    flows_ml_s: list[dict[str, float]] = field(default_factory=list)
+    pressures_pa: list[dict[str, float]] = field(default_factory=list)
+
+    def add(self, run: Run, shear: WallShear, time_s: float, whole: bool) -> None:
+        """Keep the shear and the flows, and the ``whole`` fields too where asked.
+
+        Raises:
+            Diverged: if the flow is faster than the lattice can tell.
+        """
+        velocity, pressure, stress = run.state()
+        fastest = float(np.abs(velocity).max())
+        if not fastest < MOST_LATTICE_SPEED * run.scales.speed_m_s:
+            raise _diverged(run)
+        self.times_s.append(time_s)
+        self.wss_pa.append(shear(stress).astype(np.float32))
+        self.flows_ml_s.append(run.flows_ml_s())
+        self.pressures_pa.append(run.pressures_pa())
+        if whole:
+            self.velocity_m_s.append(velocity)
+            self.pressure_pa.append(pressure)
+
+
+class Clock:
+    """Tells the progress of a run and how long it still takes; stops it when it means nothing."""
+
+    def __init__(self, run: Run, steps: int, most_hours: float, progress: Progress) -> None:
+        self._run, self._steps, self._progress = run, steps, progress
+        self._most_s, self._told, self._begun = 3600.0 * most_hours, 0.0, 0.0
+        self._sums_ml_s: dict[str, float] = {}
+        self._count = 0
+
+    def step(self) -> None:
+        """Take one step, and average the flows.
+
+        Raises:
+            Diverged: if the flow blew up.
+            TooCostly: if all steps would take longer than allowed.
+        """
+        run = self._run
+        run.step()
+        self._count += 1
+        for name, flow in run.flows_ml_s().items():
+            self._sums_ml_s[name] = self._sums_ml_s.get(name, 0.0) + flow
+        now, taken = time.monotonic(), run.lattice.steps
+        if taken == TRIAL_STEPS // 2:  # what is compiled or touched first is not counted
+            self._begun = now
+        if taken % 50 == 0 or now > self._told + TOLD_S:
+            self._tell(now, taken)
+
+    def averages_ml_s(self) -> dict[str, float]:
+        """Return the mean flow into the lumen by opening since last asked, and begin anew."""
+        means = {name: total / max(self._count, 1) for name, total in self._sums_ml_s.items()}
+        self._sums_ml_s, self._count = {}, 0
+        return means
+
+    def _tell(self, now: float, taken: int) -> None:
+        if not (abs(self._run.lattice.leak) < np.inf and self._run.excess() <= MOST_EXCESS):
+            raise _diverged(self._run)
+        left = "measuring how long it takes"
+        if taken >= TRIAL_STEPS:
+            pace = (now - self._begun) / (taken - TRIAL_STEPS // 2)
+            remaining = pace * (self._steps - taken)
+            if taken < 10 * TRIAL_STEPS and pace * self._steps > self._most_s:
+                raise TooCostly(
+                    f"{self._steps:,} steps of {self._run.lattice.layout.cells:,} cells would take "
+                    f"about {pace * self._steps / 3600:.1f} h on this machine; take coarser cells, "
+                    "or allow more time"
+                )
+            left = f"at most {_words(remaining)} left"
+        if now > self._told + TOLD_S:
+            self._told = now
+            self._progress(
+                min(taken / self._steps, 1.0), f"step {taken:,} of at most {self._steps:,}, {left}"
+            )
+
+
+def _words(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _diverged(run: Run) -> Diverged:
+    return Diverged(
+        f"the flow blew up after {run.lattice.steps:,} steps ({run.time_s:.3g} s of flow), so "
+        "there is no result; take finer cells, lengthen the ends of the vessel, or give less flow"
+    )
+
+
+def change(before: Singles, after: Singles) -> float:
+    """Return how much shear (..., 3) changed: rms of the difference by the mean magnitude."""
+    size = float(np.linalg.norm(after, axis=-1).mean())
+    difference = float(np.sqrt(np.mean(((after - before) ** 2).sum(axis=-1))))
+    return difference / size if size > 0 else 0.0
+
+
+def outflow_change(before: dict[str, float], after: dict[str, float]) -> float:
+    """Return the largest change of a flow, by the largest flow."""
+    largest = max(abs(flow) for flow in after.values())
+    return max(abs(after[name] - before[name]) for name in after) / largest if largest else 0.0
+
+
+def march_steady(
+    run: Run,
+    shear: WallShear,
+    exchange_s: float,
+    most: float,
+    most_hours: float,
+    progress: Progress,
+) -> tuple[Samples, list[float], dict[str, float]]:
+    """Go on until the flow has settled or exchanged the content of the lumen ``most`` times.
+
+    Return one sample, the changes between judgements, and the mean flows of the last part.
+
+    Raises:
+        Diverged: if the flow blew up.
+        TooCostly: if it would take longer than allowed.
+    """
+    between = max(round(JUDGED * exchange_s / run.scales.step_s), 50)
+    judgements = max(int(np.ceil(most / JUDGED)), 2)
+    clock = Clock(run, between * judgements, most_hours, progress)
+    last: Samples | None = None
+    flows: dict[str, float] = {}
+    changes: list[float] = []
+    for n in range(judgements):
+        for _ in range(between):
+            run.fill()
+            clock.step()
+        run.fill()
+        samples, before = Samples(), flows
+        samples.add(run, shear, 0.0, whole=True)
+        flows = clock.averages_ml_s()
+        if last is not None:
+            changes.append(
+                max(change(last.wss_pa[0], samples.wss_pa[0]), outflow_change(before, flows))
+            )
+        last = samples
+        if n > 1 and changes[-1] < SETTLED:
+            break
+    assert last is not None
+    return last, changes, flows
+
+
+def march_cycles(
+    run: Run,
+    shear: WallShear,
+    period_s: float,
+    cycles: int,
+    frames: int,
+    most_hours: float,
+    progress: Progress,
+) -> tuple[Samples, list[float], dict[str, float]]:
+    """Go through the cycles of a pulsatile flow.
+
+    Return the samples of the last one, the changes of shear and outflow from cycle to cycle, and
+    the mean flows of the last cycle.
+
+    Raises:
+        Diverged: if the flow blew up.
+        TooCostly: if it would take longer than allowed.
+    """
+    between = round(period_s / frames / run.scales.step_s)
+    clock = Clock(run, between * frames * cycles, most_hours, progress)
+    last: Samples | None = None
+    flows: dict[str, float] = {}
+    changes: list[float] = []
+    for cycle in range(cycles):
+        samples, before = Samples(), flows
+        for frame in range(frames):
+            for n in range(between):
+                run.fill()
+                if n == 0:
+                    time_s = frame * period_s / frames
+                    samples.add(run, shear, time_s, whole=cycle == cycles - 1)
+                clock.step()
+        flows = clock.averages_ml_s()
+        if last is not None:
+            shears = change(np.stack(last.wss_pa), np.stack(samples.wss_pa))
+            changes.append(max(shears, outflow_change(before, flows)))
+        last = samples
+    assert last is not None
+    return last, changes, flows

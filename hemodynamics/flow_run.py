@@ -1,0 +1,192 @@
+"""A lumen in cells, driven: what enters and leaves in each time step, in units of the patient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from hemodynamics import profiles
+from hemodynamics.boundary import Complexes, Outflow, Waveform, Windkessel
+from hemodynamics.domain import Domain, Opening
+from hemodynamics.lattice import OPPOSITE, VELOCITIES, WEIGHTS
+from hemodynamics.solver import WALL, Lattice, lay_out, outlet
+from meshing.mesh import SurfaceMesh
+
+Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+
+CALM = 2.0
+"""How fast outlets follow their laws, in crossings of the lumen by sound: the answer to sound
+is weak where this is small, and the laws lag where it is smaller still."""
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Cell (mm), time step (s), and the fluid's density (kg/m3) and viscosity (Pa s)."""
+
+    spacing_mm: float
+    step_s: float
+    density_kg_m3: float
+    viscosity_pa_s: float
+
+    @property
+    def nu_mm2_s(self) -> float:
+        """The kinematic viscosity."""
+        return 1e6 * self.viscosity_pa_s / self.density_kg_m3
+
+    @property
+    def tau(self) -> float:
+        """The relaxation time in steps."""
+        return 0.5 + 3.0 * self.nu_mm2_s * self.step_s / self.spacing_mm**2
+
+    @property
+    def speed_m_s(self) -> float:
+        """A speed of one cell per step."""
+        return 1e-3 * self.spacing_mm / self.step_s
+
+    @property
+    def stress_pa(self) -> float:
+        """A stress of one in lattice units."""
+        return self.density_kg_m3 * self.speed_m_s**2
+
+    @property
+    def flow_ml_s(self) -> float:
+        """A flow of one cell per step."""
+        return 1e-3 * self.spacing_mm**3 / self.step_s
+
+    def impedance(self, area_mm2: float) -> float:
+        """Return the acoustic impedance of a section in Pa s/mL, with the lattice's sound."""
+        sound_mm_s = self.spacing_mm / self.step_s / np.sqrt(3.0)
+        return float(self.density_kg_m3 * sound_mm_s * 1e-3 / area_mm2)
+
+
+@dataclass(frozen=True)
+class Inlet:
+    """An inlet: its links, its share of the flow, and what each harmonic gives each link."""
+
+    opening: Opening
+    share: float
+    shapes: Complexes
+
+
+class Run:
+    """A lattice with its openings, and the clock.
+
+    Attributes:
+        scales: the units.
+        time_s: since the start.
+        inflow_ml_s: through each inlet in this step.
+        outflow_ml_s: through each outlet in this step.
+    """
+
+    def __init__(
+        self,
+        lumen: SurfaceMesh,
+        domain: Domain,
+        scales: Scales,
+        waveform: Waveform,
+        shares_in: Mapping[str, float],
+        shares_out: Mapping[str, float],
+        laws: Sequence[Windkessel | None],
+        ramp_s: float,
+    ) -> None:
+        """Take the shares of the flow by opening; outlets have laws in the order of theirs."""
+        self.scales, self.time_s, self._waveform, self._ramp = scales, 0.0, waveform, ramp_s
+        # Developed flow is the same on all planes across an end, so openings may lie half-way.
+        fraction = np.where(domain.links.part == WALL, domain.links.fraction, 0.5)
+        links = replace(domain.links, fraction=fraction)
+        self.lattice = Lattice(lay_out(domain.neighbours, links), links, scales.tau)
+        named = {opening.name: opening for opening in domain.openings}
+        self.inlets = [
+            Inlet(named[name], share, _shapes(lumen, domain, named[name], waveform, scales))
+            for name, share in shares_in.items()
+        ]
+        self.outlets = [named[name] for name in shares_out]
+        self._held = {
+            opening.name: outlet(links, opening.links, opening.inside, opening.factors)
+            for opening in domain.openings
+        }
+        impedances = np.array([scales.impedance(o.area_mm2) for o in self.outlets])
+        extent = np.ptp(domain.cells_mm, axis=0).max() / domain.spacing_mm
+        pull = min(CALM / np.sqrt(3.0) / extent, 0.2)
+        shares = np.array(list(shares_out.values()))
+        self._outflow = Outflow(impedances, shares, laws, pull)
+        self.inflow_ml_s = np.zeros(len(self.inlets))
+        self.outflow_ml_s = np.zeros(len(self.outlets))
+
+    def fill(self) -> None:
+        """Work out what enters in the coming step; states are read between this and `step`."""
+        lattice, scales = self.lattice, self.scales
+        push = min(self.time_s / self._ramp, 1.0)
+        push *= push * (3.0 - 2.0 * push)
+        turns = np.exp(1j * self._waveform.frequencies_1_s * self.time_s)
+        flows = push * self._waveform.harmonics_ml_s * turns / scales.flow_ml_s
+        for inlet in self.inlets:
+            lattice.push(inlet.opening.links, inlet.share * (flows @ inlet.shapes).real)
+        held = self._outflow.pressures_pa(
+            np.array([self._pressure(o) for o in self.outlets]),
+            self.outflow_ml_s,
+            float(flows.sum().real) * scales.flow_ml_s,
+            scales.step_s,
+        )
+        lattice.meet()
+        for opening, pressure in zip(self.outlets, held):
+            lattice.hold(self._held[opening.name], 3.0 * pressure / scales.stress_pa)
+        self.inflow_ml_s = np.array([self._flow(i.opening) for i in self.inlets])
+        self.outflow_ml_s = -np.array([self._flow(o) for o in self.outlets])
+
+    def step(self) -> None:
+        """Go one step on in time."""
+        self.lattice.step()
+        self.time_s = self.lattice.steps * self.scales.step_s
+
+    def pressures_pa(self) -> dict[str, float]:
+        """Return the mean pressure beside each opening."""
+        openings = [*(inlet.opening for inlet in self.inlets), *self.outlets]
+        return {o.name: self._pressure(o) + self._outflow.gauge_pa for o in openings}
+
+    def flows_ml_s(self) -> dict[str, float]:
+        """Return the flow into the lumen through each opening."""
+        inward = {i.opening.name: float(f) for i, f in zip(self.inlets, self.inflow_ml_s)}
+        return inward | {o.name: -float(f) for o, f in zip(self.outlets, self.outflow_ml_s)}
+
+    def state(self) -> tuple[Singles, Singles, Singles]:
+        """Return velocity (n, 3) in m/s, pressure (n,) and viscous stress (6, n) in Pa."""
+        state = self.lattice.state()
+        scales = self.scales
+        pressure = state[0] * np.float32(scales.stress_pa / 3.0)
+        pressure += np.float32(self._outflow.gauge_pa)
+        velocity = np.ascontiguousarray(state[1:4].T) * np.float32(scales.speed_m_s)
+        return velocity, pressure, state[4:] * np.float32(scales.stress_pa)
+
+    def excess(self) -> float:
+        """Return how far the density beside the openings is from one, in size."""
+        return max(abs(self.lattice.density(held)) for held in self._held.values())
+
+    def _pressure(self, opening: Opening) -> float:
+        """Return the mean pressure beside an opening, less the gauge."""
+        return self.lattice.density(self._held[opening.name]) / 3.0 * self.scales.stress_pa
+
+    def _flow(self, opening: Opening) -> float:
+        return self.lattice.inflow(opening.links) * self.scales.flow_ml_s
+
+
+def _shapes(
+    lumen: SurfaceMesh, domain: Domain, opening: Opening, waveform: Waveform, scales: Scales
+) -> Complexes:
+    """Return (harmonics, links) speeds along the incoming links that let a flow of one in."""
+    section = profiles.section_of(lumen, opening.name)
+    direction = domain.links.direction[opening.links]
+    ends = domain.cells_mm[domain.links.cell[opening.links]]
+    half_way = ends + 0.5 * domain.spacing_mm * VELOCITIES[direction]
+    inward = -(VELOCITIES[OPPOSITE[direction]] @ opening.normal)
+    weights = 6.0 * WEIGHTS[direction]
+    rows = []
+    for frequency in waveform.frequencies_1_s:
+        profile = profiles.developed(section, 1j * frequency / scales.nu_mm2_s)
+        speed = profiles.at(section, profile, half_way) * inward
+        rows.append(speed / (weights @ speed))
+    return np.array(rows, np.complex128)

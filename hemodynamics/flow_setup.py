@@ -1,0 +1,237 @@
+"""From the wishes for a flow to what drives it: openings, waveform, split, units, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from hemodynamics.boundary import (
+    MEAN_SPEED_M_S,
+    PA_PER_MMHG,
+    Waveform,
+    Windkessel,
+    pulse,
+    read_waveform,
+    split_fractions,
+    steady,
+)
+from hemodynamics.domain import WALL_NAME, Domain, Opening, UnusableLumen
+from hemodynamics.flow_run import Scales
+from hemodynamics.vessel_flow import DENSITY_KG_M3
+from meshing.mesh import SurfaceMesh, volume_ml
+
+Floats = npt.NDArray[np.float64]
+Outlets = Literal["split", "pressure", "resistance", "windkessel"]
+
+ACROSS = 14.0
+"""Cells across the narrowest opening unless a spacing is given."""
+
+LATTICE_SPEED = 0.1
+"""Cells per step at the highest speed that is expected."""
+
+LARGEST_TAU = 0.8
+"""A slow flow takes shorter steps than its speed asks for, so that viscosity stays exact."""
+
+BYTES_PER_CELL = 900
+MEMORY_SHARE = 0.7
+"""Memory of a cell with its share of the links, and what part of the free memory may be used."""
+
+PROXIMAL_SHARE = 0.1
+"""Of a Windkessel's resistance, what lies before its compliance."""
+
+
+class TooCostly(ValueError):
+    """A flow would take more memory or time than there is."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person asked for; see `hemodynamics.flow.simulate_flow`."""
+
+    pulsatile: bool
+    mean_flow_ml_s: float | None
+    spacing_mm: float | None
+    inlets: str
+    outlets: Outlets
+    exponent: float
+    waveform: str
+    period_s: float
+    cycles: int
+    frames: int
+    mean_pressure_mmhg: float
+    decay_s: float
+    viscosity_pa_s: float
+    most_exchanges: float
+    most_hours: float
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What drives a flow: the waveform, and each opening's share by name."""
+
+    waveform: Waveform
+    shares_in: Mapping[str, float]
+    shares_out: Mapping[str, float]
+
+    @property
+    def peak_ml_s(self) -> float:
+        """The largest inflow in size."""
+        times = self.waveform.period_s * np.arange(256) / 256
+        return float(np.abs(self.waveform.flow_ml_s(times)).max())
+
+
+def spacing_of(lumen: SurfaceMesh, wishes: Wishes) -> float:
+    """Return the edge of a cell in mm.
+
+    Raises:
+        UnusableLumen: if the lumen has no named end.
+    """
+    if wishes.spacing_mm is not None:
+        return wishes.spacing_mm
+    areas = []
+    for name, part in lumen.boundaries.items():
+        if name != WALL_NAME and len(part):
+            a, b, c = (lumen.points_mm[lumen.triangles[part, n]] for n in range(3))
+            areas.append(0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1).sum())
+    if not areas:
+        raise UnusableLumen(
+            f"the lumen {lumen.name or 'without a name'!r} has no open ends by name; flow needs an "
+            "inlet and an outlet: cut and cap its ends first"
+        )
+    return float(2.0 * np.sqrt(min(areas) / np.pi) / ACROSS)
+
+
+def require_memory(lumen: SurfaceMesh, spacing_mm: float, wishes: Wishes) -> None:
+    """Raise unless the free memory suffices.
+
+    Raises:
+        TooCostly: saying how much is needed, and what spacing would do.
+    """
+    frames = wishes.frames if wishes.pulsatile else 1
+    cells = 1000.0 * abs(volume_ml(lumen)) / spacing_mm**3
+    points = len(lumen.points_mm)
+    needed = cells * (BYTES_PER_CELL + 16 * frames) + points * (4000 + 24 * frames)
+    free = MEMORY_SHARE * psutil.virtual_memory().available
+    if needed > free:
+        coarser = spacing_mm * (needed / free) ** (1 / 3)
+        raise TooCostly(
+            f"{cells:,.0f} cells of {spacing_mm:.3g} mm need about {needed / 2**30:.1f} GiB of "
+            f"memory and {free / 2**30:.1f} GiB are to be had; take cells of {coarser:.2g} mm"
+        )
+
+
+def openings_of(domain: Domain, inlets: str) -> tuple[list[Opening], list[Opening]]:
+    """Return the inlets and the outlets.
+
+    Raises:
+        UnusableLumen: if an inlet has no such name, or no end is left as an outlet.
+    """
+    named = {opening.name: opening for opening in domain.openings}
+    wanted = [name.strip() for name in inlets.split(",") if name.strip()]
+    missing = [name for name in wanted if name not in named]
+    if missing or not wanted:
+        raise UnusableLumen(
+            f"there is no end {', '.join(missing) or 'given'} where blood could enter; the ends "
+            f"are: {', '.join(named)}"
+        )
+    exits = [opening for name, opening in named.items() if name not in wanted]
+    if not exits:
+        raise UnusableLumen("every end is an inlet; leave one where blood can flow out")
+    return [named[name] for name in wanted], exits
+
+
+def drive(domain: Domain, wishes: Wishes) -> Drive:
+    """Return what drives the flow.
+
+    Raises:
+        UnusableLumen: if the ends do not fit the wishes.
+        UnusableWaveform: if the waveform cannot be read.
+    """
+    entries, exits = openings_of(domain, wishes.inlets)
+    area = sum(opening.area_mm2 for opening in entries)
+    given = read_waveform(wishes.waveform, wishes.period_s) if wishes.waveform.strip() else None
+    mean = wishes.mean_flow_ml_s or (given.mean_ml_s if given else MEAN_SPEED_M_S * area)
+    if not wishes.pulsatile:
+        waveform = steady(mean)
+    else:
+        waveform = given.scaled(mean) if given else pulse(mean, wishes.period_s)
+    fractions = split_fractions([opening.diameter_mm for opening in exits], wishes.exponent)
+    return Drive(
+        waveform,
+        {opening.name: opening.area_mm2 / area for opening in entries},
+        {opening.name: float(share) for opening, share in zip(exits, fractions)},
+    )
+
+
+def laws_of(driven: Drive, wishes: Wishes) -> list[Windkessel | None]:
+    """Return the law of each outlet, fresh; None prescribes its share of the flow.
+
+    A split is prescribed everywhere but at the outlet with the largest share, which is left with
+    the rest. Resistances are such that the mean flow makes the mean pressure, and compliances
+    such that it decays in the time asked for.
+    """
+    shares = list(driven.shares_out.values())
+    if wishes.outlets == "split":
+        largest = int(np.argmax(shares))
+        return [Windkessel() if n == largest else None for n in range(len(shares))]
+    if wishes.outlets == "pressure":
+        return [Windkessel() for _ in shares]
+    mean_pa = wishes.mean_pressure_mmhg * PA_PER_MMHG
+    whole = [mean_pa / (share * driven.waveform.mean_ml_s) for share in shares]
+    if wishes.outlets == "resistance":
+        return [Windkessel(distal=resistance) for resistance in whole]
+    rest = 1.0 - PROXIMAL_SHARE
+    return [
+        Windkessel(PROXIMAL_SHARE * r, rest * r, wishes.decay_s / (rest * r), rest * mean_pa)
+        for r in whole
+    ]
+
+
+def scales_of(domain: Domain, driven: Drive, wishes: Wishes, slower: float) -> Scales:
+    """Return the units, with steps shorter by the factor ``slower`` than they need be.
+
+    Where flow pulsates, a whole number of steps lies between two frames.
+    """
+    shares = {**driven.shares_in, **driven.shares_out}
+    peak_mm_s = max(
+        2000.0 * driven.peak_ml_s * shares[opening.name] / opening.area_mm2
+        for opening in domain.openings
+    )
+    nu_mm2_s = 1e6 * wishes.viscosity_pa_s / DENSITY_KG_M3
+    by_speed = LATTICE_SPEED * domain.spacing_mm / peak_mm_s
+    by_tau = (LARGEST_TAU - 0.5) / 3.0 * domain.spacing_mm**2 / nu_mm2_s
+    step = min(by_speed, by_tau) / slower
+    if wishes.pulsatile:
+        between = driven.waveform.period_s / wishes.frames
+        step = between / np.ceil(between / step)
+    return Scales(domain.spacing_mm, float(step), DENSITY_KG_M3, wishes.viscosity_pa_s)
+
+
+def conditions_of(driven: Drive, wishes: Wishes) -> dict[str, Any]:
+    """Return what drives the flow as plain JSON."""
+    shape = "given" if wishes.waveform.strip() else "analytic pulse, measured in nobody"
+    found: dict[str, Any] = {
+        "kind": "pulsatile" if wishes.pulsatile else "steady",
+        "mean_flow_ml_s": driven.waveform.mean_ml_s,
+        "mean_flow": "given" if wishes.mean_flow_ml_s or wishes.waveform.strip() else "by area",
+        "inflow_shares": dict(driven.shares_in),
+        "inflow_profile": "developed",
+        "outlets": wishes.outlets,
+        "outflow_shares": dict(driven.shares_out),
+        "exponent": wishes.exponent,
+        "density_kg_m3": DENSITY_KG_M3,
+        "viscosity_pa_s": wishes.viscosity_pa_s,
+        "wall": "rigid",
+    }
+    if wishes.pulsatile:
+        found |= {"waveform": shape, "period_s": wishes.period_s, "cycles": wishes.cycles}
+    if wishes.outlets in ("resistance", "windkessel"):
+        found |= {"mean_pressure_mmhg": wishes.mean_pressure_mmhg}
+    if wishes.outlets == "windkessel":
+        found |= {"decay_s": wishes.decay_s, "proximal_share": PROXIMAL_SHARE}
+    return found

@@ -1,0 +1,150 @@
+"""The numbers of a flow and what its reader must know."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hemodynamics.domain import Domain
+from hemodynamics.flow_march import SETTLED
+from hemodynamics.flow_result import FlowResult
+from hemodynamics.flow_run import Run
+from meshing.cell_sizes import edges_of
+from meshing.comparison import point_areas_mm2
+from segmentation.contract import Finding, Number, Severity
+
+CYCLE_CHANGE = 0.01
+"""Change from cycle to cycle above which another cycle is needed."""
+
+IMBALANCE = 1e-3
+FEW_ACROSS = 10.0
+"""Share of the flow that may be missing, and cells across an opening for shear to be trusted."""
+
+METHOD = "lattice Boltzmann, cumulant collision, D3Q27"
+
+
+def imbalance(flows_ml_s: dict[str, float]) -> float:
+    """Return the sum of all flows into a lumen, in size, by what flows in."""
+    entering = sum(flow for flow in flows_ml_s.values() if flow > 0)
+    return abs(sum(flows_ml_s.values())) / entering if entering else 0.0
+
+
+def numbers_of(
+    flow: FlowResult, domain: Domain, run: Run, flows_ml_s: dict[str, float]
+) -> tuple[Number, ...]:
+    """Return the numbers of a flow; ``flows_ml_s`` are the mean flows into the lumen."""
+    areas = point_areas_mm2(flow.wall)
+    shear = flow.wall.point_data["tawss_pa"]
+    speed = np.linalg.norm(flow.velocity_m_s, axis=2)
+    inlet = run.inlets[0].opening
+    mean_speed = 1e3 * flows_ml_s[inlet.name] / inlet.area_mm2  # mm/s
+    nu = run.scales.nu_mm2_s
+    numbers = [
+        Number("wss.mean", float(np.average(shear, weights=areas)), "Pa",
+               "time-averaged wall shear stress, mean over the wall's area"),
+        Number("wss.maximum", float(shear.max()), "Pa", "time-averaged wall shear stress"),
+        Number("osi.mean", float(np.average(flow.wall.point_data["osi"], weights=areas)), "",
+               "oscillatory shear index, mean over the wall's area"),
+        Number("speed.maximum", float(speed.max()), "m/s", "over all cells and times"),
+        Number("reynolds", mean_speed * inlet.diameter_mm / nu, "",
+               f"mean flow, by the diameter of {inlet.name}"),
+    ]  # fmt: skip
+    if flow.conditions["kind"] == "pulsatile":
+        omega = 2 * np.pi / flow.conditions["period_s"]
+        alpha = 0.5 * inlet.diameter_mm * np.sqrt(omega / nu)
+        numbers.append(Number("womersley", float(alpha), "", f"by the radius of {inlet.name}"))
+    entry = float(flow.opening_pressures_pa[inlet.name].mean())
+    for name, mean in flows_ml_s.items():
+        numbers.append(Number(f"{name}.flow", mean, "mL/s", "mean, into the lumen positive"))
+        if name != inlet.name:
+            drop = entry - float(flow.opening_pressures_pa[name].mean())
+            text = f"mean pressure at {inlet.name} less that at {name}"
+            numbers.append(Number(f"{name}.pressure_drop", drop, "Pa", text))
+    return (*numbers, *_of_the_run(flow, domain, run, flows_ml_s))
+
+
+def _of_the_run(
+    flow: FlowResult, domain: Domain, run: Run, flows_ml_s: dict[str, float]
+) -> list[Number]:
+    across = min(opening.diameter_mm for opening in domain.openings) / domain.spacing_mm
+    numbers = [
+        Number("cells", len(domain.cells_mm), "", METHOD),
+        Number("cells_across", across, "", "narrowest opening by the edge of a cell"),
+        Number("steps", run.lattice.steps, "", f"of {1e6 * run.scales.step_s:.3g} us"),
+        Number("imbalance", 100 * imbalance(flows_ml_s), "%", "flow in less flow out"),
+    ]
+    if len(flow.residuals):
+        last = "cycle" if flow.conditions["kind"] == "pulsatile" else "quarter of an exchange"
+        text = f"change of wall shear and outflow in the last {last}"
+        numbers.append(Number("change", 100 * float(flow.residuals[-1]), "%", text))
+    return numbers
+
+
+def findings_of(
+    flow: FlowResult, domain: Domain, run: Run, flows_ml_s: dict[str, float]
+) -> tuple[Finding, ...]:
+    """Return what a reader of a flow must know; ``flows_ml_s`` are the mean flows."""
+    found = []
+    if flow.conditions["mean_flow"] == "by area":
+        found.append(Finding(
+            Severity.INFO, "flow_by_area",
+            f"The mean flow of {flow.conditions['mean_flow_ml_s']:.2f} mL/s was not measured: it "
+            "is 0.27 m/s times the area of the inlets.",
+        ))  # fmt: skip
+    if flow.conditions.get("waveform", "").startswith("analytic"):
+        found.append(Finding(
+            Severity.INFO, "assumed_waveform",
+            "The course of the flow over the cycle is a smooth pulse that was measured in nobody.",
+            remedy="Give the waveform as pairs of time and flow",
+        ))  # fmt: skip
+    found += _convergence(flow, flows_ml_s)
+    narrow = min(domain.openings, key=lambda opening: opening.diameter_mm)
+    across = narrow.diameter_mm / domain.spacing_mm
+    if across < FEW_ACROSS:
+        found.append(Finding(
+            Severity.WARNING, "coarse_cells",
+            f"Only {across:.0f} cells lie across {narrow.name}; wall shear there may be off by "
+            "more than 10 percent.",
+            remedy=f"Take cells of {narrow.diameter_mm / FEW_ACROSS:.2g} mm or less",
+        ))  # fmt: skip
+    points, edges = flow.wall.points_mm, edges_of(flow.wall.triangles)
+    long = float(np.median(np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)))
+    if long > 3 * domain.spacing_mm:
+        found.append(Finding(
+            Severity.WARNING, "coarse_wall",
+            f"The points of the wall lie {long:.2g} mm apart, coarser than the flow that was "
+            "computed; shear between them is not shown.",
+            remedy="Remesh the lumen with shorter edges",
+        ))  # fmt: skip
+    if domain.dropped:
+        found.append(Finding(
+            Severity.WARNING, "cells_dropped",
+            f"{domain.dropped} cells that no opening leads to were left out.",
+        ))  # fmt: skip
+    return tuple(found)
+
+
+def _convergence(flow: FlowResult, flows_ml_s: dict[str, float]) -> list[Finding]:
+    found = []
+    pulsatile = flow.conditions["kind"] == "pulsatile"
+    last = float(flow.residuals[-1]) if len(flow.residuals) else None
+    if pulsatile and last is None:
+        found.append(Finding(
+            Severity.WARNING, "one_cycle", "Only one cycle was computed; it holds the start-up.",
+            remedy="Compute three cycles or more",
+        ))  # fmt: skip
+    elif last is not None and last > (CYCLE_CHANGE if pulsatile else SETTLED):
+        what = "from cycle to cycle" if pulsatile else "in the last quarter of an exchange"
+        found.append(Finding(
+            Severity.WARNING, "not_settled",
+            f"The flow still changed by {100 * last:.2g} percent {what}.",
+            remedy="Compute more cycles" if pulsatile else "Allow more exchanges; if it does not "
+            "settle, compute it as pulsatile",
+        ))  # fmt: skip
+    missing = imbalance(flows_ml_s)
+    if missing > IMBALANCE:
+        found.append(Finding(
+            Severity.WARNING, "imbalance",
+            f"{100 * missing:.2g} percent of the flow that enters does not leave.",
+            remedy="Let the computation run longer, or take finer cells",
+        ))  # fmt: skip
+    return found
