@@ -52,7 +52,7 @@ class Samples:
             Diverged: if the flow is faster than the lattice can tell.
         """
         velocity, pressure, stress = run.state()
-        fastest = float(np.abs(velocity).max())
+        fastest = float(np.sqrt((velocity**2).sum(axis=1).max()))
         if not fastest < MOST_LATTICE_SPEED * run.scales.speed_m_s:
             raise _diverged(run)
         self.times_s.append(time_s)

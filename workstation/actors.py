@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from hemodynamics.flow_result import FlowResult
 from meshing import centerline_tubes
 from meshing.centerline import Centerline
 from meshing.drawn import as_tubes
@@ -110,6 +111,10 @@ def _centerline(name: str, value: Centerline) -> SceneItem:
     return _surface(name, centerline_tubes.as_tubes(value, name))
 
 
+def _flow(name: str, flow: FlowResult) -> SceneItem:
+    return _surface(name, flow.wall)
+
+
 def _cut_plane(name: str, cut: CutPlane) -> SceneItem:
     return SceneItem(cut.surface, CUT_LOOK.colour, CUT_LOOK.opacity, kind=CUT_LOOK.kind)
 
@@ -117,6 +122,7 @@ def _cut_plane(name: str, cut: CutPlane) -> SceneItem:
 BUILDERS: Mapping[type, Callable[[str, Any], SceneItem]] = MappingProxyType(
     {
         Centerline: _centerline,
+        FlowResult: _flow,
         SurfaceMesh: _surface,
         VolumeMesh: _volume_mesh,
         CutPlane: _cut_plane,

@@ -6,6 +6,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from hemodynamics import flow_files
+from hemodynamics.flow_result import FlowResult
 from meshing import centerline_files
 from meshing.centerline import Centerline
 from meshing.files import WRITTEN
@@ -29,6 +31,7 @@ SURFACES = WRITTEN
 TABLES = (".json", ".csv")
 DICOM = (".dcm",)
 LINES = (".csv", ".vtp")
+FLOWS = (".vtu", ".vtp")
 
 
 def export(
@@ -50,7 +53,7 @@ def export(
     segmentation; see `workstation.model_export.draft_model` for ``despite`` and ``coloured_by``.
 
     The points of a centerline go to .csv and .vtp; volume meshes to .vtu, Gmsh's .msh, Abaqus'
-    .inp and FEBio's .feb.
+    .inp and FEBio's .feb; the cells of a flow to .vtu and the wall with its shear to .vtp.
 
     Raises:
         CaseError: if there is no such result, it has no such format, or a surface is faulty.
@@ -63,6 +66,9 @@ def export(
     if isinstance(value, Centerline) and ending in LINES:
         write = centerline_files.write_csv if ending == ".csv" else centerline_files.write_vtp
         write_atomically(path, lambda part: write(value, part))
+    elif isinstance(value, FlowResult) and ending in FLOWS:
+        save = flow_files.write_vtu if ending == ".vtu" else flow_files.write_vtp
+        write_atomically(path, lambda part: save(value, part))
     elif ending in TABLES:
         _write_table(case, plan, name, value, path)
     elif ending in VOLUME_ENDINGS and isinstance(value, VolumeMesh):
@@ -96,6 +102,8 @@ def endings(value: Any) -> tuple[str, ...]:
         return IMAGES + SURFACES + TABLES + DICOM
     if isinstance(value, Centerline):
         return (*TABLES, ".vtp")
+    if isinstance(value, FlowResult):
+        return FLOWS + TABLES
     if isinstance(value, SurfaceMesh | CutPlane):
         return SURFACES + TABLES + DICOM
     return TABLES + DICOM if isinstance(value, Measurements | Measured) else TABLES
@@ -128,6 +136,8 @@ def _write_table(case: Case, plan: Plan, name: str, value: Any, path: Path) -> N
             }
         if isinstance(value, Centerline):
             record |= centerline_files.to_json(value)
+        if isinstance(value, FlowResult):
+            record |= flow_files.to_json(value)
         write_json(path, record)
         return
 

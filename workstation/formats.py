@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from hemodynamics import flow_files
+from hemodynamics.flow_result import FlowResult
 from meshing import centerline_files
 from meshing.centerline import Centerline
 from meshing.surface import SurfaceMesh
@@ -160,6 +162,21 @@ def _write_centerline(value: Centerline, path: Path) -> None:
 def _read_centerline(record: Record, path: Path) -> Centerline:
     with np.load(path, allow_pickle=False) as data:
         return centerline_files.from_record(record, dict(data), **_read_notes(record))
+
+
+def _flow_record(value: FlowResult) -> Record:
+    return flow_files.to_record(value) | _notes(value)
+
+
+def _write_flow(value: FlowResult, path: Path) -> None:
+    arrays: dict[str, Any] = {**flow_files.to_arrays(value)}
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _read_flow(record: Record, path: Path) -> FlowResult:
+    with np.load(path, allow_pickle=False) as data:
+        return flow_files.from_record(record, dict(data), **_read_notes(record))
 
 
 def _cut_record(value: CutPlane) -> Record:
@@ -309,6 +326,7 @@ FORMATS = {
     "centerline": Format(
         Centerline, ".npz", _centerline_record, _write_centerline, _read_centerline
     ),
+    "flow": Format(FlowResult, ".npz", _flow_record, _write_flow, _read_flow),
     "cut": Format(
         CutPlane,
         ".npz",
@@ -352,6 +370,8 @@ def _arrays_of(value: Any) -> list[np.ndarray[Any, Any]]:
         return list(to_arrays(value).values())
     if isinstance(value, Centerline):
         return list(centerline_files.to_arrays(value).values())
+    if isinstance(value, FlowResult):
+        return list(flow_files.to_arrays(value).values())
     if isinstance(value, CutPlane):
         return _arrays_of(value.surface)
     if isinstance(value, Transform):

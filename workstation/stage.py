@@ -36,6 +36,8 @@ UNITS = {
     "mmhg": "mmHg",
     "l_min": "L/min",
     "ml_s": "mL/s",
+    "pa_s": "Pa·s",
+    "hours": "h",
 }
 """Ending of a parameter's name to its unit."""
 

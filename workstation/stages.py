@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from hemodynamics import flow
 from meshing import (
     booleans,
     centerline,
@@ -164,6 +165,7 @@ _TABLE = (
     Stage("Measure", fitting.fit_sphere),
     Stage("Measure", fitting.fit_cylinder),
     Stage("Measure", symmetry.symmetry_plane),
+    Stage("Plan", flow.simulate_flow),
     Stage("Plan", resection.cut_plane),
     Stage("Plan", resection.specimen),
     Stage("Plan", resection.remnant),
