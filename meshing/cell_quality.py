@@ -6,10 +6,9 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
-from vtkmodules.vtkCommonCore import reference
-from vtkmodules.vtkCommonDataModel import vtkStaticCellLocator
 
-from meshing.surface import SurfaceMesh, enclosed_mm3, to_vtk
+from meshing.nearest import NearestOnSurface
+from meshing.surface import SurfaceMesh, enclosed_mm3
 from meshing.volume_mesh import Floats, Integers, VolumeMesh, cell_volumes_mm3
 from segmentation.contract import Finding, Number, Severity
 
@@ -83,27 +82,13 @@ def prism_jacobian(points_mm: Floats, prisms: Integers) -> Floats:
     return np.asarray(np.minimum(smallest, 1.0))
 
 
-def closest_points(points_mm: Floats, surface: SurfaceMesh) -> tuple[Floats, Integers]:
-    """Return the point of a surface closest to each of ``points_mm`` (n, 3), and its triangle."""
-    poly = to_vtk(replace(surface, point_data={}))
-    locator = vtkStaticCellLocator()
-    locator.SetDataSet(poly)
-    locator.BuildLocator()
-    found, triangles = np.empty((len(points_mm), 3)), np.empty(len(points_mm), np.int64)
-    place, cell, part, away = [0.0, 0.0, 0.0], reference(0), reference(0), reference(0.0)
-    for n, point in enumerate(points_mm.tolist()):
-        locator.FindClosestPoint(point, place, cell, part, away)  # type: ignore[call-overload]
-        found[n], triangles[n] = place, int(cell)
-    return found, triangles
-
-
 def deviation_mm(mesh: SurfaceMesh, surface: SurfaceMesh) -> Floats:
     """Return how far the points and triangle centres of each surface lie from the other, in mm."""
     ways = []
     for one, other in ((mesh, surface), (surface, mesh)):
         centres = one.points_mm[one.triangles].mean(axis=1)
         points = np.concatenate([one.points_mm[np.unique(one.triangles)], centres])
-        ways.append(np.linalg.norm(points - closest_points(points, other)[0], axis=1))
+        ways.append(NearestOnSurface(other)(points).distance_mm)
     return np.concatenate(ways)
 
 

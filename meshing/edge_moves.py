@@ -40,6 +40,29 @@ def _length(points: Floats, a: int, b: int) -> float:
 
 
 @_compiled  # type: ignore[untyped-decorator]
+def _join(
+    corners: Integers,
+    beside: Integers,
+    lines: Flags,
+    t: int,
+    points: tuple[int, int, int],
+    across: tuple[int, int, int],
+    on: tuple[bool, bool, bool],
+) -> None:
+    """Give triangle ``t`` its points, and what lies across the edge opposite each."""
+    for n in range(3):
+        corners[t, n], beside[t, n], lines[t, n] = points[n], across[n], on[n]
+
+
+@_compiled  # type: ignore[untyped-decorator]
+def _close(beside: Integers, lines: Flags, one: int, other: int, gone: int, on_line: bool) -> None:
+    """Let two triangles border on one another where ``gone`` lay between them."""
+    i, j = _place(beside[one], gone), _place(beside[other], gone)
+    beside[one, i], beside[other, j] = other, one
+    lines[one, i] = lines[other, j] = on_line
+
+
+@_compiled  # type: ignore[untyped-decorator]
 def _normal(p: Floats, q: Floats, r: Floats) -> Floats:
     ux, uy, uz = q[0] - p[0], q[1] - p[1], q[2] - p[2]
     vx, vy, vz = r[0] - p[0], r[1] - p[1], r[2] - p[2]
@@ -118,18 +141,10 @@ def split_long(
             sizes[m] = (sizes[a] + sizes[b]) / 2.0
             kinds[m] = 1 if on_line else 0
             parts[t2], parts[u2] = parts[t], parts[u]
-            corners[t] = (c, a, m)
-            beside[t] = (u2, t2, t_ca)
-            lines[t] = (on_line, False, f_ca)
-            corners[t2] = (c, m, b)
-            beside[t2] = (u, t_bc, t)
-            lines[t2] = (on_line, f_bc, False)
-            corners[u] = (d, b, m)
-            beside[u] = (t2, u2, u_db)
-            lines[u] = (on_line, False, f_db)
-            corners[u2] = (d, m, a)
-            beside[u2] = (t, u_ad, u)
-            lines[u2] = (on_line, f_ad, False)
+            _join(corners, beside, lines, t, (c, a, m), (u2, t2, t_ca), (on_line, False, f_ca))
+            _join(corners, beside, lines, t2, (c, m, b), (u, t_bc, t), (on_line, f_bc, False))
+            _join(corners, beside, lines, u, (d, b, m), (t2, u2, u_db), (on_line, False, f_db))
+            _join(corners, beside, lines, u2, (d, m, a), (t, u_ad, u), (on_line, f_ad, False))
             _meet(beside, t_bc, t, t2)
             _meet(beside, u_ad, u, u2)
             first[m], first[a], first[b], first[c], first[d] = t, t, u, t, u
@@ -171,12 +186,8 @@ def flip_edges(
             f_ca, f_bc = lines[t, (i + 2) % 3], lines[t, (i + 1) % 3]
             u_ad, u_db = beside[u, (j + 1) % 3], beside[u, (j + 2) % 3]
             f_ad, f_db = lines[u, (j + 1) % 3], lines[u, (j + 2) % 3]
-            corners[t] = (c, a, d)
-            beside[t] = (u_ad, u, t_ca)
-            lines[t] = (f_ad, False, f_ca)
-            corners[u] = (d, b, c)
-            beside[u] = (t_bc, t, u_db)
-            lines[u] = (f_bc, False, f_db)
+            _join(corners, beside, lines, t, (c, a, d), (u_ad, u, t_ca), (f_ad, False, f_ca))
+            _join(corners, beside, lines, u, (d, b, c), (t_bc, t, u_db), (f_bc, False, f_db))
             _meet(beside, u_ad, u, t)
             _meet(beside, t_bc, t, u)
             first[a], first[b], first[c], first[d] = t, u, t, u
@@ -268,16 +279,8 @@ def collapse_short(
             f_ad, f_db = lines[u, (j + 1) % 3], lines[u, (j + 2) % 3]
             if (f_ca and f_bc) or (f_ad and f_db) or c == d:
                 continue
-            count_a = _ring(corners, beside, first, a, ring_a)
-            count_b = _ring(corners, beside, first, b, ring_b)
-            if count_a < 3 or count_b < 3 or count_a + count_b < 7:
-                continue
-            if _common(corners, ring_a, count_a, ring_b, count_b, a, b) != 2:
-                continue
-            ring_c = np.empty(100, np.int64)
-            if _ring(corners, beside, first, c, ring_c) in (0, 3):
-                continue
-            if _ring(corners, beside, first, d, ring_c) in (0, 3):
+            count_a, count_b = _rings_of_edge(corners, beside, first, (a, b, c, d), ring_a, ring_b)
+            if count_a == 0:
                 continue
             place = points[b].copy()
             if kinds[a] == kinds[b] == 0:
@@ -292,24 +295,39 @@ def collapse_short(
             sizes[b] = min(sizes[a], sizes[b])
             for n in range(count_a):
                 corners[ring_a[n], _place(corners[ring_a[n]], a)] = b
-            at = _place(beside[t_ca], t)
-            beside[t_ca, at] = t_bc
-            lines[t_ca, at] = f_ca or f_bc
-            at = _place(beside[t_bc], t)
-            beside[t_bc, at] = t_ca
-            lines[t_bc, at] = f_ca or f_bc
-            at = _place(beside[u_ad], u)
-            beside[u_ad, at] = u_db
-            lines[u_ad, at] = f_ad or f_db
-            at = _place(beside[u_db], u)
-            beside[u_db, at] = u_ad
-            lines[u_db, at] = f_ad or f_db
+            _close(beside, lines, t_ca, t_bc, t, f_ca or f_bc)
+            _close(beside, lines, u_ad, u_db, u, f_ad or f_db)
             parts[t] = parts[u] = -1
             first[a] = -1
             first[b], first[c], first[d] = t_bc, t_bc, u_db
             done += 1
             break
     return done
+
+
+@_compiled  # type: ignore[untyped-decorator]
+def _rings_of_edge(
+    corners: Integers,
+    beside: Integers,
+    first: Integers,
+    abcd: tuple[int, int, int, int],
+    ring_a: Integers,
+    ring_b: Integers,
+) -> tuple[int, int]:
+    """Fill in the rings of ``a`` and ``b``, between ``c`` and ``d``; return how many triangles.
+
+    They are 0 where the surface would be pinched if the edge became a point.
+    """
+    a, b, c, d = abcd
+    for point in (c, d):
+        if _ring(corners, beside, first, point, ring_a) in (0, 3):
+            return 0, 0
+    count_a = _ring(corners, beside, first, a, ring_a)
+    count_b = _ring(corners, beside, first, b, ring_b)
+    pinched = count_a < 3 or count_b < 3 or count_a + count_b < 7
+    if pinched or _common(corners, ring_a, count_a, ring_b, count_b, a, b) != 2:
+        return 0, 0
+    return count_a, count_b
 
 
 @_compiled  # type: ignore[untyped-decorator]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from meshing import edge_moves
-from meshing.cell_quality import closest_points
 from meshing.cell_sizes import edges_of, face_normals, point_normals
+from meshing.nearest import NearestOnSurface
 from meshing.surface import SurfaceMesh
 from meshing.volume_mesh import Floats, Integers
 from segmentation.contract import Progress
@@ -57,14 +57,16 @@ def remeshed(
     """
     lines = lines_of(surface, parts)
     work = _Work(surface, parts, sizes, lines)
+    nearest = NearestOnSurface(surface)
     for turn in range(ROUNDS):
         progress(turn / ROUNDS, "making even triangles")
         work.split()
         work.collapse()
         work.flip()
-        work.slide(surface, sizes, lines)
+        work.slide(surface, nearest, sizes, lines)
     for _ in range(FITS):
-        work.fit(surface, lines)
+        progress(1.0, "making even triangles")
+        work.fit(surface, nearest, lines)
     return work.result(surface)
 
 
@@ -153,23 +155,26 @@ class _Work:
             if not done:
                 break
 
-    def slide(self, surface: SurfaceMesh, sizes: Floats, lines: Integers) -> None:
+    def slide(
+        self, surface: SurfaceMesh, nearest: NearestOnSurface, sizes: Floats, lines: Integers
+    ) -> None:
         """Even the points out on the surface and on its lines."""
         target = edge_moves.centred(
             self.points, self.sizes, self.kinds, self.corners, self.beside, self.lines,
             self.first, self.used,
         )  # fmt: skip
         inside = np.flatnonzero((self.kinds == 0) & (self.first >= 0))
-        target[inside], triangles = closest_points(target[inside], surface)
-        wanted = sizes[surface.triangles[triangles]]
-        corners = surface.points_mm[surface.triangles[triangles]]
+        found = nearest(target[inside])
+        target[inside] = found.point_mm
+        around = surface.triangles[found.triangle]
+        wanted, corners = sizes[around], surface.points_mm[around]
         near = 1.0 / np.maximum(np.linalg.norm(corners - target[inside][:, None], axis=2), 1e-9)
         self.sizes[inside] = (wanted * near).sum(axis=1) / near.sum(axis=1)
         along = np.flatnonzero((self.kinds == 1) & (self.first >= 0))
         target[along] = _onto_segments(target[along], surface.points_mm[lines])
         self._move(target)
 
-    def fit(self, surface: SurfaceMesh, lines: Integers) -> None:
+    def fit(self, surface: SurfaceMesh, nearest: NearestOnSurface, lines: Integers) -> None:
         """Move the points so that the middles of edges lie as often outside as inside.
 
         With all points on a curved surface, flat triangles would cut volume off it.
@@ -177,7 +182,7 @@ class _Work:
         kept = self.parts >= 0
         edges = edges_of(self.corners[kept])
         middles = self.points[edges].mean(axis=1)
-        away = closest_points(middles, surface)[0] - middles
+        away = nearest(middles).point_mm - middles
         smooth = self.kinds[edges].min(axis=1) == 0
         target = self.points.copy()
         normals = point_normals(self.points, self.corners[kept])

@@ -137,7 +137,7 @@ _TABLE = (
     Stage("Model", cutting.cut_by_curved_surface),
     Stage("Model", curve_cut.cut_along_curve),
     Stage("Model", booleans.combine_surfaces),
-    Stage("Model", tetrahedra.tetrahedralize),
+    Stage("Model", tetrahedra.tetrahedralize, version=2),
     Stage("Model", centerline.centerline),
     Stage("Model", vessel_geometry.vessel_shape),
     Stage("Model", vessel_sections.vessel_section),
