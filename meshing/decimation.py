@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import itertools
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Gt
 
-from meshing import collapse
-from meshing.adjacency import edge_uses, incidence
-from meshing.deviation import apart_mm, distance_numbers
-from meshing.intersections import self_intersections
-from meshing.mesh import SurfaceMesh, measured
-from segmentation.contract import Finding, Progress, Severity, share, silent
+from meshing.deviation import distance_numbers, samples_of
+from meshing.intersections import intersecting_pairs
+from meshing.mesh import SurfaceMesh, is_watertight, measured
+from meshing.nearest import NearestOnSurface
+from meshing.reduction import Reduced, of_its_volume, reduced, taken_back
+from segmentation.contract import Finding, Number, Progress, Severity, share, silent
 
-Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-AT_ONCE = 0.3
-"""Share of the edges, the cheapest, that one round looks at."""
+REDUCED_AGAIN = 4
+"""How often more triangles are reduced for those that came back where they crossed."""
 
-ATTEMPTS = 3
-"""How often triangles that would cross are kept in place and the rest is reduced again."""
+CLOSER = 6
+"""How often less is reduced, for a surface that moved too far."""
 
 
 def decimate(
@@ -54,94 +54,82 @@ def decimate(
     if len(mesh.triangles) <= triangles:
         return mesh
     result = _sound(mesh, triangles, np.inf, share(progress, 0, 2))
-    return _told(mesh, result, triangles, apart_mm(mesh, result, share(progress, 1, 2)))
+    distances_mm = NearestOnSurface(result)(samples_of(mesh), share(progress, 1, 2)).distance_mm
+    return _told(result, triangles, distance_numbers(distances_mm, "from the surface before"))
 
 
 def _within(mesh: SurfaceMesh, largest_mm: float, progress: Progress) -> SurfaceMesh:
     """Return a surface of few triangles whose measured distance keeps within a limit."""
-    allowed_mm = largest_mm / 2
-    for attempt in range(6):
-        part = share(progress, attempt, 6)
+    allowed_mm, before = largest_mm / 2, NearestOnSurface(mesh)
+    samples = samples_of(mesh)
+    for attempt in range(CLOSER):
+        part = share(progress, attempt, CLOSER)
         result = _sound(mesh, 4, allowed_mm**2, share(part, 0, 2))
-        distances = apart_mm(mesh, result, share(part, 1, 2))
-        reached_mm = float(distances.max(initial=0.0))
+        there = NearestOnSurface(result)(samples, share(part, 2, 4)).distance_mm
+        back = before(samples_of(result), share(part, 3, 4)).distance_mm
+        distances_mm = np.concatenate([there, back])
+        reached_mm = float(distances_mm.max())
         if reached_mm <= largest_mm:
-            return _told(mesh, result, len(result.triangles), distances)
+            return _told(result, len(result.triangles), distance_numbers(distances_mm))
         allowed_mm *= min(0.7, 0.8 * largest_mm / reached_mm)
-    return _told(mesh, mesh, 0, np.zeros(1))
+    return _told(mesh, 0, distance_numbers(np.zeros(1)))
 
 
-def _told(
-    before: SurfaceMesh, after: SurfaceMesh, triangles: int, distances_mm: Floats
-) -> SurfaceMesh:
+def _told(after: SurfaceMesh, triangles: int, numbers: tuple[Number, ...]) -> SurfaceMesh:
     """Return the result with its numbers, and what a reader must know."""
     notes = list(after.findings)
     if len(after.triangles) > triangles:
         text = f"{len(after.triangles)} triangles are kept, since fewer would open or fold it."
         notes.append(Finding(Severity.INFO, "triangles_kept", text))
     result = measured(replace(after, findings=tuple(notes)))
-    return replace(result, numbers=(*result.numbers, *distance_numbers(distances_mm)))
+    return replace(result, numbers=(*result.numbers, *numbers))
 
 
 def _sound(mesh: SurfaceMesh, target: int, limit_mm2: float, progress: Progress) -> SurfaceMesh:
-    """Return the reduced surface; what would make it cross itself is left as it was."""
-    kept = np.zeros(len(mesh.points_mm), np.bool_)
-    for attempt in range(ATTEMPTS):
-        part = share(progress, attempt, ATTEMPTS)
-        reduced = _reduce(mesh, target, limit_mm2, kept, share(part, 0, 2))
-        result = mesh.reshaped(reduced.points_mm, reduced.triangles)
-        pairs = self_intersections(result, progress=share(part, 1, 2))
-        if not len(pairs):
+    """Return the reduced surface; where it would cross itself it is as it was."""
+    count = len(mesh.points_mm)
+    start = Reduced(mesh, mesh.points_mm, np.arange(count))
+    part = reduced(start, target, limit_mm2, np.zeros(count, np.bool_), share(progress, 0, 2))
+    closed = is_watertight(mesh)
+    part = of_its_volume(part) if closed else part
+    rows, cells = part.remaining()
+    changed, loose = np.ones(len(cells), np.bool_), np.zeros(count, np.bool_)
+    progress = share(progress, 1, 2)
+    for attempt in itertools.count():
+        pairs = intersecting_pairs(part.points_mm, cells, among=changed, progress=progress)
+        # What crosses between points that came back already crossed before.
+        held = np.zeros(len(part.points_mm), np.bool_)
+        held[part.origin[loose]] = True
+        new = pairs[~held[cells[pairs]].all(axis=(1, 2))]
+        if not len(new):
             break
-        crossing = np.zeros(len(result.points_mm), np.bool_)
-        crossing[result.triangles[pairs.ravel()].ravel()] = True
-        kept |= crossing[reduced.origin]
-    return result
+        wanted = loose | _around(part, cells, new, rings=max(0, attempt - 1))
+        before = part
+        part, loose = taken_back(part, wanted)
+        if attempt < REDUCED_AGAIN:
+            held = np.zeros(len(part.points_mm), np.bool_)
+            held[part.origin[loose]] = True
+            part = reduced(part, target, limit_mm2, held, progress)
+            part = of_its_volume(part) if closed else part
+        rows, cells = part.remaining()
+        earlier = before.points_mm[before.origin[mesh.triangles[rows]]]
+        changed = np.asarray((earlier != part.points_mm[cells]).any(axis=(1, 2)))
+    result = mesh.reshaped(part.points_mm, cells)
+    return replace(result, findings=(*result.findings, *_crossing(len(pairs))))
 
 
-@dataclass(frozen=True, eq=False)
-class _Reduced:
-    """What collapses left; ``origin`` says for each earlier point which one it went into."""
-
-    points_mm: Floats
-    triangles: Integers
-    origin: Integers
-
-
-def _reduce(
-    mesh: SurfaceMesh, target: int, limit_mm2: float, kept: Flags, progress: Progress
-) -> _Reduced:
-    points, cells = np.array(mesh.points_mm), np.array(mesh.triangles)
-    numbers, kept = np.arange(len(points)), kept.copy()
-    quadrics = collapse.plane_quadrics(points, cells)
-    first = len(cells)
-    while len(cells) > target:
-        progress((first - len(cells)) / (first - target), "reducing the triangles")
-        starts, members = incidence(cells, len(points))
-        edges, uses, _ = edge_uses(cells, starts, members)
-        costs, places = collapse.collapse_costs(points, quadrics, edges)
-        chosen = _cheapest(costs, len(cells) - target, limit_mm2)
-        locked = kept.copy()
-        locked[edges[uses != 2].ravel()] = True
-        into = np.arange(len(points))
-        gone = collapse.collapse_round(
-            points, quadrics, cells, starts, members, edges[chosen], places[chosen], locked,
-            into, len(cells) - target,
-        )  # fmt: skip
-        cells, stay = collapse.packed(cells, len(points))
-        after = np.full(len(points), -1)
-        after[stay] = np.arange(len(stay))
-        numbers = after[into][numbers]
-        points, quadrics, kept = points[stay], quadrics[stay], kept[stay]
-        if gone < 2 + (first - target) // 500:
-            break
-    return _Reduced(points, cells, numbers)
+def _around(part: Reduced, cells: Integers, pairs: Integers, rings: int) -> Flags:
+    """Return flags of the earlier points that went into triangles that cross, and some around."""
+    flags = np.zeros(len(part.points_mm), np.bool_)
+    flags[cells[pairs.ravel()].ravel()] = True
+    for _ in range(rings):
+        flags[cells[flags[cells].any(axis=1)].ravel()] = True
+    return flags[part.origin]
 
 
-def _cheapest(costs: Floats, too_many: int, limit_mm2: float) -> Integers:
-    """Return the numbers of the cheapest edges in order: enough for one round, within a limit."""
-    share_of_edges = min(AT_ONCE, max(1.5 * too_many / (2 * len(costs)), 0.02))
-    place = min(len(costs) - 1, int(share_of_edges * len(costs)))
-    worst = min(float(np.partition(costs, place)[place]), limit_mm2)
-    chosen = np.flatnonzero(costs <= worst)
-    return np.asarray(chosen[np.argsort(costs[chosen], kind="stable")])
+def _crossing(pairs: int) -> tuple[Finding, ...]:
+    if not pairs:
+        return ()
+    text = f"{pairs} pairs of triangles cross, as they did before."
+    note = Finding(Severity.WARNING, "self_intersections", text, remedy="Repair the surface.")
+    return (note,)

@@ -29,9 +29,9 @@ def apart_mm(one: SurfaceMesh, other: SurfaceMesh, progress: Progress = silent) 
     return np.concatenate([there, back])
 
 
-def distance_numbers(distances_mm: Floats) -> tuple[Number, ...]:
-    """Return the largest and the mean of `apart_mm` as numbers."""
-    source = f"both ways, from {len(distances_mm)} points of the surfaces"
+def distance_numbers(distances_mm: Floats, ways: str = "both ways") -> tuple[Number, ...]:
+    """Return the largest and the mean of distances such as `apart_mm` as numbers."""
+    source = f"{ways}, from {len(distances_mm)} points"
     return (
         Number("largest distance", float(distances_mm.max(initial=0.0)), "mm", source),
         Number("mean distance", float(distances_mm.mean()), "mm", source),

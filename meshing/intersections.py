@@ -6,13 +6,14 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from meshing.predicates import side_of_line, side_of_plane
 from meshing.mesh import SurfaceMesh
+from meshing.predicates import side_of_line, side_of_plane
 from meshing.tree import LEAF, TriangleTree, triangle_tree
 from segmentation.contract import Progress, silent
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 AT_ONCE = 50_000
 """Triangles between two reports of progress."""
@@ -29,20 +30,28 @@ def self_intersections(mesh: SurfaceMesh, *, progress: Progress = silent) -> Int
 
 
 def intersecting_pairs(
-    points_mm: Floats, triangles: Integers, *, progress: Progress = silent
+    points_mm: Floats,
+    triangles: Integers,
+    *,
+    among: Flags | None = None,
+    progress: Progress = silent,
 ) -> Integers:
-    """Return `self_intersections` of points (n, 3) in mm and triangles (m, 3)."""
+    """Return `self_intersections` of points (n, 3) in mm and triangles (m, 3).
+
+    Where ``among`` (m,) is given, only pairs with at least one of those triangles are looked for.
+    """
     tree = triangle_tree(points_mm, triangles)
+    asked = np.ones(len(tree.triangles), np.bool_) if among is None else among
     found: list[Integers] = []
     for start in range(0, len(tree.triangles), AT_ONCE):
         progress(start / len(tree.triangles), "looking for self-intersections")
         stop = min(start + AT_ONCE, len(tree.triangles))
-        found.append(_pairs_of(tree, start, stop))
+        found.append(_pairs_of(tree, asked, start, stop))
     pairs = np.vstack([np.empty((0, 2), np.int64), *found])
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
-def _pairs_of(tree: TriangleTree, start: int, stop: int) -> Integers:
+def _pairs_of(tree: TriangleTree, asked: Flags, start: int, stop: int) -> Integers:
     """Return the pairs of the triangles at these places of the tree's order."""
     room = 1024
     while True:
@@ -54,6 +63,7 @@ def _pairs_of(tree: TriangleTree, start: int, stop: int) -> Integers:
             tree.low_mm,
             tree.high_mm,
             tree.leaves,
+            asked,
             start,
             stop,
             pairs,
@@ -71,17 +81,23 @@ def _collect(
     low: Floats,
     high: Floats,
     leaves: int,
+    asked: Flags,
     start: int,
     stop: int,
     pairs: Integers,
 ) -> int:
-    """Fill in pairs (first number smaller); return how many there are, even if they do not fit."""
+    """Fill in pairs (first number smaller); return how many there are, even if they do not fit.
+
+    Of two asked triangles the one that comes first finds the pair.
+    """
     count = 0
     stack = np.empty(128, np.int64)
     a, b = np.empty((3, 3)), np.empty((3, 3))
     lows, highs = np.empty(3), np.empty(3)
     for place in range(start, stop):
         one = order[place]
+        if not asked[one]:
+            continue
         _copy(points, triangles[one], a)
         for n in range(3):
             lows[n] = min(a[0, n], a[1, n], a[2, n])
@@ -97,8 +113,10 @@ def _collect(
                 depth += 2
                 continue
             first = LEAF * (node - leaves)
-            for other_place in range(max(first, place + 1), min(first + LEAF, len(order))):
+            for other_place in range(first, min(first + LEAF, len(order))):
                 other = order[other_place]
+                if other_place <= place and asked[other]:
+                    continue
                 _copy(points, triangles[other], b)
                 if _apart(b, lows, highs) or not _meet(a, b, triangles[one], triangles[other]):
                     continue
@@ -158,11 +176,13 @@ def _meet(a: Floats, b: Floats, one: Integers, other: Integers) -> bool:
         x, y = (axis + 1) % 3, (axis + 2) % 3
         turns = side_of_line(u, v, p, x, y) * side_of_line(u, v, q, x, y)
         return bool(axis >= 0 and turns > 0)
-    if _dimension(a) < 0 or _dimension(b) < 0:
-        return False
     if shared == 1:
         p, q = a[(mine + 1) % 3], a[(mine + 2) % 3]
+        if side_of_plane(b[0], b[1], b[2], p) * side_of_plane(b[0], b[1], b[2], q) > 0:
+            return False
         u, v = b[(its + 1) % 3], b[(its + 2) % 3]
+        if _dimension(a) < 0 or _dimension(b) < 0:
+            return False
         return bool(_cuts(p, q, b) or _cuts(u, v, a))
     return bool(_apart_meet(a, b))
 
@@ -174,7 +194,7 @@ def _apart_meet(a: Floats, b: Floats) -> bool:
     for n in range(3):
         side = side_of_plane(b[0], b[1], b[2], a[n])
         lowest, highest = min(lowest, side), max(highest, side)
-    if lowest > 0 or highest < 0:
+    if lowest > 0 or highest < 0 or _dimension(a) < 0 or _dimension(b) < 0:
         return False
     found = False
     for n in range(3):
