@@ -31,6 +31,7 @@ from workstation.importing import (
     scan,
     start_plan,
 )
+from workstation.model_export import surface_warnings
 from workstation.planning.plan import read_plan
 from workstation.planning.template import find_template, templates
 from workstation.report import write_picture
@@ -241,7 +242,11 @@ def _export(options: argparse.Namespace) -> int:
         given = {"form": form, "despite": options.despite, "coloured_by": options.map}
         write = partial(export_any, case, options.name, options.file, **given)
         files = work("Export", lambda progress: write(progress=progress))
+        in_dicom = options.file.suffix.lower() == ".dcm"
+        warnings = surface_warnings(case, options.name) if in_dicom else ()
     print(*files, sep="\n")
+    for warning in warnings:
+        print(f"  {warning.severity}: {warning.sentence}", file=sys.stderr)
     return DONE
 
 
@@ -305,7 +310,7 @@ def _print_findings(summary: Mapping[str, Any]) -> None:
 
 
 def _benchmark(options: argparse.Namespace) -> int:
-    rows = work("Benchmark", lambda p: benchmark.run(options.names, options.peers, p))
+    rows = work("Benchmark", lambda p: benchmark.run(options.names, options.peers, p, options.ct))
     if options.json:
         print_json(benchmark.to_json(rows))
     else:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 from segmentation.contract import Progress, silent
+from workstation.benchmark.bone import bone
 from workstation.benchmark.dicom import reading
 from workstation.benchmark.rows import Row, table, to_json
 from workstation.benchmark.suites import (
@@ -22,6 +25,7 @@ SUITES: Mapping[str, Callable[[bool], list[Row]]] = {
     "start-up": start_up,
     "views": views,
     "dicom": reading,
+    "bone": bone,
     "surface": surfaces,
     "threshold": thresholds,
     "tools": segmentation_tools,
@@ -29,8 +33,15 @@ SUITES: Mapping[str, Callable[[bool], list[Row]]] = {
 }
 
 
-def run(names: Sequence[str] = (), peers: bool = False, progress: Progress = silent) -> list[Row]:
+def run(
+    names: Sequence[str] = (),
+    peers: bool = False,
+    progress: Progress = silent,
+    ct: Path | None = None,
+) -> list[Row]:
     """Measure the named suites, or all of them.
+
+    ``ct`` is a CT, a folder or ZIP of DICOM, for the suite "bone"; otherwise one is made up.
 
     Raises:
         ValueError: for an unknown name.
@@ -42,6 +53,7 @@ def run(names: Sequence[str] = (), peers: bool = False, progress: Progress = sil
     rows: list[Row] = []
     for number, name in enumerate(chosen):
         progress(number / len(chosen), name)
-        rows += SUITES[name](peers)
+        suite = partial(bone, ct=ct) if name == "bone" else SUITES[name]
+        rows += suite(peers)
     progress(1.0)
     return rows

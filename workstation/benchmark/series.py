@@ -12,13 +12,25 @@ PRIVATE_BYTES = 8000  # scanners write about as much of their own into each head
 
 
 def write_series(
-    folder: Path, count: int, size: int, series_uid: str, *, jpeg_ls: bool = False
+    folder: Path,
+    count: int,
+    size: int,
+    series_uid: str,
+    *,
+    jpeg_ls: bool = False,
+    bone: bool = False,
 ) -> None:
-    """Write ``count`` axial slices of ``size`` x ``size`` voxels of 0.7 x 0.7 x 1 mm."""
+    """Write ``count`` axial slices of ``size`` x ``size`` voxels of 0.7 x 0.7 x 1 mm.
+
+    ``bone`` puts a wavy shell of bone around the cylinder.
+    """
     folder.mkdir(parents=True)
     rng = np.random.default_rng(1)
     y, x = np.mgrid[:size, :size] - size / 2
     body = np.where(np.hypot(x, y) < 0.4 * size, 1064, 24)
+    if bone:
+        waves = 0.37 * size + 0.01 * size * np.sin(12 * np.arctan2(y, x))
+        body[np.abs(np.hypot(x, y) - waves) < 0.02 * size] = 1900
     for k in range(count):
         stored = np.clip(body + rng.normal(0, 12, body.shape), 0, 4095).astype("<u2")
         image = _slice(series_uid, k, size)

@@ -10,20 +10,16 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import gdcm
-import psutil
 import SimpleITK as sitk
 
 from workstation.benchmark.dicom import dcm2niix
+from workstation.benchmark.memory import Memory
 from workstation.dicom import files
-
-LOOK_S = 0.05
 
 
 def _scan(folder: Path) -> None:
@@ -82,42 +78,9 @@ WORK: Mapping[str, Callable[[Path], None]] = {
 }
 
 
-class _Memory:
-    """Looks again and again at how much memory this process and its children hold."""
-
-    def __init__(self) -> None:
-        self._before = self._peak = self._held()
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-
-    def __enter__(self) -> _Memory:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    @property
-    def grown_mb(self) -> float:
-        """By how much the memory grew at its peak."""
-        return (self._peak - self._before) / 1e6
-
-    def _look(self) -> None:
-        while not self._done.wait(LOOK_S):
-            self._peak = max(self._peak, self._held())
-
-    def _held(self) -> int:
-        own, total = psutil.Process(), 0
-        for process in (own, *own.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess):
-                total += process.memory_info().rss
-        return total
-
-
 def main(work: str, folder: Path) -> None:
     """Run a trial and print its figures."""
-    with _Memory() as memory:
+    with Memory() as memory:
         start = time.perf_counter()
         WORK[work](folder)
         ms = 1000 * (time.perf_counter() - start)

@@ -5,7 +5,7 @@ What is left empty takes the stage's default, which the field shows as its place
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,10 @@ from workstation.ui.words import parameter_label
 
 SHOWN = 4  # optional parameters beyond the first few are folded, unless they are set
 NOT_BY_HAND = ("origins",)  # what a program writes beside the values of a person
+SIZES = ("build_mm", "size_mm")  # three lengths that are no place
 Changed = Callable[[Any], None]
+Crosshair = Callable[[], Sequence[float] | None]
+"""Where the crosshair stands, LPS mm."""
 
 
 def _core_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -71,11 +74,24 @@ class NumberField(QLineEdit):
             self.setText(_plain_number(value))
 
 
-class VectorField(QWidget):
-    """Three numbers x, y, z (LPS)."""
+def _taking(tip: str, take: Callable[[], None]) -> QToolButton:
+    """Return the button that takes the crosshair's place."""
+    taking = QToolButton()
+    taking.setText("⌖")
+    taking.setToolTip(tip)
+    taking.setAccessibleName(tip)
+    taking.clicked.connect(take)
+    return taking
 
-    def __init__(self, parameter: Parameter, changed: Changed) -> None:
+
+class VectorField(QWidget):
+    """Three numbers x, y, z (LPS); a place can be taken from the crosshair."""
+
+    def __init__(
+        self, parameter: Parameter, changed: Changed, crosshair: Crosshair | None = None
+    ) -> None:
         super().__init__()
+        self._changed = changed
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)
@@ -87,6 +103,13 @@ class VectorField(QWidget):
             field.setMinimumWidth(40)
             field.editingFinished.connect(lambda: self._done(changed))
             row.addWidget(field)
+        if crosshair is not None and parameter.name.endswith("_mm") and parameter.name not in SIZES:
+            row.addWidget(_taking("Take the crosshair's place", lambda: self._take(crosshair())))
+
+    def _take(self, place: Sequence[float] | None) -> None:
+        if place is not None:
+            self.show_value(place)
+            self._changed([float(part) for part in place])
 
     def _done(self, changed: Changed) -> None:
         texts = [field.text().strip().replace(",", ".") for field in self._fields]
@@ -106,22 +129,35 @@ class VectorField(QWidget):
 
 
 class PointsField(QWidget):
-    """How many points were picked in the views, and a button that removes them."""
+    """How many points were picked, a button that adds the crosshair's, and one that clears."""
 
-    def __init__(self, changed: Changed) -> None:
+    def __init__(self, changed: Changed, crosshair: Crosshair | None = None) -> None:
         super().__init__()
+        self._changed = changed
+        self._points: list[Any] = []
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        self._count = QLabel()
+        self._count = QLabel("0 points")
         self._clear = QPushButton("Clear")
         self._clear.setToolTip("Remove these points")
-        self._clear.clicked.connect(lambda: changed(None))
+        self._clear.clicked.connect(lambda: self._put([]))
         row.addWidget(self._count, 1)
+        if crosshair is not None:
+            row.addWidget(_taking("Add the crosshair's point", lambda: self._add(crosshair())))
         row.addWidget(self._clear)
+
+    def _add(self, place: Sequence[float] | None) -> None:
+        if place is not None:
+            self._put([*self._points, [float(part) for part in place]])
+
+    def _put(self, points: list[Any]) -> None:
+        self.show_value(points)
+        self._changed(points or None)
 
     def show_value(self, value: Any) -> None:
         """Show how many points there are."""
-        count = len(value or ())
+        self._points = list(value or ())
+        count = len(self._points)
         self._count.setText(f"{count} point{'' if count == 1 else 's'}")
         self._clear.setEnabled(count > 0)
 
@@ -176,20 +212,30 @@ class TextField(QLineEdit):
 Field = NumberField | VectorField | PointsField | ChoiceField | SwitchField | TextField
 
 
-def field_for(parameter: Parameter, changed: Changed) -> Field:
-    """Return the field that suits a parameter's schema; ``changed`` hears of new values."""
+def field_for(parameter: Parameter, changed: Changed, crosshair: Crosshair | None = None) -> Field:
+    """Return the field that suits a parameter's schema; ``changed`` hears of new values.
+
+    Places can be taken from the ``crosshair``, where there is one.
+    """
     schema = _core_schema(parameter.schema)
     kind = schema.get("type")
     if "enum" in schema:
         return ChoiceField(parameter, changed)
     if kind == "array":
-        single = schema.get("maxItems") == 3 and schema["prefixItems"][0].get("type") == "number"
-        return VectorField(parameter, changed) if single else PointsField(changed)
+        if _is_vector(schema):
+            return VectorField(parameter, changed, crosshair)
+        places = _is_vector(schema.get("items", {}))
+        return PointsField(changed, crosshair if places else None)
     if kind == "boolean":
         return SwitchField(parameter, changed)
     if kind in ("number", "integer"):
         return NumberField(parameter, changed)
     return TextField(parameter, changed)
+
+
+def _is_vector(schema: Mapping[str, Any]) -> bool:
+    parts = schema.get("prefixItems", ())
+    return schema.get("maxItems") == 3 and bool(parts) and parts[0].get("type") == "number"
 
 
 def tooltip(parameter: Parameter) -> str:
@@ -211,9 +257,16 @@ class ParameterForm(QWidget):
 
     changed = Signal(str, object)
 
-    def __init__(self, stage: Stage, shown: int = SHOWN, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        shown: int = SHOWN,
+        parent: QWidget | None = None,
+        crosshair: Crosshair | None = None,
+    ) -> None:
         super().__init__(parent)
         self.stage = stage
+        self._crosshair = crosshair
         self._shown = shown
         self.fields: dict[str, Field] = {}
         self.problems: dict[str, QLabel] = {}
@@ -240,7 +293,7 @@ class ParameterForm(QWidget):
         form.setSpacing(4)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for parameter in parameters:
-            field = field_for(parameter, partial(self._set, parameter))
+            field = field_for(parameter, partial(self._set, parameter), self._crosshair)
             field.setToolTip(tooltip(parameter))
             field.setAccessibleName(parameter_label(parameter.name))
             problem = QLabel()

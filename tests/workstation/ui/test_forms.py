@@ -6,7 +6,7 @@ import pytest
 from annotated_types import Ge, Le
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLineEdit
+from PySide6.QtWidgets import QLineEdit, QToolButton
 from pytestqt.qtbot import QtBot
 
 from segmentation.contract import Measurements, Progress, silent
@@ -166,3 +166,22 @@ def test_every_stage_of_the_table_has_a_form(qtbot: QtBot, name: str) -> None:
     qtbot.addWidget(form)
     assert list(form.fields) == [n for n in STAGES[name].parameters if n not in NOT_BY_HAND]
     form.show_values({})
+
+
+def test_places_are_taken_from_the_crosshair(qtbot: QtBot) -> None:
+    here: list[Point | None] = [None]
+    made = ParameterForm(Stage("Plan", every_kind), shown=9, crosshair=lambda: here[0])
+    qtbot.addWidget(made)
+    heard: list[tuple[str, Any]] = []
+    made.changed.connect(lambda name, value: heard.append((name, value)))
+    point, seeds = (made.fields[name].findChild(QToolButton) for name in ("point_mm", "seeds_mm"))
+    point.click()
+    assert heard == []
+    for here[0] in ((1.0, -2.0, 3.5), (4.0, 5.0, 6.0)):
+        seeds.click()
+    point.click()
+    assert heard == [
+        ("seeds_mm", [[1.0, -2.0, 3.5]]),
+        ("seeds_mm", [[1.0, -2.0, 3.5], [4.0, 5.0, 6.0]]),
+        ("point_mm", [4.0, 5.0, 6.0]),
+    ]

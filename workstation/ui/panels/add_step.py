@@ -88,7 +88,7 @@ class AddStep(QWidget):
         self.name.setAccessibleName("Name of the result")
         self.name.setPlaceholderText("changes it" if self.in_place else "a new name")
         self.name.setToolTip("Name of the result; small letters, digits and underscores")
-        self.form = ParameterForm(stage)
+        self.form = ParameterForm(stage, crosshair=lambda: session.view.crosshair_mm)
         self.form.changed.connect(self._params.__setitem__)
         if SEEDS in stage.parameters and session.view.crosshair_mm is not None:
             self._params[SEEDS] = (session.view.crosshair_mm,)
