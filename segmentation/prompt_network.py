@@ -25,7 +25,6 @@ from segmentation.contract import Progress, share, silent
 from segmentation.marks import (
     Block,
     Mask,
-    Scene,
     Singles,
     Steps,
     Vector,
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     import torch
 
 NAME = "prompted"
-CELLS = 200_000  # that the network looks at
+CELLS, LONGEST, ASPECT = 200_000, 100, 4.0  # at most, in all, along an axis, and of a cell
 MARGIN = 0.3  # around the classical answer, of its extent
 LEAST_MM, MOST_MM = 12.0, 40.0  # of that margin
 FOLDS, LEAST = 8, 16  # the network takes blocks of multiples of so many cells, and so many
@@ -146,7 +145,7 @@ def _look(first: LabelMap, lines: _Lines, box: Block | None) -> _Look:
     """Return what to show of the image around a first answer and all prompts."""
     grid, mask = first.geometry, first.mask()
     block = _block_around(mask, np.concatenate([line for _, line in lines]), grid)
-    steps = Scene(block, np.empty(0, np.float32), _cut(grid, block), (), (), 0.0).steps(CELLS)
+    steps = _steps([s.stop - s.start for s in block], np.asarray(grid.spacing_kji_mm))
     before = binned(mask[block].astype(np.float32), steps, np.mean).astype(np.float32)
     marked = np.zeros((2, *before.shape), np.bool_)
     corner = np.array([s.start for s in block])
@@ -214,9 +213,16 @@ def _block_around(mask: Mask, points: npt.NDArray[np.intp], grid: ImageGeometry)
     return _between(low - margin, high + margin, grid)
 
 
-def _cut(grid: ImageGeometry, block: Block) -> ImageGeometry:
-    k, j, i = block
-    return grid.cropped((i.start, j.start, k.start), [s.stop - s.start for s in (i, j, k)])
+def _steps(shape: Sequence[int], spacing_mm: Floats) -> Steps:
+    """Return the voxels (k, j, i) of a cell, such that the network knows blocks like this one."""
+    smallest = spacing_mm.min()
+    for size in np.geomspace(smallest, 64 * smallest, 145):
+        steps = np.maximum(1, np.floor(size / spacing_mm + 1e-6)).astype(int)
+        cells, sizes = np.ceil(np.asarray(shape) / steps), steps * spacing_mm
+        slim = sizes.max() > ASPECT * sizes.min()
+        if np.prod(cells) <= CELLS and cells.max() <= LONGEST and not slim:
+            break
+    return int(steps[0]), int(steps[1]), int(steps[2])
 
 
 @cache
