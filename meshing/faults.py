@@ -6,6 +6,7 @@ Every fault has a place, the worst first, so that a person can be led to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ from segmentation.contract import Finding, Progress, Severity, share, silent
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+
+PRINTED = (".stl", ".3mf", ".obj", ".usdz", ".usdc", ".usda")
+"""The endings of files for printers and solid modellers, whose surfaces are checked."""
 
 TOLD = 12
 """Places of one kind of fault that are told one by one."""
@@ -47,6 +51,12 @@ def solid_faults(mesh: SurfaceMesh, *, progress: Progress = silent) -> tuple[Fin
     if is_watertight(mesh):
         found += _nesting(mesh, np.unique(report.crossings))
     return tuple(found)
+
+
+def fault_warnings(mesh: SurfaceMesh, *, progress: Progress = silent) -> tuple[Finding, ...]:
+    """Return `solid_faults` as warnings, for a file that is written all the same."""
+    found = solid_faults(mesh, progress=progress)
+    return tuple(replace(fault, severity=Severity.WARNING) for fault in found)
 
 
 def pieces_of(mesh: SurfaceMesh) -> Integers:

@@ -175,35 +175,7 @@ def _add_results(command: Command) -> None:
     show = command("show", "print sources, steps, numbers and findings of a case")
     show.add_argument("case", type=Path, metavar="CASE")
 
-    export = command(
-        "export",
-        "write a source or result to a file; also: picture, axial, coronal or sagittal to .png or "
-        ".dcm, report to .pdf or .dcm, dicom, the whole plan, to a folder, and plan, its numbers "
-        "with provenance, to .fhir.json; model, all surfaces, or NAME,NAME to .3mf, .glb or .obj",
-        prints_json=False,
-    )
-    export.add_argument("case", type=Path, metavar="CASE")
-    export.add_argument("name", metavar="NAME")
-    export.add_argument("file", type=Path, metavar="FILE")
-    export.add_argument(
-        "--labelmap",
-        action="store_true",
-        help="DICOM segmentations as label maps: smaller, but few programs read them yet",
-    )
-    export.add_argument(
-        "--despite",
-        default="",
-        metavar="REASON",
-        help="write a surface that cannot be printed all the same; the reason is kept",
-    )
-    export.add_argument(
-        "--map",
-        default="",
-        metavar="QUANTITY",
-        help="colour .glb, .ply or USD by a quantity on the surface, such as wall_mm",
-    )
-    add_export(export)
-
+    _add_export(command)
     review = command("review", "note that a person looked at labels and accepts them as they are")
     review.add_argument("case", type=Path, metavar="CASE")
     review.add_argument("names", nargs="+", metavar="NAME", help="labels of the plan")
@@ -237,6 +209,38 @@ def _add_results(command: Command) -> None:
         command("models", "networks: list, add, allow, verify", prints_json=False), EXIT_CODES
     )
     add_pacs(command("pacs", "talk to DICOM nodes and DICOMweb", prints_json=False), EXIT_CODES)
+
+
+def _add_export(command: Command) -> None:
+    """Add the command that writes one result, or several, to a file."""
+    export = command(
+        "export",
+        "write a source or result to a file; also: picture, axial, coronal or sagittal to .png or "
+        ".dcm, report to .pdf or .dcm, dicom, the whole plan, to a folder, and plan, its numbers "
+        "with provenance, to .fhir.json; model, all surfaces, or NAME,NAME to .3mf, .glb or .obj",
+        prints_json=False,
+    )
+    export.add_argument("case", type=Path, metavar="CASE")
+    export.add_argument("name", metavar="NAME")
+    export.add_argument("file", type=Path, metavar="FILE")
+    export.add_argument(
+        "--labelmap",
+        action="store_true",
+        help="DICOM segmentations as label maps: smaller, but few programs read them yet",
+    )
+    export.add_argument(
+        "--despite",
+        default="",
+        metavar="REASON",
+        help="write a surface that cannot be printed all the same; the reason is kept",
+    )
+    export.add_argument(
+        "--map",
+        default="",
+        metavar="QUANTITY",
+        help="colour .glb, .ply or USD by a quantity on the surface, such as wall_mm",
+    )
+    add_export(export)
 
 
 def _add_direct(command: Command) -> None:

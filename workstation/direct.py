@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from meshing.faults import PRINTED, fault_warnings
 from meshing.files import WRITTEN, write_surface
 from meshing.reading import Unit, read_surface
 from meshing.surface import SurfaceMesh
@@ -67,7 +69,8 @@ def segment_file(
 
     The label goes to .nii.gz, .nii, .nrrd or .mha, to .dcm as a Segmentation if the image is
     DICOM, or as a closed surface to .stl, .ply, .obj, .vtp, .3mf or .glb; parameters that begin
-    with ``surface.`` are then those of `meshing.isosurface`. Nothing is written if the result is
+    with ``surface.`` are then those of `meshing.isosurface`, and faults of a surface for printers
+    are among its findings, as warnings. Nothing is written if the result is
     empty or the work fails.
 
     Raises:
@@ -90,8 +93,8 @@ def segment_file(
     if not result.array.any():
         raise ValueError(f"{method} found nothing in {image}; no file was written")
     if drawing is not None:
-        mesh = STAGES[ISOSURFACE].run({"labels": result}, drawing, share(progress, 2, 3))
-        return _written(mesh, label)
+        mesh = STAGES[ISOSURFACE].run({"labels": result}, drawing, share(progress, 2, 4))
+        return _written(mesh, label, share(progress, 3, 4))
     progress(0.9, f"writing {label.name}")
     if label.suffix.lower() == ".dcm":
         assert scanned is not None
@@ -120,9 +123,11 @@ def _drawing(params: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _written(mesh: SurfaceMesh, path: Path) -> SurfaceMesh:
+def _written(mesh: SurfaceMesh, path: Path, progress: Progress) -> SurfaceMesh:
+    """Write a surface; return it with warnings of what a printer could not make of it."""
+    warnings = fault_warnings(mesh, progress=progress) if path.suffix.lower() in PRINTED else ()
     write_surface(mesh, path)
-    return mesh
+    return replace(mesh, findings=(*mesh.findings, *warnings))
 
 
 def _chosen(method: str) -> tuple[Stage, Mapping[str, str]]:
@@ -186,6 +191,8 @@ def mesh_file(
 ) -> SurfaceMesh:
     """Make the closed surface of a label file and write it; points are LPS mm.
 
+    Faults of a surface for printers are among its findings, as warnings.
+
     Raises:
         ValueError: if there is no such label, it is empty, or the ending cannot be written.
     """
@@ -194,10 +201,11 @@ def mesh_file(
     labels = read_labels(label)
     stage = STAGES[ISOSURFACE]
     chosen = _named(labels, name_or_value)
-    mesh: SurfaceMesh = stage.run({"labels": labels}, {**params, "label": chosen}, progress)
+    made = share(progress, 0, 2)
+    mesh: SurfaceMesh = stage.run({"labels": labels}, {**params, "label": chosen}, made)
     if not len(mesh.triangles):
         raise ValueError(f"the label is empty in {label}; no file was written")
-    return _written(mesh, surface)
+    return _written(mesh, surface, share(progress, 1, 2))
 
 
 def repair_file(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from meshing.faults import solid_faults
+from meshing.faults import PRINTED, fault_warnings, solid_faults
 from meshing.files import Draft, draft_surfaces
 from meshing.gltf import COLOURS
 from meshing.surface import SurfaceMesh, isosurface
@@ -27,9 +27,6 @@ from workstation.shading import DIVERGING, MAGNITUDE
 
 MODEL = "model"
 """The name of all surfaces of a plan together."""
-
-PRINTED = (".stl", ".3mf", ".obj", ".usdz", ".usdc", ".usda")
-"""The endings of files for printers and solid modellers, whose surfaces are checked."""
 
 COLOURED = (".glb", ".ply", ".usdz", ".usdc", ".usda")
 """The endings of files that hold the colours of points."""
@@ -204,6 +201,16 @@ def surface_faults(
     codes = {f.code for f in found}
     problems = [f for f in checked if f.severity is Severity.PROBLEM and f.code not in codes]
     return (*found, *dict.fromkeys(problems))
+
+
+def surface_warnings(case: Case, name: str, progress: Progress = silent) -> tuple[Finding, ...]:
+    """Return the faults of a surface as warnings, for a DICOM file, which is not held back.
+
+    Other results of the current plan, cuts among them, have none.
+    """
+    plan = case.plan()
+    value = case.value(name, plan) if name in plan.keys() else None  # noqa: SIM118
+    return fault_warnings(value, progress=progress) if isinstance(value, SurfaceMesh) else ()
 
 
 def _dressed(name: str, surface: SurfaceMesh, several: bool, coloured_by: str) -> SurfaceMesh:

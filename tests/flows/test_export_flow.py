@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtWidgets import QInputDialog
 
 from segmentation.volume import LabelMap
-from tests.flows.conftest import FRAME, abdomen_like
+from tests.flows.conftest import FRAME, STEPS, abdomen_like
 from tests.workstation.test_dicom_objects_rtstruct import write
 from workstation.ui.main_window import MainWindow
 from workstation.ui.panels import report_panel
@@ -76,6 +76,26 @@ def test_views_are_offered(
     panel = window.report_panel
     names = [panel.name.itemData(n) for n in range(panel.name.count())]
     assert {"ct", "tumor", "picture", "axial"} <= set(names)
+
+
+def test_a_surface_is_kept_after_a_look(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle, tmp_path: Path
+) -> None:
+    window.open_case(make_case(STEPS[:1]))
+    settle()
+    panel, path = window.report_panel, tmp_path / "liver.stl"
+    for keep in (False, True):
+        panel.export_to("liver", path)
+        settle()
+        assert panel.offer.dialog is not None
+        assert not path.exists()
+        (panel.offer.dialog.keep if keep else panel.offer.dialog.discard).click()
+        assert path.exists() == keep
+    assert str(path) in panel.done.text()
+    panel.export_to("liver", tmp_path / "liver.nrrd")
+    settle()
+    assert panel.offer.dialog is None
+    assert (tmp_path / "liver.nrrd").exists()
 
 
 def test_what_the_window_asks_for(

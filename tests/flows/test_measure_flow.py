@@ -14,7 +14,7 @@ from segmentation.measured import Measured
 from workstation.looks import ItemLook
 from workstation.ui.main_window import MainWindow
 
-from .conftest import STEPS, TUMOR_MM
+from .conftest import STEPS, TUMOR_MM, TUMOR_RADIUS_MM
 
 Settle = Callable[[], None]
 LEFT = Qt.MouseButton.LeftButton
@@ -147,6 +147,23 @@ def test_a_path_ends_with_enter_and_shows_its_values(
         click(view, in_slice(window, around(x, y)))
     settle()
     assert value(window, "lines_1.angle") == pytest.approx(90, abs=2)
+
+    window.measuring.take("sphere")
+    for height, turns in ((0, (0, 2, 4)), (6, (1, 4))):
+        x, y, z = TUMOR_MM
+        window.session.set_view(crosshair_mm=(x, y, z + height))
+        settle()
+        assert view.placement is not None
+        level = view.placement.to_world(0, 0)[2]
+        ring = np.sqrt(TUMOR_RADIUS_MM**2 - (level - z) ** 2)
+        for turn in turns:
+            spot = around(ring * np.cos(turn), ring * np.sin(turn))
+            click(view, in_slice(window, (*spot[:2], level)))
+    QTest.keyClick(view, Qt.Key.Key_Return)
+    settle()
+    assert value(window, "sphere_1.radius") == pytest.approx(TUMOR_RADIUS_MM, abs=0.5)
+    ball: Measured = window.session.value("sphere_1")
+    assert ball.places["centre_mm"] == pytest.approx(TUMOR_MM, abs=0.7)
 
     window.measuring.take("angle")
     window.measuring.take("angle")

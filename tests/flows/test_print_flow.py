@@ -14,12 +14,15 @@ from workstation.looks import ItemLook
 from workstation.printers import USUAL, read_printers
 from workstation.ui.main_window import MainWindow
 
+from .conftest import STEPS
+
 Settle = Callable[[], None]
+SURFACES = tuple(s for s in STEPS if s.output in ("liver", "liver_surface"))
 
 
 @pytest.fixture
 def opened(window: MainWindow, make_case: Callable[..., Path], settle: Settle) -> MainWindow:
-    window.open_case(make_case())
+    window.open_case(make_case(SURFACES))
     window.show_stage("Print")
     settle()
     return window
@@ -69,28 +72,23 @@ def test_a_file_is_kept_after_a_look(opened: MainWindow, settle: Settle, tmp_pat
     for keep in (False, True):
         panel.export_to(path)
         settle()
-        assert panel.dialog is not None
+        assert panel.offer.dialog is not None
         assert not path.exists()
-        (panel.dialog.keep if keep else panel.dialog.discard).click()
-        assert panel.dialog is None
+        (panel.offer.dialog.keep if keep else panel.offer.dialog.discard).click()
+        assert panel.offer.dialog is None
         assert path.exists() == keep
         assert not [p for p in tmp_path.iterdir() if p.name.startswith(".part")]
     truth = volume_ml(opened.session.value("liver_surface"))
     assert volume_ml(read_surface(path)) == pytest.approx(truth, rel=1e-4)
     assert str(path) in panel.done.text()
 
-
-def test_a_file_that_nobody_kept_goes_with_the_case(
-    opened: MainWindow, settle: Settle, tmp_path: Path
-) -> None:
-    panel = opened.print_panel
     (tmp_path / "out").mkdir()
     panel.export_to(tmp_path / "out" / "liver.stl")
     settle()
     assert list((tmp_path / "out").iterdir())
     opened.close_case()
-    assert list((tmp_path / "out").iterdir()) == []
-    assert panel.dialog is None
+    assert list((tmp_path / "out").iterdir()) == [], "a file that nobody kept goes with the case"
+    assert panel.offer.dialog is None
 
 
 def test_a_faulty_surface_goes_only_with_a_reason(
@@ -108,14 +106,14 @@ def test_a_faulty_surface_goes_only_with_a_reason(
     panel.reason.setText("a lesson about holes")
     panel.despite.click()
     settle()
-    assert panel.dialog is not None
-    panel.dialog.keep.click()
+    assert panel.offer.dialog is not None
+    panel.offer.dialog.keep.click()
     assert b"FAULTY" in path.read_bytes()[:80]
     kept = opened.session.require_case().runs()[-1]["export"]
     assert kept["despite"] == "a lesson about holes"
 
 
-def test_what_the_check_found_holds_back(
+def test_what_the_check_found_for_a_printer_that_was_added_holds_back(
     opened: MainWindow, settle: Settle, tmp_path: Path
 ) -> None:
     panel = opened.print_panel
@@ -130,26 +128,9 @@ def test_what_the_check_found_holds_back(
     panel.export_to(tmp_path / "liver.3mf")
     settle()
     assert "cannot be printed" in panel.verdict.text()
-    assert panel.dialog is None
-    panel._take_check({})
+    assert panel.offer.dialog is None
 
-
-def test_the_check_becomes_a_step(opened: MainWindow, settle: Settle) -> None:
-    panel = opened.print_panel
-    panel.run_check()
-    settle()
-    panel.mark.click()
-    settle()
-    step = opened.session.require_plan().step("liver_surface_check")
-    assert step.inputs == {"mesh": "liver_surface"}
-    assert tuple(step.params["build_mm"]) == USUAL[0].build_mm
-    assert "liver_surface_check" in panel.steps.outputs()
-    opened.session.undo()
-    settle()
-
-
-def test_printers_are_edited_and_kept(opened: MainWindow, tmp_path: Path) -> None:
-    choice = opened.print_panel.printer
+    choice = panel.printer
     choice.fields["name"].setText("Ours")
     choice.fields["wall_mm"].setText("0,35")
     choice.save.click()
@@ -159,17 +140,22 @@ def test_printers_are_edited_and_kept(opened: MainWindow, tmp_path: Path) -> Non
     choice.save.click()
     assert choice.chosen.wall_mm == 0.35  # and a card says why
     choice.remove.click()
-    assert read_printers(file) == USUAL
+    assert [p.name for p in read_printers(file)] == [*(p.name for p in USUAL), "Tiny"]
 
 
-def test_a_file_has_the_colours_of_the_view(
+def test_the_check_becomes_a_step_whose_map_colours_a_file(
     opened: MainWindow, settle: Settle, tmp_path: Path
 ) -> None:
-    panel, session = opened.print_panel, opened.session
+    panel = opened.print_panel
     panel.run_check()
     settle()
     panel.mark.click()
     settle()
+    step = opened.session.require_plan().step("liver_surface_check")
+    assert step.inputs == {"mesh": "liver_surface"}
+    assert tuple(step.params["build_mm"]) == USUAL[0].build_mm
+    assert "liver_surface_check" in panel.steps.outputs()
+    session = opened.session
     look = ItemLook(quantity="overhang_degrees")
     session.set_view(looks={**session.view.looks, "liver_surface_check": look})
     settle()
@@ -177,8 +163,11 @@ def test_a_file_has_the_colours_of_the_view(
         box.setChecked(name == "liver_surface_check")
     panel.export_to(tmp_path / "check.glb")
     settle()
-    assert panel.dialog is not None
-    panel.dialog.keep.click()
+    assert panel.offer.dialog is not None
+    panel.offer.dialog.keep.click()
     (shape,) = trimesh.load_scene(tmp_path / "check.glb", process=False).geometry.values()
     colours = np.asarray(shape.visual.vertex_attributes["color"])[:, :3]
     assert len(np.unique(colours, axis=0)) > 10
+    session.undo()
+    settle()
+    assert panel.steps.outputs() == []

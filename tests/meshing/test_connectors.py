@@ -132,7 +132,7 @@ def test_a_cut_with_a_hole_and_islands_is_no_obstacle() -> None:
 
 def test_a_real_shape_is_split_anywhere() -> None:
     rng = np.random.default_rng(5)
-    sphere = trimesh.creation.icosphere(subdivisions=4, radius=30)
+    sphere = trimesh.creation.icosphere(subdivisions=3, radius=30)
     bumps = 1 + 0.2 * np.sin(3 * sphere.vertices[:, 0] / 10) * np.cos(sphere.vertices[:, 1] / 9)
     mesh = SurfaceMesh(sphere.vertices * bumps[:, None], sphere.faces, "1.2.3")
     whole = enclosed_mm3(mesh)

@@ -82,6 +82,20 @@ def test_a_label_file_becomes_a_surface_in_its_place(tmp_path, capsys):
     assert "1 (ball), 2 (cube)" in capsys.readouterr().err
 
 
+def test_what_no_printer_could_make_is_written_with_a_warning(tmp_path, capsys):
+    grid = ImageGeometry(
+        (12, 12, 12), (0.01, 0.01, 0.01), (0, 0, 0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1), "1.2"
+    )
+    array = np.zeros(grid.shape, np.uint8)
+    array[3:9, 3:8, 3:10] = 1
+    write_labels(LabelMap(array, grid, {1: Label("speck")}), tmp_path / "l.nrrd")
+    for ending, warned in ((".stl", ["absurd_size"]), (".ply", [])):
+        assert main(["mesh", str(tmp_path / "l.nrrd"), str(tmp_path / f"x{ending}"), "--json"]) == 0
+        findings = json.loads(capsys.readouterr().out)["findings"]
+        assert [f["code"] for f in findings if f["severity"] == "warning"] == warned
+        assert (tmp_path / f"x{ending}").is_file()
+
+
 def sac_on_a_vessel():
     """Return a vessel along x with a sac on it, the sac alone, and a click in it."""
     grid = ImageGeometry(

@@ -1,5 +1,6 @@
 """All surfaces of a plan go to one file; one that cannot be printed is held back, or explained."""
 
+import shutil
 import zipfile
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from workstation.__main__ import main
 from workstation.case import CaseError, create_case, open_case
 from workstation.export_any import export_any
 from workstation.importing import start_plan
-from workstation.model_export import FaultySurface, model_names
+from workstation.model_export import FaultySurface, model_names, surface_warnings
 from workstation.planning.plan import Step
 from workstation.planning.template import find_template
 
@@ -30,19 +31,20 @@ MODEL = [
 ]
 
 
-@pytest.fixture
-def case(tmp_path):
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory):
+    """Return the folder of a computed case, which nobody changes."""
+    folder = tmp_path_factory.mktemp("model")
     liver = np.zeros(GRID.shape, np.uint8)
     liver[4:20, 6:30, 5:30] = 1
     liver[10:20, 6:14, 5:12] = 0
     tumor = np.zeros(GRID.shape, np.uint8)
     tumor[14:17, 20:24, 8:12] = 1
-    write_volume(Volume((100 * liver - 60 * tumor).astype(np.int16), GRID), tmp_path / "ct.nrrd")
+    write_volume(Volume((100 * liver - 60 * tumor).astype(np.int16), GRID), folder / "ct.nrrd")
     for name, mask in {"liver": liver, "tumor": tumor}.items():
-        write_labels(LabelMap(mask, GRID, {1: Label(name)}), tmp_path / f"{name}.nrrd")
-    sources = {name: tmp_path / f"{name}.nrrd" for name in ("ct", "liver", "tumor")}
-    (tmp_path / "out").mkdir()
-    with create_case(tmp_path / "case") as case:
+        write_labels(LabelMap(mask, GRID, {1: Label(name)}), folder / f"{name}.nrrd")
+    sources = {name: folder / f"{name}.nrrd" for name in ("ct", "liver", "tumor")}
+    with create_case(folder / "case") as case:
         plan = start_plan(case, find_template("liver-resection"), sources, [])
         plan = replace(plan, steps=plan.steps[:0])
         for stage, output, inputs, params in MODEL:
@@ -52,6 +54,14 @@ def case(tmp_path):
             plan = plan.added(Step(stage, output, 1, inputs, params))
         case.add_plan(plan, "model")
         case.run(plan)
+    return folder / "case"
+
+
+@pytest.fixture
+def case(computed, tmp_path):
+    (tmp_path / "out").mkdir()
+    shutil.copytree(computed, tmp_path / "case")
+    with open_case(tmp_path / "case", write=True) as case:
         yield case
 
 
@@ -118,6 +128,14 @@ def test_a_reason_lets_it_go_and_is_kept(case, tmp_path):
     assert [k["despite"] for k in kept] == [reason] * 3
     assert kept[0]["faults"] == {"organ": ["open_surface"]}
     assert case.summary()["steps"][0]["state"] == "fresh"
+
+
+def test_dicom_is_not_held_back_but_its_faults_are_told(case):
+    broken(case, "organ")
+    assert [(w.code, w.severity) for w in surface_warnings(case, "organ")] == [
+        ("open_surface", "warning")
+    ]
+    assert surface_warnings(case, "lump") == surface_warnings(case, "dicom") == ()
 
 
 def test_a_sound_surface_needs_no_reason(case, tmp_path):

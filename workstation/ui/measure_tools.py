@@ -64,8 +64,29 @@ TOOLS: Mapping[str, Tool] = {
         "On surface", "W", "ph.path", "The way along a surface; Enter or a double click ends it",
         "meshing.geodesic", "mesh", 2,
     ),
+    "plane": Tool(
+        "Plane", "Shift+P", "ph.frame-corners",
+        "Fit a plane: click three or more points; Enter or a double click ends it",
+        "meshing.fit_plane", "place", 3,
+    ),
+    "sphere": Tool(
+        "Sphere", "Shift+S", "ph.globe-simple",
+        "Fit a sphere: click four or more points around it, in several slices or in 3D; Enter or "
+        "a double click ends it",
+        "meshing.fit_sphere", "place", 4,
+    ),
+    "cylinder": Tool(
+        "Cylinder", "Shift+C", "ph.database",
+        "Fit a cylinder: click six or more points around it, in several slices or in 3D; Enter "
+        "or a double click ends it",
+        "meshing.fit_cylinder", "place", 6,
+    ),
 }  # fmt: skip
-ROWS = (("distance", "to_surface", "angle", "lines"), ("area", "profile", "geodesic"))
+ROWS = (
+    ("distance", "to_surface", "angle", "lines"),
+    ("area", "profile", "geodesic"),
+    ("plane", "sphere", "cylinder"),
+)
 
 
 @dataclass

@@ -6,7 +6,8 @@ from typing import Any
 
 from workstation.stage import UNITS
 
-_WORDS = {"tumor": "tumour", "ct": "CT", "cvp": "CVP", "map": "MAP"}
+_WORDS = {"tumor": "tumour", "ct": "CT", "cvp": "CVP"}
+_ALONE = {"map": "MAP"}  # mean arterial pressure; beside other words it is a map of something
 MARKS = {"fresh": "✓", "stale": "↻", "missing": "○", "failed": "▲", "running": "●"}
 STATES = {
     "fresh": "computed",
@@ -21,7 +22,8 @@ SEVERITY_ROLES = {"info": "muted", "warning": "warning", "problem": "problem"}
 def readable(name: str) -> str:
     """Return the name of a step, result or quantity in sentence case."""
     words = name.replace(".", " ").replace("_", " ").split()
-    text = " ".join(_WORDS.get(word, word) for word in words)
+    known = _WORDS | _ALONE if len(words) == 1 else _WORDS
+    text = " ".join(known.get(word, word) for word in words)
     return text[:1].upper() + text[1:]
 
 

@@ -31,6 +31,8 @@ def test_names() -> None:
     assert readable("tumor.volume") == "Tumour volume"
     assert parameter_label("lower_hu") == "Lower"
     assert parameter_label("portal_flow_l_min") == "Portal flow"
+    assert parameter_label("map_mmhg") == "MAP", "mean arterial pressure"
+    assert readable("thickness_map") == "Thickness map"
 
 
 def test_dates() -> None:

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PySide6.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from meshing.files import SEVERAL, WRITTEN
@@ -17,20 +16,19 @@ from meshing.printability import printability
 from meshing.surface import SurfaceMesh
 from segmentation.contract import Finding, Progress, Severity, share
 from workstation.camera import Vector
-from workstation.closeup import Picture, as_printed, closeup, overlay_picture
+from workstation.closeup import as_printed, closeup
 from workstation.looks import with_look
 from workstation.model_export import (
     CHECK_STAGE,
     COLOURED,
     MODEL,
     FaultySurface,
-    ModelDraft,
     doubles,
-    draft_model,
 )
 from workstation.shading import SceneItem
 from workstation.ui.desk import Desk
-from workstation.ui.keep_file_dialog import KeepFileDialog, kinds, with_ending
+from workstation.ui.keep_file_dialog import kinds, with_ending
+from workstation.ui.offer_file import FileOffer
 from workstation.ui.panels.add_step import AddStep
 from workstation.ui.panels.parts import FindingRow, RecordList, Sheet, button, label
 from workstation.ui.panels.printer_choice import PrinterChoice
@@ -60,8 +58,8 @@ class PrintPanel:
         self._refused: Mapping[str, tuple[Finding, ...]] = {}
         self._path: Path | None = None
         self._seen: set[str] = set()
-        self.dialog: KeepFileDialog | None = None
         self.widget = Sheet("Print", "Check the surfaces for a printer, and export them.")
+        self.offer = FileOffer(desk, self.widget, self._kept, self._show_refused)
         self.names: dict[str, QCheckBox] = {}
         self._boxes = QVBoxLayout()
         self._boxes.setSpacing(2)
@@ -85,7 +83,7 @@ class PrintPanel:
         self._arrange()
         self.printer.changed.connect(self._forget)
         self.reason.textChanged.connect(lambda _: self._show_refusal())
-        desk.left.connect(self._leave)
+        desk.left.connect(self._forget)
         desk.bindings.enable(self.check, self.lacks, "Look for faults, thin walls and overhang")
         desk.bindings.enable(
             self.export,
@@ -169,12 +167,6 @@ class PrintPanel:
         self._checked, self._refused, self._path = {}, {}, None
         self.done.hide()
         self._show_checked()
-
-    def _leave(self) -> None:
-        """Let go of what belongs to the case, also of a file that waits to be kept."""
-        if self.dialog is not None:
-            self.dialog.reject()
-        self._forget()
 
     # Check ---------------------------------------------------------------------------
 
@@ -288,35 +280,11 @@ class PrintPanel:
 
     def export_to(self, path: Path, despite: str = "") -> None:
         """Write the ticked surfaces beside ``path``, reopen them and show what came back."""
-        case, names = self._desk.session.require_case(), self.chosen()
+        names = self.chosen()
         known = {name: checked.surface.findings for name, checked in self._checked.items()}
         shown = self._quantity(names) if path.suffix.lower() in COLOURED else ""
         self.done.hide()
-
-        def work(progress: Progress) -> tuple[ModelDraft, Picture] | FaultySurface:
-            try:
-                made = draft_model(
-                    case,
-                    names,
-                    path,
-                    despite=despite,
-                    coloured_by=shown,
-                    known=known,
-                    progress=progress,
-                )
-            except FaultySurface as refusal:
-                return refusal
-            progress(0.95, "overlaying what came back")
-            return made, _overlay(made)
-
-        def take(made: tuple[ModelDraft, Picture] | FaultySurface) -> None:
-            if isinstance(made, FaultySurface):
-                self._refused, self._path = made.findings, path
-                self._show_checked()
-            else:
-                self._offer(*made)
-
-        self._desk.run("Export", work, take)
+        self.offer.write(names, path, despite=despite, coloured_by=shown, known=known)
 
     def _quantity(self, names: list[str]) -> str:
         """Return the quantity that colours one of the surfaces in 3D, "" for none."""
@@ -332,35 +300,13 @@ class PrintPanel:
         self._override.setVisible(bool(self._refused))
         self.despite.setEnabled(bool(self.reason.text().strip()))
 
-    def _offer(self, draft: ModelDraft, picture: Picture) -> None:
-        self.dialog = KeepFileDialog(draft, picture, self._keep, self.widget)
-        self.dialog.finished.connect(self._close_dialog)
-        self.dialog.open()
+    def _show_refused(self, refusal: FaultySurface, path: Path) -> None:
+        self._refused, self._path = refusal.findings, path
+        self._show_checked()
 
-    def _close_dialog(self) -> None:
-        if self.dialog is not None:
-            self.dialog.deleteLater()
-            self.dialog = None
-
-    def _keep(self, draft: ModelDraft) -> None:
-        case = self._desk.session.require_case()
-        if self._desk.attempt(lambda: draft.keep(case)):
-            self._refused, self._path = {}, None
-            self.reason.clear()
-            self._show_checked()
-            self.done.setText(f"✓ Written: {draft.draft.path}")
-            self.done.show()
-
-
-def _overlay(draft: ModelDraft) -> Picture:
-    """Return all surfaces written and all that came back, one over the other."""
-    return overlay_picture(
-        _joined(list(draft.surfaces.values())), _joined([r.surface for r in draft.draft.reopened])
-    )
-
-
-def _joined(meshes: list[SurfaceMesh]) -> SurfaceMesh:
-    starts = np.cumsum([0, *(len(mesh.points_mm) for mesh in meshes)])
-    triangles = [mesh.triangles + start for mesh, start in zip(meshes, starts)]
-    points = np.concatenate([mesh.points_mm for mesh in meshes])
-    return SurfaceMesh(points, np.concatenate(triangles), "")
+    def _kept(self, path: Path) -> None:
+        self._refused, self._path = {}, None
+        self.reason.clear()
+        self._show_checked()
+        self.done.setText(f"✓ Written: {path}")
+        self.done.show()

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout
 
-from segmentation.contract import Progress
+from meshing.surface import SurfaceMesh
+from segmentation.contract import Finding, Progress, share
+from segmentation.volume import LabelMap
 from workstation.dicom.segmentation_object import Form
 from workstation.dicom_set import SET
-from workstation.export import endings, export
+from workstation.export import SURFACES, endings, export
 from workstation.export_any import REPORT
 from workstation.fhir_export import ENDING, PLAN, write_plan_bundle
+from workstation.model_export import TOLD, surface_warnings
+from workstation.planning.resection import CutPlane
 from workstation.review import review_findings
 from workstation.ui.desk import Desk
 from workstation.ui.export_aside import export_aside
+from workstation.ui.offer_file import FileOffer
 from workstation.ui.panels.parts import FindingRow, RecordList, Sheet, button, label
 from workstation.ui.words import readable
 from workstation.views import SCENE, VIEWS
@@ -40,6 +46,9 @@ class ReportPanel:
         self.export = button("Export…", "", self._ask_export)
         self.done = label("", "done")
         self.done.hide()
+        self.warned = label("", "warning")
+        self.warned.hide()
+        self.offer = FileOffer(desk, self.widget, self._written)
         self.findings = RecordList(self._finding, "No finding.")
         row = QHBoxLayout()
         row.addWidget(self.name, 1)
@@ -51,6 +60,7 @@ class ReportPanel:
         body.addLayout(row)
         body.addWidget(self.labelmap)
         body.addWidget(self.done)
+        body.addWidget(self.warned)
         self.widget.heading("Findings")
         body.addWidget(self.findings)
         desk.bindings.enable(self.pdf, self.lacks, "Write the plan as PDF, A4, or as DICOM")
@@ -139,12 +149,26 @@ class ReportPanel:
         form: Form = "LABELMAP" if self.labelmap.isChecked() else "BINARY"
         if name in VIEWS:
             self._write("Export", name, file)
-        else:
-            self._desk.run("Export", lambda _: export(case, name, file, form), self._written)
+            return
+        drawn = isinstance(self._desk.value(name), LabelMap | SurfaceMesh | CutPlane)
+        if drawn and file.suffix.lower() in SURFACES:
+            self.offer.write([name], file)
+            return
 
-    def _written(self, file: Path) -> None:
+        def work(progress: Progress) -> tuple[Path, tuple[Finding, ...]]:
+            written = export(case, name, file, form, progress=share(progress, 0, 2))
+            if file.suffix.lower() != ".dcm":
+                return written, ()
+            return written, surface_warnings(case, name, share(progress, 1, 2))
+
+        self._desk.run("Export", work, lambda made: self._written(*made))
+
+    def _written(self, file: Path, warnings: Sequence[Finding] = ()) -> None:
         self.done.setText(f"✓ Written: {file}")
         self.done.show()
+        more = f" And {len(warnings) - TOLD} more faults." if len(warnings) > TOLD else ""
+        self.warned.setText(" ".join(w.sentence for w in warnings[:TOLD]) + more)
+        self.warned.setVisible(bool(warnings))
 
     def _finding(self, record: Any) -> FindingRow:
         row = FindingRow(record)
