@@ -7,6 +7,7 @@ be repaired honestly is refused by name. Space is LPS mm.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
@@ -93,7 +94,7 @@ def repair(
     open_ends: Ends = "cap",
     keep: Literal["all parts", "largest part"] = "all parts",
     smallest_percent: Annotated[float, Ge(0), Le(100)] = 0.1,
-    uncertain_percent: Annotated[float, Ge(0), Le(100)] = 1.0,
+    uncertain_percent: Annotated[float, Ge(0), Le(100)] = 0.5,
     weld_mm: Annotated[float, Ge(0), Le(5)] | None = None,
     voxel_mm: Annotated[float, Gt(0), Le(20)] | None = None,
     progress: Progress = silent,
@@ -111,8 +112,8 @@ def repair(
         keep: all parts, or the largest one alone.
         smallest_percent: closed parts and cavities smaller than this percentage of the largest
             part's volume are fragments and go.
-        uncertain_percent: refuse if curved and flat fillings of the holes differ by more than
-            this percentage of the volume.
+        uncertain_percent: refuse if the volume hangs by more than this percentage on how holes
+            and folds are filled, which is a guess.
         weld_mm: points on free edges that lie within this many mm become one; empty takes 2
             percent of the median edge.
         voxel_mm: edge of the voxels, in mm, where the surface must be wrapped; empty takes 1/250
@@ -134,11 +135,11 @@ def repair(
     _refuse_guesses(mesh, shape, open_ends)
     original = shape.points[np.unique(shape.triangles[shape.tag == 0])]
     kept_open = open_ends == "keep" and any(h.kind == "end" for h in holes)
-    part, voxels = share(progress, 3, 5), False
+    part = share(progress, 3, 5)
     if kept_open:
         _tell_crossings(shape, report, part)
     else:
-        shape, voxels = _uncrossed(shape, voxel_mm, holes, report, part)
+        shape = _uncrossed(shape, voxel_mm, holes, report, part)
     _refuse_doubt(mesh, shape, holes, uncertain_percent)
     progress(0.85, "measuring the change")
     result = _as_surface(mesh, shape)
@@ -146,7 +147,7 @@ def repair(
         raise Unrepairable(
             f"{_name(mesh)} could not be closed by any way; make it again from its image"
         )
-    return _reported(mesh, result, report, original, [] if voxels else holes)
+    return _reported(mesh, result, report, original, holes)
 
 
 def _name(mesh: SurfaceMesh) -> str:
@@ -338,35 +339,35 @@ def _refuse_guesses(mesh: SurfaceMesh, shape: Shape, open_ends: Ends) -> None:
         )
 
 
-def _bulge_mm3(holes: list[Hole]) -> float:
-    """Return the volume between curved and flat fillings; a crack has no flat one."""
-    return sum(abs(h.bulge_mm3) for h in holes if h.kind == "hole")
+def _doubt_mm3(holes: list[Hole]) -> float:
+    """Return the volume that hangs on how holes are filled, which are wrong independently."""
+    return math.hypot(*(hole.doubt_mm3 for hole in holes))
 
 
 def _refuse_doubt(
     mesh: SurfaceMesh, shape: Shape, holes: list[Hole], uncertain_percent: float
 ) -> None:
-    """Raise where the holes are so large that the volume depends on how they are filled."""
+    """Raise where so much is filled that the volume depends on how it is."""
     volume = abs(enclosed_mm3(SurfaceMesh(shape.points, shape.triangles, "")))
-    doubt = 100 * _bulge_mm3(holes) / max(volume, 1e-30)
+    doubt = 100 * _doubt_mm3(holes) / max(volume, 1e-30)
     if doubt > uncertain_percent:
         raise Unrepairable(
-            f"the holes of {_name(mesh)} are so large that its volume stays uncertain by "
+            f"so much of {_name(mesh)} is missing or folded that its volume stays uncertain by "
             f"{doubt:.2g} percent; allow that in uncertain_percent, or make it again"
         )
 
 
 def _uncrossed(
     shape: Shape, voxel_mm: float | None, holes: list[Hole], report: _Report, progress: Progress
-) -> tuple[Shape, bool]:
-    """Return the shape without self-intersections, and whether voxels had to be used.
+) -> Shape:
+    """Return the shape without self-intersections.
 
-    Where folds are filled anew, that is added to ``holes``.
+    Where folds are filled anew or wrapped, that is added to ``holes``.
     """
     pairs = crossing_pairs(shape, share(progress, 0, 4))
     closed = is_watertight(SurfaceMesh(shape.points, shape.triangles, ""))
     if closed and not len(pairs):
-        return shape, False
+        return shape
     report.note("crossings", len(pairs), "{count} pairs of triangles ran through each other.")
     tried = united(shape, pairs) if closed else None
     if tried is not None:
@@ -374,13 +375,28 @@ def _uncrossed(
         report.note("united", 1, "Parts that ran through each other became one.")
         pairs = crossing_pairs(shape, share(progress, 1, 4))
         if not len(pairs):
-            return shape, False
+            return shape
     filled = mended(shape, pairs, share(progress, 2, 4)) if closed else None
     if filled is not None:
         report.note("mended", 1, "Folds were cut out and filled anew.")
         holes += filled[1]
-        return filled[0], False
-    return _wrapped(shape, voxel_mm, report, share(progress, 3, 4)), True
+        return filled[0]
+    holes += _folds(shape, pairs)
+    return _wrapped(shape, voxel_mm, report, share(progress, 3, 4))
+
+
+def _folds(shape: Shape, pairs: Integers) -> list[Hole]:
+    """Return the places where a surface runs through itself, each with the area that does."""
+    crossing = shape.only(np.isin(np.arange(len(shape.triangles)), pairs))
+    piece = parts(crossing.triangles, len(shape.points))
+    area = np.bincount(piece, _areas(crossing))
+    middle = shape.points[crossing.triangles].mean(axis=1)
+    folds = []
+    for number in range(len(area)):
+        x, y, z = middle[piece == number].mean(axis=0).round(2).tolist()
+        reach = math.sqrt(area[number] / math.pi)
+        folds.append(Hole("fold", (x, y, z), 2 * reach, float(area[number]), 0.0, reach))
+    return folds
 
 
 def _tell_crossings(shape: Shape, report: _Report, progress: Progress) -> None:
@@ -451,10 +467,10 @@ def _reported(
 
 
 def _with_band(number: Number, holes: list[Hole]) -> Number:
-    """Return the volume with a band: holes filled flat instead of curved."""
-    bulge = _bulge_mm3(holes) / 1000
-    if number.quantity != "volume" or bulge == 0.0:
+    """Return the volume with a band: how much hangs on the filling of holes and folds."""
+    doubt = _doubt_mm3(holes) / 1000
+    if number.quantity != "volume" or doubt == 0.0:
         return number
-    source = f"{number.source}; band: the volume between curved and flat fillings of its holes"
+    source = f"{number.source}; band: what hangs on how its holes and folds are filled"
     value = number.value
-    return replace(number, source=source, low=value - bulge, high=value + bulge)
+    return replace(number, source=source, low=value - doubt, high=value + doubt)

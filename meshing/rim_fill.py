@@ -26,6 +26,8 @@ FLATNESS = 0.12  # mean distance of an end's rim from its plane, over its radius
 ALONG = 0.8  # cosine of the angle between a vessel's wall and the axis of its end
 FEWEST = 8  # points of an end's rim
 CRACK = 0.3  # width of a crack over the size of its rims
+FACING = 0.7  # cosine of the angle between a hole's normal and the way to one that it faces
+UNKNOWN = 0.15  # height of what may be missing over a hole's reach, found on damaged organs
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +47,9 @@ class Shape:
 class Hole:
     """One rim and what became of it.
 
-    ``kind`` is "hole", "end" or "crack"; ``bulge_mm3`` the volume between the patch and a flat
-    one, positive outward.
+    ``kind`` is "hole", "end", "crack" or "fold"; ``bulge_mm3`` the volume between the patch and a
+    flat one, positive outward; ``reach_mm`` how far its middle lies from its rim; and
+    ``bridge_mm3`` what may be missing between it and another that it faces.
     """
 
     kind: str
@@ -54,6 +57,19 @@ class Hole:
     size_mm: float
     area_mm2: float = 0.0
     bulge_mm3: float = 0.0
+    reach_mm: float = 0.0
+    bridge_mm3: float = 0.0
+
+    @property
+    def doubt_mm3(self) -> float:
+        """The volume that hangs on how it is filled: at the least a part of what it spans.
+
+        An end is where a vessel goes on, so its flat cap is no guess.
+        """
+        if self.kind == "end":
+            return 0.0
+        bulge = abs(self.bulge_mm3) if self.kind == "hole" else 0.0
+        return max(bulge, UNKNOWN * self.area_mm2 * self.reach_mm, self.bridge_mm3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +159,25 @@ def _bridged(shape: Shape, one: _Rim, two: _Rim) -> _Rim:
     return _Rim(points, middle, one.normal, max(one.radius, two.radius), "crack")
 
 
+def _bridges(found: list[_Rim]) -> list[float]:
+    """Return for each hole the volume in mm3 between it and another that it faces, 0 for none.
+
+    Where a branch was cut out whole, two stumps face each other over the gap.
+    """
+    volumes = [0.0] * len(found)
+    big = [n for n, r in enumerate(found) if r.kind == "hole" and len(r.points) >= FEWEST]
+    for n, m in combinations(big[:200], 2):
+        one, two = found[n], found[m]
+        gap = two.middle - one.middle
+        apart = float(np.linalg.norm(gap))
+        radius = max(one.radius, two.radius)
+        facing = min(gap @ one.normal, -(gap @ two.normal)) > FACING * apart
+        if facing and apart <= 4 * radius:
+            between = np.pi * one.radius * two.radius * apart
+            volumes[n], volumes[m] = max(volumes[n], between), max(volumes[m], between)
+    return volumes
+
+
 def close(shape: Shape, *, ends: str, progress: Progress = silent) -> tuple[Shape, list[Hole]]:
     """Return the shape with its holes closed, and what they were.
 
@@ -154,6 +189,7 @@ def close(shape: Shape, *, ends: str, progress: Progress = silent) -> tuple[Shap
     edges = neighbours(shape.triangles, len(shape.points))
     points, cells, tags = [shape.points], [shape.triangles], [shape.tag]
     count, caps, told = len(shape.points), int(shape.tag.max(initial=0)), []
+    bridges = _bridges(found)
     for number, rim in enumerate(found):
         progress(number / len(found), f"closing hole {number + 1} of {len(found)}")
         if rim.kind == "end" and ends == "keep":
@@ -167,7 +203,8 @@ def close(shape: Shape, *, ends: str, progress: Progress = silent) -> tuple[Shap
         points.append(done.points_mm)
         cells.append(names[done.triangles])
         tags.append(np.full(len(done.triangles), tag))
-        told.append(_told(np.concatenate([shape.points[rim.points], done.points_mm]), done, rim))
+        one = _told(np.concatenate([shape.points[rim.points], done.points_mm]), done, rim)
+        told.append(replace(one, bridge_mm3=bridges[number]))
     closed = Shape(np.concatenate(points), np.concatenate(cells), np.concatenate(tags))
     return closed, told
 
@@ -201,4 +238,6 @@ def _told(points: Floats, done: Patch, rim: _Rim) -> Hole:
     area = float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()) / 2
     # Against a fan from the middle of the rim, which encloses nothing with that middle.
     bulge = float(np.einsum("ij,ij->", a, np.cross(b, c))) / 6
-    return Hole(rim.kind, _place(rim), 2 * rim.radius, area, bulge)
+    around = points[: len(rim.points)]
+    length = float(np.linalg.norm(around - np.roll(around, 1, axis=0), axis=1).sum())
+    return Hole(rim.kind, _place(rim), 2 * rim.radius, area, bulge, 2 * area / max(length, 1e-30))

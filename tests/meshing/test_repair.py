@@ -93,7 +93,7 @@ def test_a_filled_volume_has_a_band() -> None:
     assert number.low is not None
     assert number.high is not None
     assert number.low < volume / 1000 < number.high
-    assert "flat" in number.source
+    assert "filled" in number.source
 
 
 def test_holes_too_large_to_guess_are_refused() -> None:
@@ -133,7 +133,10 @@ def test_what_cannot_be_mended_is_wrapped_and_said() -> None:
     """A surface shaken all over runs through itself everywhere."""
     mesh = ball()
     noise = np.random.default_rng(1).uniform(-3, 3, mesh.points_mm.shape)
-    result = repair(mesh.reshaped(mesh.points_mm + noise, mesh.triangles), voxel_mm=0.8)
+    shaken = mesh.reshaped(mesh.points_mm + noise, mesh.triangles)
+    with pytest.raises(Unrepairable, match="folded that its volume stays uncertain"):
+        repair(shaken, voxel_mm=2.0)
+    result = repair(shaken, voxel_mm=0.8, uncertain_percent=100)
     assert is_watertight(result)
     assert not len(intersecting_pairs(result.points_mm, result.triangles))
     note = next(f for f in result.findings if f.code == "wrapped")
