@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 from annotated_types import Ge, Gt
 
 from meshing.deviation import distance_numbers, samples_of
@@ -17,11 +16,11 @@ from meshing.nearest import NearestOnSurface
 from meshing.reduction import Reduced, of_its_volume, reduced, taken_back
 from segmentation.contract import Finding, Number, Progress, Severity, share, silent
 
-Integers = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-
 REDUCED_AGAIN = 4
 """How often more triangles are reduced for those that came back where they crossed."""
+
+FEW = 0.05
+"""Share of points that may have come back for it: beyond, the surface bears no fewer triangles."""
 
 CLOSER = 6
 """How often less is reduced, for a surface that moved too far."""
@@ -103,10 +102,11 @@ def _sound(mesh: SurfaceMesh, target: int, limit_mm2: float, progress: Progress)
         new = pairs[~held[cells[pairs]].all(axis=(1, 2))]
         if not len(new):
             break
-        wanted = loose | _around(part, cells, new, rings=max(0, attempt - 1))
+        torn = np.zeros(len(part.points_mm), np.bool_)
+        torn[cells[new.ravel()].ravel()] = True
         before = part
-        part, loose = taken_back(part, wanted)
-        if attempt < REDUCED_AGAIN:
+        part, loose = taken_back(part, loose | torn[part.origin])
+        if attempt < REDUCED_AGAIN and loose.mean() < FEW:
             held = np.zeros(len(part.points_mm), np.bool_)
             held[part.origin[loose]] = True
             part = reduced(part, target, limit_mm2, held, progress)
@@ -116,15 +116,6 @@ def _sound(mesh: SurfaceMesh, target: int, limit_mm2: float, progress: Progress)
         changed = np.asarray((earlier != part.points_mm[cells]).any(axis=(1, 2)))
     result = mesh.reshaped(part.points_mm, cells)
     return replace(result, findings=(*result.findings, *_crossing(len(pairs))))
-
-
-def _around(part: Reduced, cells: Integers, pairs: Integers, rings: int) -> Flags:
-    """Return flags of the earlier points that went into triangles that cross, and some around."""
-    flags = np.zeros(len(part.points_mm), np.bool_)
-    flags[cells[pairs.ravel()].ravel()] = True
-    for _ in range(rings):
-        flags[cells[flags[cells].any(axis=1)].ravel()] = True
-    return flags[part.origin]
 
 
 def _crossing(pairs: int) -> tuple[Finding, ...]:
