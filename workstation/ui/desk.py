@@ -17,6 +17,7 @@ from workstation.model_export import doubles
 from workstation.planning.plan import Plan
 from workstation.problems import explain
 from workstation.session import Point, Session
+from workstation.stages import find_stage
 from workstation.ui.bind import Bindings
 from workstation.ui.hand import Hand
 from workstation.ui.job_bar import JobRunner
@@ -206,7 +207,7 @@ class Desk(QObject):
 
     def is_current(self, name: str) -> bool:
         """Tell whether the value of the present plan, and no earlier one, is there."""
-        key = self._keys().get(name)
+        key = self._keys().get(name) or self._source_key(name)
         return key in self._loaded or key in self._foreseen
 
     def foresee(self, name: str, value: Any) -> None:
@@ -242,18 +243,17 @@ class Desk(QObject):
         return value if isinstance(value, Volume) else None
 
     def results(self) -> dict[str, Any]:
-        """Return what there is to show of the plan's results, by name, in plan order.
+        """Return what there is to show by name: surface sources, then results in plan order.
 
         Until a result is computed for the present plan, its last value stands in for it;
         `is_current` tells them apart.
         """
         plan = self.session.plan
-        if plan is None:
-            return {}
-        keys = self._keys()
         known = self._foreseen | self._loaded
-        found = {}
-        for step in plan.steps:
+        surfaces = {name: known.get(key) for key, name in self._surface_sources().items()}
+        found = {name: value for name, value in surfaces.items() if value is not None}
+        keys = self._keys()
+        for step in plan.steps if plan is not None else ():
             value = known.get(keys[step.output], self._last.get(step.output))
             if value is not None:
                 found[step.output] = value
@@ -271,12 +271,20 @@ class Desk(QObject):
         about = case.record.sources.get(name) if case is not None else None
         return str(about["sha256"]) if about is not None else ""
 
+    def _surface_sources(self) -> dict[str, str]:
+        """Return content key to name of the case's surface files."""
+        case = self.session.case
+        sources = case.record.sources if case is not None else {}
+        surfaces = [name for name, about in sources.items() if about["kind"] == "surface"]
+        return {self._source_key(name): name for name in surfaces}
+
     def _wanted(self) -> dict[str, str]:
         """Return content key to name of all that the views may show."""
         session = self.session
         if session.case is None:
             return {}
         wanted = {self._source_key(session.view.image): session.view.image}
+        wanted |= self._surface_sources()
         if session.plan is not None:
             keys = self._keys()
             wanted |= {keys[name]: name for name in session.available()}
@@ -326,11 +334,18 @@ class Desk(QObject):
         return name not in self.session.view.hidden
 
     def _hide_new(self) -> None:
-        """Switch off what a plan brings along but what would only double another result."""
+        """Switch off what would only double another result: that of the plan, or a file's surface.
+
+        A surface file is doubled by the surface that a step makes of it.
+        """
         plan = self.session.plan
-        outputs = {step.output for step in plan.steps} if plan is not None else set()
-        self.session.view.hidden |= {n for n in outputs - self._known if doubles(n)}
-        self._known = outputs
+        steps = plan.steps if plan is not None else ()
+        files = set(self._surface_sources().values())
+        made = (s for s in steps if find_stage(s).output_kind == "SurfaceMesh")
+        used = {name for step in made for name in step.inputs.values() if name in files}
+        now = {step.output for step in steps} | used
+        self.session.view.hidden |= {n for n in now - self._known if doubles(n) or n in used}
+        self._known = now
 
     # Edits ---------------------------------------------------------------------------
 

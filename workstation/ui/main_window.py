@@ -177,7 +177,7 @@ class MainWindow(QMainWindow):
         add = self.commands.add
         add("Case", "Open the built-in synthetic patient", self.open_demo)
         add("Case", "Open a folder of images…", self._ask_images, "Ctrl+I")
-        add("Case", "Open a ZIP or image file…", self._ask_file, "Ctrl+Shift+I")
+        add("Case", "Open a ZIP, image or surface file…", self._ask_file, "Ctrl+Shift+I")
         add("Case", "Open a case…", self._ask_case, "Ctrl+O")
         add("Case", "Search a PACS…", self.show_pacs, "Ctrl+Shift+P")
         add("Case", "Send to a PACS…", partial(self.show_pacs, "Send"))
@@ -320,8 +320,9 @@ class MainWindow(QMainWindow):
             self.open(Path(chosen))
 
     def _ask_file(self) -> None:
-        kinds = "Images (*.zip *.dcm *.nii *.nii.gz *.nrrd *.mha *.mhd);;All files (*)"
-        chosen = QFileDialog.getOpenFileName(self, "A ZIP or image file", "", kinds)[0]
+        images = "Images (*.zip *.dcm *.nii *.nii.gz *.nrrd *.mha *.mhd)"
+        kinds = f"{images};;Surfaces (*.stl *.obj *.ply *.vtp);;All files (*)"
+        chosen = QFileDialog.getOpenFileName(self, "A ZIP, image or surface file", "", kinds)[0]
         if chosen:
             self.open(Path(chosen))
 

@@ -80,7 +80,7 @@ def stage_states(summary: Mapping[str, Any] | None, running: str = "") -> dict[s
     if summary is None:
         first = {"Case": StageState(OPEN, 0, "a case")}
         return first | {name: StageState(OPEN, 0, "an open case") for name in STAGE_NAMES[1:]}
-    images = [s for s in summary["sources"] if s["kind"] in ("dicom", "volume")]
+    images = [s for s in summary["sources"] if s["kind"] in ("dicom", "volume", "surface")]
     serious = [f for f in summary["findings"] if f["severity"] != "info"]
     sources = {s["name"] for s in summary["sources"]}
     states = {

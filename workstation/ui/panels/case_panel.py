@@ -48,7 +48,11 @@ class Doors:
                 primary=True,
             ),
             button("Open a folder of images", "A folder with DICOM images", self.images),
-            button("Open a ZIP or image file", "A ZIP with DICOM images, NIfTI, NRRD", self.file),
+            button(
+                "Open a ZIP, image or surface file",
+                "A ZIP with DICOM images, NIfTI, NRRD; STL, OBJ, PLY, VTP",
+                self.file,
+            ),
             button("Search a PACS", "Find and fetch a study by DICOM or DICOMweb", self.pacs),
             button("Open a case", "A folder in which Hilum keeps a case", self.case),
         ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from platformdirs import user_data_path
@@ -15,13 +16,15 @@ from segmentation.contract import Progress, share
 from segmentation.volume import Volume
 from workstation.case import CaseError, case_for_writing
 from workstation.dicom.files import Scan, ScannedVolume, accept, read
-from workstation.importing import is_volume_file, scan, start_plan
+from workstation.importing import import_surfaces, is_volume_file, scan, start_plan
 from workstation.jobs import Job
-from workstation.planning.template import find_template, templates
+from workstation.planning.template import Template, find_template, templates
+from workstation.surface_source import is_surface_file
 from workstation.ui.desk import Desk
 from workstation.ui.import_page import ImportPage
 from workstation.ui.panels.parts import FindingRow, RecordList, Sheet, bold, button, label
 from workstation.ui.panels.repairs import RepairChoice
+from workstation.ui.panels.surface_reading import SurfaceReading
 from workstation.ui.volume_words import STATUS, part_text, size_text, spacing_text, title_text
 
 
@@ -44,18 +47,22 @@ def import_into(
     progress: Progress,
     series: Sequence[ScannedVolume] = (),
     on_read: Callable[[Volume], object] = lambda volume: None,
+    reading: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
-    """Make a case of one scanned volume or volume file and start a plan; return its folder.
+    """Make a case of one scanned volume or file and start a plan; return its folder.
+
+    ``reading`` says the unit and space of a surface file that names none.
 
     The other volumes of a whole ``series`` become sources beside it: NAME_1, NAME_2, ... by
     their place in the series. ``on_read`` is called with the volume that the plan uses before
     its originals are copied, so that it can be looked at meanwhile.
     """
     template = find_template(template_name)
-    name = next(s.name for s in template.sources.values() if s.kind == "volume")
+    name = next(s.name for s in template.sources.values() if s.required)
     with case_for_writing(folder) as case:
         if isinstance(volume, Path):
-            start_plan(case, template, {name: volume}, progress=progress)
+            said = [("source", f"{name}.{word}", value) for word, value in reading.items()]
+            start_plan(case, template, {name: volume}, said, progress)
             return folder
         if case.record.sources:
             raise CaseError(f"{folder} holds a case already; choose a new folder")
@@ -69,6 +76,11 @@ def import_into(
             case.import_dicom(part, own, share(step, 1, 2), series, pixels)
         start_plan(case, template, {}, progress=share(progress, 1, 2))
     return folder
+
+
+def begins_with(template: Template, kind: str) -> bool:
+    """Tell whether all that a template must have is one source of a kind."""
+    return [source.kind for source in template.sources.values() if source.required] == [kind]
 
 
 class ImportPanel:
@@ -104,12 +116,16 @@ class ImportPanel:
         self.template = QComboBox()
         self.template.setAccessibleName("Procedure")
         self.template.setToolTip("What is planned")
-        for name, template in templates().items():
-            self.template.addItem(template.title, name)
+        self._offer_templates()
+        self.surface = SurfaceReading()
+        self.add = button("Add to the open case", "", self._add)
         self.start = button("Import and plan", "", self._import, primary=True)
         self._arrange()
         desk.bindings.enable(
             self.start, self.lacks, "Read the pixels, keep the originals and start the plan"
+        )
+        desk.bindings.enable(
+            self.add, self._lacks_adding, "Read the surface into the case that is open"
         )
         desk.bindings.add(self.refresh)
         desk.jobs.ended.connect(self._ended)
@@ -123,6 +139,8 @@ class ImportPanel:
         body = self.widget.body
         for made in (self.held_title, self.held, self.where, self.chosen, self.whole, self.repairs):
             body.addWidget(made)
+        body.addWidget(self.surface)
+        body.addWidget(self.add)
         self.widget.heading("Keep the case in")
         body.addLayout(place)
         self.widget.heading("Procedure")
@@ -132,17 +150,29 @@ class ImportPanel:
     # Scan ----------------------------------------------------------------------------
 
     def offer(self, path: Path) -> None:
-        """Look at what ``path`` (folder, ZIP, DICOM or volume file) holds."""
+        """Look at what ``path`` (folder, ZIP, DICOM, volume or surface file) holds."""
         self._leave()
         self.folder.setText(str(default_folder(path)))
         self._where = str(path)
-        self._file = path if is_volume_file(path) else None
+        self._file = path if is_volume_file(path) or is_surface_file(path) else None
+        self._offer_templates()
         if self._file is None:
             self.offers = True
             self.page.clear(f"Reading the headers in {path} …")
             self._start("Scan", "the scan to end", lambda p: scan([path], p), self._scanned)
         self._desk.bindings.later()
         self.refresh()
+
+    def _offer_templates(self) -> None:
+        """Offer the procedures that begin with what is looked at: a surface or an image."""
+        kind = "surface" if self._is_surface() else "volume"
+        self.template.clear()
+        for name, template in templates().items():
+            if begins_with(template, kind):
+                self.template.addItem(template.title, name)
+
+    def _is_surface(self) -> bool:
+        return self._file is not None and is_surface_file(self._file)
 
     def _put_away(self) -> None:
         self._leave()
@@ -211,7 +241,7 @@ class ImportPanel:
         if self.page.lacks_patient:
             return "a patient; one case holds one"
         if volume is None and self._file is None:
-            return "images; open or drop a folder, ZIP or file"
+            return "images or a surface; open or drop a folder, ZIP or file"
         if volume is not None and volume.status == "refused":
             if volume.repairs:
                 return "your consent to a repair, or another volume"
@@ -226,18 +256,41 @@ class ImportPanel:
         if chosen:
             self.folder.setText(chosen)
 
+    def _lacks_adding(self) -> str:
+        if self._desk.session.case is None:
+            return "an open case"
+        return self._doing if self._job is not None else ""
+
+    def _add(self) -> None:
+        """Read the surface into the open case, and show it."""
+        desk, file = self._desk, self._file
+        if file is None or desk.session.case is None:
+            return
+        case, said = desk.session.case, self.surface.said()
+        self._start(
+            "Surface",
+            "the surface to be read",
+            lambda progress: import_surfaces(case, [file], "", said, progress),
+            lambda _: self._added(),
+        )
+        self.refresh()
+
+    def _added(self) -> None:
+        self._leave()
+        self._desk.session.notify()
+
     def _import(self) -> None:
         chosen = self._file or self.selected()
         if chosen is None:
             return
         series = self._series if self.whole.isChecked() else ()
         folder, template = Path(self.folder.text().strip()), str(self.template.currentData())
-        arrived = self._desk.arrived
+        arrived, said = self._desk.arrived, self.surface.said() if self._is_surface() else {}
         self._start(
             "Import",
             "the import to end",
             lambda progress: import_into(
-                folder, chosen, template, progress, series, partial(arrived.emit, folder)
+                folder, chosen, template, progress, series, partial(arrived.emit, folder), said
             ),
             self._done,
         )
@@ -256,12 +309,16 @@ class ImportPanel:
         for text in (self.where, self.chosen):
             text.setVisible(bool(text.text()))
         self._show_held()
+        self.surface.setVisible(self._is_surface())
+        self.add.setVisible(self._is_surface() and self._desk.session.case is not None)
         lack = self.lacks()
         self.widget.show_needs(lack)
         self.start.setEnabled(not lack)
 
     def _told(self) -> str:
         volume = self.selected()
+        if volume is None and self._is_surface():
+            return "A surface file. It names no patient."
         if volume is None:
             return "A volume file. It names no patient." if self._file is not None else ""
         part = part_text(volume) if volume.part is not None else ""
