@@ -29,7 +29,10 @@ NEAREST = 0.03
 STEEPNESS = 1.2
 """By how much smoothed labels' difference changes across a voxel, about."""
 
-ROUNDS = 8
+ROUNDS = 16
+MEMORY = 6
+"""Rounds after which shifts of labels are no longer remembered."""
+
 WITHIN = 0.002
 """Share of its volume by which a label's part may differ from its voxels."""
 
@@ -139,15 +142,34 @@ def _weights(walls: _Walls, values: Values, sigma: Floats, progress: Progress) -
         strength[wanted] += mine[:, :, None] * at[:, None, :]
     shift = np.zeros(max(present) + 1)
     weights = _meeting(walls, corner, strength, shift)
+    shifts: list[Floats] = []
+    steps: list[Floats] = []
     for turn in range(ROUNDS):
         progress(0.6 + 0.3 * turn / ROUNDS, "keeping the volumes")
         lacking = _lacking(walls, values, walls.points(weights))
         if max(abs(part) for part, _ in lacking.values()) < WITHIN:
             break
+        step = np.zeros(len(shift))
         for value, (_, depth_mm) in lacking.items():
-            shift[value] += STEEPNESS * depth_mm / walls.edge_mm
+            step[value] = STEEPNESS * depth_mm / walls.edge_mm
+        shifts.append(shift)
+        steps.append(step)
+        shift = _next(shifts[-MEMORY:], steps[-MEMORY:])
         weights = _meeting(walls, corner, strength, shift)
     return weights
+
+
+def _next(shifts: list[Floats], steps: list[Floats]) -> Floats:
+    """Return shifts closer to where steps vanish, from those tried (Anderson mixing).
+
+    Anderson, Iterative procedures for nonlinear integral equations, Journal of the ACM 12 (1965):
+    one label's gain is its neighbours' loss, so single steps creep where labels are thin.
+    """
+    if len(steps) == 1:
+        return np.asarray(shifts[0] + steps[0])
+    turned, gone = np.diff(steps, axis=0).T, np.diff(shifts, axis=0).T
+    share = np.linalg.lstsq(turned, steps[-1], rcond=1e-6)[0]
+    return np.asarray(shifts[-1] + steps[-1] - (gone + turned) @ share)
 
 
 def _meeting(walls: _Walls, corner: Values, strength: Floats, shift: Floats) -> Floats:
