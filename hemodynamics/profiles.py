@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import map_coordinates
-from scipy.sparse import coo_array, csc_array, eye_array
+from scipy.sparse import coo_array, csc_array, diags_array
 from scipy.sparse.linalg import spsolve
 from skimage.draw import polygon2mask
 
@@ -88,8 +88,10 @@ def developed(section: Section, rate_1_mm2: complex = 0.0) -> npt.NDArray[Any]:
             columns.append(beside[beside >= 0])
     row, column = np.concatenate(rows), np.concatenate(columns)
     links = coo_array((np.ones(len(row)), (row, column)), shape=(count, count))
-    diagonal = 4.0 + rate_1_mm2 * section.pixel_mm**2
-    matrix = csc_array(diagonal * eye_array(count) - links)
+    # The wall lies half-way to the missing neighbours: what stands there is minus the value here.
+    missing = 4.0 - np.bincount(row, minlength=count)
+    diagonal = 4.0 + missing + rate_1_mm2 * section.pixel_mm**2
+    matrix = csc_array(diags_array(diagonal) - links)
     speed = spsolve(matrix, np.ones(count, matrix.dtype))
     profile = np.zeros(inside.shape, speed.dtype)
     profile[inside] = speed / speed.mean()
