@@ -8,6 +8,7 @@ from pathlib import Path
 
 from segmentation.contract import Progress, silent
 from workstation.benchmark.bone import bone
+from workstation.benchmark.cuts import cuts
 from workstation.benchmark.dicom import reading
 from workstation.benchmark.rows import Row, table, to_json
 from workstation.benchmark.suites import (
@@ -27,6 +28,7 @@ SUITES: Mapping[str, Callable[[bool], list[Row]]] = {
     "dicom": reading,
     "bone": bone,
     "surface": surfaces,
+    "cut": cuts,
     "threshold": thresholds,
     "tools": segmentation_tools,
     "preview": preview_of_cut,
