@@ -136,8 +136,11 @@ class MeshReport:
         return tuple(found)
 
 
-def check(mesh: SurfaceMesh, *, progress: Progress = silent) -> MeshReport:
-    """Return every fault of a surface: edges, points, orientation and self-intersections."""
+def check(mesh: SurfaceMesh, *, crossings: bool = True, progress: Progress = silent) -> MeshReport:
+    """Return every fault of a surface: edges, points, orientation and self-intersections.
+
+    Without ``crossings`` self-intersections, which take most of the time, are not looked for.
+    """
     cells, count = mesh.triangles, len(mesh.points_mm)
     progress(0.0, "checking edges and points")
     starts, members = incidence(cells, count)
@@ -148,6 +151,9 @@ def check(mesh: SurfaceMesh, *, progress: Progress = silent) -> MeshReport:
     a, b, c = (mesh.points_mm[cells[:, n]] for n in range(3))
     flat = np.flatnonzero(~np.cross(b - a, c - a).any(axis=1))
     manifold = bool(np.all(uses == 2) and np.all(balance == 0) and not len(split) and len(edges))
+    met = np.empty((0, 2), np.int64)
+    if crossings:
+        met = self_intersections(mesh, progress=share(progress, 1, 2))
     euler = int(np.count_nonzero(np.diff(starts))) - len(edges) + len(cells)
     return MeshReport(
         mesh,
@@ -156,7 +162,7 @@ def check(mesh: SurfaceMesh, *, progress: Progress = silent) -> MeshReport:
         edges[(uses == 2) & (balance != 0)],
         split,
         flat,
-        self_intersections(mesh, progress=share(progress, 1, 2)),
+        met,
         parts,
         parts - euler // 2 if manifold else None,
         enclosed_mm3(mesh),

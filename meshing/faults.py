@@ -34,16 +34,19 @@ SMALLEST_MM, LARGEST_MM = 1.0, 2500.0
 REPAIR = "Repair the surface, or make it again from its label"
 
 
-def solid_faults(mesh: SurfaceMesh, *, progress: Progress = silent) -> tuple[Finding, ...]:
+def solid_faults(
+    mesh: SurfaceMesh, *, crossings: bool = True, progress: Progress = silent
+) -> tuple[Finding, ...]:
     """Return what keeps a surface from being one or several solids, each kind worst first.
 
     These are: no triangle, an absurd size, holes, edges with more than two triangles or with
     triangles that turn opposite ways, self-intersections, normals that point inward, and
-    pieces that lie inside of another's material. A sound surface has none.
+    pieces that lie inside of another's material. A sound surface has none. Without ``crossings``
+    self-intersections, which take most of the time, are not looked for.
     """
     if not len(mesh.triangles):
         return (_problem("empty_surface", f"{_name(mesh)} has no triangle", remedy=REPAIR),)
-    report = check(mesh, progress=share(progress, 0, 2))
+    report = check(mesh, crossings=crossings, progress=share(progress, 0, 2))
     found = [*_size(mesh), *_edges(mesh, report)]
     if len(report.crossings):
         found += _crossings(mesh, report.crossings)
@@ -53,9 +56,11 @@ def solid_faults(mesh: SurfaceMesh, *, progress: Progress = silent) -> tuple[Fin
     return tuple(found)
 
 
-def fault_warnings(mesh: SurfaceMesh, *, progress: Progress = silent) -> tuple[Finding, ...]:
+def fault_warnings(
+    mesh: SurfaceMesh, *, crossings: bool = True, progress: Progress = silent
+) -> tuple[Finding, ...]:
     """Return `solid_faults` as warnings, for a file that is written all the same."""
-    found = solid_faults(mesh, progress=progress)
+    found = solid_faults(mesh, crossings=crossings, progress=progress)
     return tuple(replace(fault, severity=Severity.WARNING) for fault in found)
 
 

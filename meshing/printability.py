@@ -210,9 +210,11 @@ def _narrow(
         x, y, z = mesh.points_mm[mesh.triangles[worst]].mean(axis=0).tolist()
         told.append(_narrow_place(what, float(across[worst]), covers, least_mm, (x, y, z)))
     if spots:
-        text = (
-            f"{len(spots)} {'more' if told else 'small'} places have a {what} under {least_mm:g} mm"
+        which = "more" if told else "small"
+        several = (
+            f"{len(spots)} {which} places have" if len(spots) > 1 else f"one {which} place has"
         )
+        text = f"{several} a {what} under {least_mm:g} mm"
         told.append(Finding(Severity.WARNING, f"narrow_{what}s", text, spots[0]))
     return told
 
@@ -265,7 +267,9 @@ def _pieces(mesh: SurfaceMesh, wall_mm: float) -> list[Finding]:
     crumbs = np.flatnonzero((volume > 0) & (volume < (2 * wall_mm) ** 3))
     found = []
     if len(crumbs):
-        text = f"{len(crumbs)} crumbs are smaller than {2 * wall_mm:g} mm and get lost"
+        size = f"smaller than {2 * wall_mm:g} mm"
+        one = f"a crumb is {size} and gets lost"
+        text = one if len(crumbs) == 1 else f"{len(crumbs)} crumbs are {size} and get lost"
         found.append(
             Finding(Severity.WARNING, "crumbs", text, places_mm[crumbs[0]], "Keep the main piece")
         )
@@ -278,7 +282,9 @@ def _pieces(mesh: SurfaceMesh, wall_mm: float) -> list[Finding]:
     cavities = np.flatnonzero(volume < 0)
     if len(cavities):
         largest = int(cavities[volume[cavities].argmin()])
-        text = f"{len(cavities)} closed cavities, the largest {-volume[largest] / 1000:.3g} mL"
+        size = f"{-volume[largest] / 1000:.3g} mL"
+        several = f"{len(cavities)} closed cavities, the largest"
+        text = f"{several if len(cavities) > 1 else 'a closed cavity of'} {size}"
         remedy = "Powder and resin stay inside; open a drain, or fill the cavity"
         found.append(Finding(Severity.WARNING, "cavity", text, places_mm[largest], remedy))
     return found

@@ -14,7 +14,7 @@ from meshing.files import WRITTEN, write_surface
 from meshing.reading import Unit, read_surface
 from meshing.surface import SurfaceMesh
 from segmentation import models
-from segmentation.contract import Progress, share, silent
+from segmentation.contract import Finding, Progress, share, silent
 from segmentation.images import ENDINGS, read_labels, read_volume, write_labels
 from segmentation.volume import LabelMap, Volume
 from workstation.dicom import files as dicom
@@ -94,7 +94,7 @@ def segment_file(
         raise ValueError(f"{method} found nothing in {image}; no file was written")
     if drawing is not None:
         mesh = STAGES[ISOSURFACE].run({"labels": result}, drawing, share(progress, 2, 4))
-        return _written(mesh, label, share(progress, 3, 4))
+        return _written(mesh, label, drawing, share(progress, 3, 4))
     progress(0.9, f"writing {label.name}")
     if label.suffix.lower() == ".dcm":
         assert scanned is not None
@@ -123,9 +123,15 @@ def _drawing(params: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _written(mesh: SurfaceMesh, path: Path, progress: Progress) -> SurfaceMesh:
-    """Write a surface; return it with warnings of what a printer could not make of it."""
-    warnings = fault_warnings(mesh, progress=progress) if path.suffix.lower() in PRINTED else ()
+def _written(
+    mesh: SurfaceMesh, path: Path, drawing: Mapping[str, Any], progress: Progress
+) -> SurfaceMesh:
+    """Write a drawn surface; return it with warnings of what a printer could not make of it."""
+    warnings: tuple[Finding, ...] = ()
+    if path.suffix.lower() in PRINTED:
+        # Each triangle that is drawn stays between its voxels; only decimation may cross them.
+        reduced = bool(drawing.get("triangles"))
+        warnings = fault_warnings(mesh, crossings=reduced, progress=progress)
     write_surface(mesh, path)
     return replace(mesh, findings=(*mesh.findings, *warnings))
 
@@ -205,7 +211,7 @@ def mesh_file(
     mesh: SurfaceMesh = stage.run({"labels": labels}, {**params, "label": chosen}, made)
     if not len(mesh.triangles):
         raise ValueError(f"the label is empty in {label}; no file was written")
-    return _written(mesh, surface, share(progress, 1, 2))
+    return _written(mesh, surface, params, share(progress, 1, 2))
 
 
 def repair_file(

@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 
 from workstation.planning.plan import to_plain_json
 from workstation.stage import Parameter, Stage
+from workstation.ui.icons import set_icon
 from workstation.ui.words import parameter_label
 
 SHOWN = 4  # optional parameters beyond the first few are folded, unless they are set
@@ -77,7 +78,7 @@ class NumberField(QLineEdit):
 def _taking(tip: str, take: Callable[[], None]) -> QToolButton:
     """Return the button that takes the crosshair's place."""
     taking = QToolButton()
-    taking.setText("⌖")
+    set_icon(taking, "ph.crosshair")
     taking.setToolTip(tip)
     taking.setAccessibleName(tip)
     taking.clicked.connect(take)

@@ -83,8 +83,8 @@ TOOLS: Mapping[str, Tool] = {
     ),
 }  # fmt: skip
 ROWS = (
-    ("distance", "to_surface", "angle", "lines"),
-    ("area", "profile", "geodesic"),
+    ("distance", "to_surface", "geodesic"),
+    ("angle", "lines", "area", "profile"),
     ("plane", "sphere", "cylinder"),
 )
 
