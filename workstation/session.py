@@ -211,7 +211,9 @@ class Session:
         title = "Place seed" if len(points_mm) == 1 else "Draw stroke"
         if foreground and all(step.output != output for step in plan.steps):
             inputs = {"volume": self.view.image}
-            self.add_step("segmentation.prompted", output, inputs, {"prompts": (prompt,)})
+            # After clicks the network is the better one, after strokes none is: see its card.
+            stage = "prompted_network" if len(points_mm) == 1 else "prompted"
+            self.add_step(f"segmentation.{stage}", output, inputs, {"prompts": (prompt,)})
             return
         step = plan.step(output)
         side = "foreground_mm" if foreground else "background_mm"
