@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segmentation.contract import Progress, silent
 from workstation.benchmark.bone import bone
-from workstation.benchmark.cuts import cuts
+from workstation.benchmark.cutting import cuts
 from workstation.benchmark.dicom import reading
 from workstation.benchmark.rows import Row, table, to_json
 from workstation.benchmark.suites import (
