@@ -1,6 +1,7 @@
 """Run a campaign: ``python -m tests.campaigns semantic 10000``.
 
-Others: ``bytes 20000``, ``cuts 1000``, ``repair 1000``; the last two need HILUM_DATA.
+Others: ``bytes 20000``, ``cuts 1000``, ``repair 1000``, ``surfaces 50``; the last three need
+HILUM_DATA.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from tests.campaigns import cuts, damage, mutants, semantic, surfaces
+from tests.campaigns import cuts, damage, flow, mutants, semantic, surfaces
 from tests.campaigns.organs import organs
 
 Judge = Callable[[int], tuple[str, str, cuts.Verdict | damage.Verdict]]
@@ -133,6 +134,17 @@ def run_surfaces(count: int, first: int) -> int:
     return int(missed > 0)
 
 
+def run_flow(count: int, first: int) -> int:
+    """Judge flow in tubes against exact solutions; print every error and what misses its bar."""
+    missed = 0
+    for case in flow.CASES[first : first + count]:
+        start = time.monotonic()
+        verdict = case()
+        missed += bool(verdict.faults)
+        print(verdict, "misses", verdict.faults, f"{time.monotonic() - start:.0f} s", flush=True)
+    return int(missed > 0)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description=__doc__)
     parser.add_argument("campaign", choices=tuple(RUNS))
@@ -149,6 +161,7 @@ RUNS = {
     "cuts": run_cuts,
     "repair": run_repair,
     "surfaces": run_surfaces,
+    "flow": run_flow,
 }
 
 

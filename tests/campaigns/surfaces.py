@@ -20,7 +20,13 @@ from meshing.mesh import SurfaceMesh
 from meshing.nearest import NearestOnSurface
 from meshing.shared_walls import shared_surfaces, surface_of_label
 from meshing.surface import isosurface
+from segmentation.bone import propose_bone
+from segmentation.contract import silent
+from segmentation.liver import propose_liver
+from segmentation.skull import propose_skull
+from segmentation.vessels import propose_vessels
 from segmentation.volume import ImageGeometry, Label, LabelMap
+from workstation.direct import read_image
 from workstation.phantom import abdomen
 
 VOLUME, MEAN, LARGEST = 0.005, 0.25, 1.0
@@ -139,6 +145,18 @@ def label_maps(data: Path) -> Iterator[LabelMap]:
     yield _above(data / "brain_mra_chris/chris_MRA.nii.gz", 110.0, 0.5)
     for seed in (1, 2):
         yield abdomen(seed, spacing_mm=(1.5, 1.5, 2.5), lesions=2).truth
+    yield from proposed(data)
+
+
+def proposed(data: Path) -> Iterator[LabelMap]:
+    """Return what the product itself finds in real images: bone, skull, liver and its vessels."""
+    head = read_image(data / "head_ct_cptac_C3N-01192.zip", None, silent)[0]
+    yield propose_bone(head)
+    yield propose_skull(head)
+    trunk = read_image(data / "liver_ct_3dircadb01.zip", None, silent)[0]
+    liver = propose_liver(trunk)
+    yield liver
+    yield propose_vessels(trunk, liver)
 
 
 def verdicts(labels: LabelMap, shared: bool = False) -> Iterator[Verdict]:
