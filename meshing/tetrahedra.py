@@ -39,6 +39,8 @@ def tetrahedralize(
     *,
     edge_mm: Annotated[float, Gt(0), Le(100)] | None = None,
     wall_edge_mm: Annotated[float, Gt(0), Le(100)] | None = None,
+    layers: Annotated[int, Ge(0), Le(30)] = 0,
+    first_layer_mm: Annotated[float, Gt(0), Le(20)] | None = None,
     finest_edge_mm: Annotated[float, Gt(0), Le(100)] | None = None,
     cells_across: Annotated[int, Ge(0), Le(50)] = 4,
     curve_degrees: Annotated[float, Ge(0), Le(90)] = 25.0,
@@ -46,8 +48,6 @@ def tetrahedralize(
     focus_mm: tuple[float, float, float] | None = None,
     focus_radius_mm: Annotated[float, Ge(0), Le(200)] = 0.0,
     focus_edge_mm: Annotated[float, Gt(0), Le(100)] | None = None,
-    layers: Annotated[int, Ge(0), Le(30)] = 0,
-    first_layer_mm: Annotated[float, Gt(0), Le(20)] | None = None,
     layer_growth: Annotated[float, Ge(1), Le(3)] = 1.2,
     layers_on: str = WALL,
     layer_cells: Literal["prisms", "tetrahedra"] = "prisms",
@@ -64,6 +64,9 @@ def tetrahedralize(
         surface: a closed surface, LPS mm; its named parts become the boundaries.
         edge_mm: longest edge; empty takes what gives about 40,000 even cells.
         wall_edge_mm: longest edge on the surface; empty takes the longest edge.
+        layers: number of layers of prisms along the wall; 0 for none.
+        first_layer_mm: height of the layer at the wall; empty makes the innermost layer half an
+            edge high.
         finest_edge_mm: shortest edge that curves and narrow places may ask for; empty takes a
             quarter of the longest.
         cells_across: edges between opposite walls; 0 pays no heed to narrow places.
@@ -72,9 +75,6 @@ def tetrahedralize(
         focus_mm: a point (x, y, z) around which edges are shorter; empty for none.
         focus_radius_mm: how far around that point.
         focus_edge_mm: longest edge there.
-        layers: number of layers of prisms along the wall; 0 for none.
-        first_layer_mm: height of the layer at the wall; empty makes the innermost layer half an
-            edge high.
         layer_growth: height of each layer by that of the one before.
         layers_on: name of the part that has layers, or several with commas; empty for all.
         layer_cells: prisms, or each cut into three tetrahedra for solvers that know no prisms.
