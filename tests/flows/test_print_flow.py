@@ -67,7 +67,9 @@ def test_a_check_leads_to_its_faults(opened: MainWindow, settle: Settle) -> None
     assert panel.faults.records == []
 
 
-def test_a_file_is_kept_after_a_look(opened: MainWindow, settle: Settle, tmp_path: Path) -> None:
+def test_a_file_is_kept_after_a_look_and_a_faulty_one_with_a_reason(
+    opened: MainWindow, settle: Settle, tmp_path: Path
+) -> None:
     panel, path = opened.print_panel, tmp_path / "liver.stl"
     for keep in (False, True):
         panel.export_to(path)
@@ -82,21 +84,9 @@ def test_a_file_is_kept_after_a_look(opened: MainWindow, settle: Settle, tmp_pat
     assert volume_ml(read_surface(path)) == pytest.approx(truth, rel=1e-4)
     assert str(path) in panel.done.text()
 
-    (tmp_path / "out").mkdir()
-    panel.export_to(tmp_path / "out" / "liver.stl")
-    settle()
-    assert list((tmp_path / "out").iterdir())
-    opened.close_case()
-    assert list((tmp_path / "out").iterdir()) == [], "a file that nobody kept goes with the case"
-    assert panel.offer.dialog is None
-
-
-def test_a_faulty_surface_goes_only_with_a_reason(
-    opened: MainWindow, settle: Settle, tmp_path: Path
-) -> None:
     spoil(opened)
     settle()
-    panel, path = opened.print_panel, tmp_path / "liver.stl"
+    path = tmp_path / "holes.stl"
     panel.export_to(path)
     settle()
     assert not path.exists()
@@ -111,6 +101,14 @@ def test_a_faulty_surface_goes_only_with_a_reason(
     assert b"FAULTY" in path.read_bytes()[:80]
     kept = opened.session.require_case().runs()[-1]["export"]
     assert kept["despite"] == "a lesson about holes"
+
+    (tmp_path / "out").mkdir()
+    panel.export_to(tmp_path / "out" / "liver.stl", "a lesson about holes")
+    settle()
+    assert list((tmp_path / "out").iterdir())
+    opened.close_case()
+    assert list((tmp_path / "out").iterdir()) == [], "a file that nobody kept goes with the case"
+    assert panel.offer.dialog is None
 
 
 def test_what_the_check_found_for_a_printer_that_was_added_holds_back(
