@@ -79,6 +79,7 @@ def _taking(tip: str, take: Callable[[], None]) -> QToolButton:
     """Return the button that takes the crosshair's place."""
     taking = QToolButton()
     set_icon(taking, "ph.crosshair")
+    taking.setMinimumSize(28, 26)
     taking.setToolTip(tip)
     taking.setAccessibleName(tip)
     taking.clicked.connect(take)
