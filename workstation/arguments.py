@@ -198,9 +198,6 @@ def _add_results(command: Command) -> None:
     benchmark.add_argument(
         "--ct", type=Path, metavar="PATH", help="DICOM for the suite bone (default: made up)"
     )
-    benchmark.add_argument(
-        "--ct", type=Path, metavar="PATH", help="DICOM for the suite bone (default: made up)"
-    )
 
     add_score(command("score", "compute a clinical score or formula, or list them"))
     command("selftest", "tell what works on this machine")
