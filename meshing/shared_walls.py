@@ -29,7 +29,10 @@ NEAREST = 0.03
 STEEPNESS = 1.2
 """By how much smoothed labels' difference changes across a voxel, about."""
 
-ROUNDS = 16
+ROUNDS = 24
+LEAP = 0.1
+"""Share of its volume from which on a label's lack bounds its shift."""
+
 MEMORY = 6
 """Rounds after which shifts of labels are no longer remembered."""
 
@@ -144,17 +147,23 @@ def _weights(walls: _Walls, values: Values, sigma: Floats, progress: Progress) -
     weights = _meeting(walls, corner, strength, shift)
     shifts: list[Floats] = []
     steps: list[Floats] = []
+    low, high = np.full(len(shift), -np.inf), np.full(len(shift), np.inf)
     for turn in range(ROUNDS):
         progress(0.6 + 0.3 * turn / ROUNDS, "keeping the volumes")
         lacking = _lacking(walls, values, walls.points(weights))
         if max(abs(part) for part, _ in lacking.values()) < WITHIN:
             break
         step = np.zeros(len(shift))
-        for value, (_, depth_mm) in lacking.items():
+        for value, (part, depth_mm) in lacking.items():
             step[value] = STEEPNESS * depth_mm / walls.edge_mm
+            if abs(part) > LEAP:
+                (low if part > 0 else high)[value] = shift[value]
         shifts.append(shift)
         steps.append(step)
         shift = _next(shifts[-MEMORY:], steps[-MEMORY:])
+        # A label of few voxels leaps from nothing to all it can have: its shift is halved in.
+        leapt = np.isfinite(high - low) & ((shift <= low) | (shift >= high))
+        shift[leapt] = (low[leapt] + high[leapt]) / 2
         weights = _meeting(walls, corner, strength, shift)
     return weights
 
