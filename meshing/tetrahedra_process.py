@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 import psutil
+from scipy.spatial import cKDTree
 
 from meshing.cell_quality import with_quality
-from meshing.cell_sizes import Sizing, edge_lengths_mm, expected_tetrahedra
+from meshing.cell_sizes import Sizing, edge_lengths_mm, edges_of, expected_tetrahedra, graded
 from meshing.intersections import intersecting_pairs
 from meshing.layers import Layers, NoRoomForLayers, lay, layer_levels
 from meshing.sized_remeshing import lines_of, remeshed
@@ -46,6 +47,10 @@ MOST = 30_000_000
 
 SHARES = (1.0, 0.7, 0.4)
 """How thick the layers are in one try after another."""
+
+
+REFINED = 3
+"""How often even triangles are made anew, half as long where they cross."""
 
 
 class NotFilled(RuntimeError):
@@ -98,7 +103,7 @@ def meshed(
     own = (surface, parts)
     tries = [own]
     if wanted.remesh:
-        even = remeshed(surface, parts, sizes, _between(tell, 0.05, 0.30))
+        even = _uncrossed(surface, parts, sizes, wanted.sizing, _between(tell, 0.05, 0.30))
         tries.insert(0, even)
     shares = SHARES if wanted.layers else (1.0,)
     for number, (skin, skin_parts) in enumerate(tries):
@@ -132,6 +137,22 @@ def _require_room(count: float, edge_mm: float) -> None:
             f"about {count:,.0f} tetrahedra would need {count * BYTES_EACH / 1e9:.0f} GB, and "
             f"{free / 1e9:.0f} GB are free; edges {fits / edge_mm:.2g} times as long would fit"
         )
+
+
+def _uncrossed(
+    surface: SurfaceMesh, parts: Integers, sizes: Floats, sizing: Sizing, tell: Progress
+) -> tuple[SurfaceMesh, Integers]:
+    """Return even triangles and their parts; shorter ones where long ones would cross."""
+    for _ in range(REFINED):
+        even = remeshed(surface, parts, sizes, tell)
+        pairs = intersecting_pairs(even[0].points_mm, even[0].triangles)
+        if not len(pairs):
+            break
+        places = even[0].points_mm[even[0].triangles[pairs.ravel()]].reshape(-1, 3)
+        away = cKDTree(places).query(surface.points_mm)[0]
+        sizes = np.where(away < 2.0 * sizes, 0.5 * sizes, sizes)
+        sizes = graded(surface.points_mm, edges_of(surface.triangles), sizes, sizing.grading)
+    return even
 
 
 def _require_uncrossed(surface: SurfaceMesh) -> None:
