@@ -184,13 +184,15 @@ class Outflow:
     ) -> Floats:
         """Return the pressures to hold, less the gauge, from those and the outflows there now."""
         waves = pressures_pa + self._z * flows_ml_s
-        wanted = self._shares * inflow_ml_s
         lines: list[Any] = [law.line(step_s) if law else (0.0, 0.0) for law in self._laws]
         a, b = np.array(lines).T
         self.gauge_pa = float(self._shares @ (a + b * flows_ml_s))
-        free = np.array([law is not None for law in self._laws])
-        wanted[free] = ((waves + self.gauge_pa - a) / (self._z + b))[free]
-        self._answers += self._pull * (waves - 2.0 * self._z * wanted - self._answers)
+        wanted = waves - 2.0 * self._z * (waves + self.gauge_pa - a) / (self._z + b)
+        # A prescribed flow is approached by what is missing from it, which leaves no remainder.
+        missing = self._shares * inflow_ml_s - flows_ml_s
+        given = np.array([law is None for law in self._laws])
+        wanted[given] = (self._answers - 2.0 * self._z * missing)[given]
+        self._answers += self._pull * (wanted - self._answers)
         for law, flow in zip(self._laws, flows_ml_s):
             if law is not None:
                 law.advance(float(flow), step_s)
