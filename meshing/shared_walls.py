@@ -30,7 +30,7 @@ STEEPNESS = 1.2
 """By how much smoothed labels' difference changes across a voxel, about."""
 
 ROUNDS = 24
-LEAP = 0.1
+LEAP = 0.5
 """Share of its volume from which on a label's lack bounds its shift."""
 
 MEMORY = 6
