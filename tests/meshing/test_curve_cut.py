@@ -21,7 +21,7 @@ def circle(mesh: SurfaceMesh, height_mm: float, count: int) -> Picks:
 
 @pytest.mark.parametrize("turned", [1, -1])
 def test_a_circle_cuts_off_a_cap(turned: int) -> None:
-    mesh = ball(detail=4)
+    mesh = ball(detail=3)
     picks = circle(mesh, 14.0, 24)[::turned]
     inside = cut_along_curve(mesh, points_mm=picks)
     outside = cut_along_curve(mesh, points_mm=picks, keep="outside")
