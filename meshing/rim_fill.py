@@ -172,7 +172,7 @@ def _bridges(found: list[_Rim]) -> list[float]:
         apart = float(np.linalg.norm(gap))
         radius = max(one.radius, two.radius)
         facing = min(gap @ one.normal, -(gap @ two.normal)) > FACING * apart
-        if facing and apart <= 4 * radius:
+        if facing and apart <= 6 * radius:
             between = np.pi * one.radius * two.radius * apart
             volumes[n], volumes[m] = max(volumes[n], between), max(volumes[m], between)
     return volumes
