@@ -66,9 +66,9 @@ def import_into(
             return folder
         if case.record.sources:
             raise CaseError(f"{folder} holds a case already; choose a new folder")
-        reading = share(progress, 0, 2)
+        first_half = share(progress, 0, 2)
         for n, part in enumerate(series or [volume]):
-            chosen, step = part.key == volume.key, share(reading, n, len(series) or 1)
+            chosen, step = part.key == volume.key, share(first_half, n, len(series) or 1)
             own = name if chosen else f"{name}_{n + 1}"
             pixels = read(part, share(step, 0, 2))
             if chosen:
