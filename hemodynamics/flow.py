@@ -63,21 +63,18 @@ def simulate_flow(
 ) -> FlowResult:
     """Compute blood flow in a vessel: velocity, pressure and the shear on its wall.
 
-    The lumen must be closed and its flat ends named, as capping its ends leaves it. Walls are
-    rigid and blood is Newtonian. Flow enters developed, so ends should lie a few diameters away
-    from what is looked at.
+    The lumen's ends must be capped. Walls are rigid and blood is Newtonian. Flow enters
+    developed, so ends should lie a few diameters away from what is looked at.
 
     Args:
         lumen: the vessel's closed surface with the named parts wall, inlet, outlet_1, ...
         kind: steady, pulsatile over the heart's cycle, or none.
-        mean_flow_ml_s: mean flow into the vessel; empty takes that of the waveform, or 0.27 m/s
-            times the area of the inlets.
+        mean_flow_ml_s: empty takes that of the waveform, or 0.27 m/s times the inlets' area.
         spacing_mm: edge of a cell; empty takes a fourteenth of the narrowest opening.
         inlets: the names of the ends where blood enters, such as "inlet, inlet_2".
         outlets: what holds at the other ends: a split of the flow by their diameters, the same
             pressure, a resistance, or a resistance and compliance (three-element Windkessel).
-        exponent: the power of the diameter that the flow splits by; 3 is Murray's law, 2 fits
-            large arteries better.
+        exponent: power of the diameter to split by; 3 is Murray's law, 2 fits large arteries.
         waveform: pairs "time flow" in s and mL/s over one period, parted by semicolons; empty
             takes a smooth pulse that was measured in nobody.
         period_s: of the heart's cycle.
@@ -91,8 +88,7 @@ def simulate_flow(
         progress: told how far the work is, and how long it will take.
 
     Raises:
-        OpenSurface: if the lumen is not closed.
-        UnusableLumen: if its ends are not named, flat or wide enough.
+        OpenSurface, UnusableLumen: if the lumen is open, or its ends are not as they must be.
         UnusableWaveform: if the waveform cannot be read.
         TooCostly: if memory or time do not suffice.
         Diverged: if the flow blew up.

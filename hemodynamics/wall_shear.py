@@ -23,6 +23,9 @@ REACH = {1: 2.5, 2: 3.5}
 MOST = 64
 """Cells that count for one point, at the most."""
 
+LEAST = 8
+"""Cells that a fit needs."""
+
 CLEAR = 0.7
 """Cells nearer to the wall than this are left out where flow pulsates: their stress lags."""
 
@@ -82,10 +85,12 @@ def wall_shear(
     distance = np.atleast_2d(distance) / spacing_mm
     number = np.atleast_2d(number)
     weights = np.clip(1.0 - (distance / reach) ** 2, 0.0, None) ** 2
-    # A point far from all cells, in a corner too narrow for any, takes the nearest.
-    weights[:, 0] = np.where(weights[:, 0] > 0, weights[:, 0], 1e-6)
     factors = _factors(cells_mm[near][number] - points_mm[:, None], normals, spacing_mm,
                        depth[number], weights, order)  # fmt: skip
+    # A point in a corner too narrow for cells takes the nearest one.
+    few = np.count_nonzero(weights > 0, axis=1) < LEAST
+    factors[few] = 0.0
+    factors[few, 0] = 1.0
     rows = np.repeat(np.arange(len(points_mm)), number.shape[1])
     shape = (len(points_mm), len(near))
     matrix = csr_array(coo_array((factors.ravel(), (rows, number.ravel())), shape=shape))
