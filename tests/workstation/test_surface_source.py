@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_a_surface_lies_in_the_frame_of_the_only_image(tmp_path: Path) -> None:
             assert digest_source(case.reread_source(name, key)) == key
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, object], str]:
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any, str]:
     capsys.readouterr()
     code = main([*arguments, "--json"])
     told = capsys.readouterr()
