@@ -72,8 +72,8 @@ def simulate_flow(
         mean_flow_ml_s: empty takes that of the waveform, or 0.27 m/s times the inlets' area.
         spacing_mm: edge of a cell; empty takes a fourteenth of the narrowest opening.
         inlets: the names of the ends where blood enters, such as "inlet, inlet_2".
-        outlets: what holds at the other ends: a split of the flow by their diameters, the same
-            pressure, a resistance, or a resistance and compliance (three-element Windkessel).
+        outlets: what holds at the other ends: a split of the flow by their diameters, a
+            resistance, or resistances and a compliance (three-element Windkessel).
         exponent: power of the diameter to split by; 3 is Murray's law, 2 fits large arteries.
         waveform: pairs "time flow" in s and mL/s over one period, parted by semicolons; empty
             takes a smooth pulse that was measured in nobody.

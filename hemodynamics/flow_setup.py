@@ -26,7 +26,7 @@ from hemodynamics.vessel_flow import DENSITY_KG_M3
 from meshing.mesh import SurfaceMesh, volume_ml
 
 Floats = npt.NDArray[np.float64]
-Outlets = Literal["split", "pressure", "resistance", "windkessel"]
+Outlets = Literal["split", "resistance", "windkessel"]
 
 ACROSS = 14.0
 """Cells across the narrowest opening unless a spacing is given."""
@@ -179,8 +179,6 @@ def laws_of(driven: Drive, wishes: Wishes) -> list[Windkessel | None]:
     if wishes.outlets == "split":
         largest = int(np.argmax(shares))
         return [Windkessel() if n == largest else None for n in range(len(shares))]
-    if wishes.outlets == "pressure":
-        return [Windkessel() for _ in shares]
     mean_pa = wishes.mean_pressure_mmhg * PA_PER_MMHG
     whole = [mean_pa / (share * driven.waveform.mean_ml_s) for share in shares]
     if wishes.outlets == "resistance":
