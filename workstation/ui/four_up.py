@@ -21,8 +21,8 @@ from workstation.raster import Overlay, default_window
 from workstation.session import Window
 from workstation.slices import ViewName, vector
 from workstation.ui.brushwork import Brushwork
-from workstation.ui.cut_handle import telling_direction
 from workstation.ui.chosen_looks import chosen_looks
+from workstation.ui.cut_handle import telling_direction
 from workstation.ui.desk import Desk
 from workstation.ui.scene_view import SceneView
 from workstation.ui.second_image import layer_over
