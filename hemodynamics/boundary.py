@@ -180,9 +180,17 @@ class Outflow:
         self._answers = np.zeros(len(shares))
 
     def pressures_pa(
-        self, pressures_pa: Floats, flows_ml_s: Floats, inflow_ml_s: float, step_s: float
+        self,
+        pressures_pa: Floats,
+        flows_ml_s: Floats,
+        inflow_ml_s: float,
+        step_s: float,
+        begun: bool = True,
     ) -> Floats:
-        """Return the pressures to hold, less the gauge, from those and the outflows there now."""
+        """Return the pressures to hold, less the gauge, from those and the outflows there now.
+
+        Until the flow has ``begun`` compliances keep their charge, which little flow would drain.
+        """
         waves = pressures_pa + self._z * flows_ml_s
         lines: list[Any] = [law.line(step_s) if law else (0.0, 0.0) for law in self._laws]
         a, b = np.array(lines).T
@@ -194,6 +202,6 @@ class Outflow:
         wanted[given] = (self._answers - 2.0 * self._z * missing)[given]
         self._answers += self._pull * (wanted - self._answers)
         for law, flow in zip(self._laws, flows_ml_s):
-            if law is not None:
+            if law is not None and begun:
                 law.advance(float(flow), step_s)
         return np.asarray(0.5 * (waves + self._answers))

@@ -131,6 +131,7 @@ class Run:
             self.outflow_ml_s,
             float(flows.sum().real) * scales.flow_ml_s,
             scales.step_s,
+            begun=self.time_s >= self._ramp,
         )
         lattice.meet()
         for opening, pressure in zip(self.outlets, held):

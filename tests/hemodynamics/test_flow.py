@@ -5,7 +5,7 @@ import pytest
 from scipy.special import jv
 
 from hemodynamics import flow_march
-from hemodynamics.boundary import pulse
+from hemodynamics.boundary import PA_PER_MMHG, pulse
 from hemodynamics.domain import UnusableLumen
 from hemodynamics.flow import simulate_flow
 from hemodynamics.flow_march import Diverged
@@ -101,6 +101,17 @@ def test_womersley_flow(tube):
     assert len(flow.residuals) == 1
     assert flow.wall.point_data["osi"].max() < 0.01
     assert number(flow, "imbalance") < 0.2
+
+
+def test_a_windkessel_holds_the_pressure_it_was_made_for(tube):
+    flow = simulate_flow(
+        tube[0], kind="pulsatile", mean_flow_ml_s=0.5, spacing_mm=0.7, cycles=2, period_s=0.4,
+        frames=10, outlets="windkessel", mean_pressure_mmhg=80.0, decay_s=0.5,
+    )  # fmt: skip
+    pressure = flow.opening_pressures_pa["outlet_1"] / PA_PER_MMHG
+    assert pressure.mean() == pytest.approx(80, rel=0.03)
+    assert 8 < np.ptp(pressure) < 30
+    assert np.allclose(flow.flows_ml_s["outlet_1"], -flow.flows_ml_s["inlet"], rtol=0.12)
 
 
 def test_what_cannot_be_computed_is_refused(tube):
