@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from highdicom import AlgorithmIdentificationSequence, PixelMeasuresSequence
-from highdicom.seg import Segmentation, SegmentDescription
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import (
@@ -49,6 +47,9 @@ from workstation.dicom.slices import Slice
 from workstation.dicom.sources import DicomError
 from workstation.dicom.values import text
 from workstation.dicom.volumes import ScannedVolume
+
+if TYPE_CHECKING:
+    from highdicom.seg import Segmentation, SegmentDescription
 
 AlgorithmType = Literal["MANUAL", "SEMIAUTOMATIC", "AUTOMATIC"]
 Form = Literal["BINARY", "LABELMAP"]
@@ -251,6 +252,10 @@ def _require_inside(labels: LabelMap, stack: Stack, rows: int, columns: int) -> 
 def _segmentation(
     segments: Sequence[Segment], origin: Origin, form: Form, title: str
 ) -> Segmentation:
+    # A quarter of a second to load, which most work on files does not need.
+    from highdicom import PixelMeasuresSequence
+    from highdicom.seg import Segmentation
+
     spacing = origin.scanned.stack.geometry.spacing_mm if origin.scanned.stack else (1.0, 1.0, 1.0)
     first = origin.scanned.slices[0]
     assert first.pixel_spacing_mm is not None
@@ -362,6 +367,9 @@ def _refer(data: Dataset, origin: Origin) -> None:
 
 
 def _description(segment: Segment, origin: Origin) -> SegmentDescription:
+    from highdicom import AlgorithmIdentificationSequence
+    from highdicom.seg import SegmentDescription
+
     label, drawn = segment.label, segment.drawn
     category, kind = codes_of(label)
     name = label.name[:64] or f"label {segment.number}"
