@@ -114,6 +114,10 @@ def _sound(mesh: SurfaceMesh, target: int, limit_mm2: float, progress: Progress)
         rows, cells = part.remaining()
         earlier = before.points_mm[before.origin[mesh.triangles[rows]]]
         changed = np.asarray((earlier != part.points_mm[cells]).any(axis=(1, 2)))
+    # Points that came back may have left too little volume; a shift that crosses is not made.
+    moved = of_its_volume(part) if closed else part
+    if moved is not part and len(intersecting_pairs(moved.points_mm, cells)) <= len(pairs):
+        part = moved
     result = mesh.reshaped(part.points_mm, cells)
     return replace(result, findings=(*result.findings, *_crossing(len(pairs))))
 

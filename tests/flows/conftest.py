@@ -1,5 +1,6 @@
 """A small case with known anatomy, and a real window on it."""
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,17 +67,16 @@ def image_file(tmp_path: Path) -> Path:
 def make_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Makes case folders that nobody may change: each is computed once in a session."""
     root = tmp_path_factory.mktemp("cases")
-    write_volume(abdomen_like(), root / "scan.nii.gz")
     made: dict[str, Path] = {}
 
-    def make(steps: tuple[Step, ...], computed: bool, frame: str) -> Path:
-        asked = repr((steps, computed, frame))
+    def make(image: Path, steps: tuple[Step, ...], computed: bool, frame: str) -> Path:
+        asked = repr((hashlib.sha256(image.read_bytes()).hexdigest(), steps, computed, frame))
         if asked not in made:
             folder = root / f"case{len(made)}"
             with create_case(folder) as case:
                 case.record.patient = {"name": "TEST^FLOW", "patient_id": "77", "sex": "F"}
                 case.record.synthetic = True
-                case.import_file(root / "scan.nii.gz", "ct", "volume", frame)
+                case.import_file(image, "ct", "volume", frame)
                 plan = Plan(frame, {"ct": case.record.sources["ct"]["sha256"]}, steps)
                 case.add_plan(plan, "Start")
                 if computed:
@@ -88,12 +88,14 @@ def make_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def make_case(tmp_path: Path, make_once: Callable[..., Path]) -> Callable[..., Path]:
+def make_case(
+    tmp_path: Path, image_file: Path, make_once: Callable[..., Path]
+) -> Callable[..., Path]:
     """Makes case folders: steps, computed or not."""
 
     def make(steps: tuple[Step, ...] = STEPS, computed: bool = True, frame: str = FRAME) -> Path:
         folder = tmp_path / f"case{len(list(tmp_path.glob('case*')))}"
-        shutil.copytree(make_once(steps, computed, frame), folder)
+        shutil.copytree(make_once(image_file, steps, computed, frame), folder)
         return folder
 
     return make

@@ -16,8 +16,7 @@ from tests.workstation.dicom_phantom import (
     write,
 )
 from tests.workstation.test_dicom_multiframe import enhanced, item
-from workstation import cli
-from workstation.arguments import parse
+from workstation import __main__ as door
 from workstation.case import CaseError, create_case, open_case
 from workstation.dicom.files import read, scan
 from workstation.importing import import_parts
@@ -161,11 +160,11 @@ def test_a_whole_series_is_imported_in_order_and_read_again(tmp_path):
 def test_the_command_line_imports_all_parts(tmp_path, capsys):
     series(tmp_path / "in", [1, 2], timed, modality="MR")
     line = ["import", str(tmp_path / "in"), "--case", str(tmp_path / "case"), "--series", "1.2.3"]
-    assert cli.main(parse([*line, "--all-parts", "--as", "perf", "--json"])) == 0
+    assert door.main([*line, "--all-parts", "--as", "perf", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["source"] == "perf"
     assert [s["name"] for s in document["sources"]] == ["perf", "perf_2"]
-    assert cli.main(parse(["scan", str(tmp_path / "in"), "--json"])) == 0
+    assert door.main(["scan", str(tmp_path / "in"), "--json"]) == 0
     part = json.loads(capsys.readouterr().out)["volumes"][0]["part"]
     assert part == {"kind": "time", "number": 1, "count": 2, "value": 0.0, "unit": "ms"}
 

@@ -23,9 +23,8 @@ from tests.workstation.dicom_phantom import (
     write,
 )
 from tests.workstation.test_dicom_geometry import planes, turned
-from workstation import cli
+from workstation import __main__ as door
 from workstation.arguments import REPAIRS as ARGUMENTS
-from workstation.arguments import parse
 from workstation.case import CaseError, create_case, open_case
 from workstation.dicom.files import (
     REPAIRS,
@@ -338,13 +337,13 @@ def test_a_plan_holds_what_was_accepted(tmp_path, holed):
 
 def test_headless_import_takes_and_shows_a_repair(tmp_path, holed, capsys):
     case = tmp_path / "case"
-    assert cli.main(parse(["import", str(holed), "--case", str(case)])) == 1
+    assert door.main(["import", str(holed), "--case", str(case)]) == 1
     assert "interpolate_missing" in capsys.readouterr().err
     line = ["import", str(holed), "--case", str(case), "--accept", "interpolate_missing"]
-    assert cli.main(parse([*line, "--json"])) == 0
+    assert door.main([*line, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["sources"][0]["accepted"][0]["code"] == "interpolate_missing"
-    assert cli.main(parse(["show", str(case)])) == 0
+    assert door.main(["show", str(case)]) == 0
     assert "2 slices are interpolated" in capsys.readouterr().out
-    assert cli.main(parse(["scan", str(holed)])) == 0
+    assert door.main(["scan", str(holed)]) == 0
     assert "--accept interpolate_missing" in capsys.readouterr().out

@@ -93,7 +93,7 @@ class MeasurePanel:
         set_icon(made, tool.icon)
         made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
         made.setCheckable(True)
-        made.setMinimumWidth(74)
+        made.setMinimumWidth(70)
         made.clicked.connect(lambda: self._measuring.take(name))
         self._desk.bindings.enable(made, partial(self._measuring.lacks, name), tool.tip)
         self.tools[name] = made
