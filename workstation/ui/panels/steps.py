@@ -21,7 +21,15 @@ from workstation.ui.stage_rail import group_of
 from workstation.ui.theme import CORNER_FONT_PX, ui_font
 from workstation.ui.words import MARKS, STATES, parameter_label, readable, unit_text, value_text
 
-SHOWABLE = ("LabelMap", "SurfaceMesh", "VolumeMesh", "CutPlane", "Measured")
+SHOWABLE = (
+    "LabelMap",
+    "SurfaceMesh",
+    "VolumeMesh",
+    "Centerline",
+    "FlowResult",
+    "CutPlane",
+    "Measured",
+)
 MEASURE = "Measure"
 
 
