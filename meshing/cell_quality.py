@@ -103,7 +103,7 @@ def with_quality(mesh: VolumeMesh, surface: SurfaceMesh) -> VolumeMesh:
     numbers = [
         Number("volume", float(volumes.sum()) / 1000.0, "mL", "sum over all cells"),
         Number(
-            "volume difference",
+            "volume_difference",
             100.0 * (float(volumes.sum()) / enclosed - 1.0),
             "%",
             "all cells against the volume enclosed by the surface",
@@ -114,8 +114,8 @@ def with_quality(mesh: VolumeMesh, surface: SurfaceMesh) -> VolumeMesh:
         *_shares("dihedral angle", angles, "°", "smallest angle of each tetrahedron"),
         *_shares("radius ratio", ratios, "", "3 r/R of each tetrahedron; 1 is regular"),
         *_shares("prism jacobian", jacobians, "", "scaled, smallest corner of each prism"),
-        Number("mean deviation", float(away.mean()), "mm", "between boundary and surface"),
-        Number("largest deviation", float(away.max()), "mm", "between boundary and surface"),
+        Number("mean_deviation", float(away.mean()), "mm", "between boundary and surface"),
+        Number("largest_deviation", float(away.max()), "mm", "between boundary and surface"),
     ]
     findings = [
         *_poor_tetrahedra(mesh, angles),

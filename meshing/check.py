@@ -65,12 +65,12 @@ class MeshReport:
     def numbers(self) -> tuple[Number, ...]:
         """Return what was counted, as numbers of a report."""
         counts = {
-            "open edges": len(self.open_edges),
-            "edges of more than two triangles": len(self.crowded_edges),
-            "edges turned against each other": len(self.turned_edges),
-            "points where fans meet": len(self.split_points),
-            "triangles without area": len(self.flat_triangles),
-            "self-intersections": len(self.crossings),
+            "open_edges": len(self.open_edges),
+            "edges_of_more_than_two_triangles": len(self.crowded_edges),
+            "edges_turned_against_each_other": len(self.turned_edges),
+            "points_where_fans_meet": len(self.split_points),
+            "triangles_without_area": len(self.flat_triangles),
+            "self_intersections": len(self.crossings),
             "pieces": self.pieces,
         } | ({} if self.genus is None else {"genus": self.genus})
         source = "counted on the surface"

@@ -33,6 +33,6 @@ def distance_numbers(distances_mm: Floats, ways: str = "both ways") -> tuple[Num
     """Return the largest and the mean of distances such as `apart_mm` as numbers."""
     source = f"{ways}, from {len(distances_mm)} points"
     return (
-        Number("largest distance", float(distances_mm.max(initial=0.0)), "mm", source),
-        Number("mean distance", float(distances_mm.mean()), "mm", source),
+        Number("largest_distance", float(distances_mm.max(initial=0.0)), "mm", source),
+        Number("mean_distance", float(distances_mm.mean()), "mm", source),
     )

@@ -166,10 +166,10 @@ def _told(start: SurfaceMesh, result: SurfaceMesh, move: Floats, seen: Floats) -
     shown = 100.0 * float(np.mean(seen > 0.5))
     source = "over the points of the label's surface"
     numbers = (
-        Number("largest move", float(np.abs(move).max()), "mm", source),
-        Number("mean move", float(np.abs(move).mean()), "mm", source),
-        Number("volume change", change, "%", "against the label's surface"),
-        Number("clear edge", shown, "%", "share of points where the image shows an edge"),
+        Number("largest_move", float(np.abs(move).max()), "mm", source),
+        Number("mean_move", float(np.abs(move).mean()), "mm", source),
+        Number("volume_change", change, "%", "against the label's surface"),
+        Number("clear_edge", shown, "%", "share of points where the image shows an edge"),
     )
     notes = result.findings
     if shown < 50.0:

@@ -122,7 +122,7 @@ def thicken_sheet(
 
 def _exactness(away: Floats) -> Number:
     source = "largest difference from the distance asked for, over the points of the new surface"
-    return Number("distance error", float(np.abs(away).max(initial=0.0)), "mm", source)
+    return Number("distance_error", float(np.abs(away).max(initial=0.0)), "mm", source)
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,7 +54,7 @@ def thickness_map(
     thickness = 2.0 * radius
     source = "diameter of the largest ball inside, over the points of the surface"
     numbers = (
-        Number("least thickness", float(thickness.min()), "mm", source),
+        Number("least_thickness", float(thickness.min()), "mm", source),
         Number("thickness, 5th percentile", float(np.percentile(thickness, 5)), "mm", source),
         Number("thickness, median", float(np.median(thickness)), "mm", source),
     )

@@ -59,8 +59,8 @@ def test_the_error_falls(depth, contrast: float) -> None:
     assert check(after).is_sound
     assert _error_mm(after, geometry, depth) < 0.5 * _error_mm(before, geometry, depth)
     numbers = {n.quantity: n.value for n in after.numbers}
-    assert 0.1 < numbers["largest move"] <= 0.916
-    assert numbers["clear edge"] > 95
+    assert 0.1 < numbers["largest_move"] <= 0.916
+    assert numbers["clear_edge"] > 95
 
 
 @pytest.mark.parametrize("depth", [_ball, _tube])

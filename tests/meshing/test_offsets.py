@@ -27,7 +27,7 @@ def test_an_offset_of_a_ball_is_a_ball(ball: SurfaceMesh, distance_mm: float) ->
     assert check(mesh).is_sound
     away = np.linalg.norm(mesh.points_mm - (5, -7, 90), axis=1)
     assert away == pytest.approx(BALL_MM + distance_mm, abs=0.03)
-    assert _number(mesh, "distance error") < 0.005
+    assert _number(mesh, "distance_error") < 0.005
 
 
 def test_an_offset_inward_past_the_middle_is_refused(ball: SurfaceMesh) -> None:

@@ -22,7 +22,7 @@ def test_an_organ_gets_even_triangles(follow: bool) -> None:
     even = remesh(organ, edge_length_mm=2.0, follow_curvature=follow, finest_mm=1.0)
     assert check(even).is_sound
     assert enclosed_mm3(even) == pytest.approx(enclosed_mm3(organ), rel=0.005)
-    assert next(n.value for n in even.numbers if n.quantity == "largest distance") < 0.5
+    assert next(n.value for n in even.numbers if n.quantity == "largest_distance") < 0.5
     if not follow:
         assert np.median(_edges_mm(even)) == pytest.approx(2.0, rel=0.15)
         assert np.percentile(_edges_mm(even), 1) > 0.9

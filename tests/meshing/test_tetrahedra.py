@@ -180,7 +180,7 @@ def test_the_same_surface_gives_the_same_bytes(plain: VolumeMesh) -> None:
 
 def test_a_box_keeps_its_edges_and_corners() -> None:
     mesh = tetrahedralize(box(), edge_mm=2.0)
-    assert number(mesh, "largest deviation") < 1e-9
+    assert number(mesh, "largest_deviation") < 1e-9
     assert number(mesh, "volume") == pytest.approx(0.105, rel=1e-9)
     assert number(mesh, "smallest dihedral angle") > 5.0
     assert set(mesh.boundaries) == {"wall"}
