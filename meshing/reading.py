@@ -29,6 +29,7 @@ from segmentation.contract import Finding, FrameMismatch, Severity
 Space = Literal["LPS", "RAS"]
 Unit = Literal["mm", "cm", "m"]
 
+AGAIN = "write it again with the program that made it"
 STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("extra", "<u2")])
 """One facet of a binary STL."""
 
@@ -193,7 +194,7 @@ def _first_of_equals(
 
 def _finite(points: npt.NDArray[np.float64], path: Path) -> npt.NDArray[np.float64]:
     if not np.isfinite(points).all():
-        raise UnreadableSurface(f"{path.name} has a point that is not finite")
+        raise UnreadableSurface(f"{path.name} has a point that is not finite; {AGAIN}")
     return points
 
 
@@ -209,9 +210,9 @@ def _read_stl(path: Path) -> tuple[SurfaceMesh, _Tags]:
             text = head[:80].decode("latin-1").replace("\0", " ")
             return SurfaceMesh(points, triangles, ""), _tags_of(text)
     if head.lstrip()[:5].lower() != b"solid":
+        needed = f"{count} triangles need {84 + 50 * count}" if count >= 0 else "its head needs 84"
         raise UnreadableSurface(
-            f"{path.name} is no whole STL: {size} bytes, where {count} triangles need "
-            f"{84 + 50 * count}; copy it again"
+            f"{path.name} is no whole STL: {size} bytes, where {needed}; copy it again"
         )
     reader = vtkSTLReader()
     reader.SetFileName(str(path))
@@ -227,7 +228,7 @@ def _checked_vtk(poly: vtkPolyData, path: Path) -> SurfaceMesh:
     try:
         return from_vtk(poly, frame_uid="")
     except ValueError as error:
-        raise UnreadableSurface(f"{path.name}: {error}") from error
+        raise UnreadableSurface(f"{path.name}: {error}; {AGAIN}") from error
 
 
 def _read_trimesh(path: Path) -> tuple[SurfaceMesh, _Tags]:

@@ -63,7 +63,8 @@ def _print_written(options: argparse.Namespace, path: Path, value: Any) -> int:
         return 0
     print(path)
     for number in document["numbers"]:
-        print(f"  {number['quantity']:32} {number['value']:10.1f} {number['unit']}")
+        decimals = 1 if abs(number["value"]) >= 100 else 3  # a vessel holds less than a millilitre
+        print(f"  {number['quantity']:32} {number['value']:10.{decimals}f} {number['unit']}")
     for finding in document["findings"]:
         print(f"  {finding['severity']}: {finding['sentence']}")
     return 0

@@ -328,3 +328,15 @@ def test_one_surface_formats_refuse_several(pair: list[SurfaceMesh], tmp_path: P
     draft = draft_surfaces(twins, tmp_path / "a.glb")
     assert [r.name for r in draft.reopened] == ["left lobe", "left lobe 2"]
     draft.discard()
+
+
+def test_an_empty_or_half_finite_stl_says_what_to_do(tmp_path):
+    empty, broken = tmp_path / "empty.stl", tmp_path / "broken.stl"
+    empty.write_bytes(b"")
+    with pytest.raises(UnreadableSurface, match="0 bytes, where its head needs 84; copy it again"):
+        read_surface(empty)
+    corners = "vertex nan 0 0\nvertex 1 0 0\nvertex 0 1 0\n"
+    facet = f"facet normal 0 0 1\nouter loop\n{corners}endloop\nendfacet\n"
+    broken.write_text(f"solid a\n{facet}endsolid a\n")
+    with pytest.raises(UnreadableSurface, match="not finite; write it again"):
+        read_surface(broken)
