@@ -91,7 +91,8 @@ class Number:
     """One measured or computed value with its unit, band and source.
 
     ``low`` and ``high`` bound the value where a band is known; ``source`` says how value
-    and band were obtained. In a plan the full name is ``OUTPUT.quantity``.
+    and band were obtained. In a plan the full name is ``OUTPUT.quantity``; that of a ``plain``
+    number is its quantity, since it means the same in every plan, such as ``aspect_ratio``.
 
     Raises:
         ValueError: if a value is not finite.
@@ -103,11 +104,16 @@ class Number:
     source: str
     low: float | None = None
     high: float | None = None
+    plain: bool = False
 
     def __post_init__(self) -> None:
         for number in (self.value, self.low, self.high):
             if number is not None and not isfinite(number):
                 raise ValueError(f"{self.quantity} came out as {number}; check what it is made of")
+
+    def full_name(self, output: str) -> str:
+        """Return the name in a plan whose step ``output`` made the number."""
+        return self.quantity if self.plain else f"{output}.{self.quantity}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form; `from_json` reverses it."""

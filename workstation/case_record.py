@@ -171,7 +171,7 @@ def versions() -> dict[str, str]:
 def number_record(output: str, number: Number) -> dict[str, Any]:
     """Return a number's public JSON record under its full name."""
     return {
-        "name": f"{output}.{number.quantity}",
+        "name": number.full_name(output),
         "value": number.value,
         "unit": number.unit,
         "low": number.low,

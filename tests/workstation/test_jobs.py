@@ -85,3 +85,6 @@ def test_findings_and_numbers_survive_json():
     assert Finding.from_json(finding.to_json()) == finding
     number = Number("volume", 3.5, "mL", "count", 3.0, 4.0)
     assert Number.from_json(number.to_json()) == number
+    assert number.full_name("liver") == "liver.volume"
+    plain = Number("aspect_ratio", 1.6, "", "height over neck width", plain=True)
+    assert Number.from_json(plain.to_json()).full_name("shape") == "aspect_ratio"

@@ -66,7 +66,7 @@ def _structures(path: Path) -> Contents:
 
 def _report(path: Path) -> Contents:
     numbers = [
-        {"name": f"{group.name}.{n.quantity}", "value": n.value, "unit": n.unit}
+        {"name": n.full_name(group.name), "value": n.value, "unit": n.unit}
         | {"low": n.low, "high": n.high, "source": n.source}
         for group in read_report(path)
         for n in group.numbers
