@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,7 @@ def _add_plans(command: Command) -> None:
     run = command("run", "recompute what a plan lacks, or check all of it")
     run.add_argument("plans", nargs="+", type=Path, metavar="CASE_OR_PLAN")
     run.add_argument("--check", action="store_true", help="recompute everything and compare")
+    _add_cluster(run)
 
 
 def _add_results(command: Command) -> None:
@@ -182,10 +184,19 @@ def _add_results(command: Command) -> None:
     review.add_argument("--by", default="", metavar="NAME", help="who looked at them")
     review.add_argument("--withdraw", action="store_true", help="take the review back")
 
-    doubt = command("doubt", "repeat a label with small changes: bands, and where to look next")
+    doubt = command("doubt", "repeat a result with small changes: bands, and where to look next")
     doubt.add_argument("case", type=Path, metavar="CASE")
-    doubt.add_argument("name", metavar="NAME", help="a label of the plan, such as liver")
+    doubt.add_argument("name", metavar="NAME", help="a label or flow of the plan, such as liver")
+    doubt.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        type=varied,
+        metavar="STEP.PARAM=LOW..HIGH",
+        help="what is not known about a flow (default: its inflow by 19 %%, the outlets' split)",
+    )
     _add_params(doubt)
+    _add_cluster(doubt)
 
     report = command("report", "write the report of a case as PDF, or in DICOM", prints_json=False)
     report.add_argument("case", type=Path, metavar="CASE")
@@ -285,6 +296,29 @@ def _add_direct(command: Command) -> None:
     add_align(align)
     for added in (segment, mesh, fix, align):
         _add_params(added)
+
+
+def _add_cluster(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="spread cases or repeats over a Dask cluster (tcp://host:8786, or: local)",
+    )
+
+
+def varied(text: str) -> tuple[str, float, float]:
+    """Parse STEP.PARAM=LOW..HIGH.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is anything else.
+    """
+    found = re.fullmatch(r"([a-z0-9_]+\.[a-z0-9_]+)=([^.].*?)\.\.(.+)", text)
+    try:
+        if found:
+            return found[1], float(found[2]), float(found[3])
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not of the form STEP.PARAM=LOW..HIGH")
 
 
 def _add_params(command: argparse.ArgumentParser) -> None:

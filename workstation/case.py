@@ -26,7 +26,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from meshing.surface import SurfaceMesh
 from segmentation.contract import Number, Progress, share, silent
@@ -37,6 +37,7 @@ from workstation.case_record import (
     CaseRecord,
     CaseValues,
     Revision,
+    lock_folder,
     now,
     number_record,
     read_record,
@@ -60,6 +61,7 @@ from workstation.review import review_states
 from workstation.runs import read_runs, step_states, write_run
 from workstation.stages import StepRun, run_plan
 from workstation.store import ResultStore, sweep, write_atomically, write_json
+from workstation.variants import Spread, one_by_one
 
 LEFT_OVER = (".lock", ".part-")
 """How the names of what a killed process leaves behind begin."""
@@ -284,6 +286,7 @@ class Case:
         plan: Plan,
         progress: Progress = silent,
         on_step: Callable[[StepRun], None] = lambda step: None,
+        spread_over: Spread = one_by_one,
     ) -> dict[str, str]:
         """Compute what the plan lacks and keep a record of the run; return name to key.
 
@@ -299,7 +302,7 @@ class Case:
 
         started = now()
         try:
-            return run_plan(plan, self.values, progress, note)
+            return run_plan(plan, self.values, progress, note, spread_over)
         finally:
             number = self.plan_number
             write_run(self.folder / "runs", number, plan, started, steps, self.values)
@@ -425,7 +428,7 @@ def open_case(folder: Path, write: bool = True) -> Case:
     path = folder / "case.json"
     if not path.is_file():
         raise CaseError(f"{folder} is not a Hilum case: it holds no case.json")
-    lock = _lock(folder) if write else None
+    lock = lock_folder(folder) if write else None
     try:
         record = read_record(path)
     except BaseException:
@@ -450,7 +453,7 @@ def create_case(folder: Path) -> Case:
             f"the folder {folder} is not empty; choose a new or empty folder for the case"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    case = Case(folder, CaseRecord(), _lock(folder))
+    case = Case(folder, CaseRecord(), lock_folder(folder))
     sweep(folder)
     case.save()
     return case
@@ -477,17 +480,6 @@ def case_for_writing(folder: Path) -> Iterator[Case]:
                 if not existed:
                     folder.rmdir()
             raise
-
-
-def _lock(folder: Path) -> FileLock:
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise CaseError(
-            f"the case {folder} is open in another window or command; close it there first"
-        ) from None
-    return lock
 
 
 def _ending(path: Path) -> str:

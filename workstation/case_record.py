@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from segmentation.contract import Number
@@ -179,3 +180,19 @@ def number_record(output: str, number: Number) -> dict[str, Any]:
         "step": output,
         "source": number.source,
     }
+
+
+def lock_folder(folder: Path) -> FileLock:
+    """Lock a case's folder for writing.
+
+    Raises:
+        CaseError: if it is open for writing elsewhere.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise CaseError(
+            f"the case {folder} is open in another window or command; close it there first"
+        ) from None
+    return lock

@@ -13,11 +13,28 @@ from typing import Any
 from platformdirs import user_data_path
 
 from segmentation.contract import Progress, share
-from workstation import benchmark, deidentify_commands, doubt_commands, review_commands, selftest
+from workstation import (
+    benchmark,
+    cluster,
+    deidentify_commands,
+    doubt_commands,
+    review_commands,
+    selftest,
+)
 from workstation.case import Case, CaseError, case_for_writing, open_case
 from workstation.clinical_case import split_clinical
 from workstation.clinical_commands import import_files, print_clinical
-from workstation.console import DIFFERENCE, DONE, PROBLEM, Commands, print_json, tell, work
+from workstation.console import (
+    DIFFERENCE,
+    DONE,
+    PROBLEM,
+    Commands,
+    print_json,
+    problem_record,
+    tell,
+    tell_record,
+    work,
+)
 from workstation.demo import exact_numbers, start_demo
 from workstation.dicom.contents import content_lines, objects_among
 from workstation.dicom.segmentation_object import Form
@@ -37,6 +54,7 @@ from workstation.planning.template import find_template, templates
 from workstation.report import write_picture
 from workstation.stages import STAGES, StepFailed
 from workstation.surface_source import READING, is_surface_file
+from workstation.variants import Spread, one_by_one
 
 
 def _scan(options: argparse.Namespace) -> int:
@@ -137,6 +155,8 @@ def _plan(options: argparse.Namespace) -> int:
         )
         outcome = _outcome(template.title, partial(case.run, plan))
         document = case.summary() | outcome
+    if outcome:
+        tell_record(outcome["error"])
     if options.json:
         print_json(document)
     else:
@@ -149,7 +169,7 @@ def _outcome(title: str, steps: Callable[[Any], Any]) -> dict[str, Any]:
     try:
         work(title, steps)
     except StepFailed as error:
-        return {"error": tell(error)}
+        return {"error": problem_record(error)}
     return {}
 
 
@@ -170,12 +190,10 @@ def _case_of(path: Path, write: bool) -> Iterator[tuple[Case, int | None]]:
 def _run(options: argparse.Namespace) -> int:
     """Run or check every plan; one that cannot be is told and does not stop the others."""
     documents = []
-    for path in options.plans:
-        try:
-            document = _run_one(path, options.check)
-        except (ValueError, RuntimeError, OSError) as error:
-            document = {"case": str(path), "error": tell(error)}
+    for document in _documents(options):
         documents.append(document)
+        if "error" in document:
+            tell_record(document["error"])
         if not options.json and "steps" in document:
             _print_summary(document)
             _print_differences(document)
@@ -186,14 +204,34 @@ def _run(options: argparse.Namespace) -> int:
     return DIFFERENCE if any(document.get("differences") for document in documents) else DONE
 
 
-def _run_one(path: Path, check: bool) -> dict[str, Any]:
-    with _case_of(path, write=not check) as (case, number):
-        plan = case.plan(number)
-        if check:
-            differences = work("Check", partial(case.check, plan))
-            return case.summary(number) | {"differences": differences}
-        outcome = _outcome("Run", partial(case.run, plan))
-        return case.summary(number) | outcome
+def _documents(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield what became of each plan, in their order; of many on a cluster, all at the end."""
+    one = partial(_run_one, check=options.check)
+    if options.cluster is None:
+        yield from map(one, options.plans)
+        return
+    with cluster.connected(options.cluster) as client:
+        if len(options.plans) == 1 and not options.check:
+            yield _run_one(options.plans[0], check=False, spread=cluster.spread_over(client))
+            return
+        found: dict[int, dict[str, Any]] = {}
+        paths = [path.absolute() for path in options.plans]
+        work("Run", partial(cluster.each, client, one, paths, found.__setitem__))
+        yield from (found[number] for number in range(len(paths)))
+
+
+def _run_one(path: Path, check: bool, spread: Spread = one_by_one) -> dict[str, Any]:
+    """Run or check one plan; return its summary, with the error if it could not be done."""
+    try:
+        with _case_of(path, write=not check) as (case, number):
+            plan = case.plan(number)
+            if check:
+                differences = work("Check", partial(case.check, plan))
+                return case.summary(number) | {"differences": differences}
+            outcome = _outcome("Run", partial(case.run, plan, spread_over=spread))
+            return case.summary(number) | outcome
+    except (ValueError, RuntimeError, OSError) as error:
+        return {"case": str(path), "error": problem_record(error)}
 
 
 def _print_differences(document: Mapping[str, Any]) -> None:

@@ -46,13 +46,25 @@ def run(commands: Commands, options: argparse.Namespace) -> int:
 
 def tell(error: Exception) -> dict[str, str]:
     """Say on standard error what went wrong; return the same as a JSON record."""
-    problem = explain(error)
-    print(f"hilum: {' '.join(f'{problem.title} {problem.detail}'.split())}", file=sys.stderr)
-    if problem.remedy:
-        print(f"  {problem.remedy}", file=sys.stderr)
+    record = problem_record(error)
+    tell_record(record)
     if not isinstance(error, ValueError | RuntimeError | OSError | MemoryError):
-        print(problem.trace, file=sys.stderr)
+        print(explain(error).trace, file=sys.stderr)
+    return record
+
+
+def problem_record(error: Exception) -> dict[str, str]:
+    """Return as a JSON record what went wrong and what to do."""
+    problem = explain(error)
     return {"title": problem.title, "detail": problem.detail, "remedy": problem.remedy}
+
+
+def tell_record(record: Mapping[str, str]) -> None:
+    """Say on standard error what `problem_record` returned."""
+    words = f"{record['title']} {record['detail']}"
+    print(f"hilum: {' '.join(words.split())}", file=sys.stderr)
+    if record["remedy"]:
+        print(f"  {record['remedy']}", file=sys.stderr)
 
 
 def print_json(document: Any) -> None:

@@ -41,7 +41,7 @@ UNITS = {
 }
 """Ending of a parameter's name to its unit."""
 
-GIVEN = ("progress", "again")
+GIVEN = ("progress", "again", "variants")
 """Arguments that whoever runs a stage provides: no parameters of a plan."""
 
 VECTOR_ERRORS = ("tuple_type", "missing", "too_long")

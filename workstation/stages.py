@@ -67,12 +67,13 @@ from segmentation import (
     volume,
     watershed,
 )
-from segmentation.contract import Progress, share, silent
-from workstation.planning import patient, pressure, resection
+from segmentation.contract import Measurements, Progress, share, silent
+from workstation.planning import patient, pressure, resection, spread
 from workstation.planning.plan import Plan, PlanError, Step
 from workstation.problems import explain
 from workstation.replay import Replay
 from workstation.stage import Stage
+from workstation.variants import Outcome, Spread, Task, Variants, one_by_one
 
 _TABLE = (
     Stage("Case", patient.patient),
@@ -172,6 +173,7 @@ _TABLE = (
     Stage("Plan", resection.margin),
     Stage("Plan", resection.cut_vessels),
     Stage("Plan", pressure.portal_pressure),
+    Stage("Plan", spread.spread),
 )
 
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _TABLE}
@@ -242,10 +244,12 @@ def run_plan(
     store: MutableMapping[str, Any],
     progress: Progress = silent,
     on_step: Callable[[StepRun], None] = lambda run: None,
+    spread_over: Spread = one_by_one,
 ) -> dict[str, str]:
     """Compute what ``store`` (content key to value) lacks; return name to content key.
 
-    ``on_step`` hears of each step as it ends: "cached", "done" or "failed".
+    ``on_step`` hears of each step as it ends: "cached", "done" or "failed". ``spread_over`` does
+    the repeats of a result under other inputs.
 
     Raises:
         StepFailed: from the error of the first step that fails; earlier results stay.
@@ -264,7 +268,7 @@ def run_plan(
         inputs = {argument: store[keys[name]] for argument, name in step.inputs.items()}
         try:
             stage = find_stage(step)
-            given = _given(plan, store, step, stage)
+            given = _given(plan, store, step, stage, spread_over)
             store[key] = stage.run(inputs, step.params, part, **given)
         except (ValueError, RuntimeError, ArithmeticError, MemoryError, OSError) as error:
             on_step(StepRun(step.output, key, "failed", time.perf_counter() - started, str(error)))
@@ -275,9 +279,23 @@ def run_plan(
 
 
 def _given(
-    plan: Plan, store: MutableMapping[str, Any], step: Step, stage: Stage
-) -> dict[str, Replay]:
+    plan: Plan, store: MutableMapping[str, Any], step: Step, stage: Stage, spread_over: Spread
+) -> dict[str, Replay | Variants]:
     """Return what a stage gets that makes its first input once more, with changes."""
-    if "again" not in inspect.signature(stage.function).parameters:
-        return {}
-    return {"again": Replay(plan, store, step.inputs[stage.inputs[0].name], find_stage)}
+    arguments = inspect.signature(stage.function).parameters
+    if "again" in arguments:
+        return {"again": Replay(plan, store, step.inputs[stage.inputs[0].name], find_stage)}
+    if "variants" in arguments:
+        of = step.inputs[stage.inputs[0].name]
+        return {"variants": Variants(plan, store, of, find_stage, numbers_of, spread_over)}
+    return {}
+
+
+def numbers_of(task: Task, progress: Progress = silent) -> Outcome:
+    """Run the plan of a task; return the numbers of its result, or why it failed."""
+    values = dict(task.values)
+    try:
+        result = values[run_plan(task.plan, values, progress)[task.output]]
+    except StepFailed as error:
+        return str(error)
+    return Measurements(result.numbers, result.findings)
