@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from hemodynamics.score import Published, Score, band
-from segmentation.contract import Finding, Severity
+from hemodynamics.score import Published, Score, band, outside
+from segmentation.contract import Finding
 
 Years = Annotated[float, Ge(0), Le(120)]
 Millimetres = Annotated[float, Gt(0), Le(100)]
@@ -136,10 +136,7 @@ def aortic_diameter(*, diameter_mm: Annotated[float, Gt(0), Le(200)], female: bo
 
 def _outside(below: bool, what: str) -> tuple[Finding, ...]:
     """Return the finding that a size lies below what the score was derived from."""
-    if not below:
-        return ()
-    text = f"outside the derivation range: only {what} and more were studied"
-    return (Finding(Severity.WARNING, "outside_derivation", text),)
+    return (outside(f"only {what} and more were studied"),) if below else ()
 
 
 MODELS = (

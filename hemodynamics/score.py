@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from segmentation.contract import Finding
+from segmentation.contract import Finding, Severity
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Score:
         low, high: bounds of the value, where they are published.
         details: intermediate and further results by name, units in the names.
         findings: what a reader must know, such as a value outside the derivation range.
+        missing: inputs that were not given although the score needs them.
     """
 
     value: float | None
@@ -28,6 +29,7 @@ class Score:
     high: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 class RiskModel(Protocol):
@@ -67,6 +69,12 @@ class Published:
     unit: str
     population: str
     source: str
+
+
+def outside(what: str) -> Finding:
+    """Return the finding that a patient differs from those whom a score was derived from."""
+    text = f"outside the derivation range: {what}"
+    return Finding(Severity.WARNING, "outside_derivation", text)
 
 
 def band(value: float, edges: Sequence[float], of: Sequence[Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 
 def add_score(parser: argparse.ArgumentParser) -> None:
@@ -10,6 +11,12 @@ def add_score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="default: list what there is")
     parser.add_argument(
         "values", nargs="*", type=_pair, metavar="KEY=VALUE", help="an input of the score"
+    )
+    parser.add_argument(
+        "--coefficients",
+        type=Path,
+        metavar="FILE",
+        help="JSON with published coefficients and their source, for a model that needs them",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from hemodynamics.score_coefficients import read_coefficients
 from workstation import scores
 from workstation.console import Work, print_json
 
@@ -13,7 +14,9 @@ def main(options: argparse.Namespace, work: Work) -> int:
     """Print one score with its inputs, population and source, or what scores there are."""
     if options.name is None:
         return _list(options.json)
-    record = scores.compute(options.name, dict(options.values))
+    file = options.coefficients
+    coefficients = None if file is None else read_coefficients(file.read_bytes())
+    record = scores.compute(options.name, dict(options.values), coefficients)
     if options.json:
         print_json(record)
         return 0
@@ -57,4 +60,8 @@ def _accepted(wanted: dict[str, Any]) -> str:
 
 
 def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(part)}" for name, part in value.items())
+    if value is None:
+        return "not given"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

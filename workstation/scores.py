@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
-from hemodynamics import rupture, vessel_flow
+from hemodynamics import rupture, rupture_slots, rupture_uiats, vessel_flow
 from hemodynamics.score import RiskModel, Score
+from hemodynamics.score_coefficients import Slot
 from workstation.planning import donor_scores, liver_function
 from workstation.stage import Parameter, Stage, StageError
 
@@ -23,6 +24,8 @@ YES_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 OWN: tuple[RiskModel, ...] = (
     *rupture.MODELS,
+    *rupture_uiats.MODELS,
+    *rupture_slots.SLOTS,
     *vessel_flow.MODELS,
     *liver_function.MODELS,
     *donor_scores.MODELS,
@@ -73,20 +76,20 @@ def scores() -> dict[str, Listed]:
     return found
 
 
-def compute(name: str, given: Mapping[str, str]) -> dict[str, Any]:
+def compute(
+    name: str, given: Mapping[str, str], coefficients: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the record of one score from text values, as ``hilum score --json`` prints it.
 
-    Inputs that are missing are listed, and then there is no value.
+    Inputs that are missing are listed, and then there is no value. A model that waits for its
+    ``coefficients`` takes the content of their file.
 
     Raises:
         StageError: for an unknown score or input, or a value that is refused.
+        UnusableCoefficients: if the coefficients are refused.
     """
-    known = scores()
-    listed = known.get(name)
-    if listed is None:
-        raise StageError(f"there is no score {name!r}; there are: {', '.join(known)}")
-    if listed.model is None:
-        raise StageError(f"the score {name} cannot be used: {listed.problem}")
+    listed = _with(_found(name), coefficients)
+    assert listed.model is not None
     for key in given:
         if key not in listed.inputs:
             raise StageError(f"{name} has no input {key!r}; it has: {', '.join(listed.inputs)}")
@@ -102,11 +105,30 @@ def compute(name: str, given: Mapping[str, str]) -> dict[str, Any]:
         "high": result.high,
         "label": result.label,
         "inputs": {**defaults, **values, **result.details},
-        "missing": needed,
+        "missing": needed or list(result.missing),
         "source": listed.model.source,
         "population": listed.model.population,
         "findings": [finding.to_json() for finding in result.findings],
     }
+
+
+def _found(name: str) -> Listed:
+    known = scores()
+    listed = known.get(name)
+    if listed is None:
+        raise StageError(f"there is no score {name!r}; there are: {', '.join(known)}")
+    if listed.model is None:
+        raise StageError(f"the score {name} cannot be used: {listed.problem}")
+    return listed
+
+
+def _with(listed: Listed, coefficients: Mapping[str, Any] | None) -> Listed:
+    """Return the score with the coefficients that were given for it."""
+    if coefficients is None:
+        return listed
+    if not isinstance(listed.model, Slot):
+        raise StageError(f"the score {listed.name} has its coefficients; it takes no file of them")
+    return Listed(listed.name, listed.model.with_coefficients(coefficients))
 
 
 def _read(parameter: Parameter, text: str) -> Any:

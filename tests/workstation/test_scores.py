@@ -309,6 +309,31 @@ def test_the_list_names_inputs_units_population_and_source(capsys):
     assert "PHASES" in capsys.readouterr().out
 
 
+def test_a_model_waits_for_its_coefficients(tmp_path, capsys):
+    assert main(["score", "xiang", "size_ratio=2", "osi=0.1", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["value"], record["label"]) == (None, "needs coefficients")
+    assert record["missing"] == ["wss_normalised"]
+    assert record["inputs"]["osi"] == 0.1
+    file = tmp_path / "xiang.json"
+    terms = {"osi": {"coefficient": 3.0, "low": 0.2}}
+    about = {"source": "made up, for a test", "population": "nobody, a test"}
+    file.write_text(
+        json.dumps({"model": "xiang", "intercept": -0.3, "coefficients": terms} | about)
+    )
+    given = ["--coefficients", str(file)]
+    assert main(["score", "xiang", "osi=0.1", "--json", *given]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["value"] == pytest.approx(50.0)
+    assert (record["population"], record["missing"]) == ("nobody, a test", [])
+    assert record["findings"][0]["code"] == "outside_derivation"
+    assert main(["score", "phases", *given]) == 1
+    assert "takes no file" in capsys.readouterr().err
+    assert main(["score", "detmer", *given]) == 1
+    assert "'xiang', not of 'detmer'" in capsys.readouterr().err
+    assert main(["score", "xiang", "--coefficients", str(tmp_path / "none.json")]) == 1
+
+
 def test_a_broken_plug_in_is_listed_with_its_problem(monkeypatch):
     def load():
         raise ImportError("no such module")
