@@ -27,6 +27,7 @@ from meshing.ring_cut import NotSevered, cut_off
 from meshing.sections import Slicer
 from meshing.surface import SurfaceMesh, area_mm2, enclosed_mm3, measured, require_watertight
 from meshing.vessel_names import named_ends, renamed
+from meshing.vessel_room import obstacles, room_mm
 from meshing.vessel_sections import NoSection, place_on, require_frame
 from segmentation.contract import Finding, Number, Progress, Severity, silent
 
@@ -35,6 +36,7 @@ Ints = npt.NDArray[np.int64]
 
 RETREAT = 0.25  # of the distance that a cut moves inward where it meets no whole section
 ATTEMPTS = 8
+SHORTEST = 0.5  # diameters of an extension that is worth its place
 
 
 def cut_ends(
@@ -64,19 +66,36 @@ def cut_ends(
         NotSevered: if a cut there does not take anything off.
         FrameMismatch: if lumen and centerline live in different frames.
     """
+    chosen = _chosen_ends(centerline, ends)
+    result, failures = cut_some(lumen, centerline, chosen, distance_mm, progress)
+    if failures and (ends or len(failures) == len(chosen)):
+        raise next(iter(failures.values()))
+    return result
+
+
+def cut_some(
+    lumen: SurfaceMesh,
+    centerline: Centerline,
+    names: Sequence[str],
+    distance_mm: float | None,
+    progress: Progress,
+) -> tuple[SurfaceMesh, dict[str, NoSection | NotSevered]]:
+    """Return the surface with the named ends cut off, and why some were not.
+
+    Raises:
+        ValueError: if there is no such end.
+        FrameMismatch: if lumen and centerline live in different frames.
+    """
     require_frame(lumen, centerline)
     pieces = split_pieces(lumen)
-    chosen = _chosen_ends(centerline, ends)
     findings = []
-    failures: list[ValueError] = []
-    for n, name in enumerate(chosen):
-        progress(n / len(chosen), f"cutting {name}")
+    failures: dict[str, NoSection | NotSevered] = {}
+    for n, name in enumerate(names):
+        progress(n / len(names), f"cutting {name}")
         try:
             pieces, place = _cut_one(pieces, centerline, name, distance_mm)
         except (NoSection, NotSevered) as error:
-            failures.append(error)
-            if ends or len(failures) == len(chosen):
-                raise
+            failures[name] = error
             node = centerline.nodes[centerline.ends[name]]
             text = f"The end {name} was left as it is: {error}."
             findings.append(Finding(Severity.WARNING, "end_not_cut", text, node.point_mm))
@@ -85,7 +104,7 @@ def cut_ends(
         findings.append(Finding(Severity.INFO, "end_cut", text, _xyz(place)))
     points, triangles = _joined(pieces)
     result = lumen.reshaped(points, triangles)
-    return _open(replace(result, findings=(*lumen.findings, *findings)))
+    return _open(replace(result, findings=(*lumen.findings, *findings))), failures
 
 
 def _chosen_ends(centerline: Centerline, ends: str) -> list[str]:
@@ -205,7 +224,8 @@ def extend_ends(
     """Lengthen the open ends of a vessel by straight tubes that end in circles.
 
     Flow extensions keep the conditions at inlet and outlets away from the vessel itself. Each
-    runs along the normal of its opening and turns smoothly into a circle of the same area.
+    runs along the normal of its opening and turns smoothly into a circle of the same area. One
+    that would run into the vessel or into another is shorter, or left out, with a finding.
 
     Args:
         lumen: the vessel's surface with open ends, best cut square before.
@@ -221,22 +241,39 @@ def extend_ends(
     openings, names = _named_openings(lumen, centerline)
     wanted = [part.strip() for part in ends.split(",") if part.strip()] or names
     _require_known(wanted, names)
-    points, triangles = [lumen.points_mm], [lumen.triangles]
-    count = len(lumen.points_mm)
-    findings = []
+    points, triangles, findings = lumen.points_mm, lumen.triangles, []
     for n, (opening, name) in enumerate(zip(openings, names)):
         if name not in wanted:
             continue
         progress(n / len(openings), f"lengthening {name}")
+        rim = lumen.points_mm[opening.loop]
         length = diameters * 2 * opening.radius_mm
-        fresh, faces = tube(lumen.points_mm[opening.loop], opening, length)
-        points.append(fresh)
-        triangles.append(_renumbered(faces, opening.loop, count))
-        count += len(fresh)
-        text = f"The end {name} was lengthened by {length:.1f} mm."
-        findings.append(Finding(Severity.INFO, "end_lengthened", text, _xyz(opening.centre_mm)))
-    result = lumen.reshaped(np.concatenate(points), np.concatenate(triangles))
+        room = room_mm(opening, rim, obstacles(points, triangles), length)
+        findings.append(_lengthened(name, opening, length, room))
+        if room < min(length, SHORTEST * 2 * opening.radius_mm):
+            continue
+        fresh, faces = tube(rim, opening, room)
+        triangles = np.concatenate([triangles, _renumbered(faces, opening.loop, len(points))])
+        points = np.concatenate([points, fresh])
+    result = lumen.reshaped(points, triangles)
     return _open(replace(result, findings=(*lumen.findings, *findings)))
+
+
+def _lengthened(name: str, opening: Opening, length_mm: float, room_mm: float) -> Finding:
+    """Return what became of an end that was to be lengthened."""
+    place = _xyz(opening.centre_mm)
+    if room_mm >= length_mm:
+        text = f"The end {name} was lengthened by {length_mm:.1f} mm."
+        return Finding(Severity.INFO, "end_lengthened", text, place)
+    if room_mm >= SHORTEST * 2 * opening.radius_mm:
+        text = (
+            f"The end {name} was lengthened by {room_mm:.1f} instead of {length_mm:.1f} mm; "
+            "farther on it would run into the vessel."
+        )
+        return Finding(Severity.WARNING, "end_shortened", text, place)
+    text = f"The end {name} was not lengthened; it would run into the vessel at once."
+    remedy = "Cut it off farther inside"
+    return Finding(Severity.WARNING, "end_not_lengthened", text, place, remedy)
 
 
 def cap_ends(

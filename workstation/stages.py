@@ -35,6 +35,7 @@ from meshing import (
     vessel_ends,
     vessel_findings,
     vessel_geometry,
+    vessel_preparation,
     vessel_sections,
 )
 from segmentation import (
@@ -148,6 +149,7 @@ _TABLE = (
     Stage("Model", vessel_ends.cut_ends),
     Stage("Model", vessel_ends.extend_ends),
     Stage("Model", vessel_ends.cap_ends),
+    Stage("Model", vessel_preparation.prepare_lumen),
     Stage("Print", printability.printability),
     Stage("Print", connectors.split_with_pins),
     Stage("Print", lettering.letter),

@@ -1,0 +1,192 @@
+"""From any vessel surface, open or closed, to a capped lumen with named ends, ready for flow.
+
+Points are (x, y, z) in DICOM patient LPS millimetres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Le
+from scipy.spatial import cKDTree
+
+from meshing.centerline import Centerline, centerline
+from meshing.intersections import self_intersections
+from meshing.lumen import Piece, split_pieces
+from meshing.mesh import OpenSurface
+from meshing.repair import Unrepairable, repair
+from meshing.surface import SurfaceMesh
+from meshing.vessel_ends import cap_ends, cut_some, extend_ends
+from meshing.vessel_sections import require_frame
+from meshing.vessel_tree import NoCenterline
+from segmentation.contract import Finding, Progress, Severity, share, silent
+
+LEAST_ENDS = 2
+DOUBT_PERCENT = 5.0
+"""How much of the volume may hang on a repair; ends that are cut off take most of it away."""
+
+
+class UnusableVessel(ValueError):
+    """A surface is no vessel that blood could flow through; the text says why and what to do."""
+
+
+def prepare_lumen(
+    surface: SurfaceMesh,
+    centerline: Centerline | None = None,
+    *,
+    diameters: Annotated[float, Ge(0), Le(50)] = 1.0,
+    ends: str = "",
+    narrowest_percent: Annotated[float, Ge(0), Le(100)] = 20.0,
+    names: str = "",
+    progress: Progress = silent,
+) -> SurfaceMesh:
+    """Make a vessel ready for flow: ends cut square, lengthened, capped and named.
+
+    Open ends are those of the vessel; a closed surface, as from a label, is cut open at the tips
+    of its centerline. Sacs stay closed. A damaged surface is repaired first, with findings.
+
+    Args:
+        surface: the vessel, open or closed; of several parts the largest is taken.
+        centerline: its branches and the names of its ends; empty finds them.
+        diameters: by how many of its diameters each end is lengthened by a straight tube.
+        ends: which ends are opened, such as "inlet, outlet_2"; empty takes all.
+        narrowest_percent: ends narrower than this percentage of the inlet stay closed.
+        names: new names of ends, such as "inlet=ica, outlet_1=mca".
+        progress: told how far the work is.
+
+    Raises:
+        UnusableVessel: if fewer than two ends are left where blood could flow.
+        NoCenterline: if there is no vessel in the surface.
+        Unrepairable, OpenSurface: if it is too damaged to be closed.
+        ValueError: if there is no end of a name that was given.
+        FrameMismatch: if surface and centerline live in different frames.
+    """
+    if centerline is not None:
+        require_frame(surface, centerline)
+
+    def attempt(vessel: SurfaceMesh, progress: Progress) -> SurfaceMesh:
+        return _prepared(vessel, centerline, diameters, ends, narrowest_percent, names, progress)
+
+    return _repaired_if_needed(surface, attempt, progress)
+
+
+def _repaired_if_needed(
+    surface: SurfaceMesh,
+    attempt: Callable[[SurfaceMesh, Progress], SurfaceMesh],
+    progress: Progress,
+) -> SurfaceMesh:
+    """Return the outcome for a surface as it is, or repaired where it is damaged.
+
+    Repair takes narrow ragged ends for holes, so what is usable without it is left alone.
+    """
+    try:
+        return attempt(surface, share(progress, 0, 2))
+    except (OpenSurface, NoCenterline) as error:
+        try:
+            mended = repair(
+                surface, open_ends="keep", uncertain_percent=DOUBT_PERCENT,
+                progress=share(progress, 2, 4),
+            )  # fmt: skip
+        except Unrepairable as worse:
+            raise worse from error
+        notes = (*surface.findings, *mended.findings)
+        return attempt(replace(mended, findings=notes), share(progress, 3, 4))
+
+
+def _prepared(
+    surface: SurfaceMesh,
+    given: Centerline | None,
+    diameters: float,
+    ends: str,
+    narrowest_percent: float,
+    names: str,
+    progress: Progress,
+) -> SurfaceMesh:
+    pieces = split_pieces(surface)
+    lumen = _largest(surface, pieces)
+    found = centerline(lumen, progress=share(progress, 0, 3)) if given is None else given
+    chosen, left = _ends_to_open(found, _own_ends(found, pieces), ends, narrowest_percent)
+    cut, failures = cut_some(lumen, found, chosen, None, share(progress, 1, 3))
+    opened = [n for n in chosen if n not in failures or found.nodes[found.ends[n]].kind == "open"]
+    _require_two(found, opened, failures)
+    part = share(progress, 2, 3)
+    if diameters > 0:
+        wanted = ", ".join(opened)
+        cut = extend_ends(cut, found, diameters=diameters, ends=wanted, progress=part)
+    capped = cap_ends(cut, found, names=names, progress=part)
+    notes = (*capped.findings, *left, *_faults(capped))
+    return replace(capped, findings=notes)
+
+
+def _largest(surface: SurfaceMesh, pieces: list[Piece]) -> SurfaceMesh:
+    """Return the wall of the largest part of a surface."""
+    first = pieces[0]
+    used, numbered = np.unique(first.triangles[first.wall], return_inverse=True)
+    result = surface.reshaped(first.points_mm[used], numbered.reshape(-1, 3))
+    notes = [f for f in surface.findings if f.code != "open_surface"]
+    if len(pieces) > 1:
+        text = f"{len(pieces) - 1} smaller parts of the surface were left out."
+        notes.append(Finding(Severity.WARNING, "parts_left_out", text))
+    return replace(result, findings=tuple(notes), numbers=())
+
+
+def _own_ends(found: Centerline, pieces: list[Piece]) -> list[str]:
+    """Return the ends of a centerline that lie on the first of some pieces."""
+    owner = np.repeat(np.arange(len(pieces)), [len(piece.points_mm) for piece in pieces])
+    tree = cKDTree(np.concatenate([piece.points_mm for piece in pieces]))
+    places = np.array([found.nodes[node].point_mm for node in found.ends.values()])
+    near = owner[tree.query(places.reshape(-1, 3))[1]]
+    return [name for name, piece in zip(found.ends, near) if piece == 0]
+
+
+def _ends_to_open(
+    found: Centerline, own: list[str], ends: str, narrowest_percent: float
+) -> tuple[list[str], list[Finding]]:
+    """Return the ends that blood flows through, and why others stay closed."""
+    asked = [name for name in (part.strip() for part in ends.split(",")) if name]
+    for name in asked:
+        found.end_branch(name)
+    if asked:
+        return asked, []
+    node = {name: found.nodes[found.ends[name]] for name in own}
+    opened = [name for name in own if node[name].kind == "open"]
+    usable = opened if len(opened) >= LEAST_ENDS else own
+    widest = max((node[name].radius_mm for name in usable), default=0.0)
+    wide = [n for n in usable if node[n].radius_mm >= narrowest_percent / 100 * widest]
+    notes = []
+    for name in own:
+        if name not in wide:
+            why = "is narrow" if name in usable else "is closed, and others are open"
+            text = (
+                f"The end {name}, {2 * node[name].radius_mm:.1f} mm wide, {why}; it stays closed."
+            )
+            remedy = "Name it among the ends if blood flows there"
+            place = node[name].point_mm
+            notes.append(Finding(Severity.INFO, "end_stays_closed", text, place, remedy))
+    return wide, notes
+
+
+def _require_two(found: Centerline, opened: list[str], failures: Mapping[str, ValueError]) -> None:
+    if len(opened) >= LEAST_ENDS:
+        return
+    reasons = "; ".join(str(error) for error in failures.values())
+    raise UnusableVessel(
+        f"blood needs an inlet and an outlet, and the surface {found.name or 'without a name'!r} "
+        f"has {len(opened) or 'no'} usable end{'s' if len(opened) != 1 else ''}"
+        + (f" ({reasons})" if reasons else "")
+        + "; take a longer piece of the vessel, or name the ends to open"
+    )
+
+
+def _faults(lumen: SurfaceMesh) -> list[Finding]:
+    """Return where a lumen runs through itself."""
+    crossings = self_intersections(lumen)
+    if not len(crossings):
+        return []
+    place = lumen.points_mm[lumen.triangles[crossings[0, 0]]].mean(axis=0)
+    x, y, z = (float(v) for v in place)
+    text = f"{len(crossings)} pairs of triangles of the lumen run through each other."
+    return [Finding(Severity.WARNING, "crossings", text, (x, y, z), "Repair the surface before")]
