@@ -95,6 +95,12 @@ def spread_steps(plan: Plan) -> dict[str, str]:
     return {s.output: s.inputs["result"] for s in plan.steps if s.stage == SPREAD_STAGE}
 
 
+def can_spread(plan: Plan, output: str) -> bool:
+    """Tell whether ``output`` is a result that can be repeated under other inputs."""
+    kinds = STAGES[SPREAD_STAGE].inputs[0].kind.split(" | ")
+    return find_stage(plan.step(output)).output_kind in kinds
+
+
 def with_spread(
     plan: Plan, output: str, vary: Sequence[tuple[str, float, float]], members: int | None = None
 ) -> Plan:

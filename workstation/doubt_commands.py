@@ -10,11 +10,10 @@ from typing import Any
 from segmentation.contract import as_sentence
 from segmentation.doubt import REVIEW_NEXT
 from workstation import cluster
-from workstation.bands import cost_text, usual_ranges, with_doubt, with_spread
+from workstation.bands import can_spread, cost_text, usual_ranges, with_doubt, with_spread
 from workstation.case import Case, CaseError, open_case
 from workstation.console import Work
 from workstation.planning.plan import Plan
-from workstation.stages import find_stage
 
 
 def doubt(options: argparse.Namespace, work: Work) -> dict[str, Any]:
@@ -26,11 +25,11 @@ def doubt(options: argparse.Namespace, work: Work) -> dict[str, Any]:
     """
     with open_case(options.case) as case:
         plan = case.plan()
-        if find_stage(plan.step(options.name)).output_kind == "LabelMap":
+        if can_spread(plan, options.name):
+            plan = _spread(options, plan, case)
+        else:
             plan = with_doubt(plan, options.name, dict(options.params))
             print(as_sentence(cost_text(plan, options.name, case.runs())), file=sys.stderr)
-        else:
-            plan = _spread(options, plan, case)
         if plan != case.plan():
             case.add_plan(plan, f"Doubt about {options.name}")
         if options.cluster is None:
