@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
-from hemodynamics import flow_files
+from hemodynamics import flow_files, porous
 from hemodynamics.flow_result import FlowResult
+from hemodynamics.porous import PorousRegion
 from meshing import centerline_files
 from meshing.centerline import Centerline
 from meshing.surface import SurfaceMesh
@@ -33,6 +34,8 @@ from segmentation.volume import (
     LabelPatch,
     Volume,
 )
+from workstation.planning.aneurysm_patient import PatientFacts
+from workstation.planning.aneurysm_risk import RiskRow, RiskSheet
 from workstation.planning.resection import CutPlane
 
 Record = dict[str, Any]
@@ -198,6 +201,15 @@ def _read_cut(record: Record, path: Path) -> CutPlane:
     )
 
 
+def _porous_record(value: PorousRegion) -> Record:
+    return porous.to_record(value) | {"surface": _surface_record(value.surface)} | _notes(value)
+
+
+def _read_porous(record: Record, path: Path) -> PorousRegion:
+    surface = _read_surface(record["surface"], path)
+    return porous.from_record(record, surface, **_read_notes(record))
+
+
 def _edits_record(value: EditLog) -> Record:
     return {
         "geometry": value.geometry.to_json(),
@@ -293,6 +305,25 @@ def _read_measured(record: Record, path: Path) -> Measured:
     )
 
 
+def _facts_record(value: PatientFacts) -> Record:
+    return {"facts": dict(value.facts), "origins": dict(value.origins)} | _notes(value)
+
+
+def _read_facts(record: Record, path: Path) -> PatientFacts:
+    return PatientFacts(
+        facts=record["facts"], origins=record["origins"], **_read_notes(record)
+    )
+
+
+def _risk_record(value: RiskSheet) -> Record:
+    return {"rows": [row.to_json() for row in value.rows]} | _notes(value)
+
+
+def _read_risk(record: Record, path: Path) -> RiskSheet:
+    rows = tuple(RiskRow.from_json(row) for row in record["rows"])
+    return RiskSheet(rows=rows, **_read_notes(record))
+
+
 @dataclass(frozen=True)
 class Format:
     """How one type of value is kept: its record, its data file, and the way back."""
@@ -327,6 +358,13 @@ FORMATS = {
         Centerline, ".npz", _centerline_record, _write_centerline, _read_centerline
     ),
     "flow": Format(FlowResult, ".npz", _flow_record, _write_flow, _read_flow),
+    "porous region": Format(
+        PorousRegion,
+        ".npz",
+        _porous_record,
+        lambda value, path: _write_surface(value.surface, path),
+        _read_porous,
+    ),
     "cut": Format(
         CutPlane,
         ".npz",
@@ -337,6 +375,8 @@ FORMATS = {
     "edits": Format(EditLog, ".npz", _edits_record, _write_edits, _read_edits),
     "transform": Format(Transform, ".npz", _transform_record, _write_transform, _read_transform),
     "measured": Format(Measured, ".npz", _measured_record, _write_measured, _read_measured),
+    "facts": Format(PatientFacts, "", _facts_record, None, _read_facts),
+    "risk": Format(RiskSheet, "", _risk_record, None, _read_risk),
     "measurements": Format(
         Measurements,
         "",
@@ -372,7 +412,7 @@ def _arrays_of(value: Any) -> list[np.ndarray[Any, Any]]:
         return list(centerline_files.to_arrays(value).values())
     if isinstance(value, FlowResult):
         return list(flow_files.to_arrays(value).values())
-    if isinstance(value, CutPlane):
+    if isinstance(value, CutPlane | PorousRegion):
         return _arrays_of(value.surface)
     if isinstance(value, Transform):
         return [] if value.displacement_mm is None else [value.displacement_mm]

@@ -1,0 +1,97 @@
+"""A region that blood seeps through: coils in a sac, or the mesh of a flow diverter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from meshing.distance_fields import winding
+from meshing.mesh import SurfaceMesh, require_watertight
+from segmentation.contract import Finding, FrameMismatch, Number, Progress, silent
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PorousRegion:
+    """A closed region that resists the flow by Darcy's and Forchheimer's law.
+
+    The pressure gradient along the flow is viscosity / permeability times the speed, and half
+    of density times the inertial coefficient times the square of the speed.
+
+    Attributes:
+        surface: its closed boundary, LPS mm.
+        permeability_m2: Darcy's; small where little gets through.
+        inertial_1_m: Forchheimer's coefficient; 0 where only viscosity counts.
+        source: where the two come from, such as a packing density and a wire.
+    """
+
+    surface: SurfaceMesh
+    permeability_m2: float
+    inertial_1_m: float = 0.0
+    source: str = ""
+    name: str = ""
+    findings: tuple[Finding, ...] = field(default=())
+    numbers: tuple[Number, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.permeability_m2 < np.inf or not 0.0 <= self.inertial_1_m < np.inf:
+            raise ValueError(
+                f"a permeability of {self.permeability_m2:g} m2 with an inertial coefficient of "
+                f"{self.inertial_1_m:g} 1/m is no porous region; the first must be above zero and "
+                "the second not below"
+            )
+        require_watertight(self.surface)
+
+    @property
+    def frame_uid(self) -> str:
+        """The DICOM frame of reference."""
+        return self.surface.frame_uid
+
+
+def inside(
+    region: PorousRegion, cells_mm: Floats, spacing_mm: float, progress: Progress = silent
+) -> npt.NDArray[np.bool_]:
+    """Return which cells of a lumen (centres (n, 3) on a lattice, LPS mm) lie in a region."""
+    points = (region.surface.points_mm - cells_mm[0]) / spacing_mm
+    first = np.floor(points.min(axis=0)).astype(int) - 1
+    i, j, k = (int(n) for n in np.ceil(points.max(axis=0)).astype(int) + 2 - first)
+    whole = winding(points - first, region.surface.triangles, (k, j, i), progress) > 0.5
+    index = np.rint((cells_mm - cells_mm[0]) / spacing_mm).astype(int) - first
+    within = ((index >= 0) & (index < (i, j, k))).all(axis=1)
+    found = np.zeros(len(cells_mm), np.bool_)
+    found[within] = whole[tuple(index[within][:, ::-1].T)]
+    return found
+
+
+def require_same_frame(region: PorousRegion, lumen: SurfaceMesh) -> None:
+    """Raise unless a region and a lumen live in one frame.
+
+    Raises:
+        FrameMismatch: naming both frames.
+    """
+    if region.frame_uid != lumen.frame_uid:
+        raise FrameMismatch(
+            f"the porous region lies in frame {region.frame_uid!r} and the lumen in "
+            f"{lumen.frame_uid!r}; make both from the same image"
+        )
+
+
+def to_record(region: PorousRegion) -> dict[str, Any]:
+    """Return what of a region is not its surface, as plain JSON."""
+    return {
+        "permeability_m2": region.permeability_m2,
+        "inertial_1_m": region.inertial_1_m,
+        "source": region.source,
+        "name": region.name,
+    }
+
+
+def from_record(record: Mapping[str, Any], surface: SurfaceMesh, **notes: Any) -> PorousRegion:
+    """Return the region whose record and surface those are; ``notes`` are findings and numbers."""
+    fields = ("permeability_m2", "inertial_1_m", "source", "name")
+    return PorousRegion(surface, **{name: record[name] for name in fields}, **notes)
