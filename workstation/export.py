@@ -22,6 +22,8 @@ from workstation.case import Case, CaseError
 from workstation.dicom.segmentation_object import Form
 from workstation.dicom_export import write_dicom_result
 from workstation.model_export import draft_model
+from workstation.planning.aneurysm_patient import PatientFacts
+from workstation.planning.aneurysm_risk import RiskSheet
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
 from workstation.store import write_atomically, write_json
@@ -134,6 +136,10 @@ def _write_table(case: Case, plan: Plan, name: str, value: Any, path: Path) -> N
                 "places": {place: list(vector) for place, vector in value.places.items()},
                 "samples": {column: array.tolist() for column, array in value.samples.items()},
             }
+        if isinstance(value, RiskSheet):
+            record |= {"rows": [row.to_json() for row in value.rows]}
+        if isinstance(value, PatientFacts):
+            record |= {"facts": dict(value.facts), "origins": dict(value.origins)}
         if isinstance(value, Centerline):
             record |= centerline_files.to_json(value)
         if isinstance(value, FlowResult):

@@ -310,9 +310,7 @@ def _facts_record(value: PatientFacts) -> Record:
 
 
 def _read_facts(record: Record, path: Path) -> PatientFacts:
-    return PatientFacts(
-        facts=record["facts"], origins=record["origins"], **_read_notes(record)
-    )
+    return PatientFacts(facts=record["facts"], origins=record["origins"], **_read_notes(record))
 
 
 def _risk_record(value: RiskSheet) -> Record:

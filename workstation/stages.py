@@ -69,7 +69,14 @@ from segmentation import (
     watershed,
 )
 from segmentation.contract import Measurements, Progress, share, silent
-from workstation.planning import patient, pressure, resection, spread
+from workstation.planning import (
+    aneurysm_patient,
+    aneurysm_risk,
+    patient,
+    pressure,
+    resection,
+    spread,
+)
 from workstation.planning.plan import Plan, PlanError, Step
 from workstation.problems import explain
 from workstation.replay import Replay
@@ -78,6 +85,7 @@ from workstation.variants import Outcome, Spread, Task, Variants, one_by_one
 
 _TABLE = (
     Stage("Case", patient.patient),
+    Stage("Case", aneurysm_patient.aneurysm_patient),
     Stage("Segment", resampling.conform),
     Stage("Segment", liver.propose_liver),
     Stage("Segment", vessels.propose_vessels),
@@ -175,6 +183,7 @@ _TABLE = (
     Stage("Plan", resection.margin),
     Stage("Plan", resection.cut_vessels),
     Stage("Plan", pressure.portal_pressure),
+    Stage("Plan", aneurysm_risk.aneurysm_risk),
     Stage("Plan", spread.spread),
 )
 

@@ -1,0 +1,292 @@
+"""Every risk score of an intracranial aneurysm beside the others, from shape, flow and patient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from inspect import Parameter, getdoc, signature
+from types import MappingProxyType
+from typing import Any
+
+from hemodynamics import rupture, rupture_slots, rupture_uiats
+from hemodynamics.score import Published, Score, outside
+from hemodynamics.score_coefficients import NEEDS_COEFFICIENTS, Slot, UnusableCoefficients
+from segmentation.contract import Finding, Measurements, Number, Progress, Severity, silent
+from workstation.planning.aneurysm_patient import Fact, PatientFacts
+
+AORTIC = "aortic_diameter"
+NAMES = {
+    "phases": "PHASES",
+    "ucas": "UCAS Japan",
+    "elapss": "ELAPSS",
+    "uiats": "UIATS",
+    "suzuki": "Suzuki 2020",
+    "xiang": "Xiang 2011 (RRS)",
+    "detmer": "Detmer 2018",
+}
+"""Models in the order of the sheet, as people call them."""
+
+QUANTITIES = {
+    "size_mm": "size",
+    "width_mm": "width",
+    "neck_width_mm": "neck.width",
+    "aspect_ratio": "aspect_ratio",
+    "size_ratio": "size_ratio",
+    "bottleneck_factor": "bottleneck_factor",
+    "nonsphericity_index": "nonsphericity_index",
+    "undulation_index": "undulation_index",
+    "ellipticity_index": "ellipticity_index",
+    "pressure_loss_coefficient": "pressure_loss_coefficient",
+    "wss_pa": "wss.dome_mean",
+    "wss_maximum_pa": "wss.dome_maximum",
+    "wss_normalised": "wss.dome_normalised",
+    "osi": "osi.dome_mean",
+    "osi_maximum": "osi.dome_maximum",
+    "low_shear_share": "low_shear_area",
+    "inflow_concentration": "inflow_concentration_index",
+    "shear_concentration": "shear_concentration_index",
+    "kinetic_energy_ratio": "kinetic_energy_ratio",
+}
+"""Input of a model to the quantity of shape or flow that it is."""
+
+PERCENT = 0.01
+"""What turns a share in percent into one."""
+
+POSTERIOR = ("basilar_tip", "basilar", "vertebral", "pca")
+_POINTS_SITES = {
+    **{site: site for site in ("ica", "pcom", "aca", "acom", "mca")},
+    **dict.fromkeys(POSTERIOR, "posterior"),
+}
+SITES: Mapping[str, Mapping[str, str]] = {
+    "phases": _POINTS_SITES,
+    "elapss": _POINTS_SITES,
+    "ucas": {
+        **{site: site for site in ("ica", "aca", "acom", "mca")},
+        "pcom": "ic_pcom",
+        "basilar_tip": "ba",
+        "basilar": "ba",
+        "vertebral": "va",
+    },
+    "uiats": {
+        **dict.fromkeys(("ica", "aca", "mca", "pca"), "other"),
+        **{site: site for site in ("pcom", "acom", "basilar_tip")},
+        **dict.fromkeys(("basilar", "vertebral"), "vertebrobasilar"),
+    },
+    "detmer": {
+        **{site: site for site in ("ica", "pcom", "aca", "acom", "mca", "vertebral", "pca")},
+        **dict.fromkeys(("basilar_tip", "basilar"), "basilar"),
+    },
+}
+"""Site of an aneurysm in the words of each model."""
+
+FURTHER = {
+    "points": ("points", "points"),
+    "repair_points": ("repair", "points"),
+    "conservative_points": ("conservative", "points"),
+    "growth_3_years_percent": ("growth_3_years", "%"),
+    "growth_5_years_percent": ("growth_5_years", "%"),
+}
+"""Further results of a score that are numbers of the plan, with their unit."""
+
+
+@dataclass(frozen=True)
+class RiskRow:
+    """One model: what it says, of whom it speaks, what it was given and what it lacks.
+
+    Attributes:
+        inputs: what the model was given, by name.
+        missing: names of the inputs that it lacks.
+        notes: what a reader must know, such as a value outside the derivation range.
+    """
+
+    model: str
+    title: str
+    value: float | None
+    unit: str
+    low: float | None
+    high: float | None
+    label: str
+    population: str
+    source: str
+    inputs: Mapping[str, Fact]
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form; `from_json` reverses it."""
+        return {one.name: getattr(self, one.name) for one in fields(self)} | {
+            "inputs": dict(self.inputs),
+            "missing": list(self.missing),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> RiskRow:
+        """Read what `to_json` wrote."""
+        given = {**record, "missing": tuple(record["missing"]), "notes": tuple(record["notes"])}
+        return cls(**given)
+
+
+@dataclass(frozen=True)
+class RiskSheet(Measurements):
+    """The scores of one aneurysm; ``rows`` holds all models, also those without a value."""
+
+    rows: tuple[RiskRow, ...] = field(default=())
+
+
+def aneurysm_risk(
+    shape: Measurements,
+    patient: PatientFacts,
+    dome_flow: Measurements | None = None,
+    *,
+    coefficients: tuple[dict[str, Any], ...] = (),
+    progress: Progress = silent,
+) -> RiskSheet:
+    """Compute every rupture and growth score whose inputs are known, and list what others lack.
+
+    Nothing is assumed: a score with an unknown input has no value. Each speaks for the patients
+    that it was derived from, and none of them is a decision.
+
+    Args:
+        coefficients: Contents of files of coefficients that switch further models on, each with
+            its source.
+
+    Raises:
+        UnusableCoefficients: if coefficients are refused, or are those of no model here.
+    """
+    models = _models(coefficients)
+    known = _known(shape, patient, dome_flow)
+    scored = []
+    for number, model in enumerate(models):
+        progress(number / len(models), NAMES[model.name])
+        scored.append(_scored(model, known))
+    rows = tuple(row for row, _ in scored)
+    progress(1.0)
+    return RiskSheet(
+        tuple(number for row, score in scored for number in _numbers(row, score)),
+        (*_warnings(rows), *_lacks(rows)),
+        rows,
+    )
+
+
+def _models(coefficients: Sequence[Mapping[str, Any]]) -> list[Published | Slot]:
+    """Return the models of the sheet, those switched on whose coefficients are given."""
+    published = [m for m in (*rupture.MODELS, *rupture_uiats.MODELS) if m.name != AORTIC]
+    slots = {slot.name: slot for slot in rupture_slots.SLOTS}
+    found: dict[str, Published | Slot] = {model.name: model for model in published} | slots
+    for record in coefficients:
+        name = record.get("model")
+        if name not in slots:
+            raise UnusableCoefficients(
+                f"coefficients are given for {name!r}; models that take them: {', '.join(slots)}"
+            )
+        if found[name] is not slots[name]:
+            raise UnusableCoefficients(f"coefficients of {name} are given twice; keep one file")
+        found[name] = slots[name].with_coefficients(record)
+    return [found[name] for name in NAMES]
+
+
+def _known(
+    shape: Measurements, patient: PatientFacts, dome_flow: Measurements | None
+) -> dict[str, Fact]:
+    """Return what is known, under the names that the models' inputs have."""
+    measured: dict[str, float] = {}
+    for value in (shape, dome_flow):
+        for number in value.numbers if value is not None else ():
+            factor = PERCENT if number.unit == "%" else 1.0
+            measured.setdefault(number.quantity, factor * number.value)
+    found = {
+        name: measured[quantity] for name, quantity in QUANTITIES.items() if quantity in measured
+    }
+    return found | dict(patient.facts)
+
+
+def _scored(model: Published | Slot, known: Mapping[str, Fact]) -> tuple[RiskRow, Score]:
+    notes: list[Finding] = []
+    given: dict[str, Fact] = {}
+    needed = signature(model.compute).parameters
+    for name in needed:
+        fact = _worded(model.name, name, known, notes)
+        if fact is not None:
+            given[name] = fact
+    lacks = [n for n, p in needed.items() if p.default is Parameter.empty and n not in given]
+    if lacks:
+        score = Score(None, "inputs are missing", missing=tuple(lacks))
+    else:
+        score = model.compute(**given)
+    if model.name == "ucas" and known.get("population") != "japanese":
+        notes.append(outside("only patients in Japan were studied"))
+    notes += [note for note in score.findings if note.severity is not Severity.INFO]
+    row = RiskRow(
+        model.name,
+        (getdoc(model.compute) or NAMES[model.name]).split("\n", 1)[0].rstrip("."),
+        score.value,
+        model.unit,
+        score.low,
+        score.high,
+        score.label,
+        model.population,
+        model.source,
+        MappingProxyType(given),
+        score.missing,
+        tuple(note.sentence for note in notes),
+    )
+    return row, score
+
+
+def _worded(model: str, name: str, known: Mapping[str, Fact], notes: list[Finding]) -> Fact | None:
+    """Return an input in the words of a model, None if unknown; add what does not fit it."""
+    fact = known.get(name)
+    if fact is None:
+        return None
+    if name == "site":
+        found = SITES[model].get(str(fact))
+        if found is None:
+            notes.append(outside(f"aneurysms of this site ({fact}) were no group of their own"))
+        return found
+    if name == "population" and fact == "inuit" and model != "uiats":
+        notes.append(outside("Inuit were not studied"))
+        return "other"
+    return fact
+
+
+def _numbers(row: RiskRow, score: Score) -> list[Number]:
+    if row.value is None:
+        return []
+    source = f"{row.source}; derived from {row.population}"
+    found = [Number(row.model, row.value, row.unit, source, row.low, row.high)]
+    for name, (quantity, unit) in FURTHER.items():
+        if name in score.details:
+            number = float(score.details[name])
+            found.append(Number(f"{row.model}.{quantity}", number, unit, source))
+    return found
+
+
+def _warnings(rows: Sequence[RiskRow]) -> list[Finding]:
+    return [
+        Finding(Severity.WARNING, "outside_derivation", f"{NAMES[row.model]}: {_lower(note)}")
+        for row in rows
+        for note in row.notes
+        if row.value is not None
+    ]
+
+
+def _lacks(rows: Sequence[RiskRow]) -> list[Finding]:
+    """Return which scores have no value and what they lack."""
+    found = []
+    for row in rows:
+        if row.missing and row.label != NEEDS_COEFFICIENTS:
+            words = ", ".join(name.replace("_", " ") for name in row.missing)
+            text = f"{NAMES[row.model]} is not computed; not known: {words}"
+            remedy = "Enter what is known of the patient, and compute shape and flow"
+            found.append(Finding(Severity.INFO, "risk_inputs", text, remedy=remedy))
+    idle = [NAMES[row.model] for row in rows if row.label == NEEDS_COEFFICIENTS]
+    if idle:
+        text = f"These models have no value without published coefficients: {', '.join(idle)}"
+        remedy = "Give a file of coefficients with its source"
+        found.append(Finding(Severity.INFO, "needs_coefficients", text, remedy=remedy))
+    return found
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
