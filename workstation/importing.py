@@ -14,7 +14,7 @@ from workstation.case_sources import accepted_codes
 from workstation.dicom import files as dicom
 from workstation.planning.clinical_values import with_clinical
 from workstation.planning.plan import Plan
-from workstation.planning.template import Template
+from workstation.planning.template import Template, TemplateSource
 from workstation.stages import check_plan, find_stage
 from workstation.surface_source import check_reading, is_surface_file, plain_name
 
@@ -252,33 +252,55 @@ def start_plan(
             DicomError for images that do not.
     """
     settings, said = _said_of_files(template, settings)
-    held = [s.name for s in template.sources.values() if s.source_name in case.record.sources]
-    draft = template.plan("", dict.fromkeys((*paths, *held), ""))
+    here = case.record.sources
+    held = [s.name for s in template.sources.values() if s.source_name in here]
+    if any(name in template.one_of for name in paths):  # what is given now is meant
+        held = [name for name in held if name not in template.one_of]
+    kinds = {
+        name: _kind_of(template.sources[name], paths[name])
+        for name in paths
+        if name in template.sources
+    }
+    kinds |= {n: here[template.sources[n].source_name]["kind"] for n in held if n not in kinds}
+    draft = template.plan("", dict.fromkeys((*paths, *held), ""), kinds)
     check_plan(with_settings(draft, settings))  # a typing error costs no import
-    frame_uid = ""
-    for source in sorted(template.sources.values(), key=lambda s: s.kind != "volume"):
-        if source.name in paths and source.kind == "volume":
-            import_volume(case, [paths[source.name]], source.name, None, "CT", accept, progress)
+    frame_uid: str | None = None
+    for source in sorted(template.sources.values(), key=lambda s: not s.is_image):
+        if source.name in paths and source.is_image:
+            modality = source.modality or None
+            import_volume(case, [paths[source.name]], source.name, None, modality, accept, progress)
         elif source.name in paths:
-            path, own = paths[source.name], source.source_name
-            frame = frame_uid or None if source.kind == "surface" else frame_uid
-            case.import_file(path, own, source.kind, frame, said.get(source.name, {}), progress)
-        frames = source.kind == "volume" or not frame_uid
-        if frames and source.source_name in case.record.sources:
-            frame_uid = case.record.sources[source.source_name]["frame_uid"]
+            path, own, kind = paths[source.name], source.source_name, kinds[source.name]
+            case.import_file(path, own, kind, frame_uid, said.get(source.name, {}), progress)
+        used = source.name in paths or source.name in held
+        if used and (source.is_image or frame_uid is None):
+            frame_uid = here[source.source_name]["frame_uid"]
     keys, accepted = {}, {}
-    for name in (*paths, *held):
-        about = case.record.sources[template.sources[name].source_name]
+    for name in dict.fromkeys((*paths, *held)):
+        about = here[template.sources[name].source_name]
         if name in paths or about["frame_uid"] == frame_uid:
             keys[name] = about["sha256"]
             if accepted_codes(about):
                 accepted[template.sources[name].source_name] = accepted_codes(about)
-    started = with_clinical(template.plan(frame_uid, keys), case.record.clinical_record())
-    plan = with_settings(started, settings)
+    plan = template.plan(frame_uid or "", keys, kinds)
+    plan = with_settings(with_clinical(plan, case.record.clinical_record()), settings)
     plan = replace(plan, accepted=accepted)
     check_plan(plan)
     case.add_plan(plan, f"Start {template.title.lower()}")
     return plan
+
+
+def _kind_of(source: TemplateSource, path: Path) -> str:
+    """Return of which of its kinds a source is, by the name of its file.
+
+    Raises:
+        CaseError: if the file is none of them.
+    """
+    if is_surface_file(path) and "surface" in source.kinds:
+        return "surface"
+    if len(source.kinds) == 1:
+        return source.kinds[0]
+    return next(kind for kind in source.kinds if kind != "surface")
 
 
 def _said_of_files(
@@ -293,8 +315,8 @@ def _said_of_files(
             continue
         name, _, word = parameter.partition(".")
         source = template.sources.get(name)
-        if source is None or source.kind != "surface":
-            known = [s.name for s in template.sources.values() if s.kind == "surface"]
+        if source is None or "surface" not in source.kinds:
+            known = [s.name for s in template.sources.values() if "surface" in s.kinds]
             raise CaseError(
                 f"{template.name} has no surface file {name!r} to set; it has: "
                 f"{', '.join(known) or 'none'}"

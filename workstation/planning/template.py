@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 from workstation.planning.plan import Plan, PlanError, Step
@@ -13,26 +14,60 @@ from workstation.planning.plan import Plan, PlanError, Step
 
 @dataclass(frozen=True)
 class TemplateSource:
-    """A source that a template knows: ``kind`` is "volume", "labels" or "surface"."""
+    """A source that a template knows.
+
+    Attributes:
+        kinds: what it may be: "volume", "labels" or "surface".
+        modality: of an image that must be of one, such as "CT".
+    """
 
     name: str
-    kind: str
+    kinds: tuple[str, ...]
     required: bool
     description: str
+    modality: str = ""
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is an image, and nothing else."""
+        return self.kinds == ("volume",)
 
     @property
     def source_name(self) -> str:
         """The name in a plan's sources: a file must not shadow the result it becomes."""
-        return self.name if self.kind == "volume" else f"{self.name}_file"
+        return self.name if self.is_image else f"{self.name}_file"
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """Steps that take the place of the step ``replace`` when all sources of ``when`` are given."""
+    """Steps that take the place of others when all sources of ``when`` are given.
+
+    A source that may be of several kinds is named with one behind it, such as "lumen:surface".
+    ``replace`` are the outputs of the steps that go; the new ones stand where the first was.
+    """
 
     when: frozenset[str]
-    replace: str
+    replace: tuple[str, ...]
     steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a report of a plan shows first; everything else stands in its tables.
+
+    Attributes:
+        key_numbers: full name of a number to its title, the most important first.
+        titles: the titles of further numbers.
+        outlined: labels that are outlined on slices, in drawing order.
+        looked_at: values through which slices go, the first that is there.
+        shown: results that the picture shows, () for all that can be shown.
+    """
+
+    key_numbers: Mapping[str, str] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
+    outlined: tuple[str, ...] = ()
+    looked_at: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,14 +81,23 @@ class Template:
     steps: tuple[Step, ...]
     alternatives: tuple[Alternative, ...]
     results: tuple[str, ...]
+    one_of: tuple[str, ...] = ()
+    figures: Figures = field(default_factory=Figures)
 
-    def plan(self, frame_uid: str, source_keys: Mapping[str, str]) -> Plan:
+    def plan(
+        self,
+        frame_uid: str,
+        source_keys: Mapping[str, str],
+        kinds: Mapping[str, str] = MappingProxyType({}),
+    ) -> Plan:
         """Return a plan for sources given by template name and content key.
 
-        Of the alternatives for a step, the first whose sources are all given is taken.
+        ``kinds`` says of which kind a source is that may be of several. Of the alternatives for a
+        step, the first whose sources are all given is taken.
 
         Raises:
-            PlanError: if a required source is missing or a given one is unknown.
+            PlanError: if a required source is missing, a given one is unknown, or not exactly
+                one is given where only one can be used.
         """
         unknown = sorted(set(source_keys) - set(self.sources))
         if unknown:
@@ -67,15 +111,39 @@ class Template:
                 f"{self.name} needs the source {missing[0]!r}; give it with "
                 f"--source {missing[0]}=PATH"
             )
+        self._require_one(source_keys)
+        given = {*source_keys, *(f"{name}:{kind}" for name, kind in kinds.items())}
         chosen: dict[str, Alternative] = {}
         for alternative in self.alternatives:
-            if alternative.when <= set(source_keys):
-                chosen.setdefault(alternative.replace, alternative)
+            if alternative.when <= given:
+                for output in alternative.replace:
+                    chosen.setdefault(output, alternative)
         steps: list[Step] = []
         for step in self.steps:
-            steps += chosen[step.output].steps if step.output in chosen else (step,)
+            taken = chosen.get(step.output)
+            if taken is None:
+                steps.append(step)
+            elif step.output == taken.replace[0]:
+                steps += taken.steps
         named = {self.sources[name].source_name: key for name, key in source_keys.items()}
         return Plan(frame_uid, named, tuple(steps), self.name)
+
+    def first_source(self, kind: str) -> str:
+        """Return the source with which alone a plan can begin if it is of ``kind``, else ""."""
+        needed = [source for source in self.sources.values() if source.required]
+        if not needed:
+            needed = [s for s in map(self.sources.get, self.one_of) if s and kind in s.kinds][:1]
+        return needed[0].name if len(needed) == 1 and kind in needed[0].kinds else ""
+
+    def _require_one(self, given: Mapping[str, str]) -> None:
+        """Raise unless exactly one of the sources is given that stand for each other."""
+        both = [name for name in self.one_of if name in given]
+        if self.one_of and len(both) != 1:
+            wanted = " or ".join(f"--source {name}=PATH" for name in self.one_of)
+            raise PlanError(
+                f"{self.name} begins with one of {' and '.join(self.one_of)}, and "
+                f"{'both are' if both else 'none is'} given; give {wanted}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return the record that `hilum templates --json` prints."""
@@ -86,12 +154,13 @@ class Template:
             "sources": [
                 {
                     "name": s.name,
-                    "type": s.kind,
+                    "type": " | ".join(s.kinds),
                     "required": s.required,
                     "description": s.description,
                 }
                 for s in self.sources.values()
             ],
+            "one_of": list(self.one_of),
             "steps": [step.to_json() for step in self.steps],
             "results": list(self.results),
         }
@@ -102,13 +171,39 @@ def _read(record: Mapping[str, Any]) -> Template:
         record["name"],
         record["title"],
         record["description"],
-        {name: TemplateSource(name, **about) for name, about in record["sources"].items()},
+        {name: _source(name, about) for name, about in record["sources"].items()},
         tuple(Step(**step) for step in record["steps"]),
         tuple(
-            Alternative(frozenset(a["when"]), a["replace"], tuple(Step(**s) for s in a["steps"]))
+            Alternative(
+                frozenset(a["when"]), _several(a["replace"]), tuple(Step(**s) for s in a["steps"])
+            )
             for a in record["alternatives"]
         ),
         tuple(record["results"]),
+        tuple(record.get("one_of", ())),
+        _figures(record.get("figures", {})),
+    )
+
+
+def _several(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _source(name: str, about: Mapping[str, Any]) -> TemplateSource:
+    return TemplateSource(
+        name,
+        _several(about["kind"]),
+        about["required"],
+        about["description"],
+        about.get("modality", ""),
+    )
+
+
+def _figures(record: Mapping[str, Any]) -> Figures:
+    return Figures(
+        MappingProxyType(dict(record.get("key_numbers", {}))),
+        MappingProxyType(dict(record.get("titles", {}))),
+        *(tuple(record.get(name, ())) for name in ("outlined", "looked_at", "shown")),
     )
 
 

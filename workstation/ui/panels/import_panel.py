@@ -18,7 +18,7 @@ from workstation.case import CaseError, case_for_writing
 from workstation.dicom.files import Scan, ScannedVolume, accept, read
 from workstation.importing import import_surfaces, is_volume_file, scan, start_plan
 from workstation.jobs import Job
-from workstation.planning.template import Template, find_template, templates
+from workstation.planning.template import find_template, templates
 from workstation.surface_source import is_surface_file
 from workstation.ui.desk import Desk
 from workstation.ui.import_page import ImportPage
@@ -58,7 +58,8 @@ def import_into(
     its originals are copied, so that it can be looked at meanwhile.
     """
     template = find_template(template_name)
-    name = next(s.name for s in template.sources.values() if s.required)
+    surface = isinstance(volume, Path) and is_surface_file(volume)
+    name = template.first_source("surface" if surface else "volume")
     with case_for_writing(folder) as case:
         if isinstance(volume, Path):
             said = [("source", f"{name}.{word}", value) for word, value in reading.items()]
@@ -76,11 +77,6 @@ def import_into(
             case.import_dicom(part, own, share(step, 1, 2), series, pixels)
         start_plan(case, template, {}, progress=share(progress, 1, 2))
     return folder
-
-
-def begins_with(template: Template, kind: str) -> bool:
-    """Tell whether all that a template must have is one source of a kind."""
-    return [source.kind for source in template.sources.values() if source.required] == [kind]
 
 
 class ImportPanel:
@@ -168,7 +164,7 @@ class ImportPanel:
         kind = "surface" if self._is_surface() else "volume"
         self.template.clear()
         for name, template in templates().items():
-            if begins_with(template, kind):
+            if template.first_source(kind):
                 self.template.addItem(template.title, name)
 
     def _is_surface(self) -> bool:
