@@ -30,7 +30,7 @@ from workstation.ui.icons import set_icon
 from workstation.ui.words import parameter_label
 
 SHOWN = 4  # optional parameters beyond the first few are folded, unless they are set
-NOT_BY_HAND = ("origins",)  # what a program writes beside the values of a person
+NOT_BY_HAND = ("origins", "coefficients")  # what a program writes beside a person's values
 SIZES = ("build_mm", "size_mm")  # three lengths that are no place
 Changed = Callable[[Any], None]
 Crosshair = Callable[[], Sequence[float] | None]
@@ -165,23 +165,32 @@ class PointsField(QWidget):
 
 
 class ChoiceField(QComboBox):
-    """One of a few words."""
+    """One of a few words, or yes or no; what may stay unknown can be "not given"."""
 
     def __init__(self, parameter: Parameter, changed: Changed) -> None:
         super().__init__()
         self._default = parameter.default
-        for choice in _core_schema(parameter.schema)["enum"]:
-            self.addItem(str(choice).replace("_", " "), choice)
-        self.activated.connect(lambda _: changed(self._chosen()))
+        schema = _core_schema(parameter.schema)
+        words = schema.get("enum") or (True, False)
+        self._choices = (*(() if schema is parameter.schema else (None,)), *words)
+        for choice in self._choices:
+            self.addItem(_choice_text(choice), choice)
+        self.activated.connect(lambda index: changed(self._chosen(self._choices[index])))
 
-    def _chosen(self) -> Any:
-        value = self.currentData()
+    def _chosen(self, value: Any) -> Any:
         return None if value == self._default else value
 
     def show_value(self, value: Any) -> None:
         """Show the choice, or the default for None."""
+        shown = self._default if value is None else value
         with QSignalBlocker(self):
-            self.setCurrentIndex(self.findData(self._default if value is None else value))
+            self.setCurrentIndex(self._choices.index(shown) if shown in self._choices else -1)
+
+
+def _choice_text(choice: Any) -> str:
+    if choice is None:
+        return "not given"
+    return ("no", "yes")[choice] if isinstance(choice, bool) else str(choice).replace("_", " ")
 
 
 class SwitchField(QCheckBox):
@@ -229,7 +238,8 @@ def field_for(parameter: Parameter, changed: Changed, crosshair: Crosshair | Non
         places = _is_vector(schema.get("items", {}))
         return PointsField(changed, crosshair if places else None)
     if kind == "boolean":
-        return SwitchField(parameter, changed)
+        unknown = schema is not parameter.schema  # a switch cannot show that nobody said no
+        return (ChoiceField if unknown else SwitchField)(parameter, changed)
     if kind in ("number", "integer"):
         return NumberField(parameter, changed)
     return TextField(parameter, changed)

@@ -185,3 +185,26 @@ def test_places_are_taken_from_the_crosshair(qtbot: QtBot) -> None:
         ("seeds_mm", [[1.0, -2.0, 3.5], [4.0, 5.0, 6.0]]),
         ("point_mm", [4.0, 5.0, 6.0]),
     ]
+
+
+def test_what_may_stay_unknown_is_no_no(qtbot: QtBot) -> None:
+    form = ParameterForm(STAGES["planning.aneurysm_patient"], shown=100)
+    qtbot.addWidget(form)
+    heard: list[tuple[str, Any]] = []
+    form.changed.connect(lambda name, value: heard.append((name, value)))
+    field = form.fields["hypertension"]
+    assert isinstance(field, ChoiceField)
+    form.show_values({})
+    assert field.currentText() == "not given"
+    for index, (text, value) in enumerate((("not given", None), ("yes", True), ("no", False))):
+        assert field.itemText(index) == text
+        form.show_values({} if value is None else {"hypertension": value})
+        assert field.currentText() == text
+    field.activated.emit(1)
+    field.activated.emit(0)
+    assert heard == [("hypertension", True), ("hypertension", None)]
+    site = form.fields["site"]
+    assert isinstance(site, ChoiceField)
+    assert site.currentText() == "not given"
+    form.show_values({"site": "basilar_tip"})
+    assert site.currentText() == "basilar tip"
