@@ -103,3 +103,21 @@ def test_a_missing_neighbour_needs_a_link():
     fewer = Links(links.cell[1:], links.direction[1:], links.fraction[1:], links.part[1:])
     with pytest.raises(ValueError, match="neither a neighbour nor a wall"):
         lay_out(neighbours, fewer)
+
+
+def test_a_flow_goes_on_from_its_state(poiseuille):
+    lattice = poiseuille[0]
+    state = lattice.state()
+    again = Lattice(lattice.layout, lattice.links, TAU)
+    again.start(state)
+    again.meet()
+    found = again.state()
+    force = tuple(8 * VISCOSITY * MEAN / RADIUS**2 * poiseuille[2])
+    for _ in range(30):
+        again.meet()
+        again.step(force)
+    again.meet()
+    for after in (found, again.state()):
+        speed = np.abs(after[1:4] - state[1:4]).max()
+        assert speed < 0.01 * np.abs(state[1:4]).max()
+        assert np.abs(after[4:] - state[4:]).max() < 0.05 * np.abs(state[4:]).max()
