@@ -19,6 +19,7 @@ DOORS = {
     "evaluate": ("workstation.file_commands", "evaluate"),
     "align": ("workstation.align_commands", "main"),
     "score": ("workstation.score_commands", "main"),
+    "validate": ("workstation.validate_commands", "main"),
     "simulate-user": ("workstation.simulate_commands", "main"),
     "models": ("workstation.models_commands", "main"),
     "pacs": ("workstation.pacs_commands", "main"),

@@ -16,6 +16,7 @@ from workstation.pacs_arguments import add_pacs
 from workstation.repair_arguments import add_reading, add_repair
 from workstation.score_arguments import add_score
 from workstation.simulate_arguments import add_simulate_user
+from workstation.validate_arguments import add_validate
 
 PATIENTS = ("liver",)
 """The built-in synthetic patients."""
@@ -211,6 +212,7 @@ def _add_results(command: Command) -> None:
     )
 
     add_score(command("score", "compute a clinical score or formula, or list them"))
+    add_validate(command("validate", "check physics and clinical models against references"))
     command("selftest", "tell what works on this machine")
     add_deidentify(command("deidentify", "write DICOM without identity (PS3.15) into a new folder"))
     add_models(

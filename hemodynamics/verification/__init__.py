@@ -1,0 +1,1 @@
+"""Flow against exact solutions, laboratories and another solver; `hilum validate` runs it."""
