@@ -18,7 +18,7 @@ from workstation.score_arguments import add_score
 from workstation.simulate_arguments import add_simulate_user
 from workstation.validate_arguments import add_validate
 
-PATIENTS = ("liver",)
+PATIENTS = ("liver", "aneurysm")
 """The built-in synthetic patients."""
 
 REPAIRS = ("interpolate_missing", "resample_spacing", "leave_out_slice")

@@ -297,7 +297,8 @@ def _report(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     options.case = options.case or user_data_path("hilum") / "cases" / f"demo-{options.patient}"
-    exact = work("Synthetic patient", lambda progress: _make_demo(options.case, progress))
+    make = partial(_make_demo, options.case, options.patient)
+    exact = work("Synthetic patient", lambda progress: make(progress=progress))
     with open_case(options.case, write=False) as case:
         summary = case.summary()
         picture = options.screenshot or (None if options.headless else options.case / "demo.png")
@@ -305,18 +306,18 @@ def _demo(options: argparse.Namespace) -> int:
             write_picture(case, picture)
             print(f"picture: {picture}", file=sys.stderr)
     if options.json:
-        print_json(summary | {"exact": exact})
+        print_json(summary | {"exact": dict(exact)})
     else:
         _print_summary(summary, exact)
     return DONE
 
 
-def _make_demo(folder: Path, progress: Progress) -> dict[str, float]:
-    """Make the synthetic patient, run the whole plan and return the exact values."""
-    patient = start_demo(folder, share(progress, 0, 2))
+def _make_demo(folder: Path, name: str, progress: Progress) -> Mapping[str, float]:
+    """Make a synthetic patient, run the whole plan and return the exact values."""
+    patient = start_demo(folder, name, share(progress, 0, 2))
     with open_case(folder) as case:
         case.run(case.plan(), share(progress, 1, 2))
-        return exact_numbers(patient, case.value("cut"))
+        return exact_numbers(name, patient, case)
 
 
 def _print_summary(summary: Mapping[str, Any], exact: Mapping[str, float] | None = None) -> None:
@@ -334,12 +335,17 @@ def _print_summary(summary: Mapping[str, Any], exact: Mapping[str, float] | None
         if number["low"] is not None:
             band = f" ({number['low']:.4g} to {number['high']:.4g})"
         truth = (exact or {}).get(number["name"])
-        beside = "" if truth is None else f"   exact {truth:.1f}"
-        name, value = number["name"], number["value"]
-        print(f"  {name:32} {value:10.1f} {number['unit']:4}{band}{beside}")
+        beside = "" if truth is None else f"   exact {_digits(truth)}"
+        name, value = number["name"], _digits(number["value"])
+        print(f"  {name:32} {value:>10} {number['unit']:4}{band}{beside}")
     print_clinical(summary)
     _print_findings(summary)
     print("Research use only, not for clinical decisions.")
+
+
+def _digits(value: float) -> str:
+    """Return a number with a decimal, or with three digits that count if it is small."""
+    return f"{value:.1f}" if abs(value) >= 10 or value == 0 else f"{value:.3g}"
 
 
 def _print_findings(summary: Mapping[str, Any]) -> None:

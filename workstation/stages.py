@@ -76,6 +76,7 @@ from workstation.planning import (
     pressure,
     resection,
     spread,
+    vessel_piece,
 )
 from workstation.planning.plan import Plan, PlanError, Step
 from workstation.problems import explain
@@ -176,6 +177,7 @@ _TABLE = (
     Stage("Measure", fitting.fit_sphere),
     Stage("Measure", fitting.fit_cylinder),
     Stage("Measure", symmetry.symmetry_plane),
+    Stage("Plan", vessel_piece.around_aneurysm),
     Stage("Plan", flow.simulate_flow),
     Stage("Plan", resection.cut_plane),
     Stage("Plan", resection.specimen),
