@@ -34,6 +34,7 @@ from workstation.shading import (
     build_scalar_bar,
     colour_by_side,
     colour_plain,
+    recolour,
     size_text,
     style,
 )
@@ -60,6 +61,7 @@ BACKGROUND_TOP = (0x15, 0x1A, 0x20)
 BACKGROUND = (0x0B, 0x0E, 0x11)
 CUBE_FRACTION = 0.18  # side of the orientation cube's corner, of the picture's height
 CUBE_DISTANCE = 4.2  # of the eye, in edges of the cube
+MOST_BARS = 3  # colour bars beside each other
 MOST_PEELS = 6  # layers of transparency that are sorted; deeper ones are blended unsorted
 
 
@@ -82,7 +84,7 @@ class Scene:
         self._clip: Clip = ()
         self._faces: list[Any] = []
         self._faced: tuple[Any, ...] = ()
-        self._bar: Any = None
+        self._bars: dict[ScalarMap, Any] = {}
         self._renderer = _main_renderer()
         self._cube = _cube_renderer()
         self._window = vtkRenderWindow()
@@ -115,12 +117,14 @@ class Scene:
             self._forget(name)
         for name, item in items.items():
             old = self._items.get(name)
-            if old is None or _shape(old) != _shape(item):
+            if old is not None and _shape(old) != _shape(item):
                 self._forget(name)
-                self._actors[name] = build_actor(item)
-                self._locators[name] = _locator(self._actors[name])
-                self._renderer.AddActor(self._actors[name])
-                apply_clip(self._actors[name], () if item.kind == "mark" else self._clip)
+            if name not in self._actors:
+                if not item.visible:
+                    continue  # what is not seen yet is built when it is
+                self._build(name, item)
+            elif old is not None and old.scalars != item.scalars:
+                recolour(self._actors[name], item)
             style(self._actors[name], item)
         self._items = dict(items)
         self._pickable = {
@@ -128,7 +132,7 @@ class Scene:
             for n, item in items.items()
             if item.visible and item.kind != "mark"
         }
-        self._show_bar()
+        self._show_bars()
         self._apply_split()
         return True
 
@@ -148,6 +152,13 @@ class Scene:
         for name, actor in self._actors.items():
             apply_clip(actor, () if self._items[name].kind == "mark" else clip)
         return True
+
+    def _build(self, name: str, item: SceneItem) -> None:
+        actor = self._actors[name] = build_actor(item)
+        if item.kind != "mark":
+            self._locators[name] = _locator(actor)
+        self._renderer.AddActor(actor)
+        apply_clip(actor, () if item.kind == "mark" else self._clip)
 
     def _show_faces(self, draft: bool) -> None:
         """Close the surfaces where the planes cut them; not while they move."""
@@ -240,8 +251,8 @@ class Scene:
         self._renderer.SetUseFXAA(not draft)
         _aim(self._renderer, eye)
         self._aim_cube(eye, width, height)
-        if self._bar is not None:
-            size_text(self._bar, height)
+        for bar in self._bars.values():
+            size_text(bar, height)
         self._window.SetSize(width, height)
         self._window.Render()
         self.frames += 1
@@ -264,15 +275,17 @@ class Scene:
         if actor is not None:
             self._renderer.RemoveActor(actor)
 
-    def _show_bar(self) -> None:
-        """Explain the colours of the first visible item that is coloured by a quantity."""
-        if self._bar is not None:
-            self._renderer.RemoveViewProp(self._bar)
+    def _show_bars(self) -> None:
+        """Explain the colours of the visible items that are coloured by a quantity."""
         maps = (item.scalars for item in self._items.values() if item.visible and item.scalars)
-        shown = next(maps, None)
-        self._bar = None if shown is None else build_scalar_bar(shown)
-        if self._bar is not None:
-            self._renderer.AddViewProp(self._bar)
+        shown = tuple(dict.fromkeys(scalars.legend for scalars in maps))[:MOST_BARS]
+        if shown == tuple(self._bars):
+            return
+        for bar in self._bars.values():
+            self._renderer.RemoveViewProp(bar)
+        self._bars = {legend: build_scalar_bar(legend, n) for n, legend in enumerate(shown)}
+        for bar in self._bars.values():
+            self._renderer.AddViewProp(bar)
 
     def _apply_split(self) -> None:
         for name, actor in self._actors.items():
@@ -360,7 +373,7 @@ def _aim(renderer: Any, camera: Camera) -> None:
 
 
 def _shape(item: SceneItem) -> tuple[Any, ...]:
-    return item.surface, item.kind, item.scalars
+    return item.surface, item.kind
 
 
 def _main_renderer() -> Any:

@@ -5,7 +5,7 @@ Points are DICOM patient LPS millimetres, colours sRGB 0 to 255.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -34,6 +34,7 @@ DIVERGING: tuple[Colour, ...] = (
 )  # fmt: skip
 NO_VALUE: Colour = (90, 96, 104)
 STEPS = 256
+BAR_APART, BAR_WIDTH = 0.17, 0.15  # from bar to bar, and of one with its words, of the width
 TEXT_FRACTION = 0.027  # of the picture's height
 TEXT = (0.90, 0.92, 0.93)
 
@@ -82,10 +83,11 @@ class ScalarMap:
 
     ``low`` and ``high`` are the limits of the bar in ``unit`` and do not follow the data, so
     that two pictures compare. A ``threshold`` is drawn as a line on surface and bar.
-    ``diverging`` is for quantities whose middle is neutral, such as a gap.
+    ``diverging`` is for quantities whose middle is neutral, such as a gap. A bar that is ``log``
+    begins above zero.
 
     Raises:
-        ValueError: if ``low`` is not below ``high``.
+        ValueError: if ``low`` is not below ``high``, or not above zero where it must be.
     """
 
     array: str
@@ -95,10 +97,18 @@ class ScalarMap:
     high: float
     threshold: float | None = None
     diverging: bool = False
+    log: bool = False
 
     def __post_init__(self) -> None:
         if not self.low < self.high:
             raise ValueError(f"the colour bar of {self.title} runs from {self.low} to {self.high}")
+        if self.log and not self.low > 0:
+            raise ValueError(f"the logarithmic bar of {self.title} begins at {self.low}")
+
+    @property
+    def legend(self) -> ScalarMap:
+        """The same bar, whatever array it explains."""
+        return replace(self, array="")
 
 
 @dataclass(frozen=True)
@@ -142,14 +152,21 @@ def build_actor(item: SceneItem) -> Any:
     normals.Update()
     mapper = vtkPolyDataMapper()
     mapper.SetInputData(normals.GetOutput())
-    mapper.SetScalarVisibility(item.scalars is not None)
-    if item.scalars is not None:
-        _colour_by_scalars(mapper, item)
+    _colour(mapper, item)
     mapper.SetVBOShiftScaleMethod(0)  # the split shader needs coordinates in mm
     actor = vtkActor()
     actor.SetMapper(mapper)
     colour_plain(actor)
     return actor
+
+
+def recolour(actor: Any, item: SceneItem) -> None:
+    """Colour ``actor`` by another quantity of its surface, without building it anew.
+
+    Raises:
+        ValueError: if the surface lacks that quantity.
+    """
+    _colour(actor.GetMapper(), item)
 
 
 def style(actor: Any, item: SceneItem) -> None:
@@ -189,17 +206,20 @@ def colour_by_side(actor: Any, split: Split) -> None:
     uniforms.SetUniform3f("splitColour", [channel / 255 for channel in split.colour])
 
 
-def build_scalar_bar(scalars: ScalarMap) -> Any:
-    """Return the vtkScalarBarActor, in the lower left corner, that explains ``scalars``."""
+def build_scalar_bar(scalars: ScalarMap, place: int = 0) -> Any:
+    """Return the vtkScalarBarActor that explains ``scalars``.
+
+    It stands in the lower left corner, or ``place`` bars to the right of it.
+    """
     bar = vtkScalarBarActor()
     bar.SetLookupTable(_lookup_table(scalars))
     bar.SetTitle(f"{scalars.title}\n{scalars.unit}")
     bar.SetNumberOfLabels(5)
     bar.SetLabelFormat("{:.3g}")
-    bar.SetPosition(0.02, 0.05)
-    bar.SetWidth(0.08)
+    bar.SetPosition(0.02 + place * BAR_APART, 0.05)
+    bar.SetWidth(BAR_WIDTH)
     bar.SetHeight(0.45)
-    bar.SetBarRatio(0.2)
+    bar.SetBarRatio(0.016 / BAR_WIDTH)
     bar.SetTextPad(5)
     bar.UnconstrainedFontSizeOn()
     for text in (bar.GetTitleTextProperty(), bar.GetLabelTextProperty()):
@@ -216,11 +236,14 @@ def size_text(bar: Any, picture_height: int) -> None:
         text.SetFontSize(max(round(TEXT_FRACTION * picture_height), 6))
 
 
-def _colour_by_scalars(mapper: Any, item: SceneItem) -> None:
+def _colour(mapper: Any, item: SceneItem) -> None:
     scalars = item.scalars
-    if scalars is None or scalars.array not in item.surface.point_data:
+    mapper.SetScalarVisibility(scalars is not None)
+    if scalars is None:
+        return
+    if scalars.array not in item.surface.point_data:
         there = ", ".join(sorted(item.surface.point_data)) or "none"
-        raise ValueError(f"the surface has no quantity {scalars and scalars.array!r}, only {there}")
+        raise ValueError(f"the surface has no quantity {scalars.array!r}, only {there}")
     mapper.SetScalarModeToUsePointFieldData()
     mapper.SelectColorArray(scalars.array)
     mapper.SetLookupTable(_lookup_table(scalars))
@@ -230,17 +253,23 @@ def _colour_by_scalars(mapper: Any, item: SceneItem) -> None:
 
 def _lookup_table(scalars: ScalarMap) -> Any:
     stops = np.array(DIVERGING if scalars.diverging else MAGNITUDE, float) / 255
-    at = np.linspace(0, 1, STEPS)
-    colours = [np.interp(at, np.linspace(0, 1, len(stops)), stops[:, c]) for c in range(3)]
+    steps = np.linspace(0, 1, STEPS)
+    colours = [np.interp(steps, np.linspace(0, 1, len(stops)), stops[:, c]) for c in range(3)]
     table = vtkLookupTable()
     table.SetNumberOfTableValues(STEPS)
     table.SetTableRange(scalars.low, scalars.high)
+    if scalars.log:
+        table.SetScaleToLog10()
     table.SetVectorModeToMagnitude()
     table.SetNanColor([*(channel / 255 for channel in NO_VALUE), 1.0])
     for step, (red, green, blue) in enumerate(np.transpose(colours)):
         table.SetTableValue(step, red, green, blue)
     if scalars.threshold is not None and scalars.low <= scalars.threshold <= scalars.high:
-        share = (scalars.threshold - scalars.low) / (scalars.high - scalars.low)
+        low, high, at = (
+            np.log(value) if scalars.log else value
+            for value in (scalars.low, scalars.high, scalars.threshold)
+        )
+        share = (at - low) / (high - low)
         line = 0.0 if scalars.diverging else 1.0
         table.SetTableValue(min(int(share * STEPS), STEPS - 1), line, line, line)
     return table

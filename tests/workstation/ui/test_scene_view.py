@@ -402,7 +402,7 @@ def test_a_scene_that_cannot_be_drawn_is_reported(qtbot, beside, items, monkeypa
     qtbot.waitUntil(lambda: len(told) == 1, timeout=20_000)
     assert "absent" in str(told[0])
     frames = [frame for frame, _ in walk_tb(told[0].__traceback__)]
-    drawing = [frame for frame in frames if frame.f_code.co_name == "build_actor"]
+    drawing = [frame for frame in frames if frame.f_code.co_name == "recolour"]
     assert len(drawing) == 1
     assert not drawing[0].f_locals, "VTK objects would be freed on another thread"
 

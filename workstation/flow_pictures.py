@@ -1,0 +1,376 @@
+"""How a flow is drawn: wall maps, streamlines and planes across the vessel, at any time.
+
+Everything is prepared once for all times; another time is then only another array or another
+surface that is shown. Points are LPS mm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from hemodynamics.cross_flow import CrossFlow, Planes
+from hemodynamics.flow_result import FlowResult
+from hemodynamics.streamlines import (
+    ball_seeds,
+    disc_seeds,
+    inlet_seeds,
+    lumen_seeds,
+    streamlines,
+)
+from meshing.centerline import Centerline
+from meshing.surface import SurfaceMesh
+from meshing.vessel_sections import place_on
+from segmentation.contract import Progress, silent
+from segmentation.volume import Vector
+from workstation.camera import Camera, Side, Size, unit, vector
+from workstation.flow_surfaces import (
+    MOVING,
+    TITLES,
+    TUBE_SHARE,
+    PlaneQuantity,
+    WallQuantity,
+    arrows,
+    at_time,
+    line_tubes,
+    plane,
+    vessel_radius_mm,
+    wall,
+)
+from workstation.looks import MOST, proposed_limits
+from workstation.picture import Picture, render_scene
+from workstation.shading import ScalarMap, SceneItem
+
+Seeds = Literal["off", "inlets", "lumen", "plane", "crosshair"]
+Cut = Literal["off", "centerline", "crosshair"]
+Kind = Literal["tawss", "osi", "rrt", "wss", "pressure", "streamlines", "section"]
+
+GLASS = (0xC9, 0xD4, 0xDE)  # of a wall that is there to be looked through
+GLASS_OPACITY, THROUGH_OPACITY = 0.16, 0.35
+ARROW_COLOUR = (0xF2, 0xF4, 0xF6)
+DIVERGE = ("through_m_s",)  # quantities whose zero is the middle of the bar
+TICKS = 5  # steps of a pressure's bar, about
+DECADES = 2.0  # of a logarithmic bar whose lower end nobody chose
+BALL = 0.6  # radius of the ball of seeds about the crosshair, of the vessel's
+PICTURE_PX = (900, 700)
+
+
+@dataclass(frozen=True)
+class FlowLook:
+    """What a person wants to see of a flow; view state, which no plan holds.
+
+    Attributes:
+        wall: the quantity on the wall, "" for plain glass.
+        low, high: limits of its bar in its unit; None proposes them from all times.
+        log: whether the wall's bar is logarithmic.
+        opacity: of the wall, 0 to 1; None suits what is shown inside.
+        parent_pa: mean wall shear of the parent artery, where it is known.
+        seeds: where streamlines begin.
+        count: how many.
+        cut: where a plane lies across the vessel: at a place of the centerline, or through the
+            crosshair and square to the flow.
+        branch, position_mm: that place: number of the branch from 1, and how far along it.
+        across: the quantity on the plane.
+        arrows: whether arrows show the flow within the plane.
+    """
+
+    wall: WallQuantity | Literal[""] = "tawss_pa"
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    opacity: float | None = None
+    parent_pa: float | None = None
+    seeds: Seeds = "off"
+    count: int = 120
+    cut: Cut = "off"
+    branch: int = 1
+    position_mm: float = 0.0
+    across: PlaneQuantity = "speed_m_s"
+    arrows: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class FlowScene:
+    """All that a look shows of a flow, at every time; `items` picks one time.
+
+    ``made`` says from what each part was made, so that it is not made again.
+    """
+
+    flow: FlowResult
+    look: FlowLook
+    wall: SurfaceMesh
+    lines: Mapping[int, SurfaceMesh]
+    cut: CrossFlow | None
+    plane: SurfaceMesh | None
+    arrows: tuple[SurfaceMesh, ...]
+    made: Mapping[str, Any]
+
+
+def prepare(
+    flow: FlowResult,
+    look: FlowLook,
+    *,
+    planes: Planes | None = None,
+    centerline: Centerline | None = None,
+    crosshair_mm: Vector | None = None,
+    before: FlowScene | None = None,
+    frames: Sequence[int] | None = None,
+    progress: Progress = silent,
+) -> FlowScene:
+    """Return what a look shows of a flow; parts that ``before`` has already are kept.
+
+    Streamlines are made for ``frames`` only, the numbers of times; None makes them for all.
+
+    Raises:
+        ValueError: if the flow was not computed, or the look asks for what there is not.
+        NoCrossFlow: if a plane misses the lumen.
+    """
+    planes = planes or Planes(flow)
+    old = dict(before.made) if before is not None and before.flow is flow else {}
+    wanted: dict[str, Any] = {
+        "wall": (look.wall, look.parent_pa if look.wall == "tawss_share" else None)
+    }
+    place = {
+        "off": None,
+        "centerline": (look.branch, look.position_mm),
+        "crosshair": crosshair_mm,
+    }[look.cut]
+    wanted["cut"] = (look.cut, place, id(centerline) if look.cut == "centerline" else 0)
+    wanted["plane"] = (wanted["cut"], look.across)
+    wanted["arrows"] = (wanted["cut"], look.arrows)
+    start = {"plane": wanted["cut"], "crosshair": crosshair_mm}.get(look.seeds)
+    moments = range(len(flow.times_s)) if frames is None else frames
+    wanted["lines"] = (look.seeds, look.count, start, tuple(moments))
+    if look.seeds == "off":
+        wanted["lines"] = ("off",)
+
+    def kept(part: str) -> bool:
+        return part in old and old[part] == wanted[part]
+
+    progress(0.0, "the wall")
+    outside = before.wall if before and kept("wall") else _wall(flow, look)
+    progress(0.1, "the plane")
+    cut = before.cut if before and kept("cut") else _cut(planes, look, centerline, crosshair_mm)
+    sheet = before.plane if before and kept("plane") else None
+    if cut is not None and sheet is None:
+        sheet = plane(flow, cut, look.across)
+    within: tuple[SurfaceMesh, ...] = ()
+    if cut is not None and look.arrows:
+        within = before.arrows if before and kept("arrows") else tuple(arrows(flow, cut))
+    lines = (
+        before.lines if before and kept("lines")
+        else _lines(flow, planes, look, cut, crosshair_mm, moments, progress)
+    )  # fmt: skip
+    progress(1.0)
+    return FlowScene(flow, look, outside, lines, cut, sheet, within, wanted)
+
+
+def _wall(flow: FlowResult, look: FlowLook) -> SurfaceMesh:
+    if look.wall:
+        return wall(flow, look.wall, look.parent_pa)
+    return replace(flow.wall, point_data={})
+
+
+def _cut(
+    planes: Planes, look: FlowLook, centerline: Centerline | None, crosshair_mm: Vector | None
+) -> CrossFlow | None:
+    if look.cut == "centerline" and centerline is not None:
+        branch = centerline.branch(look.branch)
+        at = min(look.position_mm, centerline.length_mm(branch))
+        point, along, _ = place_on(centerline, branch, at)
+        return planes.across(point, along)
+    if look.cut == "crosshair" and crosshair_mm is not None:
+        return planes.across_the_flow(np.array(crosshair_mm))
+    return None
+
+
+def _lines(
+    flow: FlowResult,
+    planes: Planes,
+    look: FlowLook,
+    cut: CrossFlow | None,
+    crosshair_mm: Vector | None,
+    frames: Sequence[int],
+    progress: Progress,
+) -> dict[int, SurfaceMesh]:
+    radius = vessel_radius_mm(flow)
+    seeds = np.empty((0, 3))
+    if look.seeds == "inlets":
+        seeds = inlet_seeds(flow, planes.field, look.count)
+    elif look.seeds == "lumen":
+        seeds = lumen_seeds(flow, look.count)
+    elif look.seeds == "plane" and cut is not None:
+        wide = float(np.sqrt(cut.area_mm2 / np.pi))
+        seeds = disc_seeds(cut.centre_mm, cut.normal, wide, look.count)
+    elif look.seeds == "crosshair" and crosshair_mm is not None:
+        seeds = ball_seeds(np.array(crosshair_mm), BALL * radius, look.count)
+    if not len(seeds):
+        return {}
+    found, both = {}, look.seeds != "inlets"
+    for done, n in enumerate(frames):
+        progress(0.1 + 0.9 * done / len(frames), "streamlines")
+        lines = streamlines(planes.field, flow.velocity_m_s[n], seeds, upstream=both)
+        found[n] = line_tubes(lines, TUBE_SHARE * radius, flow.frame_uid)
+    return found
+
+
+def limits(quantity: str, values: Iterable[Any], look: FlowLook | None = None) -> dict[str, Any]:
+    """Return the bar of a quantity over all times: limits of ``look``, else round ones.
+
+    Pressure has no zero of its own, so its bar begins where the values do.
+    """
+    whole = np.concatenate([np.ravel(array) for array in values] or [np.empty(0)])
+    whole = whole[np.isfinite(whole)]
+    low, high = proposed_limits(whole)
+    if quantity == "pressure_pa" and len(whole):
+        first, last = np.percentile(whole, (100 - MOST, MOST))
+        step = max(proposed_limits([(last - first) / TICKS])[1], 1e-12)
+        low, high = float(np.floor(first / step) * step), float(np.ceil(last / step) * step)
+        high = max(high, low + step)
+    log = look is not None and look.log and high > 0
+    if log and not low > 0:
+        low = high / 10**DECADES
+    if look is not None:
+        asked = (low if look.low is None else look.low, high if look.high is None else look.high)
+        if asked[0] < asked[1] and not (log and asked[0] <= 0):
+            low, high = asked
+    return {"low": low, "high": high, "log": log, "diverging": quantity in DIVERGE}
+
+
+def items(scene: FlowScene, frame: int, name: str = "flow") -> dict[str, SceneItem]:
+    """Return what is shown at one time, for a `workstation.picture.Scene`.
+
+    Other times are there too, not visible, so that what was drawn of them once is kept.
+    """
+    look, flow = scene.look, scene.flow
+    frame = frame % len(flow.times_s)
+    inside = bool(scene.lines) or scene.plane is not None
+    usual = THROUGH_OPACITY if inside else 1.0
+    if not look.wall:
+        usual = GLASS_OPACITY
+    opacity = usual if look.opacity is None else look.opacity
+    shown = {}
+    if scene.plane is not None:
+        array = at_time(look.across, frame)
+        across = limits(look.across, scene.plane.point_data.values())
+        shown[f"{name} plane"] = SceneItem(
+            scene.plane,
+            GLASS,
+            kind="sheet",
+            scalars=ScalarMap(array, *TITLES[look.across], **across),
+        )
+    fast = limits("speed_m_s", [flow_speeds(flow)]) if scene.lines else {}
+    for n, mesh in scene.lines.items():
+        if len(mesh.triangles):
+            shown[f"{name} lines {n + 1}"] = SceneItem(
+                mesh, GLASS, visible=n == frame, kind="mark",
+                scalars=ScalarMap("speed_m_s", *TITLES["speed_m_s"], **fast),
+            )  # fmt: skip
+    for n, mesh in enumerate(scene.arrows):
+        shown[f"{name} arrows {n + 1}"] = SceneItem(
+            mesh, ARROW_COLOUR, visible=n == frame, kind="mark"
+        )
+    shown[name] = SceneItem(
+        scene.wall, GLASS, opacity, kind="vessel", scalars=wall_map(scene, frame)
+    )
+    return shown
+
+
+def flow_speeds(flow: FlowResult) -> npt.NDArray[np.float32]:
+    """Return the speed in m/s of every cell at every time."""
+    return np.asarray(np.linalg.norm(flow.velocity_m_s, axis=2))
+
+
+def wall_map(scene: FlowScene, frame: int) -> ScalarMap | None:
+    """Return how the wall is coloured at one time, or None for plain glass."""
+    quantity = scene.look.wall
+    if not quantity:
+        return None
+    array = at_time(quantity, frame) if quantity in MOVING else quantity
+    title, unit_name = TITLES[quantity]
+    bar = limits(quantity, scene.wall.point_data.values(), scene.look)
+    return ScalarMap(array, title, unit_name, **bar)
+
+
+def peak(flow: FlowResult) -> int:
+    """Return the number of the time when most blood flows in."""
+    entering = np.sum([np.maximum(f, 0) for f in flow.flows_ml_s.values()], axis=0)
+    return int(np.argmax(entering)) if len(flow.flows_ml_s) else 0
+
+
+KINDS: dict[Kind, FlowLook] = {
+    "tawss": FlowLook("tawss_pa"),
+    "osi": FlowLook("osi"),
+    "rrt": FlowLook("rrt_1_pa"),
+    "wss": FlowLook("wss_pa"),
+    "pressure": FlowLook("pressure_pa"),
+    "streamlines": FlowLook("", seeds="inlets"),
+    "section": FlowLook("", cut="crosshair", opacity=THROUGH_OPACITY),
+}
+"""The pictures of a report."""
+
+
+def flow_picture(
+    flow: FlowResult,
+    kind: Kind = "tawss",
+    *,
+    size: Size = PICTURE_PX,
+    frame: int | None = None,
+    camera: Camera | Side | None = None,
+    limits: tuple[float, float] | None = None,
+    point_mm: Vector | None = None,
+) -> Picture:
+    """Return one picture of a flow, uint8 (height, width, 3), with its colour bar.
+
+    Args:
+        flow: a flow that was computed.
+        kind: what is shown: a map on the wall, streamlines, or a plane across the vessel.
+        size: width and height in pixels.
+        frame: number of the time; None takes the one of the largest inflow.
+        camera: an eye or a side of the patient; None shows the vessel at its widest.
+        limits: of the wall's colour bar, in its unit; None proposes round ones.
+        point_mm: where the plane lies (LPS), and the vessel is cut; None takes the sac or the
+            middle of the vessel.
+
+    Raises:
+        ValueError: if the flow was not computed.
+        NoCrossFlow: if the plane misses the lumen.
+    """
+    look = KINDS[kind]
+    if limits is not None:
+        look = replace(look, low=limits[0], high=limits[1])
+    place = point_mm if point_mm is not None else widest_mm(flow)
+    chosen = peak(flow) if frame is None else frame
+    scene = prepare(flow, look, crosshair_mm=place, frames=(chosen,))
+    shown = {name: item for name, item in items(scene, chosen).items() if item.visible}
+    return render_scene(shown, camera or best_view(flow, size, scene.cut), size)
+
+
+def widest_mm(flow: FlowResult) -> Vector:
+    """Return the cell that lies deepest in the lumen, LPS mm: in the sac, where there is one.
+
+    Raises:
+        ValueError: if the flow was not computed.
+    """
+    if not len(flow.cells_mm):
+        raise ValueError(f"the flow {flow.name!r} was not computed; there is nothing to show")
+    step = max(len(flow.cells_mm) // 20_000, 1)
+    away, _ = cKDTree(flow.wall.points_mm).query(flow.cells_mm[::step])
+    return vector(flow.cells_mm[::step][int(np.argmax(away))])
+
+
+def best_view(flow: FlowResult, size: Size, cut: CrossFlow | None = None) -> Camera:
+    """Return an eye that sees the vessel spread out, or looks at a plane at a slant."""
+    points = flow.wall.points_mm
+    spread = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2]
+    towards = spread[2] if spread[2][1] <= 0 else -spread[2]  # from the front if it can be
+    if cut is not None:
+        side = towards - (towards @ cut.normal) * cut.normal
+        towards = unit(unit(side if np.linalg.norm(side) > 1e-3 else spread[0]) + 0.8 * cut.normal)
+    up = (0.0, 0.0, 1.0) if abs(towards[2]) < 0.9 else (0.0, -1.0, 0.0)
+    return Camera(vector(200 * towards), (0.0, 0.0, 0.0), up).frame(points, size)
