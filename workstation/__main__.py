@@ -20,12 +20,14 @@ DOORS = {
     "align": ("workstation.align_commands", "main"),
     "score": ("workstation.score_commands", "main"),
     "validate": ("workstation.validate_commands", "main"),
+    "plans": ("workstation.plan_commands", "plans_command"),
+    "compare": ("workstation.plan_commands", "compare_command"),
     "simulate-user": ("workstation.simulate_commands", "main"),
     "models": ("workstation.models_commands", "main"),
     "pacs": ("workstation.pacs_commands", "main"),
     "deidentify": ("workstation.deidentify_commands", "main"),
 }
-"""Commands that need no case, and the module and function of each; `workstation.cli` has the rest.
+"""Commands with a module of their own, and the function in it; `workstation.cli` has the rest.
 
 Only the door that opens is imported: the rest costs a second or two.
 """

@@ -13,6 +13,7 @@ from workstation.align_arguments import add_align
 from workstation.deidentify_arguments import add_deidentify, add_export
 from workstation.models_arguments import add_models
 from workstation.pacs_arguments import add_pacs
+from workstation.plan_arguments import add_change, add_compare, add_plans
 from workstation.repair_arguments import add_reading, add_repair
 from workstation.score_arguments import add_score
 from workstation.simulate_arguments import add_simulate_user
@@ -166,6 +167,10 @@ def _add_plans(command: Command) -> None:
     )
 
     _add_accept(plan)
+
+    add_change(command("change", "change steps of a plan as a new plan, and run it"), setting)
+    add_plans(command("plans", "list the plans of a case, or name one"))
+    add_compare(command("compare", "set plans of a case side by side, in numbers"))
 
     run = command("run", "recompute what a plan lacks, or check all of it")
     run.add_argument("plans", nargs="+", type=Path, metavar="CASE_OR_PLAN")

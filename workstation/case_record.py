@@ -67,6 +67,7 @@ class CaseRecord:
     reviews: dict[str, Review] = field(default_factory=dict)
     history: list[Revision] = field(default_factory=list)
     position: int = -1
+    plan_names: dict[str, int] = field(default_factory=dict)
     created: str = field(default_factory=now)
 
     def to_json(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from workstation import (
 from workstation.case import Case, CaseError, case_for_writing, open_case
 from workstation.clinical_case import split_clinical
 from workstation.clinical_commands import import_files, print_clinical
+from workstation.comparing import find_plan, keep_plan
 from workstation.console import (
     DIFFERENCE,
     DONE,
@@ -47,6 +48,7 @@ from workstation.importing import (
     nothing_found,
     scan,
     start_plan,
+    with_settings,
 )
 from workstation.model_export import surface_warnings
 from workstation.planning.plan import read_plan
@@ -155,13 +157,31 @@ def _plan(options: argparse.Namespace) -> int:
         )
         outcome = _outcome(template.title, partial(case.run, plan))
         document = case.summary() | outcome
-    if outcome:
-        tell_record(outcome["error"])
-    if options.json:
+    return _told(document, options.json)
+
+
+def _change(options: argparse.Namespace) -> int:
+    with open_case(options.case) as case:
+        start = None if options.plan is None else find_plan(case, options.plan)
+        plan = with_settings(case.plan(start), options.settings)
+        number = case.add_plan(plan, f"Change {options.settings[0][0]}")
+        if options.keep is not None:
+            keep_plan(case, options.keep, number)
+        outcome = _outcome("Change", partial(case.run, plan))
+        document = case.summary() | outcome
+    return _told(document, options.json)
+
+
+def _told(document: dict[str, Any], as_json: bool) -> int:
+    """Print what became of a plan; return the exit code."""
+    failed = "error" in document
+    if failed:
+        tell_record(document["error"])
+    if as_json:
         print_json(document)
     else:
         _print_summary(document)
-    return PROBLEM if outcome else DONE
+    return PROBLEM if failed else DONE
 
 
 def _outcome(title: str, steps: Callable[[Any], Any]) -> dict[str, Any]:
@@ -378,6 +398,7 @@ COMMANDS: Commands = {
     "stages": _stages,
     "templates": _templates,
     "plan": _plan,
+    "change": _change,
     "run": _run,
     "show": _show,
     "review": _review,
