@@ -71,7 +71,22 @@ class CrossFlow:
         """Return the pressure of one moment, mean over the area."""
         found, areas = self.places.nearby(pressure_pa), point_areas_mm2(self.surface)
         known = np.isfinite(found)
-        return float(np.average(found[known], weights=areas[known]))
+        return float(np.average(found[known], weights=np.maximum(areas[known], 1e-12)))
+
+    def over_time(self, flow: FlowResult) -> dict[str, Floats]:
+        """Return what a reader asks of the plane, one value for each time, units in the names.
+
+        The mean speed is the flow by the area.
+        """
+        flows = np.array([self.flow_ml_s(velocity) for velocity in flow.velocity_m_s])
+        speeds = (self.speeds_m_s(velocity) for velocity in flow.velocity_m_s)
+        pressures = (self.mean_pressure_pa(pressure) for pressure in flow.pressure_pa)
+        return {
+            "flow_ml_s": flows,
+            "mean_speed_m_s": flows / self.area_mm2,
+            "maximum_speed_m_s": np.array([float(speed.max()) for speed in speeds]),
+            "pressure_pa": np.array(list(pressures)),
+        }
 
 
 class Planes:
@@ -111,6 +126,8 @@ class Planes:
         caught = (binary_dilation(part, iterations=3) & ~others).ravel()
         nodes = Places(places.cells[caught], places.shares[caught])
         surface = self._up_to_the_wall(grid, binary_dilation(part, iterations=2) & ~others)
+        if not len(surface.triangles):
+            raise NoCrossFlow("the plane meets the lumen outside its wall; move it")
         centre = grid[part].mean(axis=0)
         return CrossFlow(
             centre, normal, surface, self.field.at(surface.points_mm), nodes, fine * fine

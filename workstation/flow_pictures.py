@@ -55,6 +55,7 @@ GLASS_OPACITY, THROUGH_OPACITY = 0.16, 0.35
 ARROW_COLOUR = (0xF2, 0xF4, 0xF6)
 DIVERGE = ("through_m_s",)  # quantities whose zero is the middle of the bar
 TICKS = 5  # steps of a pressure's bar, about
+ENOUGH = 500_000  # values that tell the limits of a bar
 DECADES = 2.0  # of a logarithmic bar whose lower end nobody chose
 BALL = 0.6  # radius of the ball of seeds about the crosshair, of the vessel's
 PICTURE_PX = (900, 700)
@@ -98,7 +99,9 @@ class FlowLook:
 class FlowScene:
     """All that a look shows of a flow, at every time; `items` picks one time.
 
-    ``made`` says from what each part was made, so that it is not made again.
+    ``bars`` are the colour bars of the wall, the plane and the lines, the same at every time;
+    ``through`` holds the numbers of the plane over time, see `CrossFlow.over_time`. ``made``
+    says from what each part was made, so that it is not made again.
     """
 
     flow: FlowResult
@@ -108,6 +111,8 @@ class FlowScene:
     cut: CrossFlow | None
     plane: SurfaceMesh | None
     arrows: tuple[SurfaceMesh, ...]
+    through: Mapping[str, npt.NDArray[np.float64]]
+    bars: Mapping[str, ScalarMap]
     made: Mapping[str, Any]
 
 
@@ -166,8 +171,31 @@ def prepare(
         before.lines if before and kept("lines")
         else _lines(flow, planes, look, cut, crosshair_mm, moments, progress)
     )  # fmt: skip
+    through: Mapping[str, npt.NDArray[np.float64]] = {}
+    if cut is not None:
+        through = before.through if before and kept("cut") else cut.over_time(flow)
     progress(1.0)
-    return FlowScene(flow, look, outside, lines, cut, sheet, within, wanted)
+    bars = _bars(flow, look, outside, sheet, bool(lines))
+    return FlowScene(flow, look, outside, lines, cut, sheet, within, through, bars, wanted)
+
+
+def _bars(
+    flow: FlowResult, look: FlowLook, outside: SurfaceMesh, sheet: SurfaceMesh | None, lines: bool
+) -> dict[str, ScalarMap]:
+    """Return the colour bars of what is shown."""
+    found = {}
+    if look.wall:
+        bar = limits(look.wall, outside.point_data.values(), look)
+        array = look.wall if look.wall in outside.point_data else at_time(look.wall, 0)
+        found["wall"] = ScalarMap(array, *TITLES[look.wall], **bar)
+    if lines or (sheet is not None and look.across == "speed_m_s"):
+        # One bar for all speeds, so that lines and plane compare.
+        bar = limits("speed_m_s", [flow_speeds(flow)])
+        found["lines"] = found["plane"] = ScalarMap("speed_m_s", *TITLES["speed_m_s"], **bar)
+    if sheet is not None and look.across != "speed_m_s":
+        bar = limits(look.across, sheet.point_data.values())
+        found["plane"] = ScalarMap(look.across, *TITLES[look.across], **bar)
+    return found
 
 
 def _wall(flow: FlowResult, look: FlowLook) -> SurfaceMesh:
@@ -225,6 +253,7 @@ def limits(quantity: str, values: Iterable[Any], look: FlowLook | None = None) -
     Pressure has no zero of its own, so its bar begins where the values do.
     """
     whole = np.concatenate([np.ravel(array) for array in values] or [np.empty(0)])
+    whole = whole[:: 1 + len(whole) // ENOUGH]
     whole = whole[np.isfinite(whole)]
     low, high = proposed_limits(whole)
     if quantity == "pressure_pa" and len(whole):
@@ -256,45 +285,27 @@ def items(scene: FlowScene, frame: int, name: str = "flow") -> dict[str, SceneIt
     opacity = usual if look.opacity is None else look.opacity
     shown = {}
     if scene.plane is not None:
-        array = at_time(look.across, frame)
-        across = limits(look.across, scene.plane.point_data.values())
-        shown[f"{name} plane"] = SceneItem(
-            scene.plane,
-            GLASS,
-            kind="sheet",
-            scalars=ScalarMap(array, *TITLES[look.across], **across),
-        )
-    fast = limits("speed_m_s", [flow_speeds(flow)]) if scene.lines else {}
+        across = replace(scene.bars["plane"], array=at_time(look.across, frame))
+        shown[f"{name} plane"] = SceneItem(scene.plane, GLASS, kind="sheet", scalars=across)
     for n, mesh in scene.lines.items():
         if len(mesh.triangles):
             shown[f"{name} lines {n + 1}"] = SceneItem(
-                mesh, GLASS, visible=n == frame, kind="mark",
-                scalars=ScalarMap("speed_m_s", *TITLES["speed_m_s"], **fast),
-            )  # fmt: skip
+                mesh, GLASS, visible=n == frame, kind="mark", scalars=scene.bars["lines"]
+            )
     for n, mesh in enumerate(scene.arrows):
         shown[f"{name} arrows {n + 1}"] = SceneItem(
             mesh, ARROW_COLOUR, visible=n == frame, kind="mark"
         )
-    shown[name] = SceneItem(
-        scene.wall, GLASS, opacity, kind="vessel", scalars=wall_map(scene, frame)
-    )
+    colours = scene.bars.get("wall")
+    if colours is not None and look.wall in MOVING:
+        colours = replace(colours, array=at_time(look.wall, frame))
+    shown[f"{name} wall"] = SceneItem(scene.wall, GLASS, opacity, kind="vessel", scalars=colours)
     return shown
 
 
 def flow_speeds(flow: FlowResult) -> npt.NDArray[np.float32]:
     """Return the speed in m/s of every cell at every time."""
     return np.asarray(np.linalg.norm(flow.velocity_m_s, axis=2))
-
-
-def wall_map(scene: FlowScene, frame: int) -> ScalarMap | None:
-    """Return how the wall is coloured at one time, or None for plain glass."""
-    quantity = scene.look.wall
-    if not quantity:
-        return None
-    array = at_time(quantity, frame) if quantity in MOVING else quantity
-    title, unit_name = TITLES[quantity]
-    bar = limits(quantity, scene.wall.point_data.values(), scene.look)
-    return ScalarMap(array, title, unit_name, **bar)
 
 
 def peak(flow: FlowResult) -> int:

@@ -5,7 +5,15 @@ import pytest
 
 from hemodynamics.cross_flow import Planes
 from meshing.centerline import Branch, Centerline, Node
-from tests.hemodynamics.known_flow import AXIS, CENTRE_MM, FRAME, LENGTH_MM, RADIUS_MM, tube_flow
+from tests.hemodynamics.known_flow import (
+    AXIS,
+    CENTRE_MM,
+    FRAME,
+    LENGTH_MM,
+    RADIUS_MM,
+    pulses,
+    tube_flow,
+)
 from workstation import picture
 from workstation.flow_pictures import (
     KINDS,
@@ -89,10 +97,12 @@ def test_only_one_time_is_visible_and_parts_are_kept(pulsing):
     place = tuple((CENTRE_MM + 0.4).tolist())
     scene = prepare(pulsing, look, crosshair_mm=place)
     shown = [name for name, item in items(scene, 2).items() if item.visible]
-    assert shown == ["flow plane", "flow lines 3", "flow arrows 3", "flow"]
+    assert shown == ["flow plane", "flow lines 3", "flow arrows 3", "flow wall"]
     drawn = items(scene, 2)
-    assert drawn["flow"].scalars.array == at_time("wss_pa", 2)
-    assert drawn["flow"].opacity < 1, "what lies inside is seen"
+    assert drawn["flow wall"].scalars.array == at_time("wss_pa", 2)
+    assert drawn["flow wall"].opacity < 1, "what lies inside is seen"
+    assert items(scene, 3)["flow wall"].surface is drawn["flow wall"].surface
+    assert scene.through["flow_ml_s"] == pytest.approx(1.5 * pulses(4), rel=0.02)
     other = prepare(
         pulsing, replace(look, wall="osi"), crosshair_mm=place, before=scene, frames=None
     )
