@@ -75,7 +75,7 @@ def cut_along_curve(
     ways = Geodesics(mesh, points_mm)
     way = ways.way(points_mm, closed=True)
     progress(0.4, "drawing the curve into the surface")
-    drawn = _drawn(ways.mesh, way)
+    drawn = draw_into(ways.mesh, way)
     left = _left_of(drawn)
     marked = mesh.reshaped(drawn.points, drawn.triangles)
     sides = [_area(marked, left), _area(marked, ~left)]
@@ -89,7 +89,7 @@ def cut_along_curve(
 
 
 @dataclass(frozen=True, eq=False)
-class _Drawn:
+class Drawn:
     """A surface with a curve's pieces among its edges; ``rim`` are the curve's points in order."""
 
     points: Floats
@@ -97,7 +97,7 @@ class _Drawn:
     rim: Integers
 
 
-def _drawn(mesh: SurfaceMesh, way: Floats) -> _Drawn:
+def draw_into(mesh: SurfaceMesh, way: Floats) -> Drawn:
     """Return the surface with a way on it, whose pieces lie in one triangle each, as edges."""
     places = _places(mesh, way)
     names: dict[tuple[int, int, float], int] = {}
@@ -119,7 +119,7 @@ def _drawn(mesh: SurfaceMesh, way: Floats) -> _Drawn:
     if len(set(rim)) < len(rim):
         raise CurveDoesNotCut("the curve touches or crosses itself; draw it as one loop")
     points = np.concatenate([mesh.points_mm, np.array(added).reshape(-1, 3)])
-    return _Drawn(points, _retriangulated(mesh, points, on_edge, rim), np.array(rim))
+    return Drawn(points, _retriangulated(mesh, points, on_edge, rim), np.array(rim))
 
 
 def _places(mesh: SurfaceMesh, way: Floats) -> list[tuple[int, int, float]]:
@@ -213,7 +213,7 @@ def _require_edges(triangles: Integers, rim: list[int], count: int) -> None:
         )
 
 
-def _left_of(drawn: _Drawn) -> Bools:
+def _left_of(drawn: Drawn) -> Bools:
     """Return which triangles lie to the left of the curve, seen from outside.
 
     Raises:
@@ -252,7 +252,7 @@ def _area(mesh: SurfaceMesh, cells: Bools) -> float:
 
 
 def _spanned(
-    mesh: SurfaceMesh, drawn: _Drawn, left: Bools, left_wanted: bool, progress: Progress
+    mesh: SurfaceMesh, drawn: Drawn, left: Bools, left_wanted: bool, progress: Progress
 ) -> SurfaceMesh:
     """Return one of both parts, closed by the flattest film that stays inside the solid.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from hemodynamics.flow_result import FlowResult
 from meshing import centerline_tubes
+from meshing.aneurysm_neck import Neck, as_measured
 from meshing.centerline import Centerline
 from meshing.drawn import as_tubes
 from meshing.surface import SurfaceMesh
@@ -111,6 +112,10 @@ def _centerline(name: str, value: Centerline) -> SceneItem:
     return _surface(name, centerline_tubes.as_tubes(value, name))
 
 
+def _neck(name: str, value: Neck) -> SceneItem:
+    return _measured(name, as_measured(value))
+
+
 def _flow(name: str, flow: FlowResult) -> SceneItem:
     return _surface(name, flow.wall)
 
@@ -123,6 +128,7 @@ BUILDERS: Mapping[type, Callable[[str, Any], SceneItem]] = MappingProxyType(
     {
         Centerline: _centerline,
         FlowResult: _flow,
+        Neck: _neck,
         SurfaceMesh: _surface,
         VolumeMesh: _volume_mesh,
         CutPlane: _cut_plane,

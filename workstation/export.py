@@ -8,7 +8,8 @@ from typing import Any
 
 from hemodynamics import flow_files
 from hemodynamics.flow_result import FlowResult
-from meshing import centerline_files
+from meshing import aneurysm_neck, centerline_files
+from meshing.aneurysm_neck import Neck
 from meshing.centerline import Centerline
 from meshing.files import WRITTEN
 from meshing.solver_files import VOLUME_ENDINGS, write_volume_mesh
@@ -54,8 +55,9 @@ def export(
     cuts as an encapsulated STL, and measurements as a report. ``form`` is that of the
     segmentation; see `workstation.model_export.draft_model` for ``despite`` and ``coloured_by``.
 
-    The points of a centerline go to .csv and .vtp; volume meshes to .vtu, Gmsh's .msh, Abaqus'
-    .inp and FEBio's .feb; the cells of a flow to .vtu and the wall with its shear to .vtp.
+    The points of a centerline and of a neck go to .csv and .vtp; volume meshes to .vtu, Gmsh's
+    .msh, Abaqus' .inp and FEBio's .feb; the cells of a flow to .vtu and the wall with its shear to
+    .vtp.
 
     Raises:
         CaseError: if there is no such result, it has no such format, or a surface is faulty.
@@ -68,6 +70,9 @@ def export(
     if isinstance(value, Centerline) and ending in LINES:
         write = centerline_files.write_csv if ending == ".csv" else centerline_files.write_vtp
         write_atomically(path, lambda part: write(value, part))
+    elif isinstance(value, Neck) and ending in LINES:
+        draw = aneurysm_neck.write_csv if ending == ".csv" else aneurysm_neck.write_vtp
+        write_atomically(path, lambda part: draw(value, part))
     elif isinstance(value, FlowResult) and ending in FLOWS:
         save = flow_files.write_vtu if ending == ".vtu" else flow_files.write_vtp
         write_atomically(path, lambda part: save(value, part))
@@ -102,7 +107,7 @@ def endings(value: Any) -> tuple[str, ...]:
         return VOLUME_ENDINGS + TABLES
     if isinstance(value, LabelMap):
         return IMAGES + SURFACES + TABLES + DICOM
-    if isinstance(value, Centerline):
+    if isinstance(value, Centerline | Neck):
         return (*TABLES, ".vtp")
     if isinstance(value, FlowResult):
         return FLOWS + TABLES
@@ -142,6 +147,8 @@ def _write_table(case: Case, plan: Plan, name: str, value: Any, path: Path) -> N
             record |= {"facts": dict(value.facts), "origins": dict(value.origins)}
         if isinstance(value, Centerline):
             record |= centerline_files.to_json(value)
+        if isinstance(value, Neck):
+            record |= aneurysm_neck.to_json(value)
         if isinstance(value, FlowResult):
             record |= flow_files.to_json(value)
         write_json(path, record)

@@ -18,7 +18,8 @@ import SimpleITK as sitk
 from hemodynamics import flow_files, porous
 from hemodynamics.flow_result import FlowResult
 from hemodynamics.porous import PorousRegion
-from meshing import centerline_files
+from meshing import aneurysm_neck, centerline_files
+from meshing.aneurysm_neck import Neck
 from meshing.centerline import Centerline
 from meshing.surface import SurfaceMesh
 from meshing.volume_mesh import VolumeMesh, from_arrays, to_arrays
@@ -165,6 +166,21 @@ def _write_centerline(value: Centerline, path: Path) -> None:
 def _read_centerline(record: Record, path: Path) -> Centerline:
     with np.load(path, allow_pickle=False) as data:
         return centerline_files.from_record(record, dict(data), **_read_notes(record))
+
+
+def _neck_record(value: Neck) -> Record:
+    return aneurysm_neck.to_record(value) | _notes(value)
+
+
+def _write_neck(value: Neck, path: Path) -> None:
+    arrays: dict[str, Any] = {**aneurysm_neck.to_arrays(value)}
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _read_neck(record: Record, path: Path) -> Neck:
+    with np.load(path, allow_pickle=False) as data:
+        return aneurysm_neck.from_record(record, dict(data), **_read_notes(record))
 
 
 def _flow_record(value: FlowResult) -> Record:
@@ -355,6 +371,7 @@ FORMATS = {
     "centerline": Format(
         Centerline, ".npz", _centerline_record, _write_centerline, _read_centerline
     ),
+    "neck": Format(Neck, ".npz", _neck_record, _write_neck, _read_neck),
     "flow": Format(FlowResult, ".npz", _flow_record, _write_flow, _read_flow),
     "porous region": Format(
         PorousRegion,
@@ -408,6 +425,8 @@ def _arrays_of(value: Any) -> list[np.ndarray[Any, Any]]:
         return list(to_arrays(value).values())
     if isinstance(value, Centerline):
         return list(centerline_files.to_arrays(value).values())
+    if isinstance(value, Neck):
+        return list(aneurysm_neck.to_arrays(value).values())
     if isinstance(value, FlowResult):
         return list(flow_files.to_arrays(value).values())
     if isinstance(value, CutPlane | PorousRegion):

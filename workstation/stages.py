@@ -10,6 +10,8 @@ from typing import Any
 
 from hemodynamics import flow
 from meshing import (
+    aneurysm,
+    aneurysm_shape,
     booleans,
     centerline,
     comparison,
@@ -178,6 +180,10 @@ _TABLE = (
     Stage("Measure", fitting.fit_cylinder),
     Stage("Measure", symmetry.symmetry_plane),
     Stage("Plan", vessel_piece.around_aneurysm),
+    Stage("Plan", aneurysm.neck),
+    Stage("Plan", aneurysm.dome),
+    Stage("Plan", aneurysm.without_sac),
+    Stage("Plan", aneurysm_shape.aneurysm_shape),
     Stage("Plan", flow.simulate_flow),
     Stage("Plan", resection.cut_plane),
     Stage("Plan", resection.specimen),

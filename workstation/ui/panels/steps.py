@@ -29,6 +29,7 @@ SHOWABLE = (
     "FlowResult",
     "CutPlane",
     "Measured",
+    "Neck",
 )
 MEASURE = "Measure"
 

@@ -1,0 +1,281 @@
+"""The neck of an aneurysm, its dome, and the vessel without it.
+
+Points are (x, y, z) in DICOM patient LPS millimetres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from meshing.aneurysm_neck import Neck, NoNeck, neck_of
+from meshing.aneurysm_parts import Parts, divided, divided_at_neck
+from meshing.aneurysm_sac import level_curve, sac_level
+from meshing.aneurysm_vessel import Ball, ParentVessel, parent_vessel
+from meshing.cell_sizes import averaging, edges_of
+from meshing.centerline import Centerline
+from meshing.geodesics import Geodesics
+from meshing.holes import neighbours, patch
+from meshing.integrals import area_of, volume_of
+from meshing.lumen import Piece, Wall, split_pieces
+from meshing.soup import compact
+from meshing.surface import SurfaceMesh, measured, require_watertight
+from meshing.vessel_sections import require_frame
+from segmentation.contract import Finding, Number, Progress, Severity, silent
+
+Floats = npt.NDArray[np.float64]
+Vector = tuple[float, float, float]
+
+DOME_COLOUR = (0xD9, 0x53, 0x4F)
+CLIMB = 30  # steps from a click to the largest sphere around
+FAIRING = 40  # rounds in which the new wall is drawn to the vessel and smoothed
+DRAWN = 0.3  # of the way in each
+
+
+def neck(
+    lumen: SurfaceMesh,
+    centerline: Centerline,
+    *,
+    click_mm: Vector | None = None,
+    points_mm: tuple[Vector, ...] = (),
+    progress: Progress = silent,
+) -> Neck:
+    """Find the neck of an aneurysm: the curve where its sac opens into the vessel.
+
+    The vessel is followed beneath the sac, as wide as it is before and after. What stands out
+    of it is the sac; the curve between them is short and runs in the crease at the neck.
+
+    Args:
+        lumen: the surface of vessel and aneurysm, open or capped.
+        centerline: the branches of this surface.
+        click_mm: a point in the dome, LPS mm; empty takes the largest sac.
+        points_mm: the neck drawn by hand: three or more points around it on the surface, in
+            order, LPS mm; empty finds it.
+        progress: told how far the work is.
+
+    Raises:
+        NoNeck: if there is no sac, or it cannot be told from its vessel.
+        ValueError: if the points drawn do not enclose a part of the surface.
+        FrameMismatch: if lumen and centerline live in different frames.
+    """
+    require_frame(lumen, centerline)
+    progress(0.05, "preparing the lumen")
+    pieces = split_pieces(lumen)
+    if points_mm:
+        return _drawn_neck(lumen, pieces, centerline, points_mm, click_mm, progress)
+    ball, piece = _ball(pieces, centerline, click_mm)
+    progress(0.2, "following the vessel beneath the sac")
+    vessel = parent_vessel(piece, centerline, ball)
+    progress(0.6, "looking for the neck")
+    level, tip = sac_level(piece, vessel, ball)
+    curve, dome_mm = level_curve(piece.points_mm, piece.triangles, level, tip)
+    source = "found in the crease between the sac and its vessel"
+    found = neck_of(
+        curve, piece.points_mm[tip], dome_mm, lumen.frame_uid, _way(vessel), source,
+        (*lumen.findings, *_findings(vessel, ball)),
+    )  # fmt: skip
+    divided_at_neck(lumen, found)
+    return found
+
+
+def dome(lumen: SurfaceMesh, neck: Neck, *, progress: Progress = silent) -> SurfaceMesh:
+    """Take the dome of an aneurysm off its vessel at the neck, closed by a membrane there.
+
+    Its parts are named wall and neck. Volume and area are those of the sac, the area without
+    the membrane.
+
+    Args:
+        lumen: the surface on which the neck was found.
+        neck: where the sac opens into the vessel.
+        progress: told how far the work is.
+
+    Raises:
+        NoNeck: if the neck does not divide this surface.
+        OpenSurface: if the dome has another opening.
+        FrameMismatch: if both live in different frames.
+    """
+    progress(0.1, "cutting at the neck")
+    parts = divided_at_neck(lumen, neck)
+    points, wall, film = _closed(parts, parts.sac)
+    progress(0.8, "measuring the dome")
+    cells = np.concatenate([wall, film])
+    used_points, used_cells = compact(points, cells)
+    sac = SurfaceMesh(used_points, used_cells, lumen.frame_uid, "dome", DOME_COLOUR)
+    require_watertight(sac)
+    named = {"wall": np.arange(len(wall)), "neck": np.arange(len(wall), len(cells))}
+    volume = float(volume_of(used_points, used_cells))
+    area = float(area_of(points, wall))
+    numbers = (
+        Number("volume", volume / 1000, "mL", "of the sac, closed by a membrane at its neck"),
+        Number("area", area / 100, "cm2", "of the wall of the sac, without the membrane"),
+    )
+    return replace(sac, boundaries=named, numbers=numbers, findings=neck.findings)
+
+
+def without_sac(lumen: SurfaceMesh, neck: Neck, *, progress: Progress = silent) -> SurfaceMesh:
+    """Take the sac of an aneurysm away and close the vessel as it would run without it.
+
+    The wall is closed over the neck at the radius that the vessel has before and beyond the sac.
+    What belonged to named ends still does; the new wall belongs to the part wall.
+
+    Args:
+        lumen: the surface on which the neck was found, open or capped.
+        neck: where the sac opens into the vessel.
+        progress: told how far the work is.
+
+    Raises:
+        NoNeck: if the neck does not divide this surface.
+        FrameMismatch: if both live in different frames.
+    """
+    progress(0.1, "cutting at the neck")
+    parts = divided_at_neck(lumen, neck)
+    points, wall, film = _closed(parts, ~parts.sac)
+    progress(0.5, "closing the wall")
+    free = np.arange(len(parts.points_mm), len(points))
+    points[free] = _onto_vessel(points, film, free, neck)
+    origin = parts.origin[~parts.sac]
+    named = {name: np.flatnonzero(np.isin(origin, part)) for name, part in lumen.boundaries.items()}
+    if named:
+        fresh = np.concatenate(
+            [np.flatnonzero(origin < 0), np.arange(len(wall), len(wall) + len(film))]
+        )
+        named["wall"] = np.sort(np.concatenate([named.get("wall", fresh[:0]), fresh]))
+    compact_points, cells = compact(points, np.concatenate([wall, film]))
+    result = lumen.reshaped(compact_points, cells)
+    x, y, z = neck.centre_mm
+    note = Finding(Severity.INFO, "sac_removed", "The sac was taken away.", (x, y, z))
+    kept = tuple(f for f in lumen.findings if f.code != "open_surface")
+    whole = measured(replace(result, findings=(*kept, note)))
+    return replace(whole, boundaries=named)
+
+
+def _onto_vessel(points: Floats, film: np.ndarray, free: np.ndarray, neck: Neck) -> Floats:
+    """Return the inner points of a membrane, drawn to where the wall of the vessel would be."""
+    mean_of = averaging(edges_of(film), len(points))[free]
+    shape = points.copy()
+    for _ in range(FAIRING):
+        place = mean_of @ shape
+        arms = place[:, None] - neck.vessel_mm
+        away = np.linalg.norm(arms, axis=2)
+        near = (away - neck.vessel_radius_mm).argmin(axis=1)
+        rows = np.arange(len(place))
+        size = np.maximum(away[rows, near], 1e-9)
+        target = (
+            neck.vessel_mm[near] + arms[rows, near] * (neck.vessel_radius_mm[near] / size)[:, None]
+        )
+        shape[free] = place + DRAWN * (target - place)
+    return np.asarray(shape[free])
+
+
+def _closed(parts: Parts, side: npt.NDArray[np.bool_]) -> tuple[Floats, np.ndarray, np.ndarray]:
+    """Return the points, the triangles of one side and those of a membrane over the neck."""
+    wall = parts.triangles[side]
+    rim = parts.rim
+    count = len(parts.points_mm)
+    start, end = wall.ravel(), wall[:, (1, 2, 0)].ravel()
+    forward = np.isin(rim[0] * count + rim[1], start * count + end)
+    rim = rim[::-1] if forward else rim  # against the free edges of this side
+    film = patch(parts.points_mm, rim, np.zeros((len(rim), 3)), neighbours(wall, count), bend=False)
+    names = np.concatenate([rim, count + np.arange(len(film.points_mm))])
+    return np.concatenate([parts.points_mm, film.points_mm]), wall, names[film.triangles]
+
+
+def _way(vessel: ParentVessel) -> tuple[Floats, Floats]:
+    return vessel.points_mm, vessel.radius_mm
+
+
+def _ball(
+    pieces: list[Piece], centerline: Centerline, click_mm: Vector | None
+) -> tuple[Ball, Piece]:
+    """Return the largest sphere in the sac that is meant, and the piece of lumen around it."""
+    if click_mm is None:
+        if not centerline.sacs:
+            raise NoNeck(
+                "the centerline has no sac; click in the dome, or draw the neck by points on the "
+                "surface"
+            )
+        sac = centerline.sacs[0]
+        centre = np.array(sac.centre_mm)
+        return Ball(centre, sac.radius_mm), _around(pieces, centre)
+    click = np.array(click_mm, float)
+    piece = _around(pieces, click)
+    for sac in centerline.sacs:
+        centre = np.array(sac.centre_mm)
+        if np.linalg.norm(click - centre) < 1.2 * sac.radius_mm:
+            return Ball(centre, sac.radius_mm), piece
+    return _climbed(piece, click), piece
+
+
+def _around(pieces: list[Piece], point: Floats) -> Piece:
+    return min(pieces, key=lambda p: float(np.linalg.norm(p.points_mm - point, axis=1).min()))
+
+
+def _climbed(piece: Piece, click: Floats) -> Ball:
+    """Return the largest sphere uphill of a click, by its distance to the wall."""
+    wall = Wall(piece)
+    centre, depth = click, float(wall.nearly(click[None])[0])
+    steps = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)])
+    for _ in range(CLIMB):
+        around = centre + 0.2 * max(depth, 0.1) * steps
+        depths = wall.nearly(around)
+        best = int(np.argmax(depths))
+        if depths[best] <= depth * 1.001:
+            break
+        centre, depth = around[best], float(depths[best])
+    return Ball(centre, depth)
+
+
+def _drawn_neck(
+    lumen: SurfaceMesh,
+    pieces: list[Piece],
+    centerline: Centerline,
+    points_mm: tuple[Vector, ...],
+    click_mm: Vector | None,
+    progress: Progress,
+) -> Neck:
+    """Return the neck along the shortest ways on the surface through points and back."""
+    if len(points_mm) < 3:
+        raise NoNeck("a neck needs three or more points on the surface; pick them around it")
+    progress(0.3, "drawing the neck on the surface")
+    ways = Geodesics(lumen, points_mm)
+    curve = ways.way(points_mm, closed=True)[:-1]
+    inside = _inside(ways.mesh, curve, click_mm)
+    parts = divided(ways.mesh, curve, inside)
+    dome_mm = parts.points_mm[parts.triangles[parts.sac]].mean(axis=(0, 1))
+    progress(0.6, "following the vessel beneath the sac")
+    piece = _around(pieces, inside)
+    ball = _climbed(piece, dome_mm)
+    findings = list(lumen.findings)
+    try:
+        way = _way(parent_vessel(piece, centerline, ball))
+    except NoNeck:
+        away = np.linalg.norm(centerline.points_mm - dome_mm, axis=1) > 1.3 * ball.radius_mm
+        way = (centerline.points_mm[away], centerline.radius_mm[away])
+    return neck_of(
+        parts.points_mm[parts.rim], inside, dome_mm, lumen.frame_uid, way, "drawn by hand",
+        tuple(findings),
+    )  # fmt: skip
+
+
+def _inside(mesh: SurfaceMesh, curve: Floats, click_mm: Vector | None) -> Floats:
+    """Return a point on the wall of the dome: next to a click, or of the smaller side."""
+    corners = mesh.points_mm[mesh.triangles].mean(axis=1)
+    if click_mm is not None:
+        return np.asarray(corners[int(np.argmin(np.linalg.norm(corners - click_mm, axis=1)))])
+    parts = divided(mesh, curve, corners[0])
+    one, other = parts.triangles[parts.sac], parts.triangles[~parts.sac]
+    smaller = one if area_of(parts.points_mm, one) < area_of(parts.points_mm, other) else other
+    middles = parts.points_mm[smaller].mean(axis=1)
+    far = np.linalg.norm(middles - curve.mean(axis=0), axis=1)
+    return np.asarray(middles[int(np.argmax(far))])
+
+
+def _findings(vessel: ParentVessel, ball: Ball) -> tuple[Finding, ...]:
+    if ball.radius_mm >= vessel.size_mm:
+        return ()
+    x, y, z = ball.centre_mm.tolist()
+    text = "The sac is no wider than its vessel, so the neck is uncertain."
+    remedy = "Look at the neck, and draw it by hand if it is not where you see it."
+    return (Finding(Severity.WARNING, "sac_narrow", text, (x, y, z), remedy),)

@@ -1,0 +1,201 @@
+"""The wall of a sac told apart from that of its vessel, and the curve between them.
+
+Points are (x, y, z) in DICOM patient LPS millimetres.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order, connected_components, maximum_flow
+
+from meshing.aneurysm_neck import NoNeck
+from meshing.aneurysm_vessel import Ball, ParentVessel, share_outside
+from meshing.cell_sizes import averaging, edges_of
+from meshing.curvature import curvature_map
+from meshing.lumen import Piece, neighbours_of
+from meshing.surface import SurfaceMesh
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+OUTSIDE = 0.9  # radii outside of the vessel: more is rather sac, less rather vessel
+DOUBT = 0.5  # radii on either side of that over which both become sure
+PULL = 0.3  # cost in lengths of curve of one vessel radius of an area on the wrong side
+CREASE = 2.0  # how much cheaper the curve is in a crease as sharp as the vessel is round
+SAC = 1.5  # radii outside of the vessel and near the ball is surely sac
+FAR = 0.7  # of the way out of the neighbourhood, beside the vessel, is surely vessel
+SEEN = 0.3  # radii of the vessel over which creases and the curve are smoothed
+SHARE = 0.05  # of an edge that the curve keeps from its ends
+SURE = 10**7  # a cost that is never paid
+SCALE = 1000.0
+
+
+def sac_level(piece: Piece, vessel: ParentVessel, ball: Ball) -> tuple[Floats, int]:
+    """Return for each point of a lumen a level, positive on the sac's wall, and the sac's tip.
+
+    The wall is divided where the curve is short and runs in the crease at the neck, the sac
+    lying outside of the parent vessel: the smallest cut of the triangles' graph (Boykov and
+    Kolmogorov, IEEE TPAMI 26 (2004) 1124).
+
+    Raises:
+        NoNeck: if nothing near the ball stands out of the vessel.
+    """
+    points, triangles = piece.points_mm, piece.triangles
+    away = np.linalg.norm(points - ball.centre_mm, axis=1)
+    near = np.flatnonzero((away[triangles] < vessel.reach_mm).all(axis=1))
+    used, local = np.unique(triangles[near], return_inverse=True)
+    local = local.reshape(-1, 3)
+    outside = share_outside(points[used], vessel.points_mm, vessel.radius_mm)
+    tip = int(np.argmax(np.where(away[used] < 1.2 * ball.radius_mm, outside, -np.inf)))
+    if outside[tip] < OUTSIDE:
+        raise NoNeck(
+            "nothing stands out of the vessel there by its radius, so there is no neck to be "
+            "found; draw the neck by points on the surface"
+        )
+    mesh = SurfaceMesh(points[used], local, "")
+    rounds = _rounds(mesh, SEEN * vessel.size_mm)
+    close = away[used] < 1.15 * ball.radius_mm
+    far = (away[used] > FAR * vessel.reach_mm) & (outside < OUTSIDE)
+    sac = _cut(mesh, outside, vessel.size_mm, (tip, close & (outside > SAC), far), rounds)
+    level = np.full(len(points), -1.0)
+    level[used] = _smoothed(mesh, sac, rounds)
+    return level, int(used[tip])
+
+
+def _rounds(mesh: SurfaceMesh, reach_mm: float) -> int:
+    """Return how many means over neighbours smooth over a distance."""
+    ends = mesh.points_mm[edges_of(mesh.triangles)]
+    edge = float(np.median(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)))
+    return int(np.clip(np.ceil((reach_mm / max(edge, 1e-9)) ** 2 / 0.43), 2, 50))
+
+
+def _cut(
+    mesh: SurfaceMesh,
+    outside: Floats,
+    size_mm: float,
+    known: tuple[int, Bools, Bools],
+    rounds: int,
+) -> Bools:
+    """Return which triangles the smallest cut leaves with the sac.
+
+    ``known`` are the tip, the points that are surely the sac's, and those that are the vessel's.
+    """
+    tip, sac, vessel = known
+    points, cells = mesh.points_mm, mesh.triangles
+    bend = curvature_map(mesh, smoothing=rounds).point_data["smallest_curvature_per_mm"]
+    price = np.exp(-CREASE * np.clip(-bend * size_mm, 0, 2))
+    across = neighbours_of(cells).ravel()
+    own = np.repeat(np.arange(len(cells)), 3)
+    start, end = cells.ravel(), cells[:, (1, 2, 0)].ravel()
+    edge = np.linalg.norm(points[start] - points[end], axis=1) * (price[start] + price[end]) / 2
+    once = across > own
+    scale = SCALE / float(np.median(edge))
+    corners = points[cells]
+    area = np.linalg.norm(
+        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
+    ) / 2  # fmt: skip
+    mean = outside[cells].mean(axis=1)
+    pull = PULL * area / size_mm * np.clip((mean - OUTSIDE) / DOUBT, -1, 1) * scale
+    surely_sac = (cells == tip).any(axis=1) | sac[cells].all(axis=1)
+    surely_vessel = np.asarray(vessel[cells].all(axis=1))
+    surely_vessel[own[across < 0]] = True
+    to_sac = np.where(surely_sac, SURE, np.rint(np.maximum(pull, 0)))
+    to_vessel = np.where(surely_vessel & ~surely_sac, SURE, np.rint(np.maximum(-pull, 0)))
+    return _smallest_cut(
+        own[once], across[once], np.maximum(np.rint(edge[once] * scale), 1), to_sac, to_vessel
+    )
+
+
+def _smallest_cut(one: Ints, other: Ints, cost: Floats, source: Floats, sink: Floats) -> Bools:
+    """Return which nodes stay with the source; ``source`` and ``sink`` cost (n,) to part."""
+    count = len(source)
+    nodes = np.arange(count)
+    rows = np.concatenate([one, other, np.full(count, count), nodes])
+    columns = np.concatenate([other, one, nodes, np.full(count, count + 1)])
+    costs = np.concatenate([cost, cost, source, sink]).astype(np.int32)
+    used = costs > 0
+    graph = csr_array((costs[used], (rows[used], columns[used])), (count + 2, count + 2))
+    left = graph - maximum_flow(graph, count, count + 1).flow
+    left.data = (left.data > 0).astype(np.int32)
+    left.eliminate_zeros()
+    reached = np.zeros(count + 2, np.bool_)
+    reached[breadth_first_order(left, count, return_predecessors=False)] = True
+    return reached[:count]
+
+
+def _smoothed(mesh: SurfaceMesh, sac: Bools, rounds: int) -> Floats:
+    """Return a level at the points that changes its sign where the triangles do."""
+    value = np.bincount(
+        mesh.triangles.ravel(), np.repeat(np.where(sac, 1.0, -1.0), 3), len(mesh.points_mm)
+    )
+    level = value / np.maximum(np.bincount(mesh.triangles.ravel(), minlength=len(value)), 1)
+    mean_of = averaging(edges_of(mesh.triangles), len(level))
+    for _ in range(rounds):
+        level = mean_of @ level
+    return np.asarray(level)
+
+
+def level_curve(points: Floats, cells: Ints, level: Floats, tip: int) -> tuple[Floats, Floats]:
+    """Return the closed curve where a level is zero around ``tip``, and the mean of what it has.
+
+    Raises:
+        NoNeck: if there is no single such curve.
+    """
+    level = _one_part(cells, level, tip)
+    loops = _loops(points, cells, level)
+    if len(loops) != 1:
+        raise NoNeck(
+            f"the sac meets its vessel in {len(loops)} places; part what touches, or draw the "
+            "neck by points on the surface"
+        )
+    dome = points[cells[(level[cells] > 0).all(axis=1)]]
+    return loops[0], dome.mean(axis=(0, 1))
+
+
+def _one_part(cells: Ints, level: Floats, tip: int) -> Floats:
+    """Return the level so that the sac is one part with the tip, and so is all the rest."""
+    level = np.where(level == 0, 1e-9, level)
+    sac = (level > 0) & (_parts(cells, level > 0) == _parts(cells, level > 0)[tip])
+    part = _parts(cells, ~sac)
+    main = np.argmax(np.bincount(part[~sac]))
+    sac |= part != main
+    return np.where(sac, np.abs(level), -np.abs(level))
+
+
+def _parts(cells: Ints, member: Bools) -> Ints:
+    """Return for each point the part of equal membership that it hangs together with."""
+    edges = edges_of(cells)
+    edges = edges[member[edges[:, 0]] == member[edges[:, 1]]]
+    count = len(member)
+    graph = csr_array((np.ones(len(edges), np.int8), tuple(edges.T)), (count, count))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
+def _loops(points: Floats, cells: Ints, level: Floats) -> list[Floats]:
+    """Return the closed curves where the level changes its sign; each point lies on an edge."""
+    follow: dict[tuple[int, int], tuple[int, int]] = {}
+    positive = level > 0
+    mixed = cells[positive[cells].any(axis=1) & ~positive[cells].all(axis=1)]
+    for cell in mixed.tolist():
+        out = into = (0, 0)
+        for a, b in zip(cell, cell[1:] + cell[:1]):
+            if positive[a] and not positive[b]:
+                out = (a, b)
+            elif positive[b] and not positive[a]:
+                into = (b, a)
+        follow[out] = into
+    loops = []
+    while follow:
+        at = min(follow)
+        loop = []
+        while at in follow:
+            loop.append(at)
+            at = follow.pop(at)
+        ends = np.array(loop)
+        share = level[ends[:, 0]] / (level[ends[:, 0]] - level[ends[:, 1]])
+        share = np.clip(share, SHARE, 1 - SHARE)[:, None]
+        loops.append(points[ends[:, 0]] * (1 - share) + points[ends[:, 1]] * share)
+    return loops

@@ -1,0 +1,105 @@
+"""Necks, domes and vessels without their sacs, on shapes whose neck is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from meshing.aneurysm import dome, neck, without_sac
+from meshing.aneurysm_neck import Neck, NoNeck, from_record, to_arrays, to_record
+from meshing.aneurysm_shape import aneurysm_shape
+from meshing.centerline import centerline
+from meshing.surface import area_mm2, is_watertight, volume_ml
+from segmentation.contract import FrameMismatch
+from tests.meshing.sacs import ball_on_tube, neck_points, placed
+
+RADIUS, HEIGHT, VESSEL = 3.0, 3.5, 1.5
+
+
+@pytest.fixture(scope="module")
+def lumen():
+    return ball_on_tube(RADIUS, HEIGHT, VESSEL)
+
+
+@pytest.fixture(scope="module")
+def line(lumen):
+    return centerline(lumen)
+
+
+@pytest.fixture(scope="module")
+def found(lumen, line) -> Neck:
+    return neck(lumen, line)
+
+
+def test_the_neck_of_a_ball_on_a_tube_is_where_they_meet(found):
+    known = placed(neck_points(RADIUS, HEIGHT, VESSEL))
+    assert np.linalg.norm(np.array(found.centre_mm) - known.mean(axis=0)) < 0.3
+    assert np.array(found.normal) @ (placed([[0, 0, 1]]) - placed([[0, 0, 0]]))[0] > 0.99
+    assert np.linalg.norm(found.points_mm[:, None] - known, axis=2).min(axis=1).max() < 0.6
+
+
+def test_the_dome_is_closed_and_adds_up_with_the_rest(lumen, found):
+    sac = dome(lumen, found)
+    rest = without_sac(lumen, found)
+    assert is_watertight(sac)
+    assert is_watertight(rest)
+    assert set(sac.boundaries) == {"wall", "neck"}
+    numbers = {number.quantity: number.value for number in sac.numbers}
+    whole = 4 / 3 * np.pi * RADIUS**3
+    assert 0.9 * whole < 1000 * numbers["volume"] < whole
+    wall = sac.triangles[sac.boundaries["wall"]]
+    assert 100 * numbers["area"] == pytest.approx(area_mm2(sac.reshaped(sac.points_mm, wall)))
+    vessel = np.pi * VESSEL**2 * 24
+    assert 1000 * volume_ml(rest) == pytest.approx(vessel, rel=0.05)
+
+
+def test_the_shape_of_a_ball_on_a_tube(lumen, line, found):
+    value = aneurysm_shape(dome(lumen, found), found, line)
+    numbers = {number.quantity: number for number in value.numbers}
+    assert all(number.plain for number in value.numbers)
+    assert numbers["parent_diameter"].value == pytest.approx(2 * VESSEL, rel=0.05)
+    assert numbers["size"].value == pytest.approx(2 * RADIUS, rel=0.02)
+    assert numbers["size_ratio"].value == pytest.approx(
+        (RADIUS + HEIGHT - VESSEL) / (2 * VESSEL), rel=0.07
+    )
+    assert numbers["aneurysm_angle"].value > 80
+    assert numbers["vessel_angle"].value < 10
+    assert numbers["inflow_angle"].value == pytest.approx(90, abs=12)
+    band = numbers["aspect_ratio"]
+    assert band.low < band.value < band.high
+    without = aneurysm_shape(dome(lumen, found), found, line, doubt_mm=0)
+    assert next(n for n in without.numbers if n.quantity == "aspect_ratio").low is None
+
+
+def test_a_neck_drawn_by_hand_overrides_and_repeats_itself(lumen, line, found):
+    known = placed(neck_points(RADIUS, HEIGHT, VESSEL))[::40]
+    drawn = neck(lumen, line, points_mm=tuple(map(tuple, known)))
+    assert drawn.width_mm == pytest.approx(found.width_mm, rel=0.2)
+    assert np.dot(drawn.normal, found.normal) > 0.98
+    assert is_watertight(dome(lumen, drawn))
+    again = neck(lumen, line, points_mm=tuple(map(tuple, known)))
+    assert np.array_equal(again.points_mm, drawn.points_mm)
+
+
+def test_a_click_in_the_dome_finds_the_same_neck(lumen, line, found):
+    inside = tuple(placed([[0.5, 0.3, HEIGHT + 0.6]])[0])
+    assert np.allclose(neck(lumen, line, click_mm=inside).points_mm, found.points_mm)
+
+
+def test_a_neck_is_kept_as_it_is(found):
+    again = from_record(
+        to_record(found), to_arrays(found), findings=found.findings, numbers=found.numbers
+    )
+    assert to_record(again) == to_record(found)
+    assert np.array_equal(again.points_mm, found.points_mm)
+
+
+def test_what_has_no_sac_has_no_neck(lumen, line, found):
+    with pytest.raises(NoNeck, match="no sac"):
+        neck(lumen, replace(line, sacs=()))
+    with pytest.raises(FrameMismatch):
+        neck(replace(lumen, frame_uid="9"), line)
+    with pytest.raises(FrameMismatch):
+        dome(replace(lumen, frame_uid="9"), found)
+    with pytest.raises(NoNeck, match="three or more"):
+        neck(lumen, line, points_mm=((0, 0, 0), (1, 0, 0)))
