@@ -148,7 +148,7 @@ def _logistic(found: Coefficients, given: Mapping[str, Any]) -> Score:
     log_odds = found.intercept + sum(parts.values())
     percent = 100.0 * float(expit(log_odds))
     beyond = [
-        outside(f"{name} is {given[name]:g}, studied were {_range(term)}")
+        outside(f"{name.replace('_', ' ')} is {given[name]:g}, studied were {_range(term)}")
         for name, term in found.coefficients.items()
         if _is_beyond(term, given[name])
     ]

@@ -37,6 +37,7 @@ UNITS = {
     "l_min": "L/min",
     "ml_s": "mL/s",
     "pa_s": "Pa·s",
+    "pa": "Pa",
     "hours": "h",
 }
 """Ending of a parameter's name to its unit."""

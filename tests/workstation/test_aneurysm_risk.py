@@ -116,7 +116,7 @@ def test_each_model_hears_the_site_in_its_own_words(site):
 def test_a_site_that_a_score_does_not_know_leaves_it_without_a_value():
     ucas = row(sheet(**WORKED | {"site": "pca"}), "ucas")
     assert (ucas.value, ucas.missing) == (None, ("site",))
-    assert "no group of their own" in ucas.notes[0]
+    assert "no group of their own" in ucas.notes[0].sentence
 
 
 def test_outside_the_derivation_range_is_said():
@@ -125,7 +125,7 @@ def test_outside_the_derivation_range_is_said():
     assert any("UCAS Japan: outside" in s and "3 mm" in s for s in found)
     inuit = row(sheet(**WORKED | {"population": "inuit"}), "phases")
     assert inuit.inputs["population"] == "other"
-    assert "Inuit" in inuit.notes[0]
+    assert "Inuit" in inuit.notes[0].sentence
     assert not row(sheet(**WORKED), "phases").notes
 
 
@@ -142,7 +142,7 @@ def test_coefficients_switch_a_model_on():
     result = aneurysm_risk(shape, aneurysm_patient(), coefficients=(COEFFICIENTS,))
     assert numbers(result)["xiang"] == pytest.approx(98.2014)
     assert "made up" in row(result, "xiang").source
-    assert any("size_ratio is 4" in f.sentence for f in result.findings)
+    assert any("size ratio is 4" in f.sentence for f in result.findings)
     short = aneurysm_risk(measured(size=5.0), aneurysm_patient(), coefficients=(COEFFICIENTS,))
     assert row(short, "xiang").missing == ("size_ratio",)
 
@@ -165,8 +165,28 @@ def test_shares_in_percent_are_shares():
     assert row(sheet(flow=flow), "suzuki").inputs["low_shear_share"] == pytest.approx(0.27)
 
 
+def test_a_band_that_changes_a_score_is_said():
+    def shaped(low, high):
+        shape = Measurements((Number("size", 6.8, "mm", "", low, high),))
+        return aneurysm_risk(shape, aneurysm_patient(**WORKED | {"age_years": 50}))
+
+    note = row(shaped(6.5, 7.1), "phases").notes[0]
+    assert (note.code, note.sentence) == (
+        "band_of_inputs",
+        "Within the bands of what was measured it lies between 3.2 and 7.2 %.",
+    )
+    assert any(f.sentence.startswith("PHASES: within") for f in shaped(6.5, 7.1).findings)
+    assert not row(shaped(6.5, 6.9), "phases").notes
+
+
+def test_the_neck_follows_from_height_and_aspect_ratio():
+    shape = measured(height=6.0, aspect_ratio=1.5)
+    assert row(aneurysm_risk(shape, aneurysm_patient()), "suzuki").inputs["neck_width_mm"] == 4.0
+
+
 def test_every_input_of_every_model_can_be_known():
-    shape = Measurements(tuple(Number(q, 0.3, "", "") for q in QUANTITIES.values()))
+    quantities = (*QUANTITIES.values(), "height")
+    shape = Measurements(tuple(Number(q, 0.3, "", "") for q in quantities))
     no = {
         name: False
         for name, parameter in STAGES["planning.aneurysm_patient"].parameters.items()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from inspect import Parameter, getdoc, signature
 from types import MappingProxyType
 from typing import Any
 
 from hemodynamics import rupture, rupture_slots, rupture_uiats
+from hemodynamics.flow_result import FlowResult
 from hemodynamics.score import Published, Score, outside
 from hemodynamics.score_coefficients import NEEDS_COEFFICIENTS, Slot, UnusableCoefficients
 from segmentation.contract import Finding, Measurements, Number, Progress, Severity, silent
+from segmentation.measured import Measured
 from workstation.planning.aneurysm_patient import Fact, PatientFacts
 
 AORTIC = "aortic_diameter"
@@ -28,8 +30,7 @@ NAMES = {
 
 QUANTITIES = {
     "size_mm": "size",
-    "width_mm": "width",
-    "neck_width_mm": "neck.width",
+    "width_mm": "width_maximum",
     "aspect_ratio": "aspect_ratio",
     "size_ratio": "size_ratio",
     "bottleneck_factor": "bottleneck_factor",
@@ -96,7 +97,8 @@ class RiskRow:
     Attributes:
         inputs: what the model was given, by name.
         missing: names of the inputs that it lacks.
-        notes: what a reader must know, such as a value outside the derivation range.
+        notes: what a reader must know, such as a value outside the derivation range, or what
+            it would be within the band of the measured shape.
     """
 
     model: str
@@ -110,21 +112,21 @@ class RiskRow:
     source: str
     inputs: Mapping[str, Fact]
     missing: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Finding, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form; `from_json` reverses it."""
         return {one.name: getattr(self, one.name) for one in fields(self)} | {
             "inputs": dict(self.inputs),
             "missing": list(self.missing),
-            "notes": list(self.notes),
+            "notes": [note.to_json() for note in self.notes],
         }
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> RiskRow:
         """Read what `to_json` wrote."""
-        given = {**record, "missing": tuple(record["missing"]), "notes": tuple(record["notes"])}
-        return cls(**given)
+        notes = tuple(Finding.from_json(note) for note in record["notes"])
+        return cls(**{**record, "missing": tuple(record["missing"]), "notes": notes})
 
 
 @dataclass(frozen=True)
@@ -135,9 +137,9 @@ class RiskSheet(Measurements):
 
 
 def aneurysm_risk(
-    shape: Measurements,
+    shape: Measured | Measurements,
     patient: PatientFacts,
-    dome_flow: Measurements | None = None,
+    dome_flow: Measurements | FlowResult | None = None,
     *,
     coefficients: tuple[dict[str, Any], ...] = (),
     progress: Progress = silent,
@@ -154,12 +156,18 @@ def aneurysm_risk(
     Raises:
         UnusableCoefficients: if coefficients are refused, or are those of no model here.
     """
-    models = _models(coefficients)
-    known = _known(shape, patient, dome_flow)
+    models = models_with(coefficients)
+    measured = {number.quantity: number for number in shape.numbers}
+    if dome_flow is not None:
+        measured |= {n.quantity: n for n in dome_flow.numbers if n.quantity not in measured}
+    facts = dict(patient.facts)
+    known = _named(measured, "value") | facts
     scored = []
-    for number, model in enumerate(models):
-        progress(number / len(models), NAMES[model.name])
-        scored.append(_scored(model, known))
+    for count, model in enumerate(models):
+        progress(count / len(models), NAMES[model.name])
+        row, score = _scored(model, known)
+        ends = [_scored(model, _named(measured, end) | facts)[0] for end in ("low", "high")]
+        scored.append((_with_band(row, ends), score))
     rows = tuple(row for row, _ in scored)
     progress(1.0)
     return RiskSheet(
@@ -169,8 +177,12 @@ def aneurysm_risk(
     )
 
 
-def _models(coefficients: Sequence[Mapping[str, Any]]) -> list[Published | Slot]:
-    """Return the models of the sheet, those switched on whose coefficients are given."""
+def models_with(coefficients: Sequence[Mapping[str, Any]]) -> list[Published | Slot]:
+    """Return the models of the sheet, those switched on whose coefficients are given.
+
+    Raises:
+        UnusableCoefficients: if coefficients are refused, or are those of no model here.
+    """
     published = [m for m in (*rupture.MODELS, *rupture_uiats.MODELS) if m.name != AORTIC]
     slots = {slot.name: slot for slot in rupture_slots.SLOTS}
     found: dict[str, Published | Slot] = {model.name: model for model in published} | slots
@@ -186,19 +198,32 @@ def _models(coefficients: Sequence[Mapping[str, Any]]) -> list[Published | Slot]
     return [found[name] for name in NAMES]
 
 
-def _known(
-    shape: Measurements, patient: PatientFacts, dome_flow: Measurements | None
-) -> dict[str, Fact]:
-    """Return what is known, under the names that the models' inputs have."""
-    measured: dict[str, float] = {}
-    for value in (shape, dome_flow):
-        for number in value.numbers if value is not None else ():
-            factor = PERCENT if number.unit == "%" else 1.0
-            measured.setdefault(number.quantity, factor * number.value)
-    found = {
-        name: measured[quantity] for name, quantity in QUANTITIES.items() if quantity in measured
-    }
-    return found | dict(patient.facts)
+def _named(measured: Mapping[str, Number], end: str) -> dict[str, Fact]:
+    """Return what was measured under the names of the models' inputs.
+
+    ``end`` chooses the value, or the low or high end of its band where there is one.
+    """
+    found: dict[str, Fact] = {}
+    for name, quantity in QUANTITIES.items():
+        number = measured.get(quantity)
+        if number is not None:
+            edge = getattr(number, end)
+            value = number.value if edge is None else edge
+            found[name] = value * (PERCENT if number.unit == "%" else 1.0)
+    if "height" in measured and "aspect_ratio" in measured:  # that ratio is height by neck
+        found["neck_width_mm"] = measured["height"].value / measured["aspect_ratio"].value
+    return found
+
+
+def _with_band(row: RiskRow, ends: Sequence[RiskRow]) -> RiskRow:
+    """Return ``row`` with a note if the band of the measured shape leads to other values."""
+    values = [end.value for end in ends if end.value is not None]
+    if row.value is None or not values or all(value == row.value for value in values):
+        return row
+    low, high = min(*values, row.value), max(*values, row.value)
+    text = f"within the bands of what was measured it lies between {low:.3g} and {high:.3g}"
+    note = Finding(Severity.WARNING, "band_of_inputs", f"{text} {row.unit}")
+    return replace(row, notes=(*row.notes, note))
 
 
 def _scored(model: Published | Slot, known: Mapping[str, Fact]) -> tuple[RiskRow, Score]:
@@ -229,7 +254,7 @@ def _scored(model: Published | Slot, known: Mapping[str, Fact]) -> tuple[RiskRow
         model.source,
         MappingProxyType(given),
         score.missing,
-        tuple(note.sentence for note in notes),
+        tuple(notes),
     )
     return row, score
 
@@ -264,7 +289,7 @@ def _numbers(row: RiskRow, score: Score) -> list[Number]:
 
 def _warnings(rows: Sequence[RiskRow]) -> list[Finding]:
     return [
-        Finding(Severity.WARNING, "outside_derivation", f"{NAMES[row.model]}: {_lower(note)}")
+        replace(note, sentence=f"{NAMES[row.model]}: {_lower(note.sentence)}")
         for row in rows
         for note in row.notes
         if row.value is not None

@@ -6,7 +6,14 @@ from typing import Any
 
 from workstation.stage import UNITS
 
-_WORDS = {"tumor": "tumour", "ct": "CT", "cvp": "CVP"}
+_WORDS = {
+    "tumor": "tumour",
+    "ct": "CT",
+    "cvp": "CVP",
+    "sah": "SAH",
+    "osi": "OSI",
+    "wss": "WSS",
+}
 _ALONE = {"map": "MAP"}  # mean arterial pressure; beside other words it is a map of something
 MARKS = {"fresh": "✓", "stale": "↻", "missing": "○", "failed": "▲", "running": "●"}
 STATES = {
@@ -37,7 +44,7 @@ def parameter_label(name: str) -> str:
 
 def value_text(value: float, unit: str) -> str:
     """Return a number with a sensible number of digits: mL without decimals from 100 on."""
-    if abs(value) >= 100 or (unit in ("", "triangles") and float(value).is_integer()):
+    if abs(value) >= 100 or (unit in ("", "points", "triangles") and float(value).is_integer()):
         return f"{value:,.0f}".replace(",", "\u202f")
     if unit in ("mm", "mL", "%", "cm2", "mmHg") or abs(value) >= 10:
         return f"{value:.1f}"

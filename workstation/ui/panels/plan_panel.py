@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QWidget
 
 from workstation.planning.plan import Step
 from workstation.ui.desk import Desk
@@ -20,6 +20,7 @@ from workstation.ui.panels.parts import (
     button,
     recipe,
 )
+from workstation.ui.panels.risk_sheet import RiskView
 from workstation.ui.panels.steps import StepList
 from workstation.ui.stage_rail import group_of
 from workstation.ui.words import readable
@@ -72,14 +73,18 @@ class PlanPanel:
         self._live: Mapping[str, float] | None = None
         self._earlier: dict[str, Mapping[str, Any]] = {}
         body = self.widget.body
-        grid = QGridLayout()
+        self._cut = QWidget()  # what a plan without a cut has no use for
+        grid = QGridLayout(self._cut)
+        grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(4)
         for name, place in PLACES.items():
             grid.addWidget(self.numbers[name], *place)
-        body.addLayout(grid)
+        grid.addLayout(row, len(PLACES), 0, 1, 2)
+        body.addWidget(self._cut)
         body.addWidget(self.recipe)
-        body.addLayout(row)
         body.addWidget(self.recompute)
+        self.risk = RiskView(desk)
+        body.addWidget(self.risk)
         self.widget.heading("Findings")
         body.addWidget(self.findings)
         self.widget.heading("More numbers")
@@ -177,7 +182,9 @@ class PlanPanel:
     def refresh(self) -> None:
         """Show the numbers and findings of the plan."""
         session = self._desk.session
-        self.widget.show_needs(self.lacks())
+        cuts = session.plan is None or self._cut_step() is not None
+        self._cut.setVisible(cuts)
+        self.widget.show_needs(self.lacks() if cuts else "")
         if session.plan is None:
             for view in self.numbers.values():
                 view.show_nothing("")
