@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +15,12 @@ from workstation.actors import MEASURED, scene_items
 from workstation.case import Case
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
+from workstation.planning.template import Figures, templates
 from workstation.raster import grey, outline_segments, slice_labels
 from workstation.shading import SceneItem
 from workstation.slices import SlicePlane, ViewName, parts_in_slice, slice_plane
 
 ACCENT = (0x4D, 0xA3, 0xFF)
-OUTLINED = ("liver", "vessels", "tumor", "specimen")
-"""Labels outlined on slices, in drawing order."""
 
 
 def fresh_values(case: Case, plan: Plan) -> dict[str, object]:
@@ -34,11 +33,33 @@ def fresh_values(case: Case, plan: Plan) -> dict[str, object]:
     }
 
 
-def plan_scene(values: Mapping[str, object]) -> dict[str, SceneItem]:
-    """Return what the 3D picture of a plan shows: parts, vessels, tumour, cut and measurements.
+def figures_of(plan: Plan) -> Figures:
+    """Return what pictures and report of a plan show first, as its template says."""
+    known = templates()
+    return known[plan.template].figures if plan.template in known else Figures()
 
-    Without a cut, the organ itself is shown.
+
+def outlined(figures: Figures, values: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the labels that are outlined on slices, in drawing order; all, unless it is said."""
+    named = figures.outlined or tuple(values)
+    return tuple(name for name in named if isinstance(values.get(name), LabelMap))
+
+
+def plan_scene(
+    values: Mapping[str, object], figures: Figures | None = None
+) -> dict[str, SceneItem]:
+    """Return what the 3D picture of a plan shows: what its template says, and measurements.
+
+    Where it says nothing, these are surfaces and cuts; without a cut, the organ itself.
     """
+    wanted = figures.shown if figures is not None else ()
+    if wanted and any(name in values for name in wanted):
+        kept = {
+            name: value
+            for name, value in values.items()
+            if name in wanted or isinstance(value, Measured)
+        }
+        return scene_items(kept)
     shown = {
         name: value
         for name, value in values.items()
@@ -66,14 +87,16 @@ def slice_figure(
     point_mm: Vector,
     values: Mapping[str, object],
     window: tuple[float, float] = (400.0, 60.0),
+    named: Sequence[str] = (),
 ) -> SliceFigure:
     """Return the slice of ``view`` through an LPS mm point, with labels, measurements and the cut.
 
-    ``window`` is width and level in the image's unit.
+    ``window`` is width and level in the image's unit; ``named`` are the labels that are outlined,
+    in drawing order, () for all.
     """
     plane = slice_plane(volume.geometry, view).through(point_mm)
     outlines = []
-    for name in OUTLINED:
+    for name in named or values:
         labels = values.get(name)
         if not isinstance(labels, LabelMap):
             continue

@@ -24,13 +24,15 @@ from reportlab.platypus import (
     Table,
 )
 
-from segmentation.contract import Progress, silent
+from segmentation.contract import Progress, share, silent
 from segmentation.volume import LabelMap
 from workstation.case import Case, CaseError
-from workstation.figures import OUTLINED, fresh_values, plan_scene, slice_figure
+from workstation.figures import figures_of, fresh_values, outlined, plan_scene, slice_figure
 from workstation.picture import render_scene
 from workstation.planning.plan import Plan, to_plain_json
-from workstation.planning.template import templates
+from workstation.planning.resection import CutPlane
+from workstation.planning.template import Figures, templates
+from workstation.raster import default_window
 from workstation.report_layout import (
     Picture,
     SlicePicture,
@@ -43,6 +45,7 @@ from workstation.report_layout import (
     table,
     text,
 )
+from workstation.report_sections import number_rows, readable, sections
 from workstation.review import review_findings
 from workstation.stages import STAGES
 from workstation.store import write_atomically
@@ -50,28 +53,13 @@ from workstation.views import SLICES, point_of_interest, shown_image
 
 RESEARCH_USE = "Research use only, not for clinical decisions"
 SYNTHETIC = "SYNTHETIC PATIENT: no real person"
-KEY_NUMBERS = (
-    "remnant.volume",
-    "remnant.fraction",
-    "specimen.volume",
-    "margin.minimum",
-    "tumor.volume",
-)
-NAMES = {
-    "liver.volume": "Liver",
-    "tumor.volume": "Tumour",
-    "vessels.volume": "Intrahepatic vessels",
-    "remnant.volume": "Remnant",
-    "remnant.fraction": "Remnant, share of the liver",
-    "specimen.volume": "Specimen",
-    "specimen.fraction": "Specimen, share of the liver",
-    "margin.minimum": "Smallest distance tumour to cut",
-}
 MARGIN_MM = 16.0
 PICTURE_PX = (1400, 820)
 MARKS = {"problem": "✕ problem", "warning": "! warning", "info": "i note"}
 FINDING_WIDTHS_MM = (22, 30, 126)
 FIRST_PAGE_FINDINGS = 8
+FIRST_NUMBERS = 6
+"""How many numbers stand on the first page where no template says which matter."""
 
 
 def write_picture(case: Case, path: Path, size: tuple[int, int] = (1200, 800)) -> None:
@@ -80,7 +68,8 @@ def write_picture(case: Case, path: Path, size: tuple[int, int] = (1200, 800)) -
     Raises:
         CaseError: if nothing is computed that could be shown.
     """
-    items = plan_scene(fresh_values(case, case.plan()))
+    plan = case.plan()
+    items = plan_scene(fresh_values(case, plan), figures_of(plan))
     if not items:
         raise CaseError("there is no surface to show yet; run the plan first")
     picture = render_scene(items, "A", size)
@@ -103,10 +92,11 @@ def write_report(case: Case, path: Path, progress: Progress = silent) -> None:
     progress(0.05, "pictures")
     values = fresh_values(case, plan)
     story = [
-        *_first_page(case, plan, summary, values),
+        *_first_page(plan, summary, values),
         *_views(case, plan, values, progress),
+        *sections(plan, values, summary, share(progress, 3, 5)),
         *_all_findings(summary),
-        *_numbers(summary),
+        *_numbers(plan, summary),
         *_reviews(summary),
         *_methods(case, plan, summary),
     ]
@@ -171,17 +161,18 @@ def _banner(canvas: Any, document: Any, case: Case) -> None:
 
 
 def _first_page(
-    case: Case, plan: Plan, summary: Mapping[str, Any], values: Mapping[str, object]
+    plan: Plan, summary: Mapping[str, Any], values: Mapping[str, object]
 ) -> list[Flowable]:
     known = templates()
     title = known[plan.template].title if plan.template in known else "Surgical plan"
     story: list[Flowable] = [text(f"{title}: plan {summary['plan']}", "title")]
-    items = plan_scene(values)
+    figures = figures_of(plan)
+    items = plan_scene(values, figures)
     if items:
         picture = render_scene(items, "A", PICTURE_PX)
         caption = text(_scene_caption(items), "caption")
         story += [Picture(picture, 168 * mm), Spacer(1, 1 * mm), caption]
-    story += [Spacer(1, 4 * mm), _key_numbers(summary), Spacer(1, 4 * mm)]
+    story += [Spacer(1, 4 * mm), _key_numbers(figures, summary), Spacer(1, 4 * mm)]
     story += _findings(summary)
     story.append(KeepTogether([Spacer(1, 6 * mm), _signatures()]))
     return story
@@ -194,18 +185,24 @@ def _scene_caption(items: Mapping[str, Any]) -> str:
     )
 
 
-def _key_numbers(summary: Mapping[str, Any]) -> Flowable:
+def _key_numbers(figures: Figures, summary: Mapping[str, Any]) -> Flowable:
     by_name = {number["name"]: number for number in summary["numbers"]}
+    titles = figures.key_numbers or {name: readable(name) for name in [*by_name][:FIRST_NUMBERS]}
     rows = [
         [
-            text(NAMES.get(name, name), "small"),
+            text(escape(title), "small"),
             text(f"<b>{shown_value(by_name[name])}</b>", "number"),
             text(shown_band(by_name[name]), "small"),
         ]
-        for name in KEY_NUMBERS
+        for name, title in titles.items()
         if name in by_name
     ]
     return table(rows, (70, 38, 70)) if rows else text("No number is computed yet.", "body")
+
+
+def number_title(figures: Figures, name: str) -> str:
+    """Return the title of a number of the plan, by its full name."""
+    return {**figures.titles, **figures.key_numbers}.get(name, readable(name))
 
 
 def _findings(summary: Mapping[str, Any]) -> list[Flowable]:
@@ -263,16 +260,21 @@ def _views(
     image = shown_image(case, plan)
     if image is None:
         return []
-    point = point_of_interest(image, values)
+    figures_wanted = figures_of(plan)
+    named = outlined(figures_wanted, values)
+    point = point_of_interest(image, values, figures_wanted)
+    window = default_window(image)
+    cut = " Blue line: the cut." if any(isinstance(v, CutPlane) for v in values.values()) else ""
     story: list[Flowable] = [
         CondPageBreak(250 * mm),
         text("Views", "heading"),
-        text(f"Outlines: {_legend(values)}. Blue line: the cut.", "caption"),
+        text(f"Outlines: {_legend(named, values)}.{cut}", "caption"),
     ]
     figures = []
     for number, view in enumerate(SLICES):
         progress(0.3 + 0.15 * number, f"{view} view")
-        figures.append(SlicePicture(slice_figure(image, view, point, values), 88 * mm, 100 * mm))
+        figure = slice_figure(image, view, point, values, window, named)
+        figures.append(SlicePicture(figure, 88 * mm, 100 * mm))
     story.append(
         Table(
             [[figures[0], figures[1]], [figures[2], ""]],
@@ -283,32 +285,27 @@ def _views(
     return story
 
 
-def _legend(values: Mapping[str, object]) -> str:
+def _legend(named: Sequence[str], values: Mapping[str, object]) -> str:
     """Return the outlined labels, each with a square of its colour."""
-    named = (
+    labels = (
         label
-        for name in OUTLINED
+        for name in named
         if isinstance(value := values.get(name), LabelMap)
         for label in value.labels.values()
     )
     return ", ".join(
         '<font color="#{:02x}{:02x}{:02x}">■</font> '.format(*label.colour) + escape(label.name)
-        for label in named
+        for label in labels
     )
 
 
-def _numbers(summary: Mapping[str, Any]) -> list[Flowable]:
-    rows: list[list[Any]] = [[text(h, "head") for h in ("number", "", "band", "source")]]
-    rows += [
-        [
-            text(escape(NAMES.get(n["name"], n["name"].replace("_", " "))), "small"),
-            text(shown_value(n), "right"),
-            text(shown_band(n), "small"),
-            text(escape(n["source"]), "small"),
-        ]
-        for n in summary["numbers"]
+def _numbers(plan: Plan, summary: Mapping[str, Any]) -> list[Flowable]:
+    figures = figures_of(plan)
+    titled = partial(number_title, figures)
+    return [
+        text("Numbers", "heading"),
+        table(number_rows(summary["numbers"], titled), (52, 30, 46, 50), head=True),
     ]
-    return [text("Numbers", "heading"), table(rows, (52, 30, 46, 50), head=True)]
 
 
 def _reviews(summary: Mapping[str, Any]) -> list[Flowable]:
@@ -377,7 +374,7 @@ def _methods(case: Case, plan: Plan, summary: Mapping[str, Any]) -> list[Flowabl
         text(", ".join(f"{name} {version}" for name, version in versions.items()), "small"),
         text(
             f"Plan digest {plan.digest()}. Coordinates are DICOM patient LPS in millimetres, frame "
-            f"of reference {plan.frame_uid}. Organ, vessel and tumour outlines that were proposed "
+            f"of reference {plan.frame_uid}. Outlines that were proposed "
             "automatically need a person's review. A number without a band has an uncertainty "
             f"that is not known. Written {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}.",
             "small",

@@ -22,16 +22,21 @@ from reportlab.platypus import Flowable, Paragraph, Table, TableStyle
 
 from workstation.figures import SliceFigure
 
+SMALL = ("mL", "Pa", "mL/s", "m/s", "%")
+"""Units of amounts that may be far below one."""
+
 # Words and numbers -----------------------------------------------------------------------
 
 
 def shown_value(number: Mapping[str, Any]) -> str:
     """Return a number with a sensible count of digits and its unit."""
     value = number["value"]
-    unit = number["unit"].replace("cm2", "cm²")
+    unit = number["unit"].replace("cm2", "cm²").replace("mm2", "mm²").replace("degrees", "°")
     if not unit:
         return f"{value:,.0f}" if value == int(value) else f"{value:.2f}"  # a count, a ratio
     digits = 0 if unit == "mL" and abs(value) >= 100 else 1
+    if 0 < abs(value) < 1 and unit in SMALL:
+        return f"{value:,.2g} {unit}"  # a tenth says nothing of so small an amount
     return f"{value:,.{digits}f} {unit}"
 
 

@@ -9,12 +9,22 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from meshing.surface import SurfaceMesh
 from segmentation.contract import Progress, silent
 from segmentation.volume import LabelMap, Vector, Volume
 from workstation.case import Case, CaseError
-from workstation.figures import ACCENT, SliceFigure, fresh_values, plan_scene, slice_figure
+from workstation.figures import (
+    ACCENT,
+    SliceFigure,
+    figures_of,
+    fresh_values,
+    outlined,
+    plan_scene,
+    slice_figure,
+)
 from workstation.picture import render_scene
 from workstation.planning.plan import Plan
+from workstation.planning.template import Figures
 from workstation.raster import default_window
 from workstation.slices import ViewName
 
@@ -33,17 +43,17 @@ SYNTHETIC = "SYNTHETIC PATIENT"
 def view_picture(case: Case, view: str, progress: Progress = silent) -> Pixels:
     """Return one of `VIEWS` of the current plan as sRGB [row, column, 3].
 
-    The scene is seen from the front; slices go through the tumour, else the liver, else the
-    middle of the image. Side letters and the research mark are burnt in.
+    The scene is seen from the front; slices go through what the plan's template looks at, else
+    the middle of the image. Side letters and the research mark are burnt in.
 
     Raises:
         CaseError: if there is nothing to show.
     """
     plan = case.plan()
-    values = fresh_values(case, plan)
+    values, figures = fresh_values(case, plan), figures_of(plan)
     progress(0.1, f"{view} view")
     if view == SCENE:
-        items = plan_scene(values)
+        items = plan_scene(values, figures)
         if not items:
             raise CaseError("there is no surface to show yet; run the plan first")
         drawn = Image.fromarray(render_scene(items, "A", SCENE_PX))
@@ -52,8 +62,9 @@ def view_picture(case: Case, view: str, progress: Progress = silent) -> Pixels:
         image = shown_image(case, plan)
         if image is None:
             raise CaseError("the plan has no image, so there is no slice to show")
-        place = point_of_interest(image, values)
-        drawn = _slice(slice_figure(image, name, place, values, default_window(image)))
+        place, window = point_of_interest(image, values, figures), default_window(image)
+        named = outlined(figures, values)
+        drawn = _slice(slice_figure(image, name, place, values, window, named))
     _mark(drawn, SYNTHETIC if case.record.synthetic else "")
     return np.asarray(drawn.convert("RGB"))
 
@@ -67,13 +78,16 @@ def shown_image(case: Case, plan: Plan) -> Volume | None:
     return None
 
 
-def point_of_interest(image: Volume, values: Mapping[str, object]) -> Vector:
-    """Return the LPS mm centroid of the tumour, else of the liver, else of the image."""
-    for name in ("tumor", "liver"):
-        labels = values.get(name)
-        if isinstance(labels, LabelMap) and labels.array.any():
-            index = np.argwhere(labels.array)[:, ::-1].mean(axis=0)
-            x, y, z = labels.geometry.to_world(index)
+def point_of_interest(image: Volume, values: Mapping[str, object], figures: Figures) -> Vector:
+    """Return the LPS mm centroid of what is looked at first, else of the image."""
+    for name in figures.looked_at:
+        value = values.get(name)
+        if isinstance(value, LabelMap) and value.array.any():
+            index = np.argwhere(value.array)[:, ::-1].mean(axis=0)
+            x, y, z = value.geometry.to_world(index)
+            return float(x), float(y), float(z)
+        if isinstance(value, SurfaceMesh) and len(value.triangles):
+            x, y, z = value.points_mm.mean(axis=0)
             return float(x), float(y), float(z)
     x, y, z = image.geometry.centre_mm()
     return float(x), float(y), float(z)

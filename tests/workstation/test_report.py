@@ -11,7 +11,7 @@ from workstation.case import CaseError, create_case
 from workstation.importing import start_plan
 from workstation.picture import probe
 from workstation.planning.template import find_template
-from workstation.report import NAMES, RESEARCH_USE, SYNTHETIC, write_report
+from workstation.report import RESEARCH_USE, SYNTHETIC, number_title, write_report
 from workstation.report_layout import shown_band, shown_date, shown_value, size_to_fit, text
 
 FLIPPED = (0, 1, 0, 1, 0, 0, 0, 0, -1)
@@ -67,7 +67,7 @@ def test_the_report_holds_every_number_finding_and_parameter(planned, tmp_path):
     assert len(summary["numbers"]) > 10
     for number in summary["numbers"]:
         assert shown_value(number) in words, number
-        name = NAMES.get(number["name"], number["name"].replace("_", " "))
+        name = number_title(find_template("liver-resection").figures, number["name"])
         assert name.replace(" ", "") in words.replace(" ", "")
     for finding in summary["findings"]:
         assert finding["sentence"].replace(" ", "") in words.replace(" ", "")

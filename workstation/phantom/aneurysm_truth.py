@@ -45,7 +45,7 @@ def exact_shape(patient: AneurysmPhantom) -> dict[str, float]:
         "nonsphericity_index": 1 - (18 * np.pi) ** (1 / 3) * volume ** (2 / 3) / area,
         "undulation_index": 1 - volume / float(hull.volume),
         "height": height,
-        "maximum_height": reach,
+        "height_maximum": reach,
     }
 
 
