@@ -3,9 +3,9 @@
 The collision is the cumulant one (Geier 2015, doi:10.1016/j.camwa.2015.05.001) with all rates
 above second order, and the bulk rate, chosen so that those cumulants are zero afterwards: what
 leaves a cell is a Gaussian of its mass, momentum and relaxed stress. The same functions are
-compiled for a processor and for a graphics card; they hold no loop and no array. Below them
-stand the passes over all cells for the processor; they share this file, because compiled code is
-kept between runs until the file changes.
+compiled for a processor and for a graphics card; they hold no loop. Below them stand the passes
+over all cells for the processor; they share this file, because compiled code is kept between
+runs until the file changes.
 
 Populations are stored as deviations from their weights, which keeps single precision accurate
 at small Mach numbers.
@@ -14,6 +14,7 @@ at small Mach numbers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import sqrt
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
@@ -41,6 +42,7 @@ REST = 13
 
 # Literals would be double precision in a compiled function.
 HALF, ONE, TWO, THIRD = np.float32(0.5), np.float32(1), np.float32(2), np.float32(1 / 3)
+THREE = np.float32(3)
 
 
 def forward(low: Cell, middle: Cell, high: Cell) -> tuple[Cell, Cell, Cell]:
@@ -147,15 +149,14 @@ def along_z(a: tuple[Cell, ...], b: tuple[Cell, ...], c: tuple[Cell, ...]) -> tu
     return low + mid + top
 
 
-def collide(
-    f: tuple[Cell, ...], omega: Cell, force: tuple[Cell, Cell, Cell], source: Cell
+def settle(
+    m: tuple[Cell, ...], omega: Cell, force: tuple[Cell, Cell, Cell], source: Cell
 ) -> tuple[Cell, tuple[Cell, ...]]:
-    """Return the density and the 27 populations of unit mass after a collision.
+    """Return the density and the 27 populations of unit mass after a collision, from moments.
 
     ``omega`` is the relaxation rate 1 / tau, ``force`` an acceleration and ``source`` a
     density that is added, all in lattice units.
     """
-    m = moments(f)
     rho = m[0] + ONE
     share = ONE / rho
     x, y, z = m[1] * share, m[2] * share, m[3] * share
@@ -173,16 +174,94 @@ def collide(
     return rho + source, gaussian(mean, covariance)
 
 
+def collide(
+    f: tuple[Cell, ...], omega: Cell, force: tuple[Cell, Cell, Cell], source: Cell
+) -> tuple[Cell, tuple[Cell, ...]]:
+    """Return the density and the 27 populations of unit mass after a collision; see `settle`."""
+    return settle(moments(f), omega, force, source)
+
+
+def departure(m: tuple[Cell, ...]) -> tuple[Cell, Cell, Cell, Cell, Cell, Cell]:
+    """Return by how much the second moments depart from equilibrium: xx, yy, zz, xy, xz, yz."""
+    share = ONE / (m[0] + ONE)
+    return (
+        m[4] - m[0] * THIRD - share * m[1] * m[1],
+        m[5] - m[0] * THIRD - share * m[2] * m[2],
+        m[6] - m[0] * THIRD - share * m[3] * m[3],
+        m[7] - share * m[1] * m[2],
+        m[8] - share * m[1] * m[3],
+        m[9] - share * m[2] * m[3],
+    )
+
+
+def shear_size(m: tuple[Cell, ...]) -> Cell:
+    """Return the shear rate times the relaxation time that belongs to it.
+
+    The shear rate is sqrt(2 S:S); S = -3 departure / (2 rho tau), without its trace.
+    """
+    p = departure(m)
+    third = THIRD * (p[0] + p[1] + p[2])
+    xx, yy, zz = p[0] - third, p[1] - third, p[2] - third
+    square = xx * xx + yy * yy + zz * zz + TWO * (p[3] * p[3] + p[4] * p[4] + p[5] * p[5])
+    return THREE * HALF / (m[0] + ONE) * sqrt(TWO * square)
+
+
+def rate_at(size: Cell, rates: Any, half: Cell) -> Cell:
+    """Return the relaxation rate where ``size`` is `shear_size`, from a table of rates.
+
+    The table is even in s / (s + half), with s the square root of the size, from 0 to 1.
+    """
+    root = sqrt(size)
+    place = root / (root + half) * np.float32(len(rates) - 1)
+    low = min(np.int32(place), np.int32(len(rates) - 2))
+    return rates[low] + (place - np.float32(low)) * (rates[low + 1] - rates[low])
+
+
+def dragged(
+    m: tuple[Cell, ...], force: tuple[Cell, Cell, Cell], linear: Cell, quadratic: Cell
+) -> Cell:
+    """Return what drag leaves of a velocity: v = share (u + force / 2).
+
+    Drag decelerates by (linear + quadratic |v|) v. It acts with the velocity v that it leaves
+    half-way through the step, which is stable however strong it is.
+    """
+    share = ONE / (m[0] + ONE)
+    x = m[1] * share + HALF * force[0]
+    y = m[2] * share + HALF * force[1]
+    z = m[3] * share + HALF * force[2]
+    speed = sqrt(x * x + y * y + z * z)
+    stiff = ONE + HALF * linear
+    return TWO / (stiff + sqrt(stiff * stiff + TWO * quadratic * speed))
+
+
+def slowed(
+    m: tuple[Cell, ...], force: tuple[Cell, Cell, Cell], share: Cell
+) -> tuple[Cell, Cell, Cell]:
+    """Return the acceleration, drag included, where drag leaves ``share``; see `dragged`."""
+    over = TWO * (share - ONE) / (m[0] + ONE)
+    return (
+        over * m[1] + share * force[0],
+        over * m[2] + share * force[1],
+        over * m[3] + share * force[2],
+    )
+
+
+PLAIN = (
+    "forward", "backward", "plane", "along_z", "moments", "gaussian", "settle", "collide",
+    "departure", "shear_size", "rate_at", "dragged", "slowed",
+)  # fmt: skip
+
+
 def compiled(jit: Callable[[Any], Any]) -> SimpleNamespace:
-    """Return ``moments``, ``gaussian`` and ``collide`` compiled by ``jit``.
+    """Return the functions of a cell compiled by ``jit``.
 
     The same source serves a processor (numba.njit) and a graphics card (numba.cuda.jit).
     """
     names = dict(globals())
-    for name in ("forward", "backward", "plane", "along_z", "moments", "gaussian", "collide"):
+    for name in PLAIN:
         plain = names[name]
         names[name] = jit(FunctionType(plain.__code__, names, name))
-    return SimpleNamespace(**{name: names[name] for name in ("moments", "gaussian", "collide")})
+    return SimpleNamespace(**{name: names[name] for name in PLAIN})
 
 
 LANES = 32
@@ -198,12 +277,20 @@ def _inlined(function: Any) -> Any:
     return numba.njit(fastmath=True, error_model="numpy", forceinline=True)(function)
 
 
-def _in_parallel(function: Any) -> Any:
-    return numba.njit(parallel=True, nogil=True, cache=True)(function)
+def _both(function: Any) -> tuple[Any, Any]:
+    """Return a pass over all cells compiled for one thread, and for several."""
+    alone = FunctionType(function.__code__, globals(), function.__name__)
+    alone.__qualname__ = f"{function.__name__}_alone"  # the name of the compiled code that is kept
+    return (
+        numba.njit(nogil=True, cache=True)(alone),
+        numba.njit(parallel=True, nogil=True, cache=True)(function),
+    )
 
 
-_PROCESSOR = compiled(_inlined)
-_collide, _moments = _PROCESSOR.collide, _PROCESSOR.moments
+_CELL = compiled(_inlined)
+_moments, _settle, _collide = _CELL.moments, _CELL.settle, _CELL.collide
+_departure, _shear_size, _rate_at = _CELL.departure, _CELL.shear_size, _CELL.rate_at
+_dragged, _slowed = _CELL.dragged, _CELL.slowed
 _WEIGHTS = tuple(WEIGHTS.astype(np.float32))
 
 
@@ -211,138 +298,192 @@ _WEIGHTS = tuple(WEIGHTS.astype(np.float32))
 def _load(a: Any, i: Any) -> Any:
     """Return the 27 populations of lane ``i`` of a block."""
     return (
-        a[i + 0 * LANES],
-        a[i + 1 * LANES],
-        a[i + 2 * LANES],
-        a[i + 3 * LANES],
-        a[i + 4 * LANES],
-        a[i + 5 * LANES],
-        a[i + 6 * LANES],
-        a[i + 7 * LANES],
-        a[i + 8 * LANES],
-        a[i + 9 * LANES],
-        a[i + 10 * LANES],
-        a[i + 11 * LANES],
-        a[i + 12 * LANES],
-        a[i + 13 * LANES],
-        a[i + 14 * LANES],
-        a[i + 15 * LANES],
-        a[i + 16 * LANES],
-        a[i + 17 * LANES],
-        a[i + 18 * LANES],
-        a[i + 19 * LANES],
-        a[i + 20 * LANES],
-        a[i + 21 * LANES],
-        a[i + 22 * LANES],
-        a[i + 23 * LANES],
-        a[i + 24 * LANES],
-        a[i + 25 * LANES],
-        a[i + 26 * LANES],
-    )
+        a[i + 0 * LANES], a[i + 1 * LANES], a[i + 2 * LANES], a[i + 3 * LANES],
+        a[i + 4 * LANES], a[i + 5 * LANES], a[i + 6 * LANES], a[i + 7 * LANES],
+        a[i + 8 * LANES], a[i + 9 * LANES], a[i + 10 * LANES], a[i + 11 * LANES],
+        a[i + 12 * LANES], a[i + 13 * LANES], a[i + 14 * LANES], a[i + 15 * LANES],
+        a[i + 16 * LANES], a[i + 17 * LANES], a[i + 18 * LANES], a[i + 19 * LANES],
+        a[i + 20 * LANES], a[i + 21 * LANES], a[i + 22 * LANES], a[i + 23 * LANES],
+        a[i + 24 * LANES], a[i + 25 * LANES], a[i + 26 * LANES],
+    )  # fmt: skip
 
 
 @_inlined
 def _store(a: Any, i: Any, rho: Any, f: Any, w: Any) -> Any:
-    """Write the 27 populations of lane ``i`` of a block, less their weights."""
-    a[i + 0 * LANES] = rho * f[0] - w[0]
-    a[i + 1 * LANES] = rho * f[1] - w[1]
-    a[i + 2 * LANES] = rho * f[2] - w[2]
-    a[i + 3 * LANES] = rho * f[3] - w[3]
-    a[i + 4 * LANES] = rho * f[4] - w[4]
-    a[i + 5 * LANES] = rho * f[5] - w[5]
-    a[i + 6 * LANES] = rho * f[6] - w[6]
-    a[i + 7 * LANES] = rho * f[7] - w[7]
-    a[i + 8 * LANES] = rho * f[8] - w[8]
-    a[i + 9 * LANES] = rho * f[9] - w[9]
-    a[i + 10 * LANES] = rho * f[10] - w[10]
-    a[i + 11 * LANES] = rho * f[11] - w[11]
-    a[i + 12 * LANES] = rho * f[12] - w[12]
+    """Write the 27 populations of lane ``i``, less their weights, each where its reverse stood."""
+    a[i + 26 * LANES] = rho * f[0] - w[0]
+    a[i + 25 * LANES] = rho * f[1] - w[1]
+    a[i + 24 * LANES] = rho * f[2] - w[2]
+    a[i + 23 * LANES] = rho * f[3] - w[3]
+    a[i + 22 * LANES] = rho * f[4] - w[4]
+    a[i + 21 * LANES] = rho * f[5] - w[5]
+    a[i + 20 * LANES] = rho * f[6] - w[6]
+    a[i + 19 * LANES] = rho * f[7] - w[7]
+    a[i + 18 * LANES] = rho * f[8] - w[8]
+    a[i + 17 * LANES] = rho * f[9] - w[9]
+    a[i + 16 * LANES] = rho * f[10] - w[10]
+    a[i + 15 * LANES] = rho * f[11] - w[11]
+    a[i + 14 * LANES] = rho * f[12] - w[12]
     a[i + 13 * LANES] = rho * f[13] - w[13]
-    a[i + 14 * LANES] = rho * f[14] - w[14]
-    a[i + 15 * LANES] = rho * f[15] - w[15]
-    a[i + 16 * LANES] = rho * f[16] - w[16]
-    a[i + 17 * LANES] = rho * f[17] - w[17]
-    a[i + 18 * LANES] = rho * f[18] - w[18]
-    a[i + 19 * LANES] = rho * f[19] - w[19]
-    a[i + 20 * LANES] = rho * f[20] - w[20]
-    a[i + 21 * LANES] = rho * f[21] - w[21]
-    a[i + 22 * LANES] = rho * f[22] - w[22]
-    a[i + 23 * LANES] = rho * f[23] - w[23]
-    a[i + 24 * LANES] = rho * f[24] - w[24]
-    a[i + 25 * LANES] = rho * f[25] - w[25]
-    a[i + 26 * LANES] = rho * f[26] - w[26]
+    a[i + 12 * LANES] = rho * f[14] - w[14]
+    a[i + 11 * LANES] = rho * f[15] - w[15]
+    a[i + 10 * LANES] = rho * f[16] - w[16]
+    a[i + 9 * LANES] = rho * f[17] - w[17]
+    a[i + 8 * LANES] = rho * f[18] - w[18]
+    a[i + 7 * LANES] = rho * f[19] - w[19]
+    a[i + 6 * LANES] = rho * f[20] - w[20]
+    a[i + 5 * LANES] = rho * f[21] - w[21]
+    a[i + 4 * LANES] = rho * f[22] - w[22]
+    a[i + 3 * LANES] = rho * f[23] - w[23]
+    a[i + 2 * LANES] = rho * f[24] - w[24]
+    a[i + 1 * LANES] = rho * f[25] - w[25]
+    a[i + 0 * LANES] = rho * f[26] - w[26]
 
 
 @_for_processor
-def _collide_block(given: Any, left: Any, omega: Any, force: Any, source: Any) -> Any:
+def _collide_block(a: Any, omega: Any, force: Any, source: Any) -> Any:
     """Collide one block of populations; the loop becomes vector instructions."""
     for lane in range(LANES):
-        rho, f = _collide(_load(given, lane), omega, force, source)
-        _store(left, lane, rho, f, _WEIGHTS)
+        rho, f = _collide(_load(a, lane), omega, force, source)
+        _store(a, lane, rho, f, _WEIGHTS)
 
 
-@_in_parallel
-def step_cells(
-    now: Any, after: Any, pull: Any, omega: Any, force: Any, source: Any, parts: Any
+@_for_processor
+def _resist_block(
+    a: Any, rates: Any, half: Any, linear: Any, quadratic: Any, force: Any, source: Any
 ) -> Any:
-    """Stream and collide all blocks, in ``parts`` runs that may go in parallel."""
+    """Collide one block whose cells have viscosities and drags of their own."""
+    for lane in range(LANES):
+        m = _moments(_load(a, lane))
+        omega = _rate_at(_shear_size(m), rates, half)
+        share = _dragged(m, force, linear[lane], quadratic[lane])
+        rho, f = _settle(m, omega, _slowed(m, force, share), source)
+        _store(a, lane, rho, f, _WEIGHTS)
+
+
+@_inlined
+def _fetch(now: Any, pull: Any, start: Any, block: Any) -> Any:
+    """Copy what streams into the cells of a block from where it was left."""
+    for n in range(BLOCK):
+        block[n] = now[np.uint64(pull[start + n])]
+
+
+@_inlined
+def _put(now: Any, pull: Any, start: Any, block: Any) -> Any:
+    """Copy a block to where it was fetched from."""
+    for n in range(BLOCK):
+        now[np.uint64(pull[start + n])] = block[n]
+
+
+@_both
+def step_cells(
+    now: Any, pull: Any, stay: Any, omega: Any, force: Any, source: Any, parts: Any
+) -> Any:
+    """Stream and collide all blocks in place, in ``parts`` runs.
+
+    Where populations ``stay`` each cell finds those that arrive in its own places, and leaves
+    those that depart there, each where its reverse stood. The next step fetches them from the
+    places of the neighbours, and leaves what departs there again (Bailey 2009,
+    doi:10.1109/ICPP.2009.38).
+    """
     blocks = len(pull) // BLOCK
     for part in numba.prange(parts):
         given = np.empty(BLOCK, np.float32)
         for block in range(part * blocks // parts, (part + 1) * blocks // parts):
             start = block * BLOCK
-            for n in range(BLOCK):
-                given[n] = now[pull[start + n]]
-            _collide_block(given, after[start : start + BLOCK], omega, force, source)
+            if stay:
+                _collide_block(now[start : start + BLOCK], omega, force, source)
+            else:
+                _fetch(now, pull, start, given)
+                _collide_block(given, omega, force, source)
+                _put(now, pull, start, given)
+
+
+@_both
+def step_resisting_cells(
+    now: Any, pull: Any, stay: Any, rates: Any, half: Any, linear: Any, quadratic: Any,
+    force: Any, source: Any, parts: Any,
+) -> Any:  # fmt: skip
+    """As `step_cells`, with viscosities by a table of rates and a drag in each cell."""
+    blocks = len(pull) // BLOCK
+    for part in numba.prange(parts):
+        given = np.empty(BLOCK, np.float32)
+        for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+            start, first = block * BLOCK, block * LANES
+            one, two = linear[first : first + LANES], quadratic[first : first + LANES]
+            if stay:
+                a = now[start : start + BLOCK]
+                _resist_block(a, rates, half, one, two, force, source)
+            else:
+                _fetch(now, pull, start, given)
+                _resist_block(given, rates, half, one, two, force, source)
+                _put(now, pull, start, given)
+
+
+CHUNK = 4096
+"""Links whose gains are summed together, whatever the number of threads."""
+
+
+@_both
+def walls(
+    now: Any, targets: Any, sources: Any, factors: Any, added: Any, is_wall: Any, gains: Any
+) -> Any:
+    """Fill the incoming values of walls and inlets; write what mass the walls gained."""
+    count = len(targets)
+    for chunk in numba.prange(len(gains)):
+        gained = np.float32(0.0)
+        for n in range(chunk * CHUNK, min((chunk + 1) * CHUNK, count)):
+            first = now[np.uint64(sources[n, 0])]
+            value = added[n] + factors[n, 0] * first
+            value += factors[n, 1] * now[np.uint64(sources[n, 1])]
+            value += factors[n, 2] * now[np.uint64(sources[n, 2])]
+            now[np.uint64(targets[n])] = value
+            if is_wall[n]:
+                gained += value - first
+        gains[chunk] = gained
 
 
 @_for_processor
-def walls(now: Any, size: Any, sources: Any, factors: Any, added: Any, is_wall: Any) -> Any:
-    """Fill the incoming values of walls and inlets; return the mass that the walls gained."""
-    gained = 0.0
-    for n in range(sources.shape[1]):
-        value = added[n]
-        for k in range(3):
-            value += factors[k, n] * now[sources[k, n]]
-        now[size + n] = value
-        if is_wall[n]:
-            gained += value - now[sources[0, n]]
-    return gained
-
-
-@_for_processor
-def _pulled(now: Any, pull: Any, cell: Any) -> Any:
-    """Return the 27 populations that a cell receives."""
-    given = np.empty(BLOCK, np.float32)
-    start = (cell // LANES) * BLOCK
-    for q in range(27):
-        given[q * LANES] = now[pull[start + q * LANES + cell % LANES]]
-    return _load(given, 0)
-
-
-@_for_processor
-def outlets(now: Any, size: Any, links: Any, sources: Any, factors: Any, shift: Any) -> Any:
+def outlets(
+    now: Any, pull: Any, stay: Any, targets: Any, sources: Any, factors: Any, shift: Any
+) -> Any:
     """Fill the incoming values of an outlet from populations inside, shifted in density."""
-    for n in range(len(links)):
+    for n in range(len(targets)):
         value = shift[n]
         for k in range(sources.shape[0]):
-            value += factors[k, n] * now[sources[k, n]]
-        now[size + links[n]] = value
+            source = pull[sources[k, n]] if stay else sources[k, n]
+            value += factors[k, n] * now[source]
+        now[targets[n]] = value
 
 
-@_in_parallel
-def fields(now: Any, pull: Any, omega: Any, cells: Any, out: Any) -> Any:
+@_for_processor
+def total(now: Any, pull: Any, stay: Any, sources: Any) -> Any:
+    """Return the sum of populations that departed."""
+    found = 0.0
+    for n in range(len(sources)):
+        found += now[pull[sources[n]] if stay else sources[n]]
+    return found
+
+
+@_both
+def fields(
+    now: Any, pull: Any, stay: Any, rates: Any, half: Any, linear: Any, quadratic: Any,
+    force: Any, out: Any,
+) -> Any:  # fmt: skip
     """Write density less one, velocity (3) and viscous stress (6) of each cell, lattice units."""
-    for cell in numba.prange(cells):
-        m = _moments(_pulled(now, pull, cell))
-        rho = m[0] + ONE
-        x, y, z = m[1] / rho, m[2] / rho, m[3] / rho
-        share = -(ONE - omega / np.float32(2))
-        out[0, cell] = m[0]
-        out[1, cell], out[2, cell], out[3, cell] = x, y, z
-        out[4, cell] = share * (m[4] - m[0] * THIRD - rho * x * x)
-        out[5, cell] = share * (m[5] - m[0] * THIRD - rho * y * y)
-        out[6, cell] = share * (m[6] - m[0] * THIRD - rho * z * z)
-        out[7, cell] = share * (m[7] - rho * x * y)
-        out[8, cell] = share * (m[8] - rho * x * z)
-        out[9, cell] = share * (m[9] - rho * y * z)
+    for block in numba.prange(len(pull) // BLOCK):
+        given = now[block * BLOCK : (block + 1) * BLOCK].copy()
+        if not stay:
+            _fetch(now, pull, block * BLOCK, given)
+        for cell in range(block * LANES, min((block + 1) * LANES, out.shape[1])):
+            m = _moments(_load(given, cell - block * LANES))
+            omega = _rate_at(_shear_size(m), rates, half)
+            left = _dragged(m, force, linear[cell], quadratic[cell])
+            out[0, cell] = m[0]
+            for n in range(3):
+                moved = m[1 + n] / (m[0] + ONE)
+                out[1 + n, cell] = left * moved + (left - ONE) * HALF * force[n]
+            p = _departure(m)
+            share = -(ONE - omega / TWO)
+            for n in range(6):
+                out[4 + n, cell] = share * p[n]

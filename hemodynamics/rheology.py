@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+MIDDLE_1_S = 10.0
+"""About the shear rate (1/s) in the middle of a table of rates."""
+
 
 @dataclass(frozen=True)
 class Newtonian:
@@ -63,3 +66,44 @@ class CarreauYasuda:
 
 Rheology = Newtonian | CarreauYasuda
 """What a flow can be made of."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The relaxation rates of a lattice by `hemodynamics.lattice.shear_size`.
+
+    Attributes:
+        table: rates at sizes whose square root s makes s / (s + half) go evenly from 0 to 1.
+        half: the s at the middle of the table.
+    """
+
+    table: npt.NDArray[np.float32]
+    half: np.float32
+
+
+def rates(
+    fluid: Rheology, spacing_mm: float, step_s: float, density_kg_m3: float, entries: int = 1024
+) -> Rates:
+    """Return the relaxation rates of a fluid on a lattice of that cell and time step.
+
+    The size is the shear rate times the relaxation time tau that belongs to it, so the shear
+    rate is the root of rate (1/2 + 3 viscosity(rate)) = size, which bisection finds.
+    """
+    step_mm2 = spacing_mm**2 / step_s
+    half = np.sqrt(MIDDLE_1_S * step_s)
+    share = np.linspace(0.0, 1.0, entries)[:-1]
+    size = (half * share / (1.0 - share)) ** 2
+    low, high = np.zeros_like(size), 2.0 * size
+    for _ in range(100):
+        middle = 0.5 * (low + high)
+        above = middle * _tau(fluid, middle / step_s, step_mm2, density_kg_m3) > size
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    at = np.append(_tau(fluid, 0.5 * (low + high) / step_s, step_mm2, density_kg_m3), 0.0)
+    at[-1] = at[-2]
+    return Rates((1.0 / at).astype(np.float32), np.float32(half))
+
+
+def _tau(fluid: Rheology, rate_1_s: Floats, step_mm2_s: float, density_kg_m3: float) -> Floats:
+    """Return the relaxation times, in steps, at shear rates."""
+    nu_mm2_s = 1e6 * fluid.viscosity_at(rate_1_s) / density_kg_m3
+    return np.asarray(0.5 + 3.0 * nu_mm2_s / step_mm2_s)

@@ -1,9 +1,10 @@
 """The 3D kernel: a sparse lattice Boltzmann solver. Only `hemodynamics.flow` imports it.
 
 Cells stand in blocks of `LANES`, inside which the lanes of one direction are neighbours in
-memory, so that a block is collided with vector instructions. What a cell receives is looked up
-in a table of addresses; at a wall or an opening that address is one of a list of incoming
-values, which a pass over the links fills before each step.
+memory, so that a block is collided with vector instructions. There is one array: every other
+step works in place, the steps between fetch from neighbours by a table of addresses and put
+back there. At a wall or an opening that address is one of a list behind the populations, and a
+pass over the links fills what arrives from there before each step.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from hemodynamics.lattice import (
     BLOCK,
+    CHUNK,
     LANES,
     OPPOSITE,
     WEIGHTS,
@@ -24,12 +26,18 @@ from hemodynamics.lattice import (
     gaussian,
     outlets,
     step_cells,
+    step_resisting_cells,
+    total,
     walls,
 )
+from hemodynamics.rheology import Rates
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
+
+LEAST_CELLS = 4096
+"""Cells that are worth a thread of their own."""
 
 WALL = 0
 """The part of a link that crosses the vessel wall; openings are counted from 1."""
@@ -54,31 +62,47 @@ class Links:
 
 @dataclass(frozen=True)
 class Layout:
-    """Addresses of everything in one array of populations with the incoming values behind it.
+    """Addresses of everything in one array of populations with a place for each link behind it.
+
+    Populations are named by the address where they stand when a step has left them in their own
+    cell, each in the place of its reverse; `pull` tells where a step among neighbours leaves
+    them.
 
     Attributes:
         cells: number of fluid cells.
-        pull: (blocks * BLOCK,) address of what each population becomes.
-        sources: (3, links) addresses that an incoming value is made of.
-        factors: (3, links) their factors.
+        pull: (blocks * BLOCK,) address that an arriving population is fetched from; for the
+            name of a population, the address where it arrives.
+        order: (links,) numbers of the links in the order of the next four.
+        arriving: (links,) address that a population arrives at, among those of its cell.
+        sources: (links, 3) names of the populations that an arriving one is made of.
+        factors: (links, 3) their factors.
         push: (links,) what a unit of wall speed along the incoming velocity adds.
+        place: (links,) where each link stands in that order.
     """
 
     cells: int
     pull: npt.NDArray[np.int32]
+    order: Ints
+    arriving: npt.NDArray[np.int32]
     sources: npt.NDArray[np.int32]
     factors: Singles
     push: Singles
+    place: Ints
 
     @property
     def size(self) -> int:
-        """The length of the populations, without the incoming values."""
+        """The length of the populations, without the places for links."""
         return len(self.pull)
 
 
 def address(direction: Any, cell: Any) -> Any:
     """Return where the population of a direction of a cell stands."""
     return (cell // LANES) * BLOCK + direction * LANES + cell % LANES
+
+
+def name(direction: Any, cell: Any) -> Any:
+    """Return the name of the population of a direction of a cell; see `Layout`."""
+    return address(OPPOSITE[direction], cell)
 
 
 def lay_out(neighbours: Ints, links: Links) -> Layout:
@@ -95,43 +119,47 @@ def lay_out(neighbours: Ints, links: Links) -> Layout:
     size = blocks * BLOCK
     if size + len(links.cell) >= 2**31:
         raise ValueError(f"{count:,} cells are too many for one domain; choose a coarser spacing")
+    order = np.lexsort((links.direction, links.cell))
+    cell, out = links.cell[order], links.direction[order]
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
     cells = np.arange(blocks * LANES)
     pull = np.empty((27, blocks * LANES), np.int64)
     for q in range(27):
         behind = cells.copy()
         behind[:count] = neighbours[OPPOSITE[q]]
-        pull[q] = np.where(behind >= 0, address(q, behind), -1)
-    incoming = OPPOSITE[links.direction]
-    pull[incoming, links.cell] = size + np.arange(len(links.cell))
+        pull[q] = np.where(behind >= 0, address(OPPOSITE[q], behind), -1)
+    pull[OPPOSITE[out], cell] = size + np.arange(len(order))
     if (pull < 0).any():
         raise ValueError("a cell has neither a neighbour nor a wall in some direction")
     table = pull.reshape(27, blocks, LANES).transpose(1, 0, 2).reshape(-1).astype(np.int32)
-    sources, factors, push = _interpolation(neighbours, links, incoming)
-    return Layout(count, table, sources, factors, push)
+    sources, factors, push = _interpolation(neighbours, cell, out, links.fraction[order])
+    arriving = address(OPPOSITE[out], cell).astype(np.int32)
+    return Layout(count, table, order, arriving, sources, factors, push, place)
 
 
 def _interpolation(
-    neighbours: Ints, links: Links, incoming: Ints
+    neighbours: Ints, cell: Ints, out: Ints, q: Floats
 ) -> tuple[npt.NDArray[np.int32], Singles, Singles]:
-    """Return what the incoming value of each link is made of."""
-    cell, out, q = links.cell, links.direction, links.fraction
+    """Return what the arriving population of each link is made of."""
+    incoming = OPPOSITE[out]
     first = neighbours[incoming, cell]
     second = np.where(first >= 0, neighbours[incoming, np.maximum(first, 0)], -1)
     near = q < 0.5
     one, two = near & (first >= 0), near & (second >= 0)
     far = ~near & (first >= 0)
-    here, back = address(out, cell), address(incoming, cell)
+    here, back = name(out, cell), name(incoming, cell)
     sources = np.stack([here, here, here])
     factors = np.stack([np.ones_like(q), np.zeros_like(q), np.zeros_like(q)])
     push = np.ones_like(q)
     # Close to the wall: linear, then quadratic where a second cell lies behind.
-    sources[1][one] = address(out, first)[one]
-    sources[2][two] = address(out, second)[two]
+    sources[1][one] = name(out, first)[one]
+    sources[2][two] = name(out, second)[two]
     factors[:, one] = np.stack([2 * q, 1 - 2 * q, 0 * q])[:, one]
     factors[:, two] = np.stack([q * (1 + 2 * q), 1 - 4 * q**2, -q * (1 - 2 * q)])[:, two]
     # Away from the wall.
     sources[1][~near] = back[~near]
-    sources[2][far] = address(incoming, first)[far]
+    sources[2][far] = name(incoming, first)[far]
     ratio = 2 * q - 1
     factors[:, ~near] = np.stack([1 / (2 * q), ratio / (2 * q), 0 * q])[:, ~near]
     push[~near] = (1 / (2 * q))[~near]
@@ -139,25 +167,26 @@ def _interpolation(
     factors[:, far] = np.stack([1 / width, ratio / q, -ratio / (2 * q + 1)])[:, far]
     push[far] = (1 / width)[far]
     push *= 6.0 * WEIGHTS[incoming]
-    return sources.astype(np.int32), factors.astype(np.float32), push.astype(np.float32)
+    packed = np.ascontiguousarray(sources.T, np.int32)
+    return packed, np.ascontiguousarray(factors.T, np.float32), push.astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Outlet:
-    """Addresses of what enters through an outlet: the flow a few cells inside goes on outside.
+    """Names of what enters through an outlet: the flow a few cells inside goes on outside.
 
     Attributes:
         links: numbers of the links.
-        sources, factors: (8, links) addresses and factors of the populations inside.
+        sources, factors: (8, links) names and factors of the populations inside.
         weights: (links,) of the incoming directions.
-        cells: (27, k) addresses of all populations of the cells that are copied from.
+        cells: (27 k,) names of all populations of the k cells that are copied from.
     """
 
     links: Ints
     sources: npt.NDArray[np.int32]
     factors: Singles
     weights: Singles
-    cells: Ints
+    cells: npt.NDArray[np.int32]
 
 
 def outlet(links: Links, chosen: Ints, inside: Ints, factors: Floats) -> Outlet:
@@ -171,11 +200,26 @@ def outlet(links: Links, chosen: Ints, inside: Ints, factors: Floats) -> Outlet:
     cells = np.unique(inside[factors > 0])
     return Outlet(
         chosen,
-        address(incoming, inside).astype(np.int32),
+        name(incoming, inside).astype(np.int32),
         factors.astype(np.float32),
         WEIGHTS[incoming].astype(np.float32),
-        address(np.arange(27)[:, None], cells),
+        name(np.arange(27)[:, None], cells).ravel().astype(np.int32),
     )
+
+
+@dataclass(frozen=True)
+class Drag:
+    """What slows each cell: the acceleration is -(linear + quadratic |v|) v, lattice units.
+
+    For a permeability k and a pressure gradient of C / 2 density v^2, linear is the kinematic
+    viscosity times the time step over k, and quadratic is C / 2 times the cell's edge.
+
+    Attributes:
+        linear, quadratic: (cells,), zero where nothing is in the way.
+    """
+
+    linear: Floats
+    quadratic: Floats
 
 
 class Lattice:
@@ -187,15 +231,46 @@ class Lattice:
         leak: the mass that walls gained in the last step and that was spread over all cells.
     """
 
-    def __init__(self, layout: Layout, links: Links, tau: float, threads: int = 0) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        links: Links,
+        tau: float,
+        threads: int = 0,
+        rates: Rates | None = None,
+        drag: Drag | None = None,
+    ) -> None:
+        """Take ``rates`` for a fluid whose viscosity changes with shear; they replace ``tau``.
+
+        Raises:
+            ValueError: if a drag is not one of each cell, or is negative.
+        """
         self.layout, self.links = layout, links
-        self.omega = np.float32(1.0 / tau)
+        self.omega = np.float32(1.0 / tau) if rates is None else rates.table[-1]
         self.steps, self.leak = 0, 0.0
-        self._now: Singles = np.zeros(layout.size + len(links.cell), np.float32)
-        self._after = self._now.copy()
-        self._added = np.zeros(len(links.cell), np.float32)
-        self._is_wall = links.part == WALL
-        self._threads = threads or numba.get_num_threads()
+        self._resists = rates is not None or drag is not None
+        same = Rates(np.full(2, self.omega), np.float32(1.0))
+        self._rates, self._half = (rates or same).table, (rates or same).half
+        nothing = np.zeros(layout.cells)
+        drag = drag or Drag(nothing, nothing)
+        whole = layout.size // 27
+        self._linear = _padded(drag.linear, layout.cells, whole)
+        self._quadratic = _padded(drag.quadratic, layout.cells, whole)
+        self._now: Singles = np.zeros(layout.size + len(layout.order), np.float32)
+        self._added = np.zeros(len(layout.order), np.float32)
+        self._is_wall = links.part[layout.order] == WALL
+        self._gains = np.zeros(-(-len(layout.order) // CHUNK), np.float32)
+        self._force = _singles((0.0, 0.0, 0.0))
+        # Where links fill arriving populations and find departed ones, by whether these stay.
+        self._targets = (layout.pull[layout.arriving], layout.arriving)
+        self._sources = (layout.sources, layout.pull[layout.sources])
+        most = max(layout.cells // LEAST_CELLS, 1)
+        self._threads = threads or min(numba.get_num_threads(), most)
+
+    @property
+    def _stays(self) -> bool:
+        """Whether the next step leaves populations in their cells, having found them arrived."""
+        return self.steps % 2 == 0
 
     def start(self, state: Singles) -> None:
         """Begin from a state (10, cells) such as `state` returns, instead of from rest."""
@@ -205,46 +280,87 @@ class Lattice:
         shares = gaussian(tuple(state[1:4]), tuple(excess))
         cells = np.arange(self.layout.cells)
         for q in range(27):
-            self._now[address(q, cells)] = density * shares[q] - WEIGHTS[q]
+            departed = name(q, cells)
+            at = self.layout.pull[departed] if self._stays else departed
+            self._now[at] = density * shares[q] - WEIGHTS[q]
+
+    @property
+    def _parallel(self) -> bool:
+        """Which of the compiled passes is used."""
+        return self._threads > 1
 
     def push(self, links: Ints, speed: Floats) -> None:
         """Set the speed of the boundary along the incoming velocity, of the numbered links."""
-        self._added[links] = self.layout.push[links] * speed
+        at = self.layout.place[links]
+        self._added[at] = self.layout.push[at] * speed
 
     def density(self, outlet: Outlet) -> float:
         """Return the mean density, less one, of the cells that an outlet copies from."""
-        return float(self._now[outlet.cells].sum(dtype=np.float64) / outlet.cells.shape[1])
+        whole = total(self._now, self.layout.pull, self._stays, outlet.cells)
+        return float(whole * 27 / len(outlet.cells))
 
     def hold(self, outlet: Outlet, excess: float) -> None:
         """Fill what enters through an outlet whose density, less one, is ``excess``."""
         shift = np.float32(excess - self.density(outlet)) * outlet.weights
-        outlets(self._now, self.layout.size, outlet.links, outlet.sources, outlet.factors, shift)
+        targets = self._targets[self._stays][self.layout.place[outlet.links]]
+        pull = self.layout.pull
+        outlets(self._now, pull, self._stays, targets, outlet.sources, outlet.factors, shift)
 
     def meet(self) -> None:
         """Fill what comes back from walls and enters through inlets, before `hold` and `step`."""
-        layout = self.layout
-        self.leak = walls(
-            self._now, layout.size, layout.sources, layout.factors, self._added, self._is_wall
-        )
+        targets, sources = self._targets[self._stays], self._sources[self._stays]
+        walls[self._parallel](
+            self._now, targets, sources, self.layout.factors, self._added, self._is_wall,
+            self._gains,
+        )  # fmt: skip
+        self.leak = float(self._gains.sum(dtype=np.float64))
 
     def step(self, force: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> None:
         """Stream and collide once, under an acceleration."""
-        push = tuple(np.float32(part) for part in force)
+        self._force = _singles(force)
         spread = np.float32(-self.leak / self.layout.cells)
-        step_cells(
-            self._now, self._after, self.layout.pull, self.omega, push, spread, self._threads
-        )
-        self._now, self._after = self._after, self._now
+        if self._resists:
+            step_resisting_cells[self._parallel](
+                self._now, self.layout.pull, self._stays, self._rates, self._half, self._linear,
+                self._quadratic, self._force, spread, self._threads,
+            )  # fmt: skip
+        else:
+            step_cells[self._parallel](
+                self._now, self.layout.pull, self._stays, self.omega, self._force, spread,
+                self._threads,
+            )  # fmt: skip
         self.steps += 1
 
     def inflow(self, opening: Ints) -> float:
         """Return the mass that enters per step through the numbered links; `meet` comes first."""
-        incoming = self._now[self.layout.size + opening]
-        leaving = self._now[self.layout.sources[0, opening]]
+        at = self.layout.place[opening]
+        incoming = self._now[self._targets[self._stays][at]]
+        leaving = self._now[self._sources[self._stays][at, 0]]
         return float(np.sum(incoming - leaving, dtype=np.float64))
 
     def state(self) -> Singles:
-        """Return (10, cells): density less one, velocity, viscous stress xx yy zz xy xz yz."""
+        """Return (10, cells): density less one, velocity, viscous stress xx yy zz xy xz yz.
+
+        The velocity leaves out half of the acceleration of the last step's force, not of drag.
+        """
         out = np.empty((10, self.layout.cells), np.float32)
-        fields(self._now, self.layout.pull, self.omega, self.layout.cells, out)
+        fields[self._parallel](
+            self._now, self.layout.pull, self._stays, self._rates, self._half, self._linear,
+            self._quadratic, self._force, out,
+        )  # fmt: skip
         return out
+
+
+def _singles(force: tuple[float, float, float]) -> tuple[Any, Any, Any]:
+    return np.float32(force[0]), np.float32(force[1]), np.float32(force[2])
+
+
+def _padded(given: Floats, cells: int, whole: int) -> Singles:
+    """Return one value for each lane of all blocks.
+
+    Raises:
+        ValueError: if there is not one of each cell, or one is negative.
+    """
+    if len(given) != cells or not (np.asarray(given) >= 0).all():
+        raise ValueError(f"a drag needs one value of zero or more for each of {cells:,} cells")
+    return np.pad(given, (0, whole - cells)).astype(np.float32)
