@@ -9,6 +9,7 @@ pass over the links fills what arrives from there before each step.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -349,6 +350,30 @@ class Lattice:
             self._quadratic, self._force, out,
         )  # fmt: skip
         return out
+
+    def state_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return copies of all that a run needs to go on as if it had never stopped."""
+        return {
+            "populations": self._now.copy(),
+            "pushed": self._added.copy(),
+            "leak": np.array(self.leak),
+            "steps": np.array(self.steps),
+        }
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go back to what `state_arrays` returned, on a lattice of the same layout.
+
+        Raises:
+            ValueError: if they are those of another lattice.
+        """
+        populations, pushed = arrays["populations"], arrays["pushed"]
+        if populations.shape != self._now.shape or pushed.shape != self._added.shape:
+            raise ValueError(
+                f"a checkpoint of {len(populations):,} populations does not fit a lattice of "
+                f"{len(self._now):,}; begin anew, or go on with the same lumen and cells"
+            )
+        self._now[:], self._added[:] = populations, pushed
+        self.leak, self.steps = float(arrays["leak"]), int(arrays["steps"])
 
 
 def _singles(force: tuple[float, float, float]) -> tuple[Any, Any, Any]:

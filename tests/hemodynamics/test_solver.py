@@ -121,3 +121,43 @@ def test_a_flow_goes_on_from_its_state(poiseuille):
         speed = np.abs(after[1:4] - state[1:4]).max()
         assert speed < 0.01 * np.abs(state[1:4]).max()
         assert np.abs(after[4:] - state[4:]).max() < 0.05 * np.abs(state[4:]).max()
+
+
+@pytest.mark.parametrize("stopped", [6, 7])
+def test_a_stopped_run_goes_on_to_the_last_bit(tmp_path, stopped):
+    neighbours, links = closed_box(5)
+    layout = lay_out(neighbours, links)
+    inlet = np.flatnonzero(links.part == 1)
+
+    def go(lattice, steps):
+        for _ in range(steps):
+            lattice.meet()
+            lattice.step((1e-5, 0.0, 2e-5))
+
+    first = Lattice(layout, links, 0.6)
+    first.push(inlet, -VELOCITIES[links.direction[inlet], 0] * 0.001)
+    go(first, stopped)
+    first.meet()
+    np.savez(tmp_path / "kept.npz", **first.state_arrays())
+    first.step()
+    go(first, 9)
+    again = Lattice(layout, links, 0.6)
+    with np.load(tmp_path / "kept.npz") as kept:
+        again.restore(kept)
+    again.step()
+    go(again, 9)
+    assert again.steps == first.steps
+    assert again.leak == first.leak
+    for lattice in (first, again):
+        lattice.meet()
+    assert np.array_equal(first.state(), again.state())
+    assert np.abs(first.state()[1:4]).max() > 1e-5
+
+
+def test_a_checkpoint_of_another_lattice_is_refused():
+    lattices = []
+    for size in (3, 5):
+        neighbours, links = closed_box(size)
+        lattices.append(Lattice(lay_out(neighbours, links), links, 0.6))
+    with pytest.raises(ValueError, match="does not fit a lattice"):
+        lattices[0].restore(lattices[1].state_arrays())
