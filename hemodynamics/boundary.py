@@ -141,6 +141,14 @@ class Windkessel:
     compliance: float = 0.0
     stored_pa: float = 0.0
 
+    def settled(self, wave: Waveform, share: float) -> float:
+        """Return the compliance's pressure at the start of a cycle that repeats itself.
+
+        The outlet takes a ``share`` of the flow of a waveform.
+        """
+        turns = 1.0 + 1j * wave.frequencies_1_s * self.distal * self.compliance
+        return float(share * self.distal * (wave.harmonics_ml_s / turns).real.sum())
+
     def line(self, step_s: float) -> tuple[float, float]:
         """Return a and b of pressure = a + b flow at the end of a step (backward Euler)."""
         if self.compliance <= 0.0:
@@ -178,6 +186,10 @@ class Outflow:
         self.gauge_pa = 0.0
         self._z, self._shares, self._laws, self._pull = impedances, shares, list(laws), pull
         self._answers = np.zeros(len(shares))
+
+    def start(self, pressures_pa: Floats, flows_ml_s: Floats) -> None:
+        """Begin from pressures, less the gauge, and outflows that hold already."""
+        self._answers = pressures_pa - self._z * flows_ml_s
 
     def pressures_pa(
         self,

@@ -10,35 +10,25 @@ import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Gt, Le
 
-from hemodynamics.domain import WALL_NAME, Domain, UnusableLumen, divide
-from hemodynamics.flow_march import Diverged, Samples, march_cycles, march_steady
+from hemodynamics.domain import WALL_NAME, UnusableLumen
+from hemodynamics.flow_levels import Wall, climb
 from hemodynamics.flow_result import FlowResult
-from hemodynamics.flow_run import Run
 from hemodynamics.flow_setup import (
-    Drive,
+    Accuracy,
     Outlets,
     Wishes,
     conditions_of,
-    drive,
-    laws_of,
     require_memory,
-    scales_of,
-    spacing_of,
+    spacings_of,
 )
 from hemodynamics.flow_summary import findings_of, numbers_of
 from hemodynamics.indices import osi, rrt_1_pa, tawss_pa
-from hemodynamics.wall_shear import WallShear, wall_shear
 from meshing.cell_sizes import point_normals
+from meshing.comparison import point_areas_mm2
 from meshing.mesh import SurfaceMesh, require_watertight
-from segmentation.contract import Finding, Progress, Severity, share, silent
+from segmentation.contract import Finding, Progress, Severity, silent
 
 Floats = npt.NDArray[np.float64]
-
-SLOWER = (1.0, 2.0, 4.0)
-"""By how much steps are shortened where the flow turns out faster than expected."""
-
-LEAST_RAMP_STEPS, RAMP = 400, 0.1
-"""How long a flow takes to begin: steps, and shares of a period or of an exchange."""
 
 
 def simulate_flow(
@@ -46,6 +36,7 @@ def simulate_flow(
     *,
     kind: Literal["steady", "pulsatile", "none"] = "steady",
     mean_flow_ml_s: Annotated[float, Gt(0), Le(1000)] | None = None,
+    accuracy: Accuracy = "preview",
     spacing_mm: Annotated[float, Gt(0), Le(10)] | None = None,
     inlets: str = "inlet",
     outlets: Outlets = "split",
@@ -57,7 +48,8 @@ def simulate_flow(
     mean_pressure_mmhg: Annotated[float, Gt(0), Le(250)] = 93.0,
     decay_s: Annotated[float, Ge(0.05), Le(10)] = 1.5,
     viscosity_pa_s: Annotated[float, Gt(0), Le(0.1)] = 0.0035,
-    most_exchanges: Annotated[float, Ge(1), Le(100)] = 10.0,
+    settled_percent: Annotated[float, Gt(0), Le(10)] = 0.5,
+    most_exchanges: Annotated[float, Ge(1), Le(100)] = 8.0,
     most_hours: Annotated[float, Gt(0), Le(1000)] = 12.0,
     progress: Progress = silent,
 ) -> FlowResult:
@@ -70,7 +62,9 @@ def simulate_flow(
         lumen: the vessel's closed surface with the named parts wall, inlet, outlet_1, ...
         kind: steady, pulsatile over the heart's cycle, or none.
         mean_flow_ml_s: empty takes that of the waveform, or 0.27 m/s times the inlets' area.
-        spacing_mm: edge of a cell; empty takes a fourteenth of the narrowest opening.
+        accuracy: into how many cells the lumen is divided: some 30,000 for a preview in minutes,
+            250,000 for an hour, 1,500,000 for a night on two cores.
+        spacing_mm: edge of a cell, in place of an accuracy.
         inlets: the names of the ends where blood enters, such as "inlet, inlet_2".
         outlets: what holds at the other ends: a split of the flow by their diameters, a
             resistance, or resistances and a compliance (three-element Windkessel).
@@ -78,11 +72,13 @@ def simulate_flow(
         waveform: pairs "time flow" in s and mL/s over one period, parted by semicolons; empty
             takes a smooth pulse that was measured in nobody.
         period_s: of the heart's cycle.
-        cycles: how many are computed; the last one is kept.
+        cycles: how many are computed at the most; the last one is kept.
         frames: how many times of it are kept.
         mean_pressure_mmhg: mean pressure that resistances are chosen for.
         decay_s: the time in which a Windkessel's pressure falls to 37 percent.
         viscosity_pa_s: of blood.
+        settled_percent: a steady flow is over once no outflow, and the mean shear on no patch of
+            the wall, is to change by more than this percentage.
         most_exchanges: how often a steady flow may exchange the lumen's content at the most.
         most_hours: a computation that would take longer is refused.
         progress: told how far the work is, and how long it will take.
@@ -90,6 +86,7 @@ def simulate_flow(
     Raises:
         OpenSurface, UnusableLumen: if the lumen is open, or its ends are not as they must be.
         UnusableWaveform: if the waveform cannot be read.
+        ImplausibleFlow: if no blood flows so fast.
         TooCostly: if memory or time do not suffice.
         Diverged: if the flow blew up.
     """
@@ -97,31 +94,21 @@ def simulate_flow(
     if kind == "none":
         return _nothing(lumen)
     wishes = Wishes(
-        kind == "pulsatile", mean_flow_ml_s, spacing_mm, inlets, outlets, exponent, waveform,
-        period_s, cycles, frames, mean_pressure_mmhg, decay_s, viscosity_pa_s, most_exchanges,
-        most_hours,
+        kind == "pulsatile", mean_flow_ml_s, spacing_mm, accuracy, inlets, outlets, exponent,
+        waveform, period_s, cycles, frames, mean_pressure_mmhg, decay_s, viscosity_pa_s,
+        settled_percent, most_exchanges, most_hours,
     )  # fmt: skip
     return _simulate(lumen, wishes, progress)
 
 
 def _simulate(lumen: SurfaceMesh, wishes: Wishes, progress: Progress) -> FlowResult:
-    spacing_mm = spacing_of(lumen, wishes)
-    require_memory(lumen, spacing_mm, wishes)
-    progress(0.0, "dividing the lumen into cells")
-    domain = divide(lumen, spacing_mm, share(progress, 0, 20))
-    driven = drive(domain, wishes)
+    spacings_mm = spacings_of(lumen, wishes)
+    require_memory(lumen, spacings_mm[-1], wishes)
     wall, used = _wall(lumen)
     normals = point_normals(lumen.points_mm, lumen.triangles[lumen.boundaries[WALL_NAME]])[used]
-    shear = wall_shear(domain.cells_mm, spacing_mm, wall.points_mm, normals, wishes.pulsatile)
-    for slower in SLOWER:
-        try:
-            run, samples, changes, flows = _attempt(
-                lumen, domain, driven, wishes, shear, slower, progress
-            )
-            break
-        except Diverged:
-            if slower == SLOWER[-1]:
-                raise
+    places = Wall(wall.points_mm, normals, point_areas_mm2(wall))
+    done = climb(lumen, wishes, spacings_mm, places, progress)
+    samples = done.samples
     wss = np.stack(samples.wss_pa)
     data = {
         "tawss_pa": tawss_pa(wss),
@@ -131,61 +118,20 @@ def _simulate(lumen: SurfaceMesh, wishes: Wishes, progress: Progress) -> FlowRes
     }
     result = FlowResult(
         replace(wall, point_data=data),
-        domain.cells_mm,
-        spacing_mm,
+        done.domain.cells_mm,
+        spacings_mm[-1],
         np.array(samples.times_s),
         np.stack(samples.velocity_m_s),
         np.stack(samples.pressure_pa),
         wss,
         _columns(samples.flows_ml_s),
         _columns(samples.pressures_pa),
-        np.array(changes),
-        conditions_of(driven, wishes),
+        np.array(done.changes),
+        conditions_of(done.driven, wishes),
         lumen.frame_uid,
         lumen.name,
     )
-    numbers = numbers_of(result, domain, run, flows)
-    return replace(result, numbers=numbers, findings=findings_of(result, domain, run, flows))
-
-
-def _attempt(
-    lumen: SurfaceMesh,
-    domain: Domain,
-    driven: Drive,
-    wishes: Wishes,
-    shear: WallShear,
-    slower: float,
-    progress: Progress,
-) -> tuple[Run, Samples, list[float], dict[str, float]]:
-    """Return a finished run, its samples, how they changed, and its mean flows."""
-    scales = scales_of(domain, driven, wishes, slower)
-    content_ml = 1e-3 * len(domain.cells_mm) * domain.spacing_mm**3
-    exchange_s = content_ml / abs(driven.waveform.mean_ml_s)
-    period_s = driven.waveform.period_s
-    ramp_s = max(
-        RAMP * (period_s if wishes.pulsatile else exchange_s), LEAST_RAMP_STEPS * scales.step_s
-    )
-    run = Run(
-        lumen, domain, scales, driven.waveform, driven.shares_in, driven.shares_out,
-        laws_of(driven, wishes), ramp_s,
-    )  # fmt: skip
-    told = _rest_of(progress)
-    if wishes.pulsatile:
-        found = march_cycles(
-            run, shear, period_s, wishes.cycles, wishes.frames, wishes.most_hours, told
-        )
-    else:
-        found = march_steady(run, shear, exchange_s, wishes.most_exchanges, wishes.most_hours, told)
-    return run, *found
-
-
-def _rest_of(progress: Progress) -> Progress:
-    """Return what fills the share of a `Progress` that dividing the lumen leaves."""
-
-    def rest(fraction: float, message: str = "") -> None:
-        progress(0.05 + 0.95 * fraction, message)
-
-    return rest
+    return replace(result, numbers=numbers_of(result, done), findings=findings_of(result, done))
 
 
 def _columns(rows: list[dict[str, float]]) -> dict[str, Floats]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemodynamics.flow_run import Run
+from hemodynamics.flow_settled import Settling, change, outflow_change
 from hemodynamics.flow_setup import TooCostly
 from hemodynamics.wall_shear import WallShear
 from segmentation.contract import Progress
@@ -16,11 +17,14 @@ from segmentation.contract import Progress
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 
-SETTLED = 1e-3
-"""A steady flow has settled when shear and outflow change by less between two judgements."""
-
 JUDGED = 0.25
 """Exchanges of the lumen's content between two judgements of a steady flow."""
+
+LEAST_STEPS = 50
+"""Steps between two judgements, at the least."""
+
+REPEATED = 5e-3
+"""A cycle whose shear and outflow differ from the last one's by less is the last one."""
 
 MOST_LATTICE_SPEED = 0.3
 MOST_EXCESS = 0.5
@@ -129,58 +133,40 @@ def _diverged(run: Run) -> Diverged:
     )
 
 
-def change(before: Singles, after: Singles) -> float:
-    """Return how much shear (..., 3) changed: rms of the difference by the mean magnitude."""
-    size = float(np.linalg.norm(after, axis=-1).mean())
-    difference = float(np.sqrt(np.mean(((after - before) ** 2).sum(axis=-1))))
-    return difference / size if size > 0 else 0.0
-
-
-def outflow_change(before: dict[str, float], after: dict[str, float]) -> float:
-    """Return the largest change of a flow, by the largest flow."""
-    largest = max(abs(flow) for flow in after.values())
-    return max(abs(after[name] - before[name]) for name in after) / largest if largest else 0.0
-
-
 def march_steady(
     run: Run,
     shear: WallShear,
+    settling: Settling,
     exchange_s: float,
     most: float,
+    settled: float,
     most_hours: float,
     progress: Progress,
 ) -> tuple[Samples, list[float], dict[str, float]]:
-    """Go on until the flow has settled or exchanged the content of the lumen ``most`` times.
+    """Go on until the flow has settled: no more than a share ``settled`` is still to change.
 
-    Return one sample, the changes between judgements, and the mean flows of the last part.
+    At the latest it ends when the content of the lumen was exchanged ``most`` times.
+    Return one sample, what was still to change at each judgement, and the mean flows of the last
+    part.
 
     Raises:
         Diverged: if the flow blew up.
         TooCostly: if it would take longer than allowed.
     """
-    between = max(round(JUDGED * exchange_s / run.scales.step_s), 50)
+    between = max(round(JUDGED * exchange_s / run.scales.step_s), LEAST_STEPS)
     judgements = max(int(np.ceil(most / JUDGED)), 2)
     clock = Clock(run, between * judgements, most_hours, progress)
-    last: Samples | None = None
-    flows: dict[str, float] = {}
-    changes: list[float] = []
     for n in range(judgements):
         for _ in range(between):
             run.fill()
             clock.step()
         run.fill()
-        samples, before = Samples(), flows
+        samples = Samples()
         samples.add(run, shear, 0.0, whole=True)
         flows = clock.averages_ml_s()
-        if last is not None:
-            changes.append(
-                max(change(last.wss_pa[0], samples.wss_pa[0]), outflow_change(before, flows))
-            )
-        last = samples
-        if n > 1 and changes[-1] < SETTLED:
+        if settling.judge(samples.wss_pa[0], flows) < settled and n > 1:
             break
-    assert last is not None
-    return last, changes, flows
+    return samples, settling.remaining, flows
 
 
 def march_cycles(
@@ -192,7 +178,7 @@ def march_cycles(
     most_hours: float,
     progress: Progress,
 ) -> tuple[Samples, list[float], dict[str, float]]:
-    """Go through the cycles of a pulsatile flow.
+    """Go through the cycles of a pulsatile flow until one repeats the last, or all are done.
 
     Return the samples of the last one, the changes of shear and outflow from cycle to cycle, and
     the mean flows of the last cycle.
@@ -203,7 +189,7 @@ def march_cycles(
     """
     between = round(period_s / frames / run.scales.step_s)
     clock = Clock(run, between * frames * cycles, most_hours, progress)
-    last: Samples | None = None
+    shear_pa: Singles | None = None
     flows: dict[str, float] = {}
     changes: list[float] = []
     for cycle in range(cycles):
@@ -213,12 +199,13 @@ def march_cycles(
                 run.fill()
                 if n == 0:
                     time_s = frame * period_s / frames
-                    samples.add(run, shear, time_s, whole=cycle == cycles - 1)
+                    samples.add(run, shear, time_s, whole=cycle > 0 or cycles == 1)
                 clock.step()
-        flows = clock.averages_ml_s()
+        flows, last = clock.averages_ml_s(), shear_pa
+        shear_pa = np.stack(samples.wss_pa)
         if last is not None:
-            shears = change(np.stack(last.wss_pa), np.stack(samples.wss_pa))
-            changes.append(max(shears, outflow_change(before, flows)))
-        last = samples
-    assert last is not None
-    return last, changes, flows
+            changes.append(max(change(last, shear_pa), outflow_change(before, flows)))
+            if changes[-1] < REPEATED:
+                break
+    run.fill()
+    return samples, changes, flows

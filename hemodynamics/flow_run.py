@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hemodynamics import profiles
 from hemodynamics.boundary import Complexes, Outflow, Waveform, Windkessel
 from hemodynamics.domain import Domain, Opening
+from hemodynamics.flow_start import Snapshot
 from hemodynamics.lattice import OPPOSITE, VELOCITIES, WEIGHTS
 from hemodynamics.solver import WALL, Lattice, lay_out, outlet
 from meshing.mesh import SurfaceMesh
@@ -95,6 +96,7 @@ class Run:
     ) -> None:
         """Take the shares of the flow by opening; outlets have laws in the order of theirs."""
         self.scales, self.time_s, self._waveform, self._ramp = scales, 0.0, waveform, ramp_s
+        self._domain, self._laws = domain, list(laws)
         # Developed flow is the same on all planes across an end, so openings may lie half-way.
         fraction = np.where(domain.links.part == WALL, domain.links.fraction, 0.5)
         links = replace(domain.links, fraction=fraction)
@@ -117,10 +119,38 @@ class Run:
         self.inflow_ml_s = np.zeros(len(self.inlets))
         self.outflow_ml_s = np.zeros(len(self.outlets))
 
+    def start(self, snapshot: Snapshot) -> None:
+        """Take over a flow that another run left, at once and without a ramp."""
+        scales, self._ramp = self.scales, 0.0
+        state = snapshot.at(self._domain.cells_mm)
+        state[0] *= np.float32(3.0 / scales.stress_pa)
+        state[1:4] /= np.float32(scales.speed_m_s)
+        state[4:] /= np.float32(scales.stress_pa)
+        self.lattice.start(state)
+        self.outflow_ml_s = np.array([snapshot.outflows_ml_s[o.name] for o in self.outlets])
+        self._outflow.start(np.array([self._pressure(o) for o in self.outlets]), self.outflow_ml_s)
+        for opening, law in zip(self.outlets, self._laws):
+            if law is not None:
+                law.stored_pa = snapshot.stored_pa[opening.name]
+
+    def snapshot(self) -> Snapshot:
+        """Return what another run can take over; it is read between `fill` and `step`."""
+        state, scales = self.lattice.state(), self.scales
+        state[0] *= np.float32(scales.stress_pa / 3.0)
+        state[1:4] *= np.float32(scales.speed_m_s)
+        state[4:] *= np.float32(scales.stress_pa)
+        names = [opening.name for opening in self.outlets]
+        return Snapshot(
+            self._domain,
+            state,
+            dict(zip(names, self.outflow_ml_s.tolist())),
+            {name: law.stored_pa for name, law in zip(names, self._laws) if law is not None},
+        )
+
     def fill(self) -> None:
         """Work out what enters in the coming step; states are read between this and `step`."""
         lattice, scales = self.lattice, self.scales
-        push = min(self.time_s / self._ramp, 1.0)
+        push = min(self.time_s / self._ramp, 1.0) if self._ramp > 0 else 1.0
         push *= push * (3.0 - 2.0 * push)
         turns = np.exp(1j * self._waveform.frequencies_1_s * self.time_s)
         flows = push * self._waveform.harmonics_ml_s * turns / scales.flow_ml_s

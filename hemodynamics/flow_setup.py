@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -28,8 +29,19 @@ from meshing.mesh import SurfaceMesh, volume_ml
 Floats = npt.NDArray[np.float64]
 Outlets = Literal["split", "resistance", "windkessel"]
 
-ACROSS = 14.0
-"""Cells across the narrowest opening unless a spacing is given."""
+Accuracy = Literal["preview", "standard", "fine"]
+
+CELLS: Mapping[Accuracy, int] = MappingProxyType(
+    {"preview": 30_000, "standard": 250_000, "fine": 1_500_000}
+)
+"""About how many cells a lumen is divided into."""
+
+MOST_ACROSS, LEAST_ACROSS = 40.0, 4.0
+"""Cells across the narrowest opening, whatever the number of cells is then."""
+
+COARSER, LEAST_COARSER = 2.0, 1.25
+FEW_CELLS = 3000
+"""How much coarser the cells are that a flow is settled on first, and how few need none."""
 
 LATTICE_SPEED = 0.1
 """Cells per step at the highest speed that is expected."""
@@ -45,6 +57,14 @@ PROXIMAL_SHARE = 0.1
 """Of a Windkessel's resistance, what lies before its compliance."""
 
 
+MOST_SPEED_M_S = 6.0
+"""Mean over a section: the jet of a critical aortic stenosis."""
+
+
+class ImplausibleFlow(ValueError):
+    """No blood flows as was asked for; the text says why."""
+
+
 class TooCostly(ValueError):
     """A flow would take more memory or time than there is."""
 
@@ -56,6 +76,7 @@ class Wishes:
     pulsatile: bool
     mean_flow_ml_s: float | None
     spacing_mm: float | None
+    accuracy: Accuracy
     inlets: str
     outlets: Outlets
     exponent: float
@@ -66,6 +87,7 @@ class Wishes:
     mean_pressure_mmhg: float
     decay_s: float
     viscosity_pa_s: float
+    settled_percent: float
     most_exchanges: float
     most_hours: float
 
@@ -85,14 +107,29 @@ class Drive:
         return float(np.abs(self.waveform.flow_ml_s(times)).max())
 
 
-def spacing_of(lumen: SurfaceMesh, wishes: Wishes) -> float:
-    """Return the edge of a cell in mm.
+def spacings_of(lumen: SurfaceMesh, wishes: Wishes) -> list[float]:
+    """Return the edge of a cell in mm, and before it those of coarser cells to begin with.
 
     Raises:
         UnusableLumen: if the lumen has no named end.
     """
-    if wishes.spacing_mm is not None:
-        return wishes.spacing_mm
+    narrowest = _narrowest_mm(lumen)
+    volume_mm3 = 1000.0 * abs(volume_ml(lumen))
+    spacing = wishes.spacing_mm
+    if spacing is None:
+        spacing = (volume_mm3 / CELLS[wishes.accuracy]) ** (1 / 3)
+        spacing = float(np.clip(spacing, narrowest / MOST_ACROSS, narrowest / LEAST_ACROSS))
+    spacings = [spacing]
+    while volume_mm3 / spacings[0] ** 3 > FEW_CELLS:
+        coarser = min(COARSER * spacings[0], narrowest / LEAST_ACROSS)
+        if coarser < LEAST_COARSER * spacings[0]:
+            break
+        spacings.insert(0, coarser)
+    return spacings
+
+
+def _narrowest_mm(lumen: SurfaceMesh) -> float:
+    """Return the diameter of a circle as large as the smallest end."""
     areas = []
     for name, part in lumen.boundaries.items():
         if name != WALL_NAME and len(part):
@@ -103,7 +140,7 @@ def spacing_of(lumen: SurfaceMesh, wishes: Wishes) -> float:
             f"the lumen {lumen.name or 'without a name'!r} has no open ends by name; flow needs an "
             "inlet and an outlet: cut and cap its ends first"
         )
-    return float(2.0 * np.sqrt(min(areas) / np.pi) / ACROSS)
+    return float(2.0 * np.sqrt(min(areas) / np.pi))
 
 
 def require_memory(lumen: SurfaceMesh, spacing_mm: float, wishes: Wishes) -> None:
@@ -168,12 +205,36 @@ def drive(domain: Domain, wishes: Wishes) -> Drive:
     )
 
 
-def laws_of(driven: Drive, wishes: Wishes) -> list[Windkessel | None]:
+def require_plausible(domain: Domain, driven: Drive, wishes: Wishes) -> None:
+    """Raise unless the flow is one that blood could have.
+
+    Raises:
+        ImplausibleFlow: saying where it is too fast, and what flow would do.
+    """
+    shares = {**driven.shares_in, **driven.shares_out}
+    for opening in domain.openings:
+        fastest = 1e-3 * mean_speed_mm_s(driven, shares[opening.name], opening)
+        if fastest > MOST_SPEED_M_S:
+            mean = driven.waveform.mean_ml_s * MOST_SPEED_M_S / fastest
+            raise ImplausibleFlow(
+                f"a mean flow of {driven.waveform.mean_ml_s:.3g} mL/s would run through "
+                f"{opening.name}, {opening.diameter_mm:.2g} mm wide, at {fastest:.3g} m/s; no "
+                f"vessel has more than {MOST_SPEED_M_S:g} m/s: give {mean:.2g} mL/s or less, or "
+                "check the unit of the surface"
+            )
+
+
+def mean_speed_mm_s(driven: Drive, share: float, opening: Opening) -> float:
+    """Return the largest speed over the cycle, mean over the opening's section."""
+    return 1000.0 * driven.peak_ml_s * share / opening.area_mm2
+
+
+def laws_of(driven: Drive, wishes: Wishes) -> Sequence[Windkessel | None]:
     """Return the law of each outlet, fresh; None prescribes its share of the flow.
 
     A split is prescribed everywhere but at the outlet with the largest share, which is left with
     the rest. Resistances are such that the mean flow makes the mean pressure, and compliances
-    such that it decays in the time asked for.
+    such that it decays in the time asked for; they are charged as in a cycle that repeats itself.
     """
     shares = list(driven.shares_out.values())
     if wishes.outlets == "split":
@@ -184,10 +245,10 @@ def laws_of(driven: Drive, wishes: Wishes) -> list[Windkessel | None]:
     if wishes.outlets == "resistance":
         return [Windkessel(distal=resistance) for resistance in whole]
     rest = 1.0 - PROXIMAL_SHARE
-    return [
-        Windkessel(PROXIMAL_SHARE * r, rest * r, wishes.decay_s / (rest * r), rest * mean_pa)
-        for r in whole
-    ]
+    laws = [Windkessel(PROXIMAL_SHARE * r, rest * r, wishes.decay_s / (rest * r)) for r in whole]
+    for law, share in zip(laws, shares):
+        law.stored_pa = law.settled(driven.waveform, share)
+    return laws
 
 
 def scales_of(domain: Domain, driven: Drive, wishes: Wishes, slower: float) -> Scales:
@@ -197,8 +258,7 @@ def scales_of(domain: Domain, driven: Drive, wishes: Wishes, slower: float) -> S
     """
     shares = {**driven.shares_in, **driven.shares_out}
     peak_mm_s = max(
-        2000.0 * driven.peak_ml_s * shares[opening.name] / opening.area_mm2
-        for opening in domain.openings
+        2.0 * mean_speed_mm_s(driven, shares[opening.name], opening) for opening in domain.openings
     )
     nu_mm2_s = 1e6 * wishes.viscosity_pa_s / DENSITY_KG_M3
     by_speed = LATTICE_SPEED * domain.spacing_mm / peak_mm_s
@@ -226,6 +286,8 @@ def conditions_of(driven: Drive, wishes: Wishes) -> dict[str, Any]:
         "viscosity_pa_s": wishes.viscosity_pa_s,
         "wall": "rigid",
     }
+    if not wishes.pulsatile:
+        found |= {"settled_percent": wishes.settled_percent}
     if wishes.pulsatile:
         found |= {"waveform": shape, "period_s": wishes.period_s, "cycles": wishes.cycles}
     if wishes.outlets in ("resistance", "windkessel"):

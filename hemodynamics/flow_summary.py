@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hemodynamics.domain import Domain
-from hemodynamics.flow_march import SETTLED
+from hemodynamics.flow_levels import Finished
 from hemodynamics.flow_result import FlowResult
-from hemodynamics.flow_run import Run
+from hemodynamics.flow_setup import mean_speed_mm_s
 from meshing.cell_sizes import edges_of
 from meshing.comparison import point_areas_mm2
 from segmentation.contract import Finding, Number, Severity
@@ -19,6 +18,9 @@ IMBALANCE = 1e-3
 FEW_ACROSS = 10.0
 """Share of the flow that may be missing, and cells across an opening for shear to be trusted."""
 
+TURBULENT = 2300.0
+"""Reynolds number above which flow in a straight pipe is turbulent."""
+
 METHOD = "lattice Boltzmann, cumulant collision, D3Q27"
 
 
@@ -28,10 +30,9 @@ def imbalance(flows_ml_s: dict[str, float]) -> float:
     return abs(sum(flows_ml_s.values())) / entering if entering else 0.0
 
 
-def numbers_of(
-    flow: FlowResult, domain: Domain, run: Run, flows_ml_s: dict[str, float]
-) -> tuple[Number, ...]:
-    """Return the numbers of a flow; ``flows_ml_s`` are the mean flows into the lumen."""
+def numbers_of(flow: FlowResult, done: Finished) -> tuple[Number, ...]:
+    """Return the numbers of a flow."""
+    run, flows_ml_s = done.run, done.flows_ml_s
     areas = point_areas_mm2(flow.wall)
     shear = flow.wall.point_data["tawss_pa"]
     speed = np.linalg.norm(flow.velocity_m_s, axis=2)
@@ -59,12 +60,11 @@ def numbers_of(
             drop = entry - float(flow.opening_pressures_pa[name].mean())
             text = f"mean pressure at {inlet.name} less that at {name}"
             numbers.append(Number(f"{name}.pressure_drop", drop, "Pa", text))
-    return (*numbers, *_of_the_run(flow, domain, run, flows_ml_s))
+    return (*numbers, *_of_the_run(flow, done))
 
 
-def _of_the_run(
-    flow: FlowResult, domain: Domain, run: Run, flows_ml_s: dict[str, float]
-) -> list[Number]:
+def _of_the_run(flow: FlowResult, done: Finished) -> list[Number]:
+    domain, run, flows_ml_s = done.domain, done.run, done.flows_ml_s
     across = min(opening.diameter_mm for opening in domain.openings) / domain.spacing_mm
     numbers = [
         Number("cells", len(domain.cells_mm), "", METHOD),
@@ -73,16 +73,16 @@ def _of_the_run(
         Number("imbalance", 100 * imbalance(flows_ml_s), "%", "flow in less flow out"),
     ]
     if len(flow.residuals):
-        last = "cycle" if flow.conditions["kind"] == "pulsatile" else "quarter of an exchange"
-        text = f"change of wall shear and outflow in the last {last}"
+        text = "largest change still to come of outflow, or of the mean shear on a patch of wall"
+        if flow.conditions["kind"] == "pulsatile":
+            text = "change of wall shear and outflow in the last cycle"
         numbers.append(Number("change", 100 * float(flow.residuals[-1]), "%", text))
     return numbers
 
 
-def findings_of(
-    flow: FlowResult, domain: Domain, run: Run, flows_ml_s: dict[str, float]
-) -> tuple[Finding, ...]:
-    """Return what a reader of a flow must know; ``flows_ml_s`` are the mean flows."""
+def findings_of(flow: FlowResult, done: Finished) -> tuple[Finding, ...]:
+    """Return what a reader of a flow must know."""
+    domain, flows_ml_s = done.domain, done.flows_ml_s
     found = []
     if flow.conditions["mean_flow"] == "by area":
         found.append(Finding(
@@ -97,6 +97,7 @@ def findings_of(
             remedy="Give the waveform as pairs of time and flow",
         ))  # fmt: skip
     found += _convergence(flow, flows_ml_s)
+    found += _turbulence(done)
     narrow = min(domain.openings, key=lambda opening: opening.diameter_mm)
     across = narrow.diameter_mm / domain.spacing_mm
     if across < FEW_ACROSS:
@@ -123,6 +124,33 @@ def findings_of(
     return tuple(found)
 
 
+def _turbulence(done: Finished) -> list[Finding]:
+    shares = {**done.driven.shares_in, **done.driven.shares_out}
+    most = [
+        (
+            mean_speed_mm_s(done.driven, shares[o.name], o)
+            * o.diameter_mm
+            / done.run.scales.nu_mm2_s,
+            o,
+        )
+        for o in done.domain.openings
+    ]
+    reynolds, opening = max(most, key=lambda pair: pair[0])
+    if reynolds <= TURBULENT:
+        return []
+    return [Finding(
+        Severity.WARNING, "turbulent",
+        f"The Reynolds number at {opening.name} reaches {reynolds:,.0f}; flow there may be "
+        "turbulent, which cells of this size do not resolve.",
+        remedy="Trust mean pressures rather than wall shear, or give less flow",
+    )]  # fmt: skip
+
+
+def _bar(flow: FlowResult) -> float:
+    """Return the share by which a flow may still change."""
+    return 0.01 * float(flow.conditions.get("settled_percent", 100 * CYCLE_CHANGE))
+
+
 def _convergence(flow: FlowResult, flows_ml_s: dict[str, float]) -> list[Finding]:
     found = []
     pulsatile = flow.conditions["kind"] == "pulsatile"
@@ -132,11 +160,12 @@ def _convergence(flow: FlowResult, flows_ml_s: dict[str, float]) -> list[Finding
             Severity.WARNING, "one_cycle", "Only one cycle was computed; it holds the start-up.",
             remedy="Compute three cycles or more",
         ))  # fmt: skip
-    elif last is not None and last > (CYCLE_CHANGE if pulsatile else SETTLED):
-        what = "from cycle to cycle" if pulsatile else "in the last quarter of an exchange"
+    elif last is not None and last > _bar(flow):
+        text = "The flow still changed by {:.2g} percent from cycle to cycle."
+        if not pulsatile:
+            text = "The flow has not settled: shear on some patch of wall still moves by {:.2g} %."
         found.append(Finding(
-            Severity.WARNING, "not_settled",
-            f"The flow still changed by {100 * last:.2g} percent {what}.",
+            Severity.WARNING, "not_settled", text.format(100 * last),
             remedy="Compute more cycles" if pulsatile else "Allow more exchanges; if it does not "
             "settle, compute it as pulsatile",
         ))  # fmt: skip

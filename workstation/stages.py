@@ -184,7 +184,7 @@ _TABLE = (
     Stage("Plan", aneurysm.dome),
     Stage("Plan", aneurysm.without_sac),
     Stage("Plan", aneurysm_shape.aneurysm_shape),
-    Stage("Plan", flow.simulate_flow),
+    Stage("Plan", flow.simulate_flow, version=2),
     Stage("Plan", resection.cut_plane),
     Stage("Plan", resection.specimen),
     Stage("Plan", resection.remnant),

@@ -1,0 +1,154 @@
+"""A flow computed on coarse cells first, and from there on ever finer ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hemodynamics.domain import Domain, UnusableLumen, divide
+from hemodynamics.flow_march import Diverged, Samples, march_cycles, march_steady
+from hemodynamics.flow_run import Run
+from hemodynamics.flow_settled import settling
+from hemodynamics.flow_setup import Drive, Wishes, drive, laws_of, require_plausible, scales_of
+from hemodynamics.flow_start import Snapshot
+from hemodynamics.wall_shear import wall_shear
+from meshing.mesh import SurfaceMesh
+from segmentation.contract import Progress
+
+Floats = npt.NDArray[np.float64]
+
+SLOWER = (1.0, 2.0, 4.0)
+"""By how much steps are shortened where the flow turns out faster than expected."""
+
+LEAST_RAMP_STEPS, RAMP = 400, 0.1
+"""How long a flow takes to begin: steps, and shares of a period or of an exchange."""
+
+COARSE_POINTS = 2000
+"""Points of the wall that coarse cells are judged by."""
+
+COARSE_SHARE = 0.2
+"""Of the progress: what all coarse cells take together."""
+
+
+@dataclass(frozen=True)
+class Wall:
+    """Where shear is wanted: LPS mm points of a wall, their outward normals and areas (mm2)."""
+
+    points_mm: Floats
+    normals: Floats
+    areas_mm2: Floats
+
+    def thinned(self) -> Wall:
+        """Return some of the points."""
+        step = -(-len(self.points_mm) // COARSE_POINTS)
+        return Wall(self.points_mm[::step], self.normals[::step], self.areas_mm2[::step])
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that is over.
+
+    Attributes:
+        samples: of one time, or of the last cycle.
+        changes: see `hemodynamics.flow_march`.
+        flows_ml_s: mean flows into the lumen by opening.
+    """
+
+    run: Run
+    domain: Domain
+    driven: Drive
+    samples: Samples
+    changes: list[float]
+    flows_ml_s: dict[str, float]
+
+
+def climb(
+    lumen: SurfaceMesh, wishes: Wishes, spacings_mm: Sequence[float], wall: Wall, progress: Progress
+) -> Finished:
+    """Return the run on the last of some spacings, each of which begins where the last one ended.
+
+    Coarse cells are only a help: where a flow cannot be computed on them, finer ones begin from
+    rest.
+
+    Raises:
+        UnusableLumen, ImplausibleFlow: if lumen or flow are not such that blood could flow so.
+        Diverged: if the flow blew up.
+        TooCostly: if it would take longer than allowed.
+    """
+    *coarse, finest = spacings_mm
+    snapshot = None
+    for n, spacing in enumerate(coarse):
+        span = (COARSE_SHARE * n / len(coarse), COARSE_SHARE * (n + 1) / len(coarse))
+        told = _part(progress, *span, f"cells of {spacing:.2g} mm first: ")
+        try:
+            snapshot = _level(lumen, wishes, spacing, wall.thinned(), snapshot, told).run.snapshot()
+        except (Diverged, UnusableLumen):
+            snapshot = None
+    told = _part(progress, COARSE_SHARE if coarse else 0.0, 1.0, "")
+    return _level(lumen, wishes, finest, wall, snapshot, told)
+
+
+def _part(progress: Progress, first: float, last: float, what: str) -> Progress:
+    """Return what fills a part of a `Progress`."""
+
+    def part(fraction: float, message: str = "") -> None:
+        progress(first + (last - first) * fraction, what + message)
+
+    return part
+
+
+def _level(
+    lumen: SurfaceMesh,
+    wishes: Wishes,
+    spacing_mm: float,
+    wall: Wall,
+    snapshot: Snapshot | None,
+    progress: Progress,
+) -> Finished:
+    domain = divide(lumen, spacing_mm, _part(progress, 0.0, 0.05, ""))
+    driven = drive(domain, wishes)
+    require_plausible(domain, driven, wishes)
+    shear = wall_shear(domain.cells_mm, spacing_mm, wall.points_mm, wall.normals, wishes.pulsatile)
+    told = _part(progress, 0.05, 1.0, "")
+    period_s, hours = driven.waveform.period_s, wishes.most_hours
+    content_ml = 1e-3 * len(domain.cells_mm) * spacing_mm**3
+    exchange_s = content_ml / abs(driven.waveform.mean_ml_s)
+
+    def attempt(slower: float) -> Finished:
+        run = _run(lumen, domain, driven, wishes, slower, exchange_s)
+        if snapshot is not None:
+            run.start(snapshot)
+        if wishes.pulsatile:
+            found = march_cycles(run, shear, period_s, wishes.cycles, wishes.frames, hours, told)
+        else:
+            judge = settling(wall.points_mm, wall.areas_mm2)
+            most, settled = wishes.most_exchanges, 0.01 * wishes.settled_percent
+            found = march_steady(run, shear, judge, exchange_s, most, settled, hours, told)
+        return Finished(run, domain, driven, *found)
+
+    for slower in SLOWER[:-1]:
+        try:
+            return attempt(slower)
+        except Diverged:
+            continue
+    return attempt(SLOWER[-1])
+
+
+def _run(
+    lumen: SurfaceMesh,
+    domain: Domain,
+    driven: Drive,
+    wishes: Wishes,
+    slower: float,
+    exchange_s: float,
+) -> Run:
+    scales = scales_of(domain, driven, wishes, slower)
+    begins = RAMP * (driven.waveform.period_s if wishes.pulsatile else exchange_s)
+    ramp_s = max(begins, LEAST_RAMP_STEPS * scales.step_s)
+    return Run(
+        lumen, domain, scales, driven.waveform, driven.shares_in, driven.shares_out,
+        laws_of(driven, wishes), ramp_s,
+    )  # fmt: skip

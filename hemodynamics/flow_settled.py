@@ -1,0 +1,88 @@
+"""Whether a flow has settled: how much outflow, and shear on patches of the wall, still change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+
+PATCHES = 24
+"""Patches of the wall, about as large as a sac of its vessel."""
+
+FLOOR = 0.02
+"""Share of the wall's mean shear that a patch's change is measured by at the least."""
+
+SLOWEST = 0.9
+"""How much of a change is expected to come again, at the most."""
+
+
+@dataclass
+class Settling:
+    """Follows a flow from judgement to judgement.
+
+    The wall is divided into patches; a sac is one or several of them. What is judged is the
+    largest change of any patch's mean shear, so that a slow sac counts as much as a fast artery.
+
+    Attributes:
+        owner: the patch of each point of the wall.
+        areas_mm2: of each point.
+        changes: from one judgement to the next.
+        remaining: how much change is still to come, if it goes on to fall as it did.
+    """
+
+    owner: npt.NDArray[np.int64]
+    areas_mm2: Floats
+    changes: list[float] = field(default_factory=list)
+    remaining: list[float] = field(default_factory=list)
+    _shear: Floats | None = None
+    _flows: Mapping[str, float] = field(default_factory=dict)
+
+    def judge(self, wss_pa: Singles, flows_ml_s: Mapping[str, float]) -> float:
+        """Take shear (points, 3) and mean flows; return what is still to come, as a share."""
+        shear = self._means(wss_pa)
+        if self._shear is not None:
+            least = FLOOR * float(shear.mean())
+            size = np.maximum(shear + least, 1e-30)
+            change = float((np.abs(shear - self._shear) / size).max())
+            change = max(change, outflow_change(self._flows, flows_ml_s))
+            again = change / self.changes[-1] if self.changes and self.changes[-1] > 0 else SLOWEST
+            again = min(again, SLOWEST)
+            self.changes.append(change)
+            self.remaining.append(max(change, change * again / (1.0 - again)))
+        self._shear, self._flows = shear, dict(flows_ml_s)
+        return self.remaining[-1] if self.remaining else np.inf
+
+    def _means(self, wss_pa: Singles) -> Floats:
+        size = np.linalg.norm(wss_pa, axis=1) * self.areas_mm2
+        area = np.bincount(self.owner, self.areas_mm2)
+        return np.asarray(np.bincount(self.owner, size) / np.maximum(area, 1e-30))
+
+
+def settling(points_mm: Floats, areas_mm2: Floats) -> Settling:
+    """Return what follows a flow along a wall of these points (LPS mm), each with its area."""
+    seeds = [0]
+    away = np.linalg.norm(points_mm - points_mm[0], axis=1)
+    while len(seeds) < min(PATCHES, len(points_mm)):
+        seeds.append(int(np.argmax(away)))
+        away = np.minimum(away, np.linalg.norm(points_mm - points_mm[seeds[-1]], axis=1))
+    owner = np.asarray(cKDTree(points_mm[seeds]).query(points_mm)[1], np.int64)
+    return Settling(owner, areas_mm2)
+
+
+def change(before: Singles, after: Singles) -> float:
+    """Return how much shear (..., 3) changed: rms of the difference by the mean magnitude."""
+    size = float(np.linalg.norm(after, axis=-1).mean())
+    difference = float(np.sqrt(np.mean(((after - before) ** 2).sum(axis=-1))))
+    return difference / size if size > 0 else 0.0
+
+
+def outflow_change(before: Mapping[str, float], after: Mapping[str, float]) -> float:
+    """Return the largest change of a flow, by the largest flow."""
+    largest = max(abs(flow) for flow in after.values())
+    return max(abs(after[name] - before[name]) for name in after) / largest if largest else 0.0
