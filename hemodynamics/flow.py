@@ -23,6 +23,7 @@ from hemodynamics.flow_setup import (
 )
 from hemodynamics.flow_summary import findings_of, numbers_of
 from hemodynamics.indices import osi, rrt_1_pa, tawss_pa
+from hemodynamics.wall_shear import undelayed
 from meshing.cell_sizes import point_normals
 from meshing.comparison import point_areas_mm2
 from meshing.mesh import SurfaceMesh, require_watertight
@@ -110,6 +111,9 @@ def _simulate(lumen: SurfaceMesh, wishes: Wishes, progress: Progress) -> FlowRes
     done = climb(lumen, wishes, spacings_mm, places, progress)
     samples = done.samples
     wss = np.stack(samples.wss_pa)
+    if wishes.pulsatile:
+        period_s, nu_mm2_s = done.driven.waveform.period_s, done.run.scales.nu_mm2_s
+        wss = undelayed(wss, period_s, spacings_mm[-1], nu_mm2_s)
     data = {
         "tawss_pa": tawss_pa(wss),
         "osi": osi(wss),

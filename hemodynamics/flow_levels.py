@@ -111,7 +111,7 @@ def _level(
     domain = divide(lumen, spacing_mm, _part(progress, 0.0, 0.05, ""))
     driven = drive(domain, wishes)
     require_plausible(domain, driven, wishes)
-    shear = wall_shear(domain.cells_mm, spacing_mm, wall.points_mm, wall.normals, wishes.pulsatile)
+    shear = wall_shear(domain, wall.points_mm, wall.normals)
     told = _part(progress, 0.05, 1.0, "")
     period_s, hours = driven.waveform.period_s, wishes.most_hours
     content_ml = 1e-3 * len(domain.cells_mm) * spacing_mm**3

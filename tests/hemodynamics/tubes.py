@@ -41,11 +41,13 @@ def periodic_tube(radius, period=(4, 2, 1), centre=(0.31, 0.17, 0.05)):
     return cells, neighbours, links, axis, away
 
 
-def capped_tube(radius_mm=2.0, length_mm=8.0, turn=((1.0, 0.4, 0.2), 0.7), name="tube", rings=1):
+def capped_tube(
+    radius_mm=2.0, length_mm=8.0, turn=((1.0, 0.4, 0.2), 0.7), name="tube", rings=1, sections=64
+):
     """Return a closed round tube with the ends "inlet" and "outlet_1", and its axis."""
     side = [(radius_mm, z) for z in np.linspace(-length_mm / 2, length_mm / 2, rings + 1)]
     outline = [(0, -length_mm / 2), *side, (0, length_mm / 2)]
-    solid = trimesh.creation.revolve(outline, sections=64)
+    solid = trimesh.creation.revolve(outline, sections=sections)
     points, normals = solid.vertices, solid.face_normals
     top, bottom = normals[:, 2] > 0.9, normals[:, 2] < -0.9
     rotation = Rotation.from_rotvec(turn[1] * np.array(turn[0]) / np.linalg.norm(turn[0]))
