@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from hemodynamics.flow_result import FlowResult
+from hemodynamics.porous import PorousRegion
 from meshing import centerline_tubes
 from meshing.aneurysm_neck import Neck, as_measured
 from meshing.centerline import Centerline
@@ -24,6 +25,8 @@ from workstation.picture import Colour, Kind, SceneItem
 from workstation.planning.resection import CutPlane
 
 MEASURED: Colour = (255, 224, 122)
+DOME_COLOUR: Colour = (229, 169, 75)
+POROUS_OPACITY = 0.7  # of what blood seeps through
 UNSET: Colour = (255, 160, 60)  # what a surface has that nobody gave a colour
 
 
@@ -55,6 +58,8 @@ LOOKS: Mapping[str, Look] = MappingProxyType(
         "lesion": _anatomy("tumor"),
         "portal": _anatomy("portal_vein", kind="vessel"),
         "vein": _anatomy("hepatic_vein", kind="vessel"),
+        "dome": Look(DOME_COLOUR, kind="vessel"),
+        "lumen": _anatomy("artery", 0.35, kind="vessel"),
         "artery": _anatomy("artery", kind="vessel"),
         "aorta": _anatomy("artery", kind="vessel"),
         "vessel": _anatomy("vessels", kind="vessel"),
@@ -120,6 +125,10 @@ def _flow(name: str, flow: FlowResult) -> SceneItem:
     return _surface(name, flow.wall)
 
 
+def _porous(name: str, region: PorousRegion) -> SceneItem:
+    return SceneItem(region.surface, region.surface.colour, POROUS_OPACITY, kind="device")
+
+
 def _cut_plane(name: str, cut: CutPlane) -> SceneItem:
     return SceneItem(cut.surface, CUT_LOOK.colour, CUT_LOOK.opacity, kind=CUT_LOOK.kind)
 
@@ -128,6 +137,7 @@ BUILDERS: Mapping[type, Callable[[str, Any], SceneItem]] = MappingProxyType(
     {
         Centerline: _centerline,
         FlowResult: _flow,
+        PorousRegion: _porous,
         Neck: _neck,
         SurfaceMesh: _surface,
         VolumeMesh: _volume_mesh,

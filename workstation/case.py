@@ -41,6 +41,7 @@ from workstation.case_record import (
     now,
     number_record,
     read_record,
+    unheard,
 )
 from workstation.case_sources import (
     IMAGES,
@@ -414,7 +415,7 @@ class Case:
             document["numbers"] += [
                 number_record(step.output, Number.from_json(n)) for n in record["numbers"]
             ]
-            document["findings"] += [f | {"step": step.output} for f in record["findings"]]
+            document["findings"] += unheard(record["findings"], document["findings"], step.output)
         document["numbers"] = with_bands(plan, document["numbers"])
         return document
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -197,3 +197,11 @@ def lock_folder(folder: Path) -> FileLock:
             f"the case {folder} is open in another window or command; close it there first"
         ) from None
     return lock
+
+
+def unheard(
+    findings: Sequence[Mapping[str, Any]], told: Sequence[Mapping[str, Any]], output: str
+) -> list[dict[str, Any]]:
+    """Return the findings of a step, without those that an earlier one told and handed on."""
+    known = [{key: value for key, value in f.items() if key != "step"} for f in told]
+    return [{**f, "step": output} for f in findings if dict(f) not in known]

@@ -92,7 +92,6 @@ DEMOS: Mapping[str, Demo] = {
             ("patient", "site", "pcom"),
             ("patient", "hypertension", True),
             ("patient", "earlier_sah", False),
-            ("flow", "spacing_mm", 0.3),
         ),
     ),
 }

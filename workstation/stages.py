@@ -78,6 +78,7 @@ from workstation.planning import (
     pressure,
     resection,
     spread,
+    treatment,
     vessel_piece,
 )
 from workstation.planning.plan import Plan, PlanError, Step
@@ -184,6 +185,8 @@ _TABLE = (
     Stage("Plan", aneurysm.dome),
     Stage("Plan", aneurysm.without_sac),
     Stage("Plan", aneurysm_shape.aneurysm_shape),
+    Stage("Plan", treatment.coil),
+    Stage("Plan", treatment.flow_diverter),
     Stage("Plan", flow.simulate_flow, version=3),
     Stage("Plan", resection.cut_plane),
     Stage("Plan", resection.specimen),
