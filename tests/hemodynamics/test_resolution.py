@@ -1,0 +1,45 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hemodynamics.resolution import (
+    LEAST_CELLS,
+    discretisation_error,
+    expected_error_percent,
+    spacing_for,
+)
+
+MEASURED = {5: 6.10, 8: 2.19, 10: 1.45, 16: 0.86}
+STEADY = {5: 1.55, 8: 1.09, 10: 0.86, 16: 0.66}
+
+
+@pytest.mark.parametrize("cells", MEASURED)
+def test_the_law_is_close_to_what_was_measured(cells):
+    assert expected_error_percent(2.0, 2.0 / cells) == pytest.approx(MEASURED[cells], rel=0.16)
+    number = discretisation_error(2.0, 2.0 / cells)
+    assert number.low == pytest.approx(min(STEADY[cells], number.value), rel=0.06)
+    assert number.low <= MEASURED[cells] <= number.high
+
+
+@given(st.floats(0.3, 15), st.floats(0.2, 5.0))
+def test_spacing_and_error_reverse_each_other(radius_mm, percent):
+    spacing = spacing_for(radius_mm, percent)
+    assert expected_error_percent(radius_mm, spacing) == pytest.approx(percent)
+
+
+def test_no_target_asks_for_cells_that_were_never_tried():
+    assert spacing_for(2.0, 80.0) == pytest.approx(2.0 / LEAST_CELLS)
+    assert spacing_for(4.0, 3.0) == pytest.approx(2 * spacing_for(2.0, 3.0))
+
+
+@pytest.mark.parametrize(
+    "radius, spacing", [(0.0, 0.1), (2.0, 0.0), (-1.0, 0.1), (1.0, float("nan"))]
+)
+def test_impossible_sizes_are_refused(radius, spacing):
+    with pytest.raises(ValueError, match="must be positive"):
+        expected_error_percent(radius, spacing)
+
+
+def test_no_error_at_all_cannot_be_had():
+    with pytest.raises(ValueError, match="cannot be reached"):
+        spacing_for(2.0, 0.0)
