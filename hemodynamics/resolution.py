@@ -41,7 +41,7 @@ def expected_error_percent(radius_mm: float, spacing_mm: float) -> float:
     Raises:
         ValueError: if radius or spacing are not positive.
     """
-    return PERCENT * (10.0 / _cells(radius_mm, spacing_mm)) ** ORDER
+    return float(PERCENT * (10.0 / _cells(radius_mm, spacing_mm)) ** ORDER)
 
 
 def spacing_for(radius_mm: float, target_percent: float) -> float:
@@ -56,7 +56,7 @@ def spacing_for(radius_mm: float, target_percent: float) -> float:
         raise ValueError(f"a radius of {radius_mm:g} mm is impossible; it must be positive")
     if not target_percent > 0:
         raise ValueError(f"an error of {target_percent:g} percent cannot be reached; ask for more")
-    cells = max(10.0 * (PERCENT / target_percent) ** (1.0 / ORDER), LEAST_CELLS)
+    cells = float(max(10.0 * (PERCENT / target_percent) ** (1.0 / ORDER), LEAST_CELLS))
     return radius_mm / cells
 
 

@@ -33,7 +33,7 @@ def test_no_target_asks_for_cells_that_were_never_tried():
 
 
 @pytest.mark.parametrize(
-    "radius, spacing", [(0.0, 0.1), (2.0, 0.0), (-1.0, 0.1), (1.0, float("nan"))]
+    ("radius", "spacing"), [(0.0, 0.1), (2.0, 0.0), (-1.0, 0.1), (1.0, float("nan"))]
 )
 def test_impossible_sizes_are_refused(radius, spacing):
     with pytest.raises(ValueError, match="must be positive"):
