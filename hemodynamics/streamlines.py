@@ -19,7 +19,7 @@ Singles = npt.NDArray[np.float32]
 STEP = 0.5  # of a cell that a line goes on at once
 LEAST_SPEED = 1e-3  # of the fastest cell; slower blood stands still
 LEAST_INSIDE = 0.05  # share of lumen around a point that a line needs to go on
-ROUNDS = 1.5  # how often a line may run the length of all cells' box
+ROUNDS = 1.0  # how often a line may run the three sides of all cells' box
 GOLDEN = np.pi * (3 - np.sqrt(5))  # an angle that spreads points evenly, after Vogel 1979
 
 
@@ -41,8 +41,11 @@ def streamlines(
     flow, until they leave the lumen or blood stands still.
     """
     seeds = seeds_mm[field.at(seeds_mm).inside > 0.5]
-    ahead = _followed(field, velocity_m_s, seeds, 1.0)
-    behind = _followed(field, velocity_m_s, seeds, -1.0) if upstream else [s[:1] for s in ahead]
+    rounds = ROUNDS / 2 if upstream else ROUNDS
+    ahead = _followed(field, velocity_m_s, seeds, 1.0, rounds)
+    behind = [line[:1] for line in ahead]
+    if upstream:
+        behind = _followed(field, velocity_m_s, seeds, -1.0, rounds)
     lines = [np.concatenate([b[:0:-1], a]) for a, b in zip(ahead, behind)]
     lines = [line for line in lines if len(line) > 2]
     if not lines:
@@ -52,10 +55,12 @@ def streamlines(
     return [Streamline(line, part) for line, part in zip(lines, np.split(speed, ends))]
 
 
-def _followed(field: Field, velocity: Singles, seeds: Floats, way: float) -> list[Floats]:
+def _followed(
+    field: Field, velocity: Singles, seeds: Floats, way: float, rounds: float
+) -> list[Floats]:
     """Return the points of each line from its seed on, with the flow or (-1) against it."""
     still = LEAST_SPEED * float(np.linalg.norm(velocity, axis=1).max())
-    most = int(ROUNDS * np.ptp(field.box_mm, axis=0).sum() / field.spacing_mm / STEP) + 2
+    most = int(rounds * np.ptp(field.box_mm, axis=0).sum() / field.spacing_mm / STEP) + 2
     trail = np.empty((len(seeds), most, 3))
     counts = np.empty(len(seeds), np.int64)
     _walk(

@@ -278,11 +278,6 @@ def items(scene: FlowScene, frame: int, name: str = "flow") -> dict[str, SceneIt
     """
     look, flow = scene.look, scene.flow
     frame = frame % len(flow.times_s)
-    inside = bool(scene.lines) or scene.plane is not None
-    usual = THROUGH_OPACITY if inside else 1.0
-    if not look.wall:
-        usual = GLASS_OPACITY
-    opacity = usual if look.opacity is None else look.opacity
     shown = {}
     if scene.plane is not None:
         across = replace(scene.bars["plane"], array=at_time(look.across, frame))
@@ -299,8 +294,18 @@ def items(scene: FlowScene, frame: int, name: str = "flow") -> dict[str, SceneIt
     colours = scene.bars.get("wall")
     if colours is not None and look.wall in MOVING:
         colours = replace(colours, array=at_time(look.wall, frame))
+    opacity = wall_opacity(scene)
     shown[f"{name} wall"] = SceneItem(scene.wall, GLASS, opacity, kind="vessel", scalars=colours)
     return shown
+
+
+def wall_opacity(scene: FlowScene) -> float:
+    """Return how opaque the wall is: as chosen, or so that what is shown inside is seen."""
+    if scene.look.opacity is not None:
+        return scene.look.opacity
+    if not scene.look.wall:
+        return GLASS_OPACITY
+    return THROUGH_OPACITY if scene.lines or scene.plane is not None else 1.0
 
 
 def flow_speeds(flow: FlowResult) -> npt.NDArray[np.float32]:

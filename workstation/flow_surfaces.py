@@ -39,9 +39,9 @@ TITLES: dict[str, tuple[str, str]] = {
 
 QUANTITIES = get_args(WallQuantity)
 
-TUBE_SIDES = 5
+TUBE_SIDES = 4
 TUBE_SHARE = 0.024  # radius of a streamline's tube, of that of the vessel
-THIN = 2  # every so many points of a streamline are drawn
+THIN = 3  # every so many points of a streamline are drawn
 ARROWS_ACROSS = 12  # arrows along the longer side of a plane
 # An arrow one long: shaft and head as points (along, aside) and triangles.
 ARROW = np.array(

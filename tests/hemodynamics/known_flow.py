@@ -5,6 +5,7 @@ from scipy.spatial.transform import Rotation
 
 from hemodynamics.flow_result import FlowResult
 from hemodynamics.indices import osi, rrt_1_pa, tawss_pa
+from meshing.centerline import Branch, Centerline, Node
 from meshing.mesh import SurfaceMesh
 
 RADIUS_MM, LENGTH_MM = 2.0, 12.0
@@ -63,4 +64,14 @@ def tube_flow(times=1, spacing_mm=0.25):
         {"kind": "pulsatile" if times > 1 else "steady", "period_s": 0.9},
         FRAME,
         "tube",
+    )
+
+
+def axis_line():
+    """Return the centerline of the tube, downstream."""
+    points = CENTRE_MM + np.outer(np.linspace(-LENGTH_MM / 2, LENGTH_MM / 2, 41), AXIS)
+    ends = [Node(tuple(points[n].tolist()), RADIUS_MM, "open") for n in (0, -1)]
+    radius = np.full(len(points), RADIUS_MM)
+    return Centerline(
+        points, radius, (Branch(0, 41, 0, 1),), tuple(ends), {"inlet": 0, "outlet_1": 1}, FRAME
     )

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from hemodynamics.cross_flow import Planes
-from meshing.centerline import Branch, Centerline, Node
 from tests.hemodynamics.known_flow import (
     AXIS,
     CENTRE_MM,
     FRAME,
     LENGTH_MM,
     RADIUS_MM,
+    axis_line,
     pulses,
     tube_flow,
 )
@@ -37,15 +37,6 @@ def pulsing():
 @pytest.fixture(scope="module")
 def steady():
     return tube_flow(1, 0.5)
-
-
-def axis_line():
-    points = CENTRE_MM + np.outer(np.linspace(-LENGTH_MM / 2, LENGTH_MM / 2, 41), AXIS)
-    ends = [Node(tuple(points[n].tolist()), RADIUS_MM, "open") for n in (0, -1)]
-    radius = np.full(len(points), RADIUS_MM)
-    return Centerline(
-        points, radius, (Branch(0, 41, 0, 1),), tuple(ends), {"inlet": 0, "outlet_1": 1}, FRAME
-    )
 
 
 def test_every_time_of_a_quantity_is_an_array_of_one_surface(pulsing):

@@ -9,6 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
+from hemodynamics.flow_result import FlowResult
 from segmentation.contract import Progress, share
 from segmentation.volume import LabelMap, LabelPatch, Volume
 from workstation.case import Case
@@ -263,6 +264,11 @@ class Desk(QObject):
     def labels(self) -> dict[str, LabelMap]:
         """Return the loaded label maps by name, in plan order."""
         return {n: v for n, v in self.results().items() if isinstance(v, LabelMap)}
+
+    def flows(self) -> dict[str, FlowResult]:
+        """Return the loaded flows that were computed, by name, in plan order."""
+        found = self.results().items()
+        return {n: v for n, v in found if isinstance(v, FlowResult) and len(v.times_s)}
 
     def _source_key(self, name: str) -> str:
         case, plan = self.session.case, self.session.plan

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -57,6 +57,9 @@ class FourUp(QWidget):
         self._image: Volume | None = None
         self.pending_cut: CutPlane | None = None
         self._handle_of: CutPlane | None = None
+        self._flow: Mapping[str, SceneItem] = {}
+        self._doubled: frozenset[str] = frozenset()
+        self._others_shown: dict[str, SceneItem] = {}
         self._handle: tuple[Vector, Vector, float] = ((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), 0.0)
         self.dragging = self._placed = self._posed = False
         self._given = self.scene.camera
@@ -174,6 +177,7 @@ class FourUp(QWidget):
             view.set_lines(())
             view.set_volume(None)
             view.set_crosshair(None)
+        self._flow, self._doubled, self._others_shown = {}, frozenset(), {}
         self.scene.set_cut(None)
         self.scene.set_values({})
         self._given = self.scene.camera
@@ -212,7 +216,8 @@ class FourUp(QWidget):
         items = self._items()
         self.scene.set_values(items)
         self.scene.set_clip(view.clip)
-        self.scene.set_crosshair(view.crosshair_mm if image is not None else None)
+        marked = image is not None or self._flow
+        self.scene.set_crosshair(view.crosshair_mm if marked else None)
         if not self.dragging:
             self.show_cut(self.current_cut())
         if items and untouched and not self._posed:
@@ -224,19 +229,28 @@ class FourUp(QWidget):
 
     def _items(self) -> dict[str, SceneItem]:
         """Return what the 3D view shows; what is not up to date is faded."""
-        return {
+        looks = chosen_looks(scene_items(self.surfaces()), self._desk.session.view)
+        self._others_shown = {
             name: item
             if self._desk.is_current(name)
             else replace(item, opacity=FADED * item.opacity)
-            for name, item in chosen_looks(
-                scene_items(self.surfaces()), self._desk.session.view
-            ).items()
+            for name, item in looks.items()
+            if name not in self._doubled
         }
+        return {**self._others_shown, **self._flow}
+
+    def show_flow(self, items: Mapping[str, SceneItem], doubled: frozenset[str]) -> None:
+        """Show what a flow looks like now, instead of the surfaces that it doubles."""
+        self._flow = items
+        if doubled != self._doubled:
+            self._doubled = doubled
+            self._items()
+        self.scene.set_values({**self._others_shown, **items})
 
     def _notice(self) -> str:
         """Return what the views say while they show values of an earlier plan."""
         desk = self._desk
-        shown = desk.labels().keys() | self.surfaces().keys()
+        shown = desk.labels().keys() | self.surfaces().keys() | desk.flows().keys()
         if all(desk.is_current(name) for name in shown if desk.is_shown(name)):
             return ""
         return "↻ being recomputed" if desk.busy else "↻ not up to date: recompute"

@@ -33,6 +33,7 @@ from workstation.ui.cut_drag import CutDrag
 from workstation.ui.deidentify_dialog import show_deidentify
 from workstation.ui.desk import Desk
 from workstation.ui.error_card import CardStack
+from workstation.ui.flow_show import FlowShow
 from workstation.ui.four_up import FourUp
 from workstation.ui.guard import guarded
 from workstation.ui.icons import repaint_icons
@@ -42,6 +43,7 @@ from workstation.ui.measure_commands import add_measure_commands
 from workstation.ui.measuring import Measuring
 from workstation.ui.palette import Commands, Palette, ShortcutSheet
 from workstation.ui.panels.case_panel import CasePanel, Doors, StartPage
+from workstation.ui.panels.flow_panel import FlowPanel
 from workstation.ui.panels.import_panel import ImportPanel, default_folder
 from workstation.ui.panels.measure_panel import MeasurePanel
 from workstation.ui.panels.model_panel import ModelPanel
@@ -95,6 +97,7 @@ class MainWindow(QMainWindow):
         self.drag = CutDrag(self.desk, self.views)
         self.measuring = Measuring(self.desk, self.views)
         self.clip = ClipTool(self.desk, self.views)
+        self.flow_show = FlowShow(self.desk, self.views)
         self.cards, self.job_bar = CardStack(), JobBar(self.desk.jobs)
         self._make_panels()
         self._arrange()
@@ -119,6 +122,7 @@ class MainWindow(QMainWindow):
         self.model_panel = ModelPanel(self.desk)
         self.measure_panel = MeasurePanel(self.desk, self.measuring, self.clip)
         self.plan_panel = PlanPanel(self.desk)
+        self.flow_panel = FlowPanel(self.desk, self.flow_show)
         self.print_panel = PrintPanel(
             self.desk, self.views.scene, self._recent.with_name("printers.json")
         )
@@ -131,6 +135,7 @@ class MainWindow(QMainWindow):
             self.model_panel,
             self.measure_panel,
             self.plan_panel,
+            self.flow_panel,
             self.print_panel,
             self.report_panel,
         ):
@@ -201,6 +206,9 @@ class MainWindow(QMainWindow):
                 partial(self.segment_panel.tool_lacks, tool),
             )
         add_measure_commands(add, self.show_stage, self.measuring, self.clip)
+        show = self.flow_show
+        add("View", "Play the flow, or stop", lambda: show.play(not show.playing), "Ctrl+Space",
+            show.lacks)  # fmt: skip
         for number, name in enumerate(STAGE_NAMES, 1):
             add("Go", f"Go to {name}", partial(self.show_stage, name), f"Alt+{number}")
         for number, (name, window) in enumerate(PRESETS.items(), 1):
@@ -362,6 +370,8 @@ class MainWindow(QMainWindow):
             self.desk.take_tool("navigate")
         if name != "Measure":
             self.measuring.put_away()
+        if name != "Flow":
+            self.flow_show.play(False)
 
     def toggle_theme(self) -> None:
         """Change between the dark and the light theme."""

@@ -90,7 +90,7 @@ class SceneView(QWidget):
         self._problem: str | None = None
         self._stale = True
         self._effort = 0
-        self._moving = False
+        self._moving = self._playing = False
         self._settle = QTimer(self, singleShot=True, interval=SETTLE_MS)
         self._settle.timeout.connect(self._stand_still)
         self._crosshair: Vector | None = None
@@ -169,6 +169,12 @@ class SceneView(QWidget):
         if clip != self._clip or moving not in (None, self._moving):
             self._clip = clip
             self._moving = self._moving if moving is None else moving
+            self._redraw()
+
+    def set_playing(self, on: bool) -> None:
+        """Say that pictures follow each other quickly: rough ones will do meanwhile."""
+        if on != self._playing:
+            self._playing = on
             self._redraw()
 
     def set_cut(
@@ -363,7 +369,7 @@ class SceneView(QWidget):
         if not self._stale or self.painter.busy:
             return
         self._stale = False
-        resolution, draft = EFFORTS[self._effort] if self._moving else EFFORTS[0]
+        resolution, draft = EFFORTS[self._effort] if self._moving or self._playing else EFFORTS[0]
         scale = resolution * self.devicePixelRatioF()
         width, height = (max(round(side * scale), 1) for side in self._size())
         done = self.painter.draw(
@@ -393,7 +399,8 @@ class SceneView(QWidget):
         if drawn is None or drawn.epoch != self._epoch:
             return
         self._image, self._problem, self._seen_from = drawn.image, drawn.problem, drawn.camera
-        if self._moving and drawn.spent_ms > SLOW_MS and self._effort + 1 < len(EFFORTS):
+        hurried = self._moving or self._playing
+        if hurried and drawn.spent_ms > SLOW_MS and self._effort + 1 < len(EFFORTS):
             self._effort += 1
 
     def _with_handle(self) -> dict[str, SceneItem]:

@@ -22,7 +22,7 @@ from workstation.ui.desk import Desk
 from workstation.ui.icons import set_icon
 from workstation.ui.panels.parts import set_role
 
-STAGE_NAMES = ("Case", "Import", "Segment", "Model", "Measure", "Plan", "Print", "Report")
+STAGE_NAMES = ("Case", "Import", "Segment", "Model", "Measure", "Plan", "Flow", "Print", "Report")
 WIDTH_PX, NARROW_PX = 200, 68
 ICONS = {
     "Case": "ph.identification-card",
@@ -31,9 +31,11 @@ ICONS = {
     "Model": "ph.cube",
     "Measure": "ph.ruler",
     "Plan": "ph.scissors",
+    "Flow": "ph.waves",
     "Print": "ph.printer",
     "Report": "ph.file-text",
 }
+FLOW_KIND = "FlowResult"
 DONE, WORKING, OPEN, STALE, FAILED = "✓", "●", "○", "↻", "▲"
 MEANING = {
     DONE: "done",
@@ -47,17 +49,27 @@ _ROLES = {DONE: "done", WORKING: "", OPEN: "muted", STALE: "warning", FAILED: "p
 
 @dataclass(frozen=True)
 class StageState:
-    """How a stage stands: its mark, how many findings need attention, what it lacks."""
+    """How a stage stands: its mark, how many findings need attention, what it lacks.
+
+    One that has no use in this plan is not ``offered``.
+    """
 
     mark: str = OPEN
     findings: int = 0
     needs: str = ""
+    offered: bool = True
 
 
 def group_of(step: Mapping[str, Any]) -> str:
     """Return the stage of the work that a step of a summary belongs to."""
     stage = STAGES.get(step["stage"])
     return stage.group if stage is not None else ""
+
+
+def makes_flow(step: Mapping[str, Any]) -> bool:
+    """Tell whether a step of a summary computes blood flow."""
+    stage = STAGES.get(step["stage"])
+    return stage is not None and stage.output_kind == FLOW_KIND
 
 
 def _mark(states: Sequence[str]) -> str:
@@ -79,7 +91,10 @@ def stage_states(summary: Mapping[str, Any] | None, running: str = "") -> dict[s
     """
     if summary is None:
         first = {"Case": StageState(OPEN, 0, "a case")}
-        return first | {name: StageState(OPEN, 0, "an open case") for name in STAGE_NAMES[1:]}
+        rest = {
+            name: StageState(OPEN, 0, "an open case", name != "Flow") for name in STAGE_NAMES[1:]
+        }
+        return first | rest
     images = [s for s in summary["sources"] if s["kind"] in ("dicom", "volume", "surface")]
     serious = [f for f in summary["findings"] if f["severity"] != "info"]
     sources = {s["name"] for s in summary["sources"]}
@@ -90,15 +105,17 @@ def stage_states(summary: Mapping[str, Any] | None, running: str = "") -> dict[s
         ),
     }
     lack = "" if summary["steps"] else ("a plan" if images else "an image")
-    for name in ("Segment", "Model", "Measure", "Plan", "Print"):
-        steps = [s for s in summary["steps"] if group_of(s) == name]
+    for name in ("Segment", "Model", "Measure", "Plan", "Flow", "Print"):
+        belongs = makes_flow if name == "Flow" else lambda s, n=name: group_of(s) == n
+        steps = [s for s in summary["steps"] if belongs(s)]
         outputs = {s["output"] for s in steps}
         mark = WORKING if running in outputs else _mark([s["state"] for s in steps])
         missing = [s["output"] for s in steps if s["state"] != "fresh"]
         needs = lack or ("recompute" if mark == STALE else "")
         if not steps or not missing:
             needs = lack
-        states[name] = StageState(mark, sum(f.get("step") in outputs for f in serious), needs)
+        found = sum(f.get("step") in outputs for f in serious)
+        states[name] = StageState(mark, found, needs, name != "Flow" or bool(steps))
     every = all(s["state"] == "fresh" for s in summary["steps"]) and bool(summary["steps"])
     needs = lack or ("" if every else "a computed plan")
     states["Report"] = StageState(OPEN, len(serious), needs)
@@ -132,6 +149,7 @@ class _Row(QPushButton):
 
     def show_state(self, state: StageState) -> None:
         """Show mark, findings and what is missing."""
+        self.setVisible(state.offered)
         set_role(self.mark, _ROLES[state.mark])
         self.mark.setText(state.mark)
         self.count.setText(f"! {state.findings}" if state.findings else "")

@@ -15,6 +15,7 @@ def summary(findings: tuple[dict[str, Any], ...] = (), **states: str) -> dict[st
         "tumor": "segmentation.threshold",
         "liver_surface": "meshing.isosurface",
         "cut": "planning.cut_plane",
+        "flow": "hemodynamics.simulate_flow",
     }
     steps = [{"output": o, "stage": stages[o], "state": s} for o, s in states.items()]
     return {"sources": [CT], "steps": steps, "findings": list(findings)}
@@ -61,6 +62,7 @@ def test_serious_findings_are_counted_where_they_belong() -> None:
         "Model": 0,
         "Measure": 0,
         "Plan": 1,
+        "Flow": 0,
         "Print": 0,
         "Report": 2,
     }
@@ -69,3 +71,13 @@ def test_serious_findings_are_counted_where_they_belong() -> None:
 def test_the_report_needs_a_computed_plan() -> None:
     assert stage_states(summary(liver="missing"))["Report"].needs == "a computed plan"
     assert stage_states(summary(liver="fresh"))["Report"].needs == ""
+
+
+def test_the_flow_is_offered_where_the_plan_computes_one() -> None:
+    assert not stage_states(None)["Flow"].offered
+    assert not stage_states(summary(liver="fresh"))["Flow"].offered
+    found = ({"severity": "warning", "sentence": "a", "step": "flow"},)
+    states = stage_states(summary(found, flow="fresh"))
+    assert states["Flow"].offered
+    assert (states["Flow"].mark, states["Flow"].findings) == (DONE, 1)
+    assert states["Plan"].findings == 1, "it is a step of the plan, too"

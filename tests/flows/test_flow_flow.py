@@ -1,0 +1,171 @@
+"""A computed flow in the real window: wall maps, streamlines, a plane, and the cycle played."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QComboBox
+from pytestqt.qtbot import QtBot
+
+from meshing.writers import write_vtp
+from tests.hemodynamics.known_flow import (
+    AXIS,
+    CENTRE_MM,
+    FRAME,
+    LENGTH_MM,
+    MEAN_ML_S,
+    RADIUS_MM,
+    axis_line,
+    pulses,
+    tube_flow,
+    tube_wall,
+)
+from workstation.case import create_case
+from workstation.planning.plan import Plan, Step
+from workstation.ui.main_window import MainWindow
+
+Settle = Callable[[], None]
+LEFT = Qt.MouseButton.LeftButton
+TIMES = 4
+STEPS = (
+    Step("meshing.centerline", "line", 1, {"lumen": "vessel"}),
+    Step("hemodynamics.simulate_flow", "flow", 1, {"lumen": "vessel"}, {"kind": "pulsatile"}),
+)
+
+
+@pytest.fixture(scope="module")
+def tube_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A case with the flow in a tube, as its equations give it."""
+    folder = tmp_path_factory.mktemp("tube")
+    write_vtp([tube_wall()], folder, "vessel.vtp", "")
+    with create_case(folder / "tube") as case:
+        case.import_file(folder / "vessel.vtp", "vessel", "surface", FRAME)
+        plan = Plan(FRAME, {"vessel": case.record.sources["vessel"]["sha256"]}, STEPS)
+        case.add_plan(plan, "Start")
+        case.values[plan.keys()["line"]] = axis_line()
+        case.values[plan.keys()["flow"]] = tube_flow(TIMES, 0.5)
+    return folder / "tube"
+
+
+@pytest.fixture
+def opened(window: MainWindow, settle: Settle, tube_case: Path) -> MainWindow:
+    """The window on the flow in a tube."""
+    window.open_case(tube_case)
+    settle()
+    window.show_stage("Flow")
+    settle()
+    return window
+
+
+def visible(window: MainWindow) -> dict[str, str]:
+    """Return what the 3D view shows, and the array that colours it."""
+    items = window.views.scene._items.items()
+    return {n: i.scalars.array if i.scalars else "" for n, i in items if i.visible}
+
+
+def take(box: QComboBox, value: str) -> None:
+    box.setCurrentIndex(box.findData(value))
+    box.activated.emit(box.currentIndex())
+
+
+def test_the_page_is_there_where_the_plan_has_a_flow(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+) -> None:
+    assert window.rail.rows["Flow"].isHidden()
+    window.open_case(make_case())
+    settle()
+    assert window.rail.rows["Flow"].isHidden(), "a plan without a flow"
+    window.show_stage("Flow")
+    assert "a computed flow" in window.flow_panel.lacks()
+
+
+def test_wall_lines_and_plane_follow_what_is_chosen(opened: MainWindow, settle: Settle) -> None:
+    window, panel, show = opened, opened.flow_panel, opened.flow_show
+    assert not window.rail.rows["Flow"].isHidden()
+    assert visible(window) == {"flow wall": "tawss_pa"}, (
+        "the vessel it was made from is not doubled"
+    )
+    assert show.frame == 1, "the time of the largest inflow is shown first"
+    take(panel.wall.quantity, "wss_pa")
+    settle()
+    assert visible(window) == {"flow wall": "wss_pa 1"}
+    panel.wall.high.setText("2")
+    panel.wall.high.editingFinished.emit()
+    settle()
+    assert window.views.scene._items["flow wall"].scalars.high == 2
+    assert [panel.wall.quantity.itemData(n) for n in range(3)] == ["", "tawss_pa", "osi"]
+
+    take(panel.lines.seeds, "inlets")
+    settle()
+    assert visible(window) == {"flow wall": "wss_pa 1", "flow lines 2": "speed_m_s"}
+    assert sorted(show.shown.lines) == [0, 1, 2, 3], "all times are prepared"
+    assert window.views.scene._items["flow wall"].opacity < 1
+
+    take(panel.plane.cut, "centerline")
+    panel.plane.position.setValue(80)
+    settle()
+    along = (show.shown.cut.centre_mm - CENTRE_MM) @ AXIS
+    assert along == pytest.approx(8 - LENGTH_MM / 2, abs=0.3)
+    now, mean = panel.plane.values["flow_ml_s"]
+    assert float(now.text()) == pytest.approx(MEAN_ML_S * pulses(TIMES)[1], rel=0.02)
+    assert float(mean.text()) == pytest.approx(MEAN_ML_S, rel=0.02)
+    assert "uncertainty not known" in panel.plane.area.text()
+    window.desk.session.set_view(hidden={"flow"})
+    settle()
+    assert "flow wall" not in visible(window), "it can be switched off"
+    assert "vessel" in visible(window)
+
+
+def test_the_crosshair_tells_what_flows_there_and_carries_a_plane(
+    opened: MainWindow, settle: Settle, qtbot: QtBot
+) -> None:
+    window, panel, show = opened, opened.flow_panel, opened.flow_show
+    scene = window.views.scene
+    take(panel.plane.cut, "crosshair")
+    settle()
+    assert "Shift and click" in panel.plane.problem.text()
+    x, y, _ = scene.camera.project([CENTRE_MM], (scene.width(), scene.height()))[0]
+    place = QPoint(round(x), round(y))
+    QTest.mousePress(scene, LEFT, Qt.KeyboardModifier.ShiftModifier, place)
+    QTest.mouseRelease(scene, LEFT, Qt.KeyboardModifier.ShiftModifier, place)
+    qtbot.waitUntil(lambda: show.shown is not None and show.shown.cut is not None, timeout=30_000)
+    settle()
+    assert abs(show.shown.cut.normal @ AXIS) == pytest.approx(1, abs=1e-4)
+    assert "Mean wall shear" in panel.here.text(), "the click was on the wall"
+    window.desk.go_to(CENTRE_MM)
+    settle()
+    assert "Speed" in panel.here.text()
+    fastest = 2 * MEAN_ML_S * pulses(TIMES)[1] / (np.pi * RADIUS_MM**2)
+    assert show.at_crosshair()["speed_m_s"] == pytest.approx(fastest, rel=0.03)
+    window.desk.go_to((300.0, 0.0, 0.0))
+    settle()
+    assert show.at_crosshair() == {}
+
+
+def test_the_cycle_plays_and_stops_with_its_page(
+    opened: MainWindow, settle: Settle, qtbot: QtBot
+) -> None:
+    window, panel, show = opened, opened.flow_panel, opened.flow_show
+    take(panel.wall.quantity, "pressure_pa")
+    settle()
+    wave = panel.cycle.wave
+    QTest.mouseClick(wave, LEFT, pos=QPoint(round(wave._x(0.45)), wave.height() // 2))
+    assert show.frame == 2, "a click on the curve goes to its time"
+    assert visible(window)["flow wall"] == "pressure_pa 2"
+    panel.cycle.time.setValue(3)
+    assert show.frame == 3
+    assert panel.cycle.text.text() == "0.68 of 0.90 s"
+    QTest.mouseClick(panel.cycle.play, LEFT)
+    assert show.playing
+    qtbot.waitUntil(lambda: show.frame == 1, timeout=30_000)
+    assert wave.frame == 1
+    window.show_stage("Plan")
+    assert not show.playing
+    settle()
+    window.close_case()
+    settle()
+    assert show.flow is None
+    assert visible(window) == {}

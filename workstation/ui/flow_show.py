@@ -1,0 +1,275 @@
+"""Flow in the 3D view: what of it is shown, at which time, and how it is played.
+
+It is view state, which no undo takes back. What is shown is prepared beside the window, for all
+times at once; playing then only turns pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QObject, QTimer
+
+from hemodynamics.cross_flow import Planes
+from hemodynamics.flow_result import FlowResult
+from meshing.centerline import Centerline
+from segmentation.contract import Progress
+from segmentation.volume import Vector
+from workstation.flow_pictures import FlowLook, FlowScene, items, peak, prepare
+from workstation.jobs import Job
+from workstation.ui.desk import Desk
+from workstation.ui.four_up import FADED, FourUp
+from workstation.ui.guard import guarded
+
+CYCLE_MS = 3000  # in which a cycle is played
+LEAST_MS = 40  # between two pictures
+PAUSE_MS = 120  # that a crosshair rests before a plane follows it
+PARENT, DOME, RATIO = "wss.parent_mean", "wss.dome_mean", "wss.dome_normalised"
+
+
+class FlowShow(QObject):
+    """Shows one flow of the plan in the 3D view; ``changed`` is called when that is another."""
+
+    def __init__(self, desk: Desk, views: FourUp) -> None:
+        super().__init__(views)
+        self._desk, self._views = desk, views
+        self.look = FlowLook()
+        self.name = ""
+        self.frame = 0
+        self.problem = ""
+        self.shown: FlowScene | None = None
+        self.changed: list[Callable[[], None]] = []
+        self._wanted = ""
+        self._flow: FlowResult | None = None
+        self._planes: Planes | None = None
+        self._asked: tuple[Any, ...] = ()
+        self._whole = True  # whether streamlines are there for all times
+        self._job: Job[Any] | None = None
+        self._clock = QTimer(self)
+        self._clock.timeout.connect(self._turn)
+        self._rest = QTimer(self, singleShot=True, interval=PAUSE_MS)
+        self._rest.timeout.connect(self.refresh)
+        views.scene.crosshair_requested.connect(lambda _: self._rest.start())
+        for view in views.slices.values():
+            view.crosshair_moved.connect(lambda _: self._rest.start())
+        desk.left.connect(self._forget)
+        desk.bindings.add(self.refresh)
+
+    # What there is -------------------------------------------------------------------
+
+    @property
+    def flow(self) -> FlowResult | None:
+        """The flow that is shown, or None."""
+        return self._flow
+
+    def centerline(self) -> Centerline | None:
+        """Return the centerline of the plan that lies in the frame of the flow, if any."""
+        found = self._desk.results().values() if self._flow is not None else ()
+        lines = [v for v in found if isinstance(v, Centerline) and len(v.branches)]
+        return next((x for x in lines if self._flow and x.frame_uid == self._flow.frame_uid), None)
+
+    def parent_pa(self) -> float | None:
+        """Return the mean wall shear of the parent artery that the plan knows, if it does."""
+        case = self._desk.session.case
+        numbers = self._desk.session.summary()["numbers"] if case is not None else ()
+        ending = {
+            known: float(n["value"])
+            for n in numbers
+            for known in (PARENT, DOME, RATIO)
+            if n["name"] == known or n["name"].endswith(f".{known}")
+        }
+        if PARENT in ending:
+            return ending[PARENT]
+        ratio = ending.get(RATIO, 0.0)
+        return ending[DOME] / ratio if ratio > 0 and DOME in ending else None
+
+    @property
+    def crosshair_mm(self) -> Vector | None:
+        """Where the crosshair is, LPS mm."""
+        return self._desk.session.view.crosshair_mm
+
+    # What a person asks --------------------------------------------------------------
+
+    def choose(self, name: str) -> None:
+        """Show another flow of the plan."""
+        self._wanted = name
+        self.refresh()
+
+    def set_look(self, **changes: Any) -> None:
+        """Change what is shown of the flow."""
+        look = replace(self.look, **changes)
+        if look != self.look:
+            self.look = look
+            self.refresh()
+
+    def set_frame(self, frame: int) -> None:
+        """Show another time."""
+        if self._flow is not None:
+            self.frame = frame % len(self._flow.times_s)
+            self._draw()
+            self._tell()
+
+    @property
+    def playing(self) -> bool:
+        """Whether times follow each other by themselves."""
+        return self._clock.isActive()
+
+    def play(self, on: bool) -> None:
+        """Play the cycle again and again, or stop."""
+        on = on and self._flow is not None and len(self._flow.times_s) > 1
+        if on and self._flow is not None:
+            self._clock.start(max(CYCLE_MS // len(self._flow.times_s), LEAST_MS))
+        else:
+            self._clock.stop()
+        self._views.scene.set_playing(on)
+        self._tell()
+
+    def lacks(self) -> str:
+        """Return what playing needs, "" when it can begin."""
+        if self._flow is None:
+            return "a computed flow"
+        return "" if len(self._flow.times_s) > 1 else "a flow that pulsates"
+
+    # Shown ---------------------------------------------------------------------------
+
+    @guarded
+    def refresh(self) -> None:
+        """Show the flow of the plan that is switched on, as it stands."""
+        desk = self._desk
+        flows = {n: f for n, f in desk.flows().items() if desk.is_shown(n)}
+        name = self._wanted if self._wanted in flows else next(reversed(flows), "")
+        flow = flows.get(name)
+        if flow is not self._flow:
+            self._stop_work()
+            self.frame = peak(flow) if flow is not None else 0
+            self._flow, self._planes, self._asked = flow, None, ()
+            self.shown, self._whole = None, True
+            if flow is None:
+                self.play(False)
+        self.name = name
+        if flow is not None:
+            self._prepare(flow)
+        self._draw()
+        self._tell()
+
+    def _prepare(self, flow: FlowResult) -> None:
+        look = self.look
+        if look.wall == "tawss_share":
+            look = replace(look, parent_pa=self.parent_pa())
+            look = look if look.parent_pa else replace(look, wall="tawss_pa")
+        line = self.centerline()
+        if line is None and look.cut == "centerline":
+            look = replace(look, cut="off")
+        near = "crosshair" in (look.cut, look.seeds)
+        place = self.crosshair_mm if near else None
+        asked = (flow, look, place, line if look.cut == "centerline" else None)
+        if self._job is not None or (asked == self._asked and self._whole):
+            return  # work that runs ends first, and then the newest wish is looked at
+        first = asked != self._asked and look.seeds != "off" and len(flow.times_s) > 1
+        self._asked, self._whole = asked, not first
+        frames = (self.frame,) if first else None  # the time that is shown now comes first
+        planes, before = self._planes, self.shown
+
+        def work(progress: Progress) -> tuple[Planes, FlowScene]:
+            made = planes or Planes(flow)
+            return made, prepare(
+                flow, look, planes=made, centerline=line, crosshair_mm=place, before=before,
+                frames=frames, progress=progress,
+            )  # fmt: skip
+
+        self._job = Job("Prepare the flow", work)
+        self._desk.jobs.start(self._job, self._take, light=True)
+
+    def _take(self, job: Job[Any]) -> None:
+        if self._job is not job:
+            return
+        self._job = None
+        if isinstance(job.error, ValueError):  # a plane beside the vessel, say
+            self.problem, self._whole = str(job.error), True
+            if self.look.cut != "off" and self.shown is not None:
+                self.shown = replace(self.shown, cut=None, plane=None, arrows=(), through={})
+        elif job.error is not None:
+            self._whole = True
+            self._desk.fail(job.error)
+        elif job.result is not None:
+            self.problem = ""
+            self._planes, self.shown = job.result
+        self.refresh()
+
+    def _draw(self) -> None:
+        if self._flow is None or self.shown is None:
+            self._views.show_flow({}, frozenset())
+            return
+        drawn = items(self.shown, self.frame, self.name)
+        if not self._desk.is_current(self.name):
+            drawn = {n: replace(item, opacity=FADED * item.opacity) for n, item in drawn.items()}
+        self._views.show_flow(drawn, self._doubled())
+
+    def _doubled(self) -> frozenset[str]:
+        """Return the names of all that the flow was made from: its wall shows the same."""
+        plan = self._desk.session.plan
+        inputs = {step.output: step.inputs.values() for step in plan.steps} if plan else {}
+        found: set[str] = set()
+        new = {self.name}
+        while new:
+            new = {name for output in new for name in inputs.get(output, ())} - found
+            found |= new
+        return frozenset(found)
+
+    @guarded
+    def _turn(self) -> None:
+        """Show the next time, unless the last one is still being drawn."""
+        if not self._views.scene.painter.busy and self._job is None:
+            self.set_frame(self.frame + 1)
+
+    def _tell(self) -> None:
+        for listener in tuple(self.changed):
+            listener()
+
+    # Numbers -------------------------------------------------------------------------
+
+    def at_crosshair(self) -> dict[str, float]:
+        """Return speed, pressure and wall shear where the crosshair is, units in the names.
+
+        Nothing is told where the crosshair lies outside the vessel, and of the wall only beside
+        it.
+        """
+        flow, place = self._flow, self.crosshair_mm
+        if flow is None or place is None or self._planes is None:
+            return {}
+        spot = np.array(place)
+        found: dict[str, float] = {}
+        places = self._planes.field.at(spot[None])
+        if float(places.inside[0]) > 0.5:
+            velocity = places.of(flow.velocity_m_s[self.frame])[0]
+            found["speed_m_s"] = float(np.linalg.norm(velocity))
+            found["pressure_pa"] = float(places.nearby(flow.pressure_pa[self.frame])[0])
+        away = np.linalg.norm(flow.wall.points_mm - spot, axis=1)
+        nearest = int(np.argmin(away))
+        if away[nearest] < 3 * flow.spacing_mm:
+            found["wss_pa"] = float(np.linalg.norm(flow.wss_pa[self.frame, nearest]))
+            for name in ("tawss_pa", "osi", "rrt_1_pa"):
+                value = float(flow.wall.point_data[name][nearest])
+                if np.isfinite(value):
+                    found[name] = value
+        return found
+
+    # End -----------------------------------------------------------------------------
+
+    def _stop_work(self) -> None:
+        if self._job is not None:
+            self._job.cancel()
+            self._job = None
+
+    def _forget(self) -> None:
+        self._stop_work()
+        self._clock.stop()
+        self._rest.stop()
+        self._views.scene.set_playing(False)
+        self.look, self.name, self.problem, self.frame = FlowLook(), "", "", 0
+        self._wanted, self._flow, self._planes, self._asked = "", None, None, ()
+        self.shown = None
+        self._tell()
