@@ -273,16 +273,23 @@ def run_plan(
     ``on_step`` hears of each step as it ends: "cached", "done" or "failed". ``spread_over`` does
     the repeats of a result under other inputs.
 
+    A step that fails stops only what needs its result; where disk or memory fail, all stops.
+
     Raises:
-        StepFailed: from the error of the first step that fails; earlier results stay.
+        StepFailed: from the error of the first step that failed; all other results stay.
         PlanError, StageError: before anything runs, if the plan does not hold together.
     """
     check_plan(plan)
     keys = plan.keys()
+    failed: StepFailed | None = None
+    lost: set[str] = set()
     for number, step in enumerate(plan.steps):
         key = keys[step.output]
         part = share(progress, number, len(plan.steps))
         part(0.0, step.output)
+        if lost.intersection(step.inputs.values()):
+            lost.add(step.output)
+            continue
         if key in store:
             on_step(StepRun(step.output, key, "cached"))
             continue
@@ -294,9 +301,17 @@ def run_plan(
             store[key] = stage.run(inputs, step.params, part, **given)
         except (ValueError, RuntimeError, ArithmeticError, MemoryError, OSError) as error:
             on_step(StepRun(step.output, key, "failed", time.perf_counter() - started, str(error)))
-            raise StepFailed(step.output, step.stage, error) from error
+            if isinstance(error, OSError | MemoryError):
+                raise StepFailed(step.output, step.stage, error) from error
+            if failed is None:
+                failed = StepFailed(step.output, step.stage, error)
+                failed.__cause__ = error
+            lost.add(step.output)
+            continue
         on_step(StepRun(step.output, key, "done", time.perf_counter() - started))
     progress(1.0)
+    if failed is not None:
+        raise failed
     return keys
 
 
