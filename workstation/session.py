@@ -16,11 +16,15 @@ from workstation.fusion import Look
 from workstation.jobs import Job
 from workstation.looks import ItemLook
 from workstation.planning.plan import Plan, Step
+from workstation.planning.template import templates
 from workstation.review import mark_reviewed, withdraw_review
 from workstation.sections import Clip
 from workstation.stages import STAGES, check_plan, find_stage
 
 Point = tuple[float, float, float]
+
+DRAWN = ("SurfaceMesh", "Centerline")
+"""Types of results that a template may leave switched off at first."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,25 @@ class ViewState:
     clip: Clip = ()
 
 
+CHOSEN = "aneurysm_chosen"
+"""The code of the finding at whose place views begin."""
+
+
+def _set_aside(plan: Plan) -> set[str]:
+    """Return the surfaces and lines on the way that the plan's template does not show at first."""
+    template = templates().get(plan.template)
+    shown = template.figures.shown if template is not None else ()
+    drawn = [s.output for s in plan.steps if find_stage(s).output_kind in DRAWN]
+    return {output for output in drawn if output not in shown} if shown else set()
+
+
+def _first_place(case: Case) -> Point | None:
+    """Return where views begin, LPS mm, if a finding of the plan says it."""
+    places = (f.get("location_mm") for f in case.summary()["findings"] if f["code"] == CHOSEN)
+    place = next(places, None)
+    return None if place is None else (place[0], place[1], place[2])
+
+
 class Session:
     """Holds the open case and tells listeners, through ``changed``, that something moved."""
 
@@ -104,6 +127,9 @@ class Session:
         self.view.image = next(
             (n for n, s in case.record.sources.items() if s["kind"] in ("dicom", "volume")), ""
         )
+        if plan is not None:
+            self.view.hidden = _set_aside(plan)
+            self.view.crosshair_mm = _first_place(case)
         self.notify()
 
     def close(self) -> None:

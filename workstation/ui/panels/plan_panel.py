@@ -50,7 +50,7 @@ class PlanPanel:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self.widget = Sheet(
-            "Plan", "Move the cut by its line in a slice or its handle in 3D; the numbers follow."
+            "Plan", "The numbers that decide. A cut is moved by its line or handle; they follow."
         )
         self.numbers = {name: NumberView(title) for name, (title, _) in KEY_NUMBERS.items()}
         self.reset = button(
