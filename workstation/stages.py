@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from hemodynamics import flow
+from hemodynamics import flow, flow_reserve
 from meshing import (
     aneurysm,
     aneurysm_shape,
@@ -188,6 +188,9 @@ _TABLE = (
     Stage("Plan", treatment.coil),
     Stage("Plan", treatment.flow_diverter),
     Stage("Plan", flow.simulate_flow, version=3),
+    Stage("Plan", dome_flow.dome_flow),
+    Stage("Plan", flow_reserve.fractional_flow_reserve),
+    Stage("Plan", flow_reserve.flow_reserve),
     Stage("Plan", resection.cut_plane),
     Stage("Plan", resection.specimen),
     Stage("Plan", resection.remnant),

@@ -1,0 +1,247 @@
+"""Fractional flow reserve of a narrowing: from its measures (0D) and from a computed flow (3D).
+
+The reserve is the mean pressure behind the narrowing by that in the aorta, both at the largest
+flow (hyperaemia). Pijls 1996 (doi:10.1056/NEJM199606273342604).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from hemodynamics.boundary import PA_PER_MMHG
+from hemodynamics.flow_result import FlowResult
+from hemodynamics.lumped import Course, Network, PressureSource, Resistor
+from hemodynamics.network_solution import steady
+from hemodynamics.vessel_flow import DENSITY_KG_M3
+from meshing.centerline import Centerline
+from meshing.vessel_findings import stenosis
+from segmentation.contract import Finding, Measurements, Number, Progress, Severity, silent
+
+THRESHOLD = 0.80
+"""At or below it a narrowing counts as limiting flow: Tonino 2009 (doi:10.1056/NEJMoa0807611)."""
+
+EXPANSION = 1.52
+"""Loss where a jet widens again, K_t of Young and Tsai."""
+
+WHOLE = 2.0
+"""Length of a narrowing shaped like a cosine by that at half of it."""
+
+TURBULENT = 2000.0
+MODEL = (
+    "steady narrowing (Young and Tsai 1973, doi:10.1016/0021-9290(73)90099-7; Seeley and Young "
+    "1976, doi:10.1016/0021-9290(76)90086-5) before a constant resistance of the bed"
+)
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """What decides how much pressure a narrowing costs.
+
+    Attributes:
+        least_mm, normal_mm: diameters of the narrowest place and of the vessel without it.
+        length_mm: of the whole narrowing.
+        flow_ml_s: what the vessel would carry at hyperaemia without it.
+    """
+
+    least_mm: float
+    normal_mm: float
+    length_mm: float
+    flow_ml_s: float
+
+    def losses(self, viscosity_pa_s: float) -> tuple[float, float]:
+        """Return the linear and quadratic resistance in mmHg s/mL and mmHg s2/mL2.
+
+        K_v = 32 (L_a / D) (A / A_s)^2 with L_a = 0.83 L + 1.64 D_s, and K_t = 1.52.
+        """
+        area_m2 = 0.25e-6 * np.pi * self.normal_mm**2
+        ratio = (self.normal_mm / self.least_mm) ** 2
+        acting_mm = 0.83 * self.length_mm + 1.64 * self.least_mm
+        viscous = 32.0 * (acting_mm / self.normal_mm) * ratio**2
+        linear = viscous * viscosity_pa_s / (1e-3 * self.normal_mm * area_m2)
+        square = 0.5 * EXPANSION * DENSITY_KG_M3 * (ratio - 1.0) ** 2 / area_m2**2
+        return 1e-6 * linear / PA_PER_MMHG, 1e-12 * square / PA_PER_MMHG
+
+    def throat_reynolds(self, flow_ml_s: float, viscosity_pa_s: float) -> float:
+        """Return the Reynolds number of a flow in the narrowest place."""
+        return float(4e-3 * DENSITY_KG_M3 * flow_ml_s / (np.pi * self.least_mm * viscosity_pa_s))
+
+
+def fractional_flow_reserve(
+    centerline: Centerline,
+    *,
+    aortic_pressure_mmhg: Annotated[float, Gt(0), Le(250)] | None = None,
+    flow_ml_s: Annotated[float, Gt(0), Le(100)] | None = None,
+    venous_pressure_mmhg: Annotated[float, Ge(0), Le(40)] = 5.0,
+    branch: Annotated[int, Ge(0)] = 0,
+    reference_diameter_mm: Annotated[float, Gt(0), Le(50)] | None = None,
+    viscosity_pa_s: Annotated[float, Gt(0), Le(0.1)] = 0.0035,
+    diameter_doubt_mm: Annotated[float, Ge(0), Le(2)] = 0.15,
+    flow_doubt_percent: Annotated[float, Ge(0), Le(90)] = 25.0,
+    progress: Progress = silent,
+) -> Measurements:
+    """Estimate the fractional flow reserve of the worst narrowing of a vessel.
+
+    The narrowing is measured as by stenosis. The bed behind it has the resistance that lets the
+    given flow through without the narrowing; with it, less flows. The band holds every
+    combination of diameter, flow and length (half or whole) within their doubts.
+
+    Args:
+        aortic_pressure_mmhg: Mean aortic pressure at hyperaemia; without it there is no value.
+        flow_ml_s: Flow at hyperaemia that the vessel would carry without the narrowing; without
+            it there is no value.
+        venous_pressure_mmhg: Pressure behind the bed.
+        branch: Number of the branch; 0 looks at all and takes the worst.
+        reference_diameter_mm: Diameter of the normal vessel; empty measures it beyond the
+            narrowing.
+        viscosity_pa_s: Dynamic viscosity of the blood.
+        diameter_doubt_mm: How far the narrowest diameter may be off.
+        flow_doubt_percent: How far the flow may be off.
+
+    Raises:
+        ValueError: if no branch is long enough, or the aortic pressure does not exceed the
+            venous one.
+    """
+    progress(0.1, "measuring the narrowing")
+    measured = stenosis(centerline, branch=branch, reference_diameter_mm=reference_diameter_mm)
+    size = {number.quantity: number.value for number in measured.numbers}
+    missing = [
+        words
+        for words, value in (
+            ("mean aortic pressure", aortic_pressure_mmhg),
+            ("flow at hyperaemia without the narrowing", flow_ml_s),
+        )
+        if value is None
+    ]
+    if aortic_pressure_mmhg is None or flow_ml_s is None:
+        return Measurements(measured.numbers, (*measured.findings, _needs(missing)))
+    if aortic_pressure_mmhg <= venous_pressure_mmhg:
+        raise ValueError(
+            f"the aortic pressure of {aortic_pressure_mmhg:g} mmHg does not exceed the venous one "
+            f"of {venous_pressure_mmhg:g} mmHg; check the values of the patient"
+        )
+    if size["minimum_diameter"] >= size["reference_diameter"]:
+        none = Finding(Severity.INFO, "no_narrowing", "No narrowing was found, so none costs flow")
+        return Measurements(measured.numbers, (*measured.findings, none))
+    found = Narrowing(
+        size["minimum_diameter"], size["reference_diameter"], WHOLE * size["length"], flow_ml_s
+    )
+    pressures = (aortic_pressure_mmhg, venous_pressure_mmhg)
+    value, flow = _reserve(found, *pressures, viscosity_pa_s)
+    progress(0.5, "the band")
+    others = _within(found, diameter_doubt_mm, flow_doubt_percent / 100)
+    reserves = [_reserve(other, *pressures, viscosity_pa_s)[0] for other in others]
+    low, high = min(value, *reserves), max(value, *reserves)
+    reynolds = found.throat_reynolds(flow, viscosity_pa_s)
+    progress(1.0)
+    band = (
+        f"{MODEL}; band: diameter ± {diameter_doubt_mm:g} mm, flow ± {flow_doubt_percent:g} %, "
+        "length between half and whole"
+    )
+    numbers = (
+        Number("fractional_flow_reserve", value, "", band, low, high, plain=True),
+        Number("pressure_drop", (1 - value) * aortic_pressure_mmhg, "mmHg", MODEL),
+        Number("flow", flow, "mL/s", f"with the narrowing; without it {flow_ml_s:g} mL/s"),
+        Number("throat_reynolds", reynolds, "", "of the flow in the narrowest place"),
+    )
+    notes = [*measured.findings, *_verdict(value, low, high)]
+    if reynolds > TURBULENT:
+        text = f"the Reynolds number of {reynolds:.0f} in the narrowing is beyond laminar flow"
+        notes.append(Finding(Severity.WARNING, "turbulent_throat", text))
+    return Measurements((*numbers, *measured.numbers), tuple(notes))
+
+
+def flow_reserve(
+    flow: FlowResult,
+    *,
+    aortic_pressure_mmhg: Annotated[float, Gt(0), Le(250)] | None = None,
+    progress: Progress = silent,
+) -> Measurements:
+    """Fractional flow reserve at each outlet of a computed flow.
+
+    The inlet has the aortic pressure; the mean drop to an outlet is taken from it. It is a
+    reserve only if the flow was that of hyperaemia.
+
+    Args:
+        aortic_pressure_mmhg: Mean aortic pressure at hyperaemia; without it there is no value.
+
+    Raises:
+        ValueError: if the flow loses more pressure than there is.
+    """
+    progress(1.0)
+    if aortic_pressure_mmhg is None:
+        return Measurements(findings=(_needs(["mean aortic pressure"]),))
+    means = {name: float(course.mean()) for name, course in flow.flows_ml_s.items()}
+    inlet = max(means, key=lambda name: means[name])
+    entry = float(flow.opening_pressures_pa[inlet].mean())
+    source = f"3D flow of {means[inlet]:.3g} mL/s into {inlet}, which has the aortic pressure"
+    found = {}
+    for name in means:
+        if name != inlet:
+            drop = (entry - float(flow.opening_pressures_pa[name].mean())) / PA_PER_MMHG
+            if drop >= aortic_pressure_mmhg:
+                raise ValueError(
+                    f"the flow loses {drop:.3g} mmHg to {name}, more than the aortic pressure of "
+                    f"{aortic_pressure_mmhg:g} mmHg; check pressure and flow"
+                )
+            found[name] = 1.0 - drop / aortic_pressure_mmhg
+    worst = min(found.values())
+    numbers = [Number("fractional_flow_reserve", worst, "", f"{source}; least outlet", plain=True)]
+    numbers += [Number(f"{name}.reserve", value, "", source) for name, value in found.items()]
+    text = "This is a reserve only if the computed flow is that of hyperaemia"
+    hint = Finding(Severity.INFO, "hyperaemia", f"{text}: {means[inlet]:.3g} mL/s at {inlet}")
+    return Measurements(tuple(numbers), (hint, *_verdict(worst, None, None)))
+
+
+def _reserve(
+    narrowing: Narrowing, aortic_mmhg: float, venous_mmhg: float, viscosity_pa_s: float
+) -> tuple[float, float]:
+    """Return the reserve and the flow (mL/s) of a narrowing before the resistance of its bed."""
+    bed = (aortic_mmhg - venous_mmhg) / narrowing.flow_ml_s
+    linear, quadratic = narrowing.losses(viscosity_pa_s)
+    state = steady(
+        Network(
+            (
+                PressureSource("aorta", "aorta", Course(aortic_mmhg)),
+                Resistor("narrowing", "aorta", "distal", linear, quadratic),
+                Resistor("bed", "distal", "vein", bed),
+                PressureSource("vein", "vein", Course(venous_mmhg)),
+            )
+        )
+    )
+    distal, flow = state.pressures_mmhg["distal"][0], state.flows_ml_s["bed"][0]
+    return float(distal / aortic_mmhg), float(flow)
+
+
+def _within(found: Narrowing, doubt_mm: float, share: float) -> Iterator[Narrowing]:
+    """Return the narrowing at every corner of its doubts."""
+    for side, part, length in product((-1, 1), (-1, 1), (1 / WHOLE, 1.0)):
+        least = min(max(found.least_mm + side * doubt_mm, 0.1), found.normal_mm)
+        yield replace(
+            found,
+            least_mm=least,
+            flow_ml_s=found.flow_ml_s * (1 + part * share),
+            length_mm=found.length_mm * length,
+        )
+
+
+def _verdict(value: float, low: float | None, high: float | None) -> list[Finding]:
+    if low is not None and high is not None and low <= THRESHOLD < high:
+        text = (
+            f"the threshold of {THRESHOLD:g} lies within the band of {low:.2f} to {high:.2f}: "
+            "this estimate cannot tell whether the narrowing limits flow"
+        )
+        return [Finding(Severity.WARNING, "reserve_open", text, remedy="Measure the pressure")]
+    beyond = "at or below" if value <= THRESHOLD else "above"
+    text = f"the reserve of {value:.2f} is {beyond} the threshold of {THRESHOLD:g}"
+    return [Finding(Severity.INFO, "reserve", text)]
+
+
+def _needs(missing: list[str]) -> Finding:
+    text = f"The flow reserve is not estimated; not given: {', '.join(missing)}"
+    return Finding(Severity.INFO, "reserve_inputs", text, remedy="Enter the patient's values")
