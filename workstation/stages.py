@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from hemodynamics import flow, flow_reserve
+from hemodynamics import dome_flow, flow, flow_reserve
 from meshing import (
     aneurysm,
     aneurysm_shape,
