@@ -90,7 +90,9 @@ def inflow_concentration(inward_m_s: Floats, areas_mm2: Floats, parent_ml_s: flo
     return flow / parent_ml_s / (area / float(areas_mm2.sum())) if area > 0 else 0.0
 
 
-def shear_gradient_pa_mm(points_mm: Floats, triangles: Ints, wss_pa: Floats) -> Floats:
+def shear_gradient_pa_mm(
+    points_mm: Floats, triangles: Ints, wss_pa: npt.NDArray[np.floating]
+) -> Floats:
     """Return the gradient of wall shear (triangles,) in Pa/mm: along the flow and across it.
 
     With m along the mean shear over time and n across it in the wall, it is the square root of
