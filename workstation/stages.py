@@ -189,7 +189,6 @@ _TABLE = (
     Stage("Plan", treatment.flow_diverter),
     Stage("Plan", flow.simulate_flow, version=3),
     Stage("Plan", dome_flow.dome_flow),
-    Stage("Plan", dome_flow.dome_flow),
     Stage("Plan", flow_reserve.fractional_flow_reserve),
     Stage("Plan", flow_reserve.flow_reserve),
     Stage("Plan", resection.cut_plane),
