@@ -143,6 +143,8 @@ def _templates(options: argparse.Namespace) -> int:
         for source in template.sources.values():
             needed = "required" if source.required else "optional"
             print(f"    --source {source.name}=PATH  ({needed}) {source.description}")
+        for name, option in template.options.items():
+            print(f"    --with {name}  {option.title}")
     return DONE
 
 
@@ -152,7 +154,13 @@ def _plan(options: argparse.Namespace) -> int:
         plan = work(
             "Import",
             lambda progress: start_plan(
-                case, template, dict(options.sources), options.settings, progress, options.accept
+                case,
+                template,
+                dict(options.sources),
+                options.settings,
+                progress,
+                options.accept,
+                options.options,
             ),
         )
         outcome = _outcome(template.title, partial(case.run, plan))

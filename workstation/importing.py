@@ -238,13 +238,15 @@ def start_plan(
     settings: Sequence[tuple[str, str, Any]] = (),
     progress: Progress = silent,
     accept: Collection[str] = (),
+    options: Sequence[str] = (),
 ) -> Plan:
     """Import the given sources, start a plan from ``template`` and keep it in the case.
 
     ``paths`` goes from a template's source name to a file or folder; sources that the case
     already holds are used too, as far as they lie in the frame of the image. ``settings`` are
     (step, parameter, value) and win over the case's clinical record. ``accept`` lists the
-    repairs that may be made to images; which were made is written into the plan. The "step"
+    repairs that may be made to images; which were made is written into the plan. ``options`` are
+    those of the template's optional steps that are wanted. The "step"
     ``source.NAME`` sets the unit or space of a surface file.
 
     Raises:
@@ -263,6 +265,7 @@ def start_plan(
     }
     kinds |= {n: here[template.sources[n].source_name]["kind"] for n in held if n not in kinds}
     draft = template.plan("", dict.fromkeys((*paths, *held), ""), kinds)
+    draft = template.with_options(draft, options)
     check_plan(with_settings(draft, settings))  # a typing error costs no import
     frame_uid: str | None = None
     for source in sorted(template.sources.values(), key=lambda s: not s.is_image):
@@ -282,8 +285,9 @@ def start_plan(
             keys[name] = about["sha256"]
             if accepted_codes(about):
                 accepted[template.sources[name].source_name] = accepted_codes(about)
-    plan = template.plan(frame_uid or "", keys, kinds)
+    plan = template.with_options(template.plan(frame_uid or "", keys, kinds), options)
     plan = with_settings(with_clinical(plan, case.record.clinical_record()), settings)
+    plan = template.agreed(plan, options)
     plan = replace(plan, accepted=accepted)
     check_plan(plan)
     case.add_plan(plan, f"Start {template.title.lower()}")

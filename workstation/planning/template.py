@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from types import MappingProxyType
 from typing import Any
@@ -52,6 +52,21 @@ class Alternative:
 
 
 @dataclass(frozen=True)
+class Option:
+    """Steps that a plan has only if they are asked for, because they cost time.
+
+    Attributes:
+        title: what they answer.
+        steps: put at the end of the plan.
+        like: output of a step to that of another, whose parameters it takes.
+    """
+
+    title: str
+    steps: tuple[Step, ...]
+    like: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Figures:
     """What a report of a plan shows first; everything else stands in its tables.
 
@@ -83,6 +98,7 @@ class Template:
     results: tuple[str, ...]
     one_of: tuple[str, ...] = ()
     figures: Figures = field(default_factory=Figures)
+    options: Mapping[str, Option] = field(default_factory=dict)
 
     def plan(
         self,
@@ -128,6 +144,29 @@ class Template:
         named = {self.sources[name].source_name: key for name, key in source_keys.items()}
         return Plan(frame_uid, named, tuple(steps), self.name)
 
+    def with_options(self, plan: Plan, names: Sequence[str]) -> Plan:
+        """Return a plan of this template with the steps of some of its options.
+
+        Raises:
+            PlanError: if there is no such option.
+        """
+        for name in dict.fromkeys(names):
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                raise PlanError(f"{self.name} has no option {name!r}; it has: {known}")
+            for step in self.options[name].steps:
+                plan = plan.added(step)
+        return plan
+
+    def agreed(self, plan: Plan, names: Sequence[str]) -> Plan:
+        """Return ``plan`` where steps of options have the parameters of those they are like."""
+        for name in dict.fromkeys(names):
+            for output, model in self.options[name].like.items():
+                step = plan.step(output)
+                params = {**plan.step(model).params, **step.params}
+                plan = plan.with_step(replace(step, params=params))
+        return plan
+
     def first_source(self, kind: str) -> str:
         """Return the source with which alone a plan can begin if it is of ``kind``, else ""."""
         needed = [source for source in self.sources.values() if source.required]
@@ -163,6 +202,7 @@ class Template:
             "one_of": list(self.one_of),
             "steps": [step.to_json() for step in self.steps],
             "results": list(self.results),
+            "options": {name: option.title for name, option in self.options.items()},
         }
 
 
@@ -182,6 +222,7 @@ def _read(record: Mapping[str, Any]) -> Template:
         tuple(record["results"]),
         tuple(record.get("one_of", ())),
         _figures(record.get("figures", {})),
+        {name: _option(about) for name, about in record.get("options", {}).items()},
     )
 
 
@@ -197,6 +238,11 @@ def _source(name: str, about: Mapping[str, Any]) -> TemplateSource:
         about["description"],
         about.get("modality", ""),
     )
+
+
+def _option(about: Mapping[str, Any]) -> Option:
+    steps = tuple(Step(**step) for step in about["steps"])
+    return Option(about["title"], steps, MappingProxyType(dict(about.get("like", {}))))
 
 
 def _figures(record: Mapping[str, Any]) -> Figures:
