@@ -1,6 +1,7 @@
 """The sheet of risk scores: worked patients, what is missing, whom it does not speak of."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -161,7 +162,7 @@ def test_coefficients_that_do_not_fit_are_refused(given_, words):
 
 
 def test_shares_in_percent_are_shares():
-    flow = Measurements((Number("low_shear_area", 27.0, "%", ""),))
+    flow = Measurements((Number("wss.low_area", 27.0, "%", ""),))
     assert row(sheet(flow=flow), "suzuki").inputs["low_shear_share"] == pytest.approx(0.27)
 
 
@@ -182,6 +183,13 @@ def test_a_band_that_changes_a_score_is_said():
 def test_the_neck_follows_from_height_and_aspect_ratio():
     shape = measured(height=6.0, aspect_ratio=1.5)
     assert row(aneurysm_risk(shape, aneurysm_patient()), "suzuki").inputs["neck_width_mm"] == 4.0
+
+
+def test_what_the_models_take_is_what_shape_and_flow_measure():
+    files = ("meshing/aneurysm_shape.py", "hemodynamics/dome_flow.py")
+    root = Path(__file__).parents[2]
+    made = "".join((root / file).read_text(encoding="utf-8") for file in files)
+    assert [q for q in QUANTITIES.values() if f'"{q}"' not in made] == []
 
 
 def test_every_input_of_every_model_can_be_known():

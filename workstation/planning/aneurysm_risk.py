@@ -43,9 +43,9 @@ QUANTITIES = {
     "wss_normalised": "wss.dome_normalised",
     "osi": "osi.dome_mean",
     "osi_maximum": "osi.dome_maximum",
-    "low_shear_share": "low_shear_area",
-    "inflow_concentration": "inflow_concentration_index",
-    "shear_concentration": "shear_concentration_index",
+    "low_shear_share": "wss.low_area",
+    "inflow_concentration": "inflow.concentration",
+    "shear_concentration": "wss.concentration",
     "kinetic_energy_ratio": "kinetic_energy_ratio",
 }
 """Input of a model to the quantity of shape or flow that it is."""
