@@ -166,6 +166,14 @@ def _add_plans(command: Command) -> None:
         "file that names none: source.NAME.unit=cm, source.NAME.space=RAS",
     )
 
+    plan.add_argument(
+        "--with",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="steps that the template has only if asked for: hilum templates lists them",
+    )
     _add_accept(plan)
 
     add_change(command("change", "change steps of a plan as a new plan, and run it"), setting)
