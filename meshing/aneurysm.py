@@ -12,14 +12,15 @@ import numpy.typing as npt
 
 from meshing.aneurysm_neck import Neck, NoNeck, neck_of
 from meshing.aneurysm_parts import Parts, divided, divided_at_neck
-from meshing.aneurysm_sac import level_curve, sac_level
-from meshing.aneurysm_vessel import Ball, ParentVessel, parent_vessel
+from meshing.aneurysm_sac import level_curve, sac_level, whole_sac
+from meshing.aneurysm_vessel import Ball, ParentVessel, parent_vessel, share_outside
 from meshing.cell_sizes import averaging, edges_of
 from meshing.centerline import Centerline
 from meshing.geodesics import Geodesics
 from meshing.holes import neighbours, patch
 from meshing.integrals import area_of, volume_of
-from meshing.lumen import Piece, Wall, split_pieces
+from meshing.lumen import Piece, split_pieces
+from meshing.nearest import NearestOnSurface
 from meshing.soup import compact
 from meshing.surface import SurfaceMesh, measured, require_watertight
 from meshing.vessel_sections import require_frame
@@ -29,7 +30,14 @@ Floats = npt.NDArray[np.float64]
 Vector = tuple[float, float, float]
 
 DOME_COLOUR = (0xD9, 0x53, 0x4F)
-CLIMB = 30  # steps from a click to the largest sphere around
+CLIMB = 60  # steps from a click to the largest sphere around,
+STRIDE = 0.2  # each of this share of the sphere's radius
+NEAR = 1.3  # radii of the sphere from the click at the most
+GROWN = 1.1  # times the radius of what was found first, and a sac is larger than that
+INSIDE = 1.2  # radii of a listed sac: a click so near its centre means it
+NOTABLE = 0.4  # radii that the wall of a sac stands out of its vessel at least
+AT_END = 2.5  # radii around an end that are not looked at
+WIDER = 1.2  # than the middle of its branch, a vessel is not
 FAIRING = 40  # rounds in which the new wall is drawn to the vessel and smoothed
 DRAWN = 0.3  # of the way in each
 
@@ -68,13 +76,17 @@ def neck(
     ball, piece = _ball(pieces, centerline, click_mm)
     progress(0.2, "following the vessel beneath the sac")
     vessel = parent_vessel(piece, centerline, ball)
+    whole = whole_sac(piece, vessel, ball)
+    if whole.radius_mm > GROWN * ball.radius_mm:  # what was found first is only a lobe
+        ball, vessel = whole, parent_vessel(piece, centerline, whole)
     progress(0.6, "looking for the neck")
     level, tip = sac_level(piece, vessel, ball)
+    notes = (*lumen.findings, *_findings(vessel, ball, click_mm is None and not centerline.sacs))
     curve, dome_mm = level_curve(piece.points_mm, piece.triangles, level, tip)
     source = "found in the crease between the sac and its vessel"
     found = neck_of(
         curve, piece.points_mm[tip], dome_mm, lumen.frame_uid, _way(vessel), source,
-        (*lumen.findings, *_findings(vessel, ball)),
+        notes,
     )  # fmt: skip
     divided_at_neck(lumen, found)
     return found
@@ -190,40 +202,78 @@ def _ball(
     pieces: list[Piece], centerline: Centerline, click_mm: Vector | None
 ) -> tuple[Ball, Piece]:
     """Return the largest sphere in the sac that is meant, and the piece of lumen around it."""
-    if click_mm is None:
-        if not centerline.sacs:
-            raise NoNeck(
-                "the centerline has no sac; click in the dome, or draw the neck by points on the "
-                "surface"
-            )
+    if click_mm is None and centerline.sacs:
         sac = centerline.sacs[0]
         centre = np.array(sac.centre_mm)
         return Ball(centre, sac.radius_mm), _around(pieces, centre)
+    if click_mm is None:
+        return _farthest(pieces, centerline)
     click = np.array(click_mm, float)
     piece = _around(pieces, click)
     for sac in centerline.sacs:
         centre = np.array(sac.centre_mm)
-        if np.linalg.norm(click - centre) < 1.2 * sac.radius_mm:
+        if np.linalg.norm(click - centre) < INSIDE * sac.radius_mm:
             return Ball(centre, sac.radius_mm), piece
     return _climbed(piece, click), piece
+
+
+def _farthest(pieces: list[Piece], centerline: Centerline) -> tuple[Ball, Piece]:
+    """Return the sphere in what stands out farthest of the vessel around the centerline.
+
+    Raises:
+        NoNeck: if nothing stands out notably.
+    """
+    radius = centerline.radius_mm.copy()
+    for branch in centerline.branches:
+        own = radius[branch.points]
+        radius[branch.points] = np.minimum(own, WIDER * np.median(own))
+    best = max(pieces, key=lambda p: _standing_out(p, centerline, radius)[0])
+    share, tip = _standing_out(best, centerline, radius)
+    if share < NOTABLE:
+        raise NoNeck(
+            "no sac stands out of the vessel; click in the dome, or draw the neck by points on the "
+            "surface"
+        )
+    return _climbed(best, tip), best
+
+
+def _standing_out(piece: Piece, centerline: Centerline, radius: Floats) -> tuple[float, Floats]:
+    """Return how far the wall stands out of the vessel at the most, in radii, and where.
+
+    The wall next to an end does not count; its edge stands out where the end is cut askew.
+    """
+    share = share_outside(piece.points_mm, centerline.points_mm, radius)
+    for node in (centerline.nodes[n] for n in centerline.ends.values()):
+        away = np.linalg.norm(piece.points_mm - np.array(node.point_mm), axis=1)
+        share[away < AT_END * node.radius_mm] = -1.0
+    at = int(np.argmax(share))
+    return float(share[at]), piece.points_mm[at]
 
 
 def _around(pieces: list[Piece], point: Floats) -> Piece:
     return min(pieces, key=lambda p: float(np.linalg.norm(p.points_mm - point, axis=1).min()))
 
 
-def _climbed(piece: Piece, click: Floats) -> Ball:
-    """Return the largest sphere uphill of a click, by its distance to the wall."""
-    wall = Wall(piece)
-    centre, depth = click, float(wall.nearly(click[None])[0])
+def _climbed(piece: Piece, start: Floats) -> Ball:
+    """Return the largest sphere uphill of a place, by its distance to the wall.
+
+    The way ends where it leads out of a small sac into the vessel, that is, where the sphere
+    does not lie around the start any more.
+    """
+    wall = NearestOnSurface(SurfaceMesh(piece.points_mm, piece.triangles, ""))
+    centre, depth = start, -float(wall.signed_mm(start[None])[0])
     steps = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)])
+    least = STRIDE * piece.mean_radius_mm
     for _ in range(CLIMB):
-        around = centre + 0.2 * max(depth, 0.1) * steps
-        depths = wall.nearly(around)
+        around = centre + STRIDE * max(depth, least) * steps
+        depths = -wall.signed_mm(around)
         best = int(np.argmax(depths))
-        if depths[best] <= depth * 1.001:
+        away = float(np.linalg.norm(around[best] - start))
+        if depths[best] <= depth * 1.001 or (depth > least and away > NEAR * depths[best]):
             break
         centre, depth = around[best], float(depths[best])
+    if depth <= 0:
+        raise NoNeck("the place is outside of the vessel; click in the dome")
     return Ball(centre, depth)
 
 
@@ -272,10 +322,15 @@ def _inside(mesh: SurfaceMesh, curve: Floats, click_mm: Vector | None) -> Floats
     return np.asarray(middles[int(np.argmax(far))])
 
 
-def _findings(vessel: ParentVessel, ball: Ball) -> tuple[Finding, ...]:
-    if ball.radius_mm >= vessel.size_mm:
-        return ()
+def _findings(vessel: ParentVessel, ball: Ball, assumed: bool) -> tuple[Finding, ...]:
     x, y, z = ball.centre_mm.tolist()
-    text = "The sac is no wider than its vessel, so the neck is uncertain."
-    remedy = "Look at the neck, and draw it by hand if it is not where you see it."
-    return (Finding(Severity.WARNING, "sac_narrow", text, (x, y, z), remedy),)
+    found = []
+    if assumed:
+        text = "The centerline lists no sac; what stands out of the vessel farthest was taken."
+        remedy = "Click in the dome if it is elsewhere."
+        found.append(Finding(Severity.WARNING, "sac_assumed", text, (x, y, z), remedy))
+    if ball.radius_mm < vessel.size_mm:
+        text = "The sac is no wider than its vessel, so the neck is uncertain."
+        remedy = "Look at the neck, and draw it by hand if it is not where you see it."
+        found.append(Finding(Severity.WARNING, "sac_narrow", text, (x, y, z), remedy))
+    return tuple(found)

@@ -5,6 +5,8 @@ Points are (x, y, z) in DICOM patient LPS millimetres.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
@@ -12,7 +14,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components, maxi
 
 from meshing.aneurysm_neck import NoNeck
 from meshing.aneurysm_vessel import Ball, ParentVessel, share_outside
-from meshing.cell_sizes import averaging, edges_of
+from meshing.cell_sizes import averaging, ball_radii_mm, edges_of, point_normals
 from meshing.curvature import curvature_map
 from meshing.lumen import Piece, neighbours_of
 from meshing.surface import SurfaceMesh
@@ -21,13 +23,15 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-OUTSIDE = 0.9  # radii outside of the vessel: more is rather sac, less rather vessel
-DOUBT = 0.5  # radii on either side of that over which both become sure
-PULL = 0.3  # cost in lengths of curve of one vessel radius of an area on the wrong side
-CREASE = 2.0  # how much cheaper the curve is in a crease as sharp as the vessel is round
+OUTSIDE = 0.8  # radii outside of the vessel: more is rather sac, less rather vessel
+DOUBT = 0.8  # radii on either side of that over which both become sure
+PULL = 0.25  # cost in lengths of curve of one vessel radius of an area on the wrong side
+CREASE = 1.5  # how much cheaper the curve is in a crease as sharp as the vessel is round
 SAC = 1.5  # radii outside of the vessel and near the ball is surely sac
 FAR = 0.7  # of the way out of the neighbourhood, beside the vessel, is surely vessel
-SEEN = 0.3  # radii of the vessel over which creases and the curve are smoothed
+STRONGER = np.array([1.0, 2.0, 4.0, 8.0])  # times that, until no branch is cut off
+SHARPEST = 2.0  # as the vessel is round; sharper creases are no cheaper
+SEEN = 0.2  # radii of the vessel over which creases and the curve are smoothed
 SHARE = 0.05  # of an edge that the curve keeps from its ends
 SURE = 10**7  # a cost that is never paid
 SCALE = 1000.0
@@ -59,10 +63,37 @@ def sac_level(piece: Piece, vessel: ParentVessel, ball: Ball) -> tuple[Floats, i
     rounds = _rounds(mesh, SEEN * vessel.size_mm)
     close = away[used] < 1.15 * ball.radius_mm
     far = (away[used] > FAR * vessel.reach_mm) & (outside < OUTSIDE)
-    sac = _cut(mesh, outside, vessel.size_mm, (tip, close & (outside > SAC), far), rounds)
+    wall = _wall(mesh, outside, vessel.size_mm, rounds)
     level = np.full(len(points), -1.0)
-    level[used] = _smoothed(mesh, sac, rounds)
-    return level, int(used[tip])
+    for pull in PULL * STRONGER:
+        sac = _cut(wall, mesh.triangles, pull, (tip, close & (outside > SAC), far))
+        level[used] = _smoothed(mesh, sac, rounds)
+        rest = _parts(triangles, level > 0)[used[far & (level[used] < 0)]]
+        if len(np.unique(rest)) <= 1:  # else the sac would part a branch from the vessel
+            return level, int(used[tip])
+    raise NoNeck(
+        "a branch leaves from the sac itself, so no neck parts it from all of the vessel; draw the "
+        "neck by points on the surface"
+    )
+
+
+def whole_sac(piece: Piece, vessel: ParentVessel, ball: Ball) -> Ball:
+    """Return the largest sphere in all that stands out of the vessel together with a ball."""
+    points = piece.points_mm
+    outside = share_outside(points, vessel.points_mm, vessel.radius_mm)
+    out = outside > OUTSIDE
+    away = np.linalg.norm(points - ball.centre_mm, axis=1)
+    tip = int(np.argmax(np.where(away < 1.2 * ball.radius_mm, outside, -np.inf)))
+    part = _parts(piece.triangles, out)
+    own = np.flatnonzero(out & (part == part[tip]))
+    if not len(own):
+        return ball
+    normals = point_normals(points, piece.triangles)
+    used = np.unique(piece.triangles)
+    place = np.searchsorted(used, own)
+    radii = ball_radii_mm(points[used], normals[used])[place]
+    best = int(np.argmax(radii))
+    return Ball(points[own[best]] - radii[best] * normals[own[best]], float(radii[best]))
 
 
 def _rounds(mesh: SurfaceMesh, reach_mm: float) -> int:
@@ -72,41 +103,58 @@ def _rounds(mesh: SurfaceMesh, reach_mm: float) -> int:
     return int(np.clip(np.ceil((reach_mm / max(edge, 1e-9)) ** 2 / 0.43), 2, 50))
 
 
-def _cut(
-    mesh: SurfaceMesh,
-    outside: Floats,
-    size_mm: float,
-    known: tuple[int, Bools, Bools],
-    rounds: int,
-) -> Bools:
+@dataclass(frozen=True, eq=False)
+class _Wall:
+    """The graph of the triangles: neighbours, what parts them costs, and how far each is out.
+
+    Attributes:
+        one, other: numbers of neighbouring triangles.
+        cost: of a curve between them, 1 for an edge of usual length outside of a crease.
+        border: triangles where the neighbourhood ends.
+        outside: for each triangle its area times how surely it is sac, -1 to 1, in the same
+            unit.
+    """
+
+    one: Ints
+    other: Ints
+    cost: Floats
+    border: Ints
+    outside: Floats
+
+
+def _wall(mesh: SurfaceMesh, outside: Floats, size_mm: float, rounds: int) -> _Wall:
+    points, cells = mesh.points_mm, mesh.triangles
+    bend = curvature_map(mesh, smoothing=rounds).point_data["smallest_curvature_per_mm"]
+    price = np.exp(-CREASE * np.clip(-bend * size_mm, 0, SHARPEST))
+    across = neighbours_of(cells).ravel()
+    own = np.repeat(np.arange(len(cells)), 3)
+    start, end = cells.ravel(), cells[:, (1, 2, 0)].ravel()
+    length = np.linalg.norm(points[start] - points[end], axis=1)
+    cost = length * (price[start] + price[end]) / 2
+    once = across > own
+    usual = float(np.median(length))
+    sides = points[cells[:, 1:]] - points[cells[:, :1]]
+    area = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1) / 2
+    sure = np.clip((outside[cells].mean(axis=1) - OUTSIDE) / DOUBT, -1, 1)
+    return _Wall(
+        own[once], across[once], cost[once] / usual, own[across < 0], sure * area / size_mm / usual
+    )
+
+
+def _cut(wall: _Wall, cells: Ints, pull: float, known: tuple[int, Bools, Bools]) -> Bools:
     """Return which triangles the smallest cut leaves with the sac.
 
     ``known`` are the tip, the points that are surely the sac's, and those that are the vessel's.
     """
     tip, sac, vessel = known
-    points, cells = mesh.points_mm, mesh.triangles
-    bend = curvature_map(mesh, smoothing=rounds).point_data["smallest_curvature_per_mm"]
-    price = np.exp(-CREASE * np.clip(-bend * size_mm, 0, 2))
-    across = neighbours_of(cells).ravel()
-    own = np.repeat(np.arange(len(cells)), 3)
-    start, end = cells.ravel(), cells[:, (1, 2, 0)].ravel()
-    edge = np.linalg.norm(points[start] - points[end], axis=1) * (price[start] + price[end]) / 2
-    once = across > own
-    scale = SCALE / float(np.median(edge))
-    corners = points[cells]
-    area = np.linalg.norm(
-        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
-    ) / 2  # fmt: skip
-    mean = outside[cells].mean(axis=1)
-    pull = PULL * area / size_mm * np.clip((mean - OUTSIDE) / DOUBT, -1, 1) * scale
     surely_sac = (cells == tip).any(axis=1) | sac[cells].all(axis=1)
     surely_vessel = np.asarray(vessel[cells].all(axis=1))
-    surely_vessel[own[across < 0]] = True
-    to_sac = np.where(surely_sac, SURE, np.rint(np.maximum(pull, 0)))
-    to_vessel = np.where(surely_vessel & ~surely_sac, SURE, np.rint(np.maximum(-pull, 0)))
-    return _smallest_cut(
-        own[once], across[once], np.maximum(np.rint(edge[once] * scale), 1), to_sac, to_vessel
-    )
+    surely_vessel[wall.border] = True
+    pulled = np.rint(pull * SCALE * wall.outside)
+    to_sac = np.where(surely_sac, SURE, np.maximum(pulled, 0))
+    to_vessel = np.where(surely_vessel & ~surely_sac, SURE, np.maximum(-pulled, 0))
+    cost = np.maximum(np.rint(SCALE * wall.cost), 1)
+    return _smallest_cut(wall.one, wall.other, cost, to_sac, to_vessel)
 
 
 def _smallest_cut(one: Ints, other: Ints, cost: Floats, source: Floats, sink: Floats) -> Bools:

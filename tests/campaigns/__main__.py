@@ -18,7 +18,7 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from tests.campaigns import cuts, damage, flow, mutants, semantic, surfaces
+from tests.campaigns import cuts, damage, domes, flow, mutants, semantic, surfaces
 from tests.campaigns.organs import organs
 
 Judge = Callable[[int], tuple[str, str, cuts.Verdict | damage.Verdict]]
@@ -145,6 +145,17 @@ def run_flow(count: int, first: int) -> int:
     return int(missed > 0)
 
 
+def run_domes(count: int, first: int) -> int:
+    """Judge necks found against known ones; print each, and the median overlap."""
+    verdicts = []
+    for case in islice(domes.cases(), first, first + count):
+        verdicts.append(domes.judge(case))
+        print(verdicts[-1], flush=True)
+    overlaps = sorted(verdict.overlap for verdict in verdicts)
+    print(json.dumps({"median": overlaps[len(overlaps) // 2], "least": overlaps[0]}))
+    return int(overlaps[0] < 0.7 or any(abs(verdict.width) > 0.1 for verdict in verdicts))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description=__doc__)
     parser.add_argument("campaign", choices=tuple(RUNS))
@@ -162,6 +173,7 @@ RUNS = {
     "repair": run_repair,
     "surfaces": run_surfaces,
     "flow": run_flow,
+    "domes": run_domes,
 }
 
 

@@ -11,7 +11,10 @@ from meshing.aneurysm_shape import aneurysm_shape
 from meshing.centerline import centerline
 from meshing.surface import area_mm2, is_watertight, volume_ml
 from segmentation.contract import FrameMismatch
+from tests.campaigns import domes
 from tests.meshing.sacs import ball_on_tube, neck_points, placed
+from tests.meshing.vessels import line as straight
+from tests.meshing.vessels import swept
 
 RADIUS, HEIGHT, VESSEL = 3.0, 3.5, 1.5
 
@@ -94,12 +97,40 @@ def test_a_neck_is_kept_as_it_is(found):
     assert np.array_equal(again.points_mm, found.points_mm)
 
 
+def test_a_sac_that_the_centerline_does_not_list_is_found_and_told(lumen, line, found):
+    other = neck(lumen, replace(line, sacs=()))
+    assert other.width_mm == pytest.approx(found.width_mm, rel=0.03)
+    assert "sac_assumed" in [finding.code for finding in other.findings]
+
+
 def test_what_has_no_sac_has_no_neck(lumen, line, found):
+    bare = swept(straight(30.0), 2.0)
     with pytest.raises(NoNeck, match="no sac"):
-        neck(lumen, replace(line, sacs=()))
+        neck(bare, centerline(bare))
     with pytest.raises(FrameMismatch):
         neck(replace(lumen, frame_uid="9"), line)
     with pytest.raises(FrameMismatch):
         dome(replace(lumen, frame_uid="9"), found)
     with pytest.raises(NoNeck, match="three or more"):
         neck(lumen, line, points_mm=((0, 0, 0), (1, 0, 0)))
+
+
+MODELS = ("bleb", "tip", "two sacs, 2")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_necks_of_models_are_found(name):
+    (case,) = domes.models((name,))
+    verdict = domes.judge(case)
+    assert verdict.overlap > 0.93, verdict.why
+    assert abs(verdict.width) < 0.1
+
+
+def test_necks_of_labelled_aneurysms_are_found(real_data):
+    small = [case for case in domes.real(real_data) if len(case.lumen.points_mm) < 1700]
+    verdicts = [domes.judge(case) for case in small]  # the campaign has them all
+    assert len(verdicts) == 4
+    overlaps = [verdict.overlap for verdict in verdicts]
+    assert np.median(overlaps) >= 0.9
+    assert min(overlaps) >= 0.7
+    assert max(abs(verdict.width) for verdict in verdicts) <= 0.1
