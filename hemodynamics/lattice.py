@@ -5,7 +5,7 @@ above second order, and the bulk rate, chosen so that those cumulants are zero a
 leaves a cell is a Gaussian of its mass, momentum and relaxed stress. The same functions are
 compiled for a processor and for a graphics card; they hold no loop. Below them stand the passes
 over all cells for the processor; they share this file, because compiled code is kept between
-runs until the file changes.
+runs until the file changes. The passes over the links stand in `hemodynamics.link_passes`.
 
 Populations are stored as deviations from their weights, which keeps single precision accurate
 at small Mach numbers.
@@ -21,6 +21,8 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
+
+from hemodynamics.compiling import for_both, for_processor, inlined, soon
 
 Floats = npt.NDArray[np.float64]
 Cell = Any  # a number of a compiled function: float32
@@ -269,32 +271,14 @@ LANES = 32
 BLOCK = 27 * LANES
 
 
-def _for_processor(function: Any) -> Any:
-    return numba.njit(fastmath=True, error_model="numpy", nogil=True, cache=True)(function)
-
-
-def _inlined(function: Any) -> Any:
-    return numba.njit(fastmath=True, error_model="numpy", forceinline=True)(function)
-
-
-def _both(function: Any) -> tuple[Any, Any]:
-    """Return a pass over all cells compiled for one thread, and for several."""
-    alone = FunctionType(function.__code__, globals(), function.__name__)
-    alone.__qualname__ = f"{function.__name__}_alone"  # the name of the compiled code that is kept
-    return (
-        numba.njit(nogil=True, cache=True)(alone),
-        numba.njit(parallel=True, nogil=True, cache=True)(function),
-    )
-
-
-_CELL = compiled(_inlined)
+_CELL = compiled(inlined)
 _moments, _settle, _collide = _CELL.moments, _CELL.settle, _CELL.collide
 _departure, _shear_size, _rate_at = _CELL.departure, _CELL.shear_size, _CELL.rate_at
 _dragged, _slowed = _CELL.dragged, _CELL.slowed
 _WEIGHTS = tuple(WEIGHTS.astype(np.float32))
 
 
-@_inlined
+@inlined
 def _load(a: Any, i: Any) -> Any:
     """Return the 27 populations of lane ``i`` of a block."""
     return (
@@ -308,7 +292,7 @@ def _load(a: Any, i: Any) -> Any:
     )  # fmt: skip
 
 
-@_inlined
+@inlined
 def _store(a: Any, i: Any, rho: Any, f: Any, w: Any) -> Any:
     """Write the 27 populations of lane ``i``, less their weights, each where its reverse stood."""
     a[i + 26 * LANES] = rho * f[0] - w[0]
@@ -340,7 +324,7 @@ def _store(a: Any, i: Any, rho: Any, f: Any, w: Any) -> Any:
     a[i + 0 * LANES] = rho * f[26] - w[26]
 
 
-@_for_processor
+@for_processor
 def _collide_block(a: Any, omega: Any, force: Any, source: Any) -> Any:
     """Collide one block of populations; the loop becomes vector instructions."""
     for lane in range(LANES):
@@ -348,7 +332,7 @@ def _collide_block(a: Any, omega: Any, force: Any, source: Any) -> Any:
         _store(a, lane, rho, f, _WEIGHTS)
 
 
-@_for_processor
+@for_processor
 def _resist_block(
     a: Any, rates: Any, half: Any, linear: Any, quadratic: Any, force: Any, source: Any
 ) -> Any:
@@ -361,21 +345,25 @@ def _resist_block(
         _store(a, lane, rho, f, _WEIGHTS)
 
 
-@_inlined
+@inlined
 def _fetch(now: Any, pull: Any, start: Any, block: Any) -> Any:
     """Copy what streams into the cells of a block from where it was left."""
+    # Table and populations outgrow the caches: what the next block takes is asked for early.
+    after = min(start + BLOCK, len(pull) - BLOCK)
+    for n in range(0, BLOCK, 8):
+        soon(now, np.uint64(pull[after + n]))
     for n in range(BLOCK):
         block[n] = now[np.uint64(pull[start + n])]
 
 
-@_inlined
+@inlined
 def _put(now: Any, pull: Any, start: Any, block: Any) -> Any:
     """Copy a block to where it was fetched from."""
     for n in range(BLOCK):
         now[np.uint64(pull[start + n])] = block[n]
 
 
-@_both
+@for_both
 def step_cells(
     now: Any, pull: Any, stay: Any, omega: Any, force: Any, source: Any, parts: Any
 ) -> Any:
@@ -399,7 +387,7 @@ def step_cells(
                 _put(now, pull, start, given)
 
 
-@_both
+@for_both
 def step_resisting_cells(
     now: Any, pull: Any, stay: Any, rates: Any, half: Any, linear: Any, quadratic: Any,
     force: Any, source: Any, parts: Any,
@@ -420,52 +408,7 @@ def step_resisting_cells(
                 _put(now, pull, start, given)
 
 
-CHUNK = 4096
-"""Links whose gains are summed together, whatever the number of threads."""
-
-
-@_both
-def walls(
-    now: Any, targets: Any, sources: Any, factors: Any, added: Any, is_wall: Any, gains: Any
-) -> Any:
-    """Fill the incoming values of walls and inlets; write what mass the walls gained."""
-    count = len(targets)
-    for chunk in numba.prange(len(gains)):
-        gained = np.float32(0.0)
-        for n in range(chunk * CHUNK, min((chunk + 1) * CHUNK, count)):
-            first = now[np.uint64(sources[n, 0])]
-            value = added[n] + factors[n, 0] * first
-            value += factors[n, 1] * now[np.uint64(sources[n, 1])]
-            value += factors[n, 2] * now[np.uint64(sources[n, 2])]
-            now[np.uint64(targets[n])] = value
-            if is_wall[n]:
-                gained += value - first
-        gains[chunk] = gained
-
-
-@_for_processor
-def outlets(
-    now: Any, pull: Any, stay: Any, targets: Any, sources: Any, factors: Any, shift: Any
-) -> Any:
-    """Fill the incoming values of an outlet from populations inside, shifted in density."""
-    for n in range(len(targets)):
-        value = shift[n]
-        for k in range(sources.shape[0]):
-            source = pull[sources[k, n]] if stay else sources[k, n]
-            value += factors[k, n] * now[source]
-        now[targets[n]] = value
-
-
-@_for_processor
-def total(now: Any, pull: Any, stay: Any, sources: Any) -> Any:
-    """Return the sum of populations that departed."""
-    found = 0.0
-    for n in range(len(sources)):
-        found += now[pull[sources[n]] if stay else sources[n]]
-    return found
-
-
-@_both
+@for_both
 def fields(
     now: Any, pull: Any, stay: Any, rates: Any, half: Any, linear: Any, quadratic: Any,
     force: Any, out: Any,

@@ -19,18 +19,15 @@ import numpy.typing as npt
 
 from hemodynamics.lattice import (
     BLOCK,
-    CHUNK,
     LANES,
     OPPOSITE,
     WEIGHTS,
     fields,
     gaussian,
-    outlets,
     step_cells,
     step_resisting_cells,
-    total,
-    walls,
 )
+from hemodynamics.link_passes import CHUNK, outlets, total, walls
 from hemodynamics.rheology import Rates
 
 Ints = npt.NDArray[np.int64]
@@ -82,10 +79,10 @@ class Layout:
     """
 
     cells: int
-    pull: npt.NDArray[np.int32]
+    pull: npt.NDArray[np.uint32]
     order: Ints
-    arriving: npt.NDArray[np.int32]
-    sources: npt.NDArray[np.int32]
+    arriving: npt.NDArray[np.uint32]
+    sources: npt.NDArray[np.uint32]
     factors: Singles
     push: Singles
     place: Ints
@@ -133,15 +130,15 @@ def lay_out(neighbours: Ints, links: Links) -> Layout:
     pull[OPPOSITE[out], cell] = size + np.arange(len(order))
     if (pull < 0).any():
         raise ValueError("a cell has neither a neighbour nor a wall in some direction")
-    table = pull.reshape(27, blocks, LANES).transpose(1, 0, 2).reshape(-1).astype(np.int32)
+    table = pull.reshape(27, blocks, LANES).transpose(1, 0, 2).reshape(-1).astype(np.uint32)
     sources, factors, push = _interpolation(neighbours, cell, out, links.fraction[order])
-    arriving = address(OPPOSITE[out], cell).astype(np.int32)
+    arriving = address(OPPOSITE[out], cell).astype(np.uint32)
     return Layout(count, table, order, arriving, sources, factors, push, place)
 
 
 def _interpolation(
     neighbours: Ints, cell: Ints, out: Ints, q: Floats
-) -> tuple[npt.NDArray[np.int32], Singles, Singles]:
+) -> tuple[npt.NDArray[np.uint32], Singles, Singles]:
     """Return what the arriving population of each link is made of."""
     incoming = OPPOSITE[out]
     first = neighbours[incoming, cell]
@@ -168,7 +165,7 @@ def _interpolation(
     factors[:, far] = np.stack([1 / width, ratio / q, -ratio / (2 * q + 1)])[:, far]
     push[far] = (1 / width)[far]
     push *= 6.0 * WEIGHTS[incoming]
-    packed = np.ascontiguousarray(sources.T, np.int32)
+    packed = np.ascontiguousarray(sources.T, np.uint32)
     return packed, np.ascontiguousarray(factors.T, np.float32), push.astype(np.float32)
 
 
@@ -184,10 +181,10 @@ class Outlet:
     """
 
     links: Ints
-    sources: npt.NDArray[np.int32]
+    sources: npt.NDArray[np.uint32]
     factors: Singles
     weights: Singles
-    cells: npt.NDArray[np.int32]
+    cells: npt.NDArray[np.uint32]
 
 
 def outlet(links: Links, chosen: Ints, inside: Ints, factors: Floats) -> Outlet:
@@ -201,10 +198,10 @@ def outlet(links: Links, chosen: Ints, inside: Ints, factors: Floats) -> Outlet:
     cells = np.unique(inside[factors > 0])
     return Outlet(
         chosen,
-        name(incoming, inside).astype(np.int32),
+        name(incoming, inside).astype(np.uint32),
         factors.astype(np.float32),
         WEIGHTS[incoming].astype(np.float32),
-        name(np.arange(27)[:, None], cells).ravel().astype(np.int32),
+        name(np.arange(27)[:, None], cells).ravel().astype(np.uint32),
     )
 
 
