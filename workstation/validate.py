@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hemodynamics.verification import straight
+from hemodynamics.verification import curved, nozzle, outlets, sac_cases, sacs, straight
 from hemodynamics.verification.rows import CannotRun, Check, Means, Row
 from segmentation.contract import Progress, share, silent
 from workstation import validate_examples
@@ -18,6 +18,27 @@ CHECKS: tuple[Check, ...] = (
     Check("liver-resistors", "portal pressure after resection", validate_examples.four_resistors),
     Check("poiseuille", "steady flow in a straight tube", straight.poiseuille),
     Check("womersley", "pulsatile flow in a straight tube", straight.womersley),
+    Check("windkessel", "pressure at an outlet with a compliance", outlets.windkessel),
+    Check("dean", "steady flow in a gently curved tube", curved.dean, 0.5),
+    Check("fda-nozzle", "jet behind a nozzle, beside laboratories", nozzle.fda_nozzle, 20),
+    Check(
+        "openfoam-sphere",
+        "tube with a sphere on its side, beside OpenFOAM",
+        sacs.beside_openfoam(sac_cases.sphere),
+        5,
+    ),
+    Check(
+        "openfoam-bifurcation",
+        "idealised bifurcation with an aneurysm, beside OpenFOAM",
+        sacs.beside_openfoam(sac_cases.bifurcation),
+        10,
+    ),
+    Check(
+        "openfoam-aneurysm",
+        "a patient's aneurysm, beside OpenFOAM",
+        sacs.beside_openfoam(sac_cases.patient),
+        10,
+    ),
 )
 """Every check, in the order in which they run."""
 

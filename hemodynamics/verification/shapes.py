@@ -7,11 +7,14 @@ are those of the round pipe up to the second order of the polygon's angle.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+import trimesh.creation
 
+from meshing.booleans import combine_surfaces
 from meshing.mesh import SurfaceMesh
 
 Floats = npt.NDArray[np.float64]
@@ -128,3 +131,25 @@ def _between(rings: int, sections: int) -> Ints:
     c, d = a + sections, b + sections
     pairs = np.stack([np.stack([a, b, d], axis=2), np.stack([a, d, c], axis=2)], axis=2)
     return np.asarray(pairs.reshape(-1, 3), np.int64)
+
+
+def with_sphere(
+    radius_mm: float, length_mm: float, sphere_mm: float, aside_mm: float, edge_mm: float
+) -> SurfaceMesh:
+    """Return a tube along z with a sphere of radius ``sphere_mm`` on its side.
+
+    The tube's middle is the origin and the sphere's centre lies at y = ``aside_mm``.
+    """
+    straight = tube(radius_mm, length_mm, edge_mm)
+    finer = int(np.ceil(np.log2(1.2 * sphere_mm / edge_mm)))
+    ball = trimesh.creation.icosphere(subdivisions=max(finer, 2), radius=sphere_mm)
+    centre = np.array([0.0, aside_mm, 0.0])
+    sphere = SurfaceMesh(ball.vertices + centre, ball.faces, FRAME_UID, "sphere")
+    joined = combine_surfaces(straight, sphere)
+    heights = joined.points_mm[joined.triangles][..., 2]
+    parts = {
+        "inlet": np.flatnonzero(heights.max(axis=1) < -length_mm / 2 + 1e-6),
+        "outlet_1": np.flatnonzero(heights.min(axis=1) > length_mm / 2 - 1e-6),
+    }
+    wall = np.setdiff1d(np.arange(len(heights)), np.concatenate([*parts.values()]))
+    return replace(joined, boundaries={"wall": wall, **parts}, numbers=(), findings=())

@@ -1,0 +1,221 @@
+"""The nozzle of the FDA's benchmark at a throat Reynolds number of 500, beside five measurements.
+
+Hariharan 2011 (doi:10.1115/1.4003440): a pipe of 12 mm narrows over 22.685 mm to a throat of 4 mm,
+which after 40 mm opens at once into a pipe of 12 mm. Velocities were measured by particle images
+and wall pressures by taps. Places are along the axis in mm, 0 at the sudden expansion.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hemodynamics.boundary import Windkessel, steady
+from hemodynamics.domain import divide
+from hemodynamics.flow_run import Run, Scales
+from hemodynamics.verification.rows import CannotRun, Means, Row
+from hemodynamics.verification.sac_cases import data_file
+from hemodynamics.verification.shapes import revolved
+from meshing.mesh import SurfaceMesh
+from segmentation.contract import Progress, silent
+
+Floats = npt.NDArray[np.float64]
+
+ARCHIVE = "fda_nozzle/SE_exp_0500.zip"
+SOURCE = "Hariharan 2011, doi:10.1115/1.4003440, FDA's data set of the sudden expansion at 500"
+
+FLOW_ML_S, DENSITY_KG_M3, VISCOSITY_PA_S = 5.20624, 1056.0, 0.0035
+THROAT_MM, PIPE_MM = 2.0, 6.0
+INLET_MM, NARROWS_MM, THROAT_BEGINS_MM, OUTLET_MM = -75.0, -62.685, -40.0, 95.0
+OUTLINE = (
+    (INLET_MM, PIPE_MM), (NARROWS_MM, PIPE_MM), (THROAT_BEGINS_MM, THROAT_MM), (0.0, THROAT_MM),
+    (0.0, PIPE_MM), (OUTLET_MM, PIPE_MM),
+)  # fmt: skip
+"""Pairs of place and radius. The developed inflow lies two radii before the cone; the last plane
+that was measured is at 80 mm."""
+
+PEAK_MM_S, LATTICE_SPEED = 830.0, 0.12
+"""The fastest that the throat could become, and how many cells per step that is."""
+
+RAMP_S, WINDOW_S, MOST_S, SETTLED = 0.35, 0.1, 1.6, 0.005
+"""The flow begins slowly, since the pipe before the throat would swing; it has settled when the
+velocity on the axis, averaged over a window, changes by less than a share of the largest."""
+
+VELOCITY, PRESSURE = "plot-z-distribution-axial-velocity", "plot-wall-distribution-pressure"
+WIDTH = 2.0
+"""Half of the laboratories' band, in standard deviations between them."""
+
+LEAST_SETS = 3
+"""Measurements that a place must have to be compared."""
+
+Curve = dict[float, float]
+"""Place in mm to velocity in m/s, or pressure in Pa."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """What laboratories found: places in mm, mean, and half the width of the band."""
+
+    places_mm: Floats
+    mean: Floats
+    half: Floats
+
+    def outside(self, values: Floats) -> int:
+        """Return how many values, one for each place, lie outside."""
+        return int(np.count_nonzero(~(np.abs(values - self.mean) <= self.half)))
+
+
+def read_sets(archive: Path) -> list[dict[str, Curve]]:
+    """Return the curves of every measurement by the name of its plot.
+
+    Plots that the laboratory withdrew are left out.
+
+    Raises:
+        CannotRun: if the archive holds no measurement.
+    """
+    found = []
+    with zipfile.ZipFile(archive) as packed:
+        for name in sorted(packed.namelist()):
+            if name.endswith(".txt"):
+                found.append(read_set(packed.read(name).decode("latin-1")))
+    if not found:
+        raise CannotRun(f"{archive} holds no measurement of the nozzle")
+    return found
+
+
+def read_set(text: str) -> dict[str, Curve]:
+    """Return the curves of one measurement: places (m) become mm, values keep their unit."""
+    lines = iter(text.splitlines())
+    curves: dict[str, Curve] = {}
+    for line in lines:
+        if line.startswith(("plot-z-", "plot-wall-")):
+            pairs = [next(lines).split() for _ in range(int(next(lines)))]
+            curves[line.strip()] = {round(1e3 * float(z), 3): float(v) for z, v, *_ in pairs}
+    return curves
+
+
+def band(curves: list[Curve], least_mm: float, most_mm: float) -> Band:
+    """Return the band of several curves at the places that enough of them share."""
+    places = sorted({place for curve in curves for place in curve if least_mm <= place <= most_mm})
+    kept = [p for p in places if sum(p in curve for curve in curves) >= LEAST_SETS]
+    values = [[curve[p] for curve in curves if p in curve] for p in kept]
+    half = [WIDTH * np.std(row, ddof=1) for row in values]
+    return Band(np.array(kept), np.array([np.mean(row) for row in values]), np.array(half))
+
+
+def lumen() -> SurfaceMesh:
+    """Return the nozzle, its axis along z."""
+    return revolved(OUTLINE, 0.8, name="nozzle")
+
+
+@dataclass(frozen=True)
+class Jet:
+    """Velocity (n, 3) in m/s and pressure (n,) in Pa at cells (n, 3), averaged over a window."""
+
+    cells_mm: Floats
+    spacing_mm: float
+    velocity_m_s: Floats
+    pressure_pa: Floats
+    seconds: float
+    change: float
+
+    def on_axis(self, places_mm: Floats) -> Floats:
+        """Return the axial velocity on the axis: a parabola through the cells around it."""
+        away = np.linalg.norm(self.cells_mm[:, :2], axis=1)
+        near = np.flatnonzero(away < 1.6 * self.spacing_mm)
+        return np.array([self._at_axis(near, away, place) for place in places_mm])
+
+    def _at_axis(self, near: npt.NDArray[np.int64], away: Floats, place: float) -> float:
+        here = near[np.abs(self.cells_mm[near, 2] - place) < 0.75 * self.spacing_mm]
+        return float(np.polyfit(away[here] ** 2, self.velocity_m_s[here, 2], 1)[1])
+
+    def at_wall(self, places_mm: Floats) -> Floats:
+        """Return the mean pressure of the outermost cells."""
+        away = np.linalg.norm(self.cells_mm[:, :2], axis=1)
+        along, radii = np.array(OUTLINE).T
+        found = []
+        for place in places_mm:
+            here = np.abs(self.cells_mm[:, 2] - place) < self.spacing_mm
+            # At a step the taps lie in the corner behind it.
+            edge = np.interp(place, along, radii) if place < 0 else PIPE_MM
+            outer = here & (away > edge - 1.5 * self.spacing_mm)
+            found.append(self.pressure_pa[outer].mean())
+        return np.array(found)
+
+
+def flow(spacing_mm: float, progress: Progress = silent) -> Jet:
+    """Return the flow that has settled, in cells of that edge."""
+    mesh = lumen()
+    domain = divide(mesh, spacing_mm)
+    scales = Scales(
+        spacing_mm, LATTICE_SPEED * spacing_mm / PEAK_MM_S, DENSITY_KG_M3, VISCOSITY_PA_S
+    )
+    run = Run(
+        mesh, domain, scales, steady(FLOW_ML_S), {"inlet": 1.0}, {"outlet_1": 1.0}, [Windkessel()],
+        RAMP_S,
+    )  # fmt: skip
+    axis = np.linalg.norm(domain.cells_mm[:, :2], axis=1) < spacing_mm
+    between = max(round(WINDOW_S / 10 / scales.step_s), 1)
+    before = np.zeros(np.count_nonzero(axis))
+    change = 1.0
+    while run.time_s < MOST_S and (run.time_s < RAMP_S + 2 * WINDOW_S or change > SETTLED):
+        velocity = np.zeros((len(axis), 3))
+        pressure = np.zeros(len(axis))
+        for _ in range(10):
+            for _ in range(between):
+                run.fill()
+                run.step()
+            progress(run.time_s / MOST_S, f"nozzle: {run.time_s:.2f} s of flow")
+            run.fill()
+            fields = run.state()
+            velocity += 0.1 * fields[0]
+            pressure += 0.1 * fields[1]
+        now = velocity[axis, 2]
+        change = float(np.abs(now - before).max() / np.abs(now).max())
+        before = now
+    return Jet(domain.cells_mm, spacing_mm, velocity, pressure, run.time_s, change)
+
+
+def compare(jet: Jet, sets: list[Mapping[str, Curve]]) -> Iterator[Row]:
+    """Yield how much of the jet lies outside of the laboratories' bands."""
+    case = f"nozzle, throat Reynolds number 500, throat radius {THROAT_MM / jet.spacing_mm:g} cells"
+    note = f"after {jet.seconds:.2f} s of flow; still changing by {100 * jet.change:.2g} %"
+    speeds = [dict(found[VELOCITY]) for found in sets if VELOCITY in found]
+    there = band(speeds, INLET_MM + 2.0, OUTLET_MM - PIPE_MM)
+    values = jet.on_axis(there.places_mm)
+    words = f"{len(there.places_mm)} places on the axis"
+    yield Row(
+        "fda-nozzle", case, f"axial velocity: of {words}, outside of the laboratories' band",
+        there.outside(values), 0.0, "", 0.0, SOURCE, note=note,
+    )  # fmt: skip
+    off = 100 * float(np.mean(np.abs(values / there.mean - 1.0)))
+    yield Row(
+        "fda-nozzle", case, f"axial velocity off the laboratories' mean, mean of {words}", off, 0.0,
+        "%", 10.0, SOURCE, note="the laboratories differ by about 10 % from each other",
+    )  # fmt: skip
+    pressures = [dict(found[PRESSURE]) for found in sets if PRESSURE in found]
+    there = band(pressures, INLET_MM + 2.0, OUTLET_MM - PIPE_MM)
+    last = there.places_mm[-1:]
+    values = jet.at_wall(there.places_mm) - jet.at_wall(last)
+    words = f"{len(there.places_mm)} places on the wall"
+    yield Row(
+        "fda-nozzle", case, f"pressure: of {words}, outside of the laboratories' band",
+        there.outside(values), 0.0, "", 0.0, SOURCE,
+        note=f"{len(pressures)} laboratories, {there.half.max():.0f} Pa wide at the most; pressure "
+        f"is 0 at {last[0]:g} mm",
+    )  # fmt: skip
+
+
+def fda_nozzle(means: Means) -> Iterator[Row]:
+    """Yield the rows of the nozzle, in cells that a laptop computes in some twenty minutes.
+
+    Raises:
+        CannotRun: if the laboratories' data are not here.
+    """
+    sets = read_sets(data_file(means, ARCHIVE))
+    yield from compare(flow(0.4, means.progress), [*sets])
