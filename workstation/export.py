@@ -22,6 +22,8 @@ from segmentation.volume import LabelMap, Volume
 from workstation.case import Case, CaseError
 from workstation.dicom.segmentation_object import Form
 from workstation.dicom_export import write_dicom_result
+from workstation.flow_export import ENDINGS as FLOW_ENDINGS
+from workstation.flow_export import flow_ending, write_flow
 from workstation.model_export import draft_model
 from workstation.planning.aneurysm_patient import PatientFacts
 from workstation.planning.aneurysm_risk import RiskSheet
@@ -57,7 +59,7 @@ def export(
 
     The points of a centerline and of a neck go to .csv and .vtp; volume meshes to .vtu, Gmsh's
     .msh, Abaqus' .inp and FEBio's .feb; the cells of a flow to .vtu and the wall with its shear to
-    .vtp.
+    .vtp; for its tables, times and pictures see `workstation.flow_export.write_flow`.
 
     Raises:
         CaseError: if there is no such result, it has no such format, or a surface is faulty.
@@ -73,6 +75,8 @@ def export(
     elif isinstance(value, Neck) and ending in LINES:
         draw = aneurysm_neck.write_csv if ending == ".csv" else aneurysm_neck.write_vtp
         write_atomically(path, lambda part: draw(value, part))
+    elif isinstance(value, FlowResult) and flow_ending(path):
+        write_flow(case, name, value, path, progress)
     elif isinstance(value, FlowResult) and ending in FLOWS:
         save = flow_files.write_vtu if ending == ".vtu" else flow_files.write_vtp
         write_atomically(path, lambda part: save(value, part))
@@ -110,7 +114,7 @@ def endings(value: Any) -> tuple[str, ...]:
     if isinstance(value, Centerline | Neck):
         return (*TABLES, ".vtp")
     if isinstance(value, FlowResult):
-        return FLOWS + TABLES
+        return FLOWS + TABLES + FLOW_ENDINGS
     if isinstance(value, SurfaceMesh | CutPlane):
         return SURFACES + TABLES + DICOM
     return TABLES + DICOM if isinstance(value, Measurements | Measured) else TABLES

@@ -65,7 +65,7 @@ def view_picture(case: Case, view: str, progress: Progress = silent) -> Pixels:
         place, window = point_of_interest(image, values, figures), default_window(image)
         named = outlined(figures, values)
         drawn = _slice(slice_figure(image, name, place, values, window, named))
-    _mark(drawn, SYNTHETIC if case.record.synthetic else "")
+    burn_in(drawn, SYNTHETIC if case.record.synthetic else "")
     return np.asarray(drawn.convert("RGB"))
 
 
@@ -119,7 +119,8 @@ def _slice(figure: SliceFigure) -> Image.Image:
     return drawn
 
 
-def _mark(drawn: Image.Image, words: str) -> None:
+def burn_in(drawn: Image.Image, words: str = "") -> None:
+    """Write into the corner of a picture that it is for research only, after other words."""
     pen = ImageDraw.Draw(drawn)
     text = f"{words}   {MARK}".strip()
     place, font = (8, drawn.height - 8), ImageFont.load_default(14)

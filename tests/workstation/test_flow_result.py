@@ -35,7 +35,7 @@ def test_a_flow_is_its_wall_coloured_by_shear():
 
 
 def test_a_flow_goes_to_lumen_wall_and_table():
-    assert set(endings(some_flow())) == {".vtu", ".vtp", ".json", ".csv"}
+    assert {".vtu", ".vtp", ".json", ".csv"} < set(endings(some_flow()))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_flow_of_a_branching_vessel_splits_by_murrays_law(case):
 
 
 def test_flow_is_exported_from_a_case(case, tmp_path):
-    for ending in endings(case.value("flow")):
+    for ending in (".vtu", ".vtp", ".json", ".csv"):
         export(case, "flow", tmp_path / f"flow{ending}")
     record = json.loads((tmp_path / "flow.json").read_text("utf-8"))
     assert record["conditions"]["outlets"] == "split"

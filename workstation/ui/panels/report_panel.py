@@ -147,7 +147,7 @@ class ReportPanel:
         """Write the result or view ``name`` to ``file`` in the background."""
         case = self._desk.session.require_case()
         form: Form = "LABELMAP" if self.labelmap.isChecked() else "BINARY"
-        if name in VIEWS:
+        if name in VIEWS or file.suffix.lower() == ".png":  # rendered in a process of its own
             self._write("Export", name, file)
             return
         drawn = isinstance(self._desk.value(name), LabelMap | SurfaceMesh | CutPlane)

@@ -1,0 +1,153 @@
+"""A flow to files: tables along its branches, its times for ParaView, and pictures."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+from xml.etree.ElementTree import Element, ElementTree, SubElement
+
+from PIL import Image
+
+from hemodynamics import flow_files
+from hemodynamics.branch_flow import (
+    BRANCH_COLUMNS,
+    SECTION_COLUMNS,
+    branch_rows,
+    section_rows,
+    write_rows,
+)
+from hemodynamics.flow_result import FlowResult
+from meshing.centerline import Centerline
+from segmentation.contract import Progress, silent
+from workstation.case import Case, CaseError
+from workstation.flow_pictures import Kind, flow_picture
+from workstation.planning.plan import Plan
+from workstation.stages import find_stage
+from workstation.store import write_atomically
+from workstation.views import SYNTHETIC, burn_in
+
+BRANCHES, SECTIONS, TIMES, PICTURE = ".branches.csv", ".sections.csv", ".pvd", ".png"
+ENDINGS = (TIMES, BRANCHES, SECTIONS, PICTURE)
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+def flow_ending(path: Path) -> str:
+    """Return which of `ENDINGS` a file name has, "" for none."""
+    name = path.name.lower()
+    return next((ending for ending in ENDINGS if name.endswith(ending)), "")
+
+
+def write_flow(
+    case: Case, name: str, flow: FlowResult, path: Path, progress: Progress = silent
+) -> Path:
+    """Write the flow ``name`` of the current plan in the way of `flow_ending`; return ``path``.
+
+    ``.branches.csv`` has one row for each branch of the plan's centerline and each sac,
+    ``.sections.csv`` one for each plane across them. ``.pvd`` lists one file of the lumen
+    (.vtu: velocity_m_s, pressure_pa) and of the wall (.vtp: wss_pa, tawss_pa, osi) for each time,
+    which lie in a folder beside it. ``.png`` is a map of the mean wall shear; a word before it
+    asks for another picture, as in ``flow.osi.png``.
+
+    Raises:
+        CaseError: if the flow was not computed, or what the file shall hold is not there.
+    """
+    if not len(flow.times_s):
+        raise CaseError(f"the flow {name!r} was not computed; there is nothing to write")
+    ending = flow_ending(path)
+    if ending == TIMES:
+        _write_times(flow, path, progress)
+    elif ending == PICTURE:
+        kind = kind_of_picture(path)
+        drawn = Image.fromarray(flow_picture(flow, kind))
+        burn_in(drawn, SYNTHETIC if case.record.synthetic else "")
+        write_atomically(path, lambda part: drawn.save(part, "PNG"))
+    else:
+        line = centerline_of(case, name, case.plan(), flow.frame_uid)
+        sections = section_rows(flow, line, progress)
+        whole = ending == BRANCHES
+        rows = branch_rows(flow, line, sections) if whole else sections
+        columns = BRANCH_COLUMNS if whole else SECTION_COLUMNS
+        write_atomically(path, lambda part: write_rows(rows, columns, part))
+    return path
+
+
+def kind_of_picture(path: Path) -> Kind:
+    """Return what the name of a picture asks for: the word before .png, else the wall shear.
+
+    Raises:
+        CaseError: if there is no such picture.
+    """
+    word = Path(path.name.lower().removesuffix(PICTURE)).suffix.removeprefix(".")
+    found: Kind | None = next((kind for kind in KINDS if kind == (word or "tawss")), None)
+    if found is None:
+        raise CaseError(f"there is no picture {word!r} of a flow; there are: {', '.join(KINDS)}")
+    return found
+
+
+def centerline_of(case: Case, name: str, plan: Plan, frame_uid: str) -> Centerline:
+    """Return the centerline for a flow: one it was made from, else the first in its frame.
+
+    Raises:
+        CaseError: if the plan has none that is computed.
+    """
+    inputs = {step.output: set(step.inputs.values()) for step in plan.steps}
+    before, new = set(), {name}
+    while new:
+        before |= new
+        new = {source for output in new for source in inputs.get(output, ())} - before
+    lines = [s.output for s in plan.steps if find_stage(s).output_kind == "Centerline"]
+    keys = plan.keys()
+    for output in sorted(lines, key=lambda line: line not in before):
+        if keys[output] not in case.values:
+            continue
+        value = case.values[keys[output]]
+        if isinstance(value, Centerline) and value.frame_uid == frame_uid:
+            return value
+    raise CaseError("the plan has no computed centerline in the flow's frame; add that step first")
+
+
+def at_one_time(flow: FlowResult, number: int) -> FlowResult:
+    """Return one time of a flow as a flow of its own, with the wall shear of that time."""
+    one = slice(number, number + 1)
+    data = {**flow.wall.point_data, "wss_pa": flow.wss_pa[number]}
+    return replace(
+        flow,
+        wall=replace(flow.wall, point_data=data),
+        times_s=flow.times_s[one],
+        velocity_m_s=flow.velocity_m_s[one],
+        pressure_pa=flow.pressure_pa[one],
+        wss_pa=flow.wss_pa[one],
+        flows_ml_s={name: values[one] for name, values in flow.flows_ml_s.items()},
+        opening_pressures_pa={n: values[one] for n, values in flow.opening_pressures_pa.items()},
+    )
+
+
+def _write_times(flow: FlowResult, path: Path, progress: Progress) -> None:
+    root = Element("VTKFile", type="Collection", version="1.0", byte_order="LittleEndian")
+    listed = SubElement(root, "Collection")
+    folder = path.with_name(f"{path.stem}_times")
+    parts: tuple[tuple[str, Callable[[FlowResult, Path], None]], ...] = (
+        ("lumen.vtu", flow_files.write_vtu),
+        ("wall.vtp", flow_files.write_vtp),
+    )
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".times") as place:
+        made = Path(place) / "files"
+        made.mkdir()
+        for number, time_s in enumerate(flow.times_s.tolist()):
+            progress(number / len(flow.times_s), f"time {number + 1}")
+            now = at_one_time(flow, number)
+            for part, (name, write) in enumerate(parts):
+                stem, _, ending = name.partition(".")
+                file = f"{stem}_{number + 1:04d}.{ending}"
+                write(now, made / file)
+                SubElement(
+                    listed, "DataSet", timestep=f"{time_s:.9g}", part=str(part), name=stem,
+                    file=f"{folder.name}/{file}",
+                )  # fmt: skip
+        shutil.rmtree(folder, ignore_errors=True)
+        made.rename(folder)
+    write_atomically(path, lambda part: ElementTree(root).write(part, "utf-8", True))
