@@ -9,7 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
+from meshing.aneurysm_ball import ball_in_sac, climbed, piece_around
 from meshing.aneurysm_neck import Neck, NoNeck, neck_of
 from meshing.aneurysm_parts import Parts, divided, divided_at_neck
 from meshing.aneurysm_sac import level_curve, sac_level, whole_sac
@@ -20,7 +22,6 @@ from meshing.geodesics import Geodesics
 from meshing.holes import neighbours, patch
 from meshing.integrals import area_of, volume_of
 from meshing.lumen import Piece, split_pieces
-from meshing.nearest import NearestOnSurface
 from meshing.soup import compact
 from meshing.surface import SurfaceMesh, measured, require_watertight
 from meshing.vessel_sections import require_frame
@@ -30,15 +31,10 @@ Floats = npt.NDArray[np.float64]
 Vector = tuple[float, float, float]
 
 DOME_COLOUR = (0xD9, 0x53, 0x4F)
-CLIMB = 60  # steps from a click to the largest sphere around,
-STRIDE = 0.2  # each of this share of the sphere's radius
-NEAR = 1.3  # radii of the sphere from the click at the most
 GROWN = 1.1  # times the radius of what was found first, and a sac is larger than that
-INSIDE = 1.2  # radii of a listed sac: a click so near its centre means it
-NOTABLE = 0.4  # radii that the wall of a sac stands out of its vessel at least
-AT_END = 2.5  # radii around an end that are not looked at
-WIDER = 1.2  # than the middle of its branch, a vessel is not
 FAIRING = 40  # rounds in which the new wall is drawn to the vessel and smoothed
+FLARE = 1.0  # radii of the vessel around the neck in which its wall may move, where it
+RISEN = 0.15  # radii stands out of the vessel
 DRAWN = 0.3  # of the way in each
 
 
@@ -73,7 +69,7 @@ def neck(
     pieces = split_pieces(lumen)
     if points_mm:
         return _drawn_neck(lumen, pieces, centerline, points_mm, click_mm, progress)
-    ball, piece = _ball(pieces, centerline, click_mm)
+    ball, piece = ball_in_sac(pieces, centerline, click_mm)
     progress(0.2, "following the vessel beneath the sac")
     vessel = parent_vessel(piece, centerline, ball)
     whole = whole_sac(piece, vessel, ball)
@@ -145,8 +141,8 @@ def without_sac(lumen: SurfaceMesh, neck: Neck, *, progress: Progress = silent) 
     parts = divided_at_neck(lumen, neck)
     points, wall, film = _closed(parts, ~parts.sac)
     progress(0.5, "closing the wall")
-    free = np.arange(len(parts.points_mm), len(points))
-    points[free] = _onto_vessel(points, film, free, neck)
+    free = np.concatenate([_flare(parts, neck), np.arange(len(parts.points_mm), len(points))])
+    points[free] = _onto_vessel(points, np.concatenate([wall, film]), free, neck)
     origin = parts.origin[~parts.sac]
     named = {name: np.flatnonzero(np.isin(origin, part)) for name, part in lumen.boundaries.items()}
     if named:
@@ -163,22 +159,34 @@ def without_sac(lumen: SurfaceMesh, neck: Neck, *, progress: Progress = silent) 
     return replace(whole, boundaries=named)
 
 
-def _onto_vessel(points: Floats, film: np.ndarray, free: np.ndarray, neck: Neck) -> Floats:
-    """Return the inner points of a membrane, drawn to where the wall of the vessel would be."""
-    mean_of = averaging(edges_of(film), len(points))[free]
-    shape = points.copy()
+def _flare(parts: Parts, neck: Neck) -> np.ndarray:
+    """Return the points of the vessel at the neck that rise towards the sac; they go with it."""
+    used = np.unique(parts.triangles[~parts.sac])
+    size = float(np.median(neck.vessel_radius_mm))
+    gap = cKDTree(parts.points_mm[parts.rim]).query(parts.points_mm[used])[0]
+    near = used[gap < FLARE * size]
+    share = share_outside(parts.points_mm[near], neck.vessel_mm, neck.vessel_radius_mm)
+    return np.asarray(near[share > RISEN])
+
+
+def _onto_vessel(points: Floats, cells: np.ndarray, free: np.ndarray, neck: Neck) -> Floats:
+    """Return the points that may move, drawn to where the wall of the vessel would be."""
+    near = cells[np.isin(cells, free).any(axis=1)]
+    names, local = np.unique(near, return_inverse=True)
+    mine = np.searchsorted(names, free)
+    mean_of = averaging(edges_of(local.reshape(-1, 3)), len(names))[mine]
+    shape = points[names]
+    rows = np.arange(len(free))
     for _ in range(FAIRING):
         place = mean_of @ shape
         arms = place[:, None] - neck.vessel_mm
         away = np.linalg.norm(arms, axis=2)
-        near = (away - neck.vessel_radius_mm).argmin(axis=1)
-        rows = np.arange(len(place))
-        size = np.maximum(away[rows, near], 1e-9)
-        target = (
-            neck.vessel_mm[near] + arms[rows, near] * (neck.vessel_radius_mm[near] / size)[:, None]
-        )
-        shape[free] = place + DRAWN * (target - place)
-    return np.asarray(shape[free])
+        axis = (away - neck.vessel_radius_mm).argmin(axis=1)
+        radius = neck.vessel_radius_mm[axis]
+        stretch = radius / np.maximum(away[rows, axis], 1e-9)
+        target = neck.vessel_mm[axis] + arms[rows, axis] * stretch[:, None]
+        shape[mine] = place + DRAWN * (target - place)
+    return np.asarray(shape[mine])
 
 
 def _closed(parts: Parts, side: npt.NDArray[np.bool_]) -> tuple[Floats, np.ndarray, np.ndarray]:
@@ -196,85 +204,6 @@ def _closed(parts: Parts, side: npt.NDArray[np.bool_]) -> tuple[Floats, np.ndarr
 
 def _way(vessel: ParentVessel) -> tuple[Floats, Floats]:
     return vessel.points_mm, vessel.radius_mm
-
-
-def _ball(
-    pieces: list[Piece], centerline: Centerline, click_mm: Vector | None
-) -> tuple[Ball, Piece]:
-    """Return the largest sphere in the sac that is meant, and the piece of lumen around it."""
-    if click_mm is None and centerline.sacs:
-        sac = centerline.sacs[0]
-        centre = np.array(sac.centre_mm)
-        return Ball(centre, sac.radius_mm), _around(pieces, centre)
-    if click_mm is None:
-        return _farthest(pieces, centerline)
-    click = np.array(click_mm, float)
-    piece = _around(pieces, click)
-    for sac in centerline.sacs:
-        centre = np.array(sac.centre_mm)
-        if np.linalg.norm(click - centre) < INSIDE * sac.radius_mm:
-            return Ball(centre, sac.radius_mm), piece
-    return _climbed(piece, click), piece
-
-
-def _farthest(pieces: list[Piece], centerline: Centerline) -> tuple[Ball, Piece]:
-    """Return the sphere in what stands out farthest of the vessel around the centerline.
-
-    Raises:
-        NoNeck: if nothing stands out notably.
-    """
-    radius = centerline.radius_mm.copy()
-    for branch in centerline.branches:
-        own = radius[branch.points]
-        radius[branch.points] = np.minimum(own, WIDER * np.median(own))
-    best = max(pieces, key=lambda p: _standing_out(p, centerline, radius)[0])
-    share, tip = _standing_out(best, centerline, radius)
-    if share < NOTABLE:
-        raise NoNeck(
-            "no sac stands out of the vessel; click in the dome, or draw the neck by points on the "
-            "surface"
-        )
-    return _climbed(best, tip), best
-
-
-def _standing_out(piece: Piece, centerline: Centerline, radius: Floats) -> tuple[float, Floats]:
-    """Return how far the wall stands out of the vessel at the most, in radii, and where.
-
-    The wall next to an end does not count; its edge stands out where the end is cut askew.
-    """
-    share = share_outside(piece.points_mm, centerline.points_mm, radius)
-    for node in (centerline.nodes[n] for n in centerline.ends.values()):
-        away = np.linalg.norm(piece.points_mm - np.array(node.point_mm), axis=1)
-        share[away < AT_END * node.radius_mm] = -1.0
-    at = int(np.argmax(share))
-    return float(share[at]), piece.points_mm[at]
-
-
-def _around(pieces: list[Piece], point: Floats) -> Piece:
-    return min(pieces, key=lambda p: float(np.linalg.norm(p.points_mm - point, axis=1).min()))
-
-
-def _climbed(piece: Piece, start: Floats) -> Ball:
-    """Return the largest sphere uphill of a place, by its distance to the wall.
-
-    The way ends where it leads out of a small sac into the vessel, that is, where the sphere
-    does not lie around the start any more.
-    """
-    wall = NearestOnSurface(SurfaceMesh(piece.points_mm, piece.triangles, ""))
-    centre, depth = start, -float(wall.signed_mm(start[None])[0])
-    steps = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)])
-    least = STRIDE * piece.mean_radius_mm
-    for _ in range(CLIMB):
-        around = centre + STRIDE * max(depth, least) * steps
-        depths = -wall.signed_mm(around)
-        best = int(np.argmax(depths))
-        away = float(np.linalg.norm(around[best] - start))
-        if depths[best] <= depth * 1.001 or (depth > least and away > NEAR * depths[best]):
-            break
-        centre, depth = around[best], float(depths[best])
-    if depth <= 0:
-        raise NoNeck("the place is outside of the vessel; click in the dome")
-    return Ball(centre, depth)
 
 
 def _drawn_neck(
@@ -295,8 +224,8 @@ def _drawn_neck(
     parts = divided(ways.mesh, curve, inside)
     dome_mm = parts.points_mm[parts.triangles[parts.sac]].mean(axis=(0, 1))
     progress(0.6, "following the vessel beneath the sac")
-    piece = _around(pieces, inside)
-    ball = _climbed(piece, dome_mm)
+    piece = piece_around(pieces, inside)
+    ball = climbed(piece, dome_mm)
     findings = list(lumen.findings)
     try:
         way = _way(parent_vessel(piece, centerline, ball))
