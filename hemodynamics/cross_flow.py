@@ -63,6 +63,11 @@ class CrossFlow:
             self.node_mm2
         )
 
+    def forward_ml_s(self, velocity_m_s: Singles) -> float:
+        """Return what flows along the normal; what flows back elsewhere is not taken off."""
+        through = self.nodes.of(velocity_m_s) @ self.normal
+        return float(np.maximum(through, 0).sum(dtype=np.float64)) * self.node_mm2
+
     def speeds_m_s(self, velocity_m_s: Singles) -> Singles:
         """Return the speed of one moment at the points of the surface."""
         return np.asarray(np.linalg.norm(self.places.of(velocity_m_s), axis=1))
@@ -83,6 +88,7 @@ class CrossFlow:
         pressures = (self.mean_pressure_pa(pressure) for pressure in flow.pressure_pa)
         return {
             "flow_ml_s": flows,
+            "forward_ml_s": np.array([self.forward_ml_s(v) for v in flow.velocity_m_s]),
             "mean_speed_m_s": flows / self.area_mm2,
             "maximum_speed_m_s": np.array([float(speed.max()) for speed in speeds]),
             "pressure_pa": np.array(list(pressures)),

@@ -23,6 +23,7 @@ from hemodynamics.streamlines import (
     lumen_seeds,
     streamlines,
 )
+from meshing.aneurysm_neck import Neck
 from meshing.centerline import Centerline
 from meshing.surface import SurfaceMesh
 from meshing.vessel_sections import place_on
@@ -46,8 +47,8 @@ from workstation.looks import MOST, proposed_limits
 from workstation.picture import Picture, render_scene
 from workstation.shading import ScalarMap, SceneItem
 
-Seeds = Literal["off", "inlets", "lumen", "plane", "crosshair"]
-Cut = Literal["off", "centerline", "crosshair"]
+Seeds = Literal["off", "inlets", "lumen", "neck", "plane", "crosshair"]
+Cut = Literal["off", "centerline", "neck", "crosshair"]
 Kind = Literal["tawss", "osi", "rrt", "wss", "pressure", "streamlines", "section"]
 
 GLASS = (0xC9, 0xD4, 0xDE)  # of a wall that is there to be looked through
@@ -73,8 +74,8 @@ class FlowLook:
         parent_pa: mean wall shear of the parent artery, where it is known.
         seeds: where streamlines begin.
         count: how many.
-        cut: where a plane lies across the vessel: at a place of the centerline, or through the
-            crosshair and square to the flow.
+        cut: where a plane lies across the vessel: at a place of the centerline, in the neck of
+            an aneurysm, or through the crosshair and square to the flow.
         branch, position_mm: that place: number of the branch from 1, and how far along it.
         across: the quantity on the plane.
         arrows: whether arrows show the flow within the plane.
@@ -93,6 +94,24 @@ class FlowLook:
     position_mm: float = 0.0
     across: PlaneQuantity = "speed_m_s"
     arrows: bool = True
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What planes and streamlines may begin at, as far as it is known; points LPS mm."""
+
+    centerline: Centerline | None = None
+    neck: Neck | None = None
+    crosshair_mm: Vector | None = None
+
+    def of_cut(self, look: FlowLook) -> Any:
+        """Return all that decides where the plane of a look lies."""
+        return {
+            "off": None,
+            "centerline": (look.branch, look.position_mm, self.centerline),
+            "neck": self.neck,
+            "crosshair": self.crosshair_mm,
+        }[look.cut]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +140,7 @@ def prepare(
     look: FlowLook,
     *,
     planes: Planes | None = None,
-    centerline: Centerline | None = None,
-    crosshair_mm: Vector | None = None,
+    marks: Marks | None = None,
     before: FlowScene | None = None,
     frames: Sequence[int] | None = None,
     progress: Progress = silent,
@@ -140,15 +158,15 @@ def prepare(
     wanted: dict[str, Any] = {
         "wall": (look.wall, look.parent_pa if look.wall == "tawss_share" else None)
     }
-    place = {
-        "off": None,
-        "centerline": (look.branch, look.position_mm),
-        "crosshair": crosshair_mm,
-    }[look.cut]
-    wanted["cut"] = (look.cut, place, id(centerline) if look.cut == "centerline" else 0)
+    marks = marks or Marks()
+    wanted["cut"] = (look.cut, marks.of_cut(look))
     wanted["plane"] = (wanted["cut"], look.across)
     wanted["arrows"] = (wanted["cut"], look.arrows)
-    start = {"plane": wanted["cut"], "crosshair": crosshair_mm}.get(look.seeds)
+    start = {
+        "plane": wanted["cut"],
+        "crosshair": marks.crosshair_mm,
+        "neck": marks.neck,
+    }.get(look.seeds)
     moments = range(len(flow.times_s)) if frames is None else frames
     wanted["lines"] = (look.seeds, look.count, start, tuple(moments))
     if look.seeds == "off":
@@ -160,7 +178,7 @@ def prepare(
     progress(0.0, "the wall")
     outside = before.wall if before and kept("wall") else _wall(flow, look)
     progress(0.1, "the plane")
-    cut = before.cut if before and kept("cut") else _cut(planes, look, centerline, crosshair_mm)
+    cut = before.cut if before and kept("cut") else _cut(planes, look, marks)
     sheet = before.plane if before and kept("plane") else None
     if cut is not None and sheet is None:
         sheet = plane(flow, cut, look.across)
@@ -169,7 +187,7 @@ def prepare(
         within = before.arrows if before and kept("arrows") else tuple(arrows(flow, cut))
     lines = (
         before.lines if before and kept("lines")
-        else _lines(flow, planes, look, cut, crosshair_mm, moments, progress)
+        else _lines(flow, planes, look, cut, marks, moments, progress)
     )  # fmt: skip
     through: Mapping[str, npt.NDArray[np.float64]] = {}
     if cut is not None:
@@ -204,16 +222,16 @@ def _wall(flow: FlowResult, look: FlowLook) -> SurfaceMesh:
     return replace(flow.wall, point_data={})
 
 
-def _cut(
-    planes: Planes, look: FlowLook, centerline: Centerline | None, crosshair_mm: Vector | None
-) -> CrossFlow | None:
-    if look.cut == "centerline" and centerline is not None:
-        branch = centerline.branch(look.branch)
-        at = min(look.position_mm, centerline.length_mm(branch))
-        point, along, _ = place_on(centerline, branch, at)
+def _cut(planes: Planes, look: FlowLook, marks: Marks) -> CrossFlow | None:
+    line, neck, crosshair = marks.centerline, marks.neck, marks.crosshair_mm
+    if look.cut == "centerline" and line is not None:
+        branch = line.branch(look.branch)
+        point, along, _ = place_on(line, branch, min(look.position_mm, line.length_mm(branch)))
         return planes.across(point, along)
-    if look.cut == "crosshair" and crosshair_mm is not None:
-        return planes.across_the_flow(np.array(crosshair_mm))
+    if look.cut == "neck" and neck is not None:
+        return planes.across(np.array(neck.centre_mm), np.array(neck.normal))
+    if look.cut == "crosshair" and crosshair is not None:
+        return planes.across_the_flow(np.array(crosshair))
     return None
 
 
@@ -222,7 +240,7 @@ def _lines(
     planes: Planes,
     look: FlowLook,
     cut: CrossFlow | None,
-    crosshair_mm: Vector | None,
+    marks: Marks,
     frames: Sequence[int],
     progress: Progress,
 ) -> dict[int, SurfaceMesh]:
@@ -235,8 +253,12 @@ def _lines(
     elif look.seeds == "plane" and cut is not None:
         wide = float(np.sqrt(cut.area_mm2 / np.pi))
         seeds = disc_seeds(cut.centre_mm, cut.normal, wide, look.count)
-    elif look.seeds == "crosshair" and crosshair_mm is not None:
-        seeds = ball_seeds(np.array(crosshair_mm), BALL * radius, look.count)
+    elif look.seeds == "neck" and marks.neck is not None:
+        middle, normal = np.array(marks.neck.centre_mm), np.array(marks.neck.normal)
+        wide = float(np.linalg.norm(marks.neck.points_mm - middle, axis=1).mean())
+        seeds = disc_seeds(middle, normal, wide, look.count)
+    elif look.seeds == "crosshair" and marks.crosshair_mm is not None:
+        seeds = ball_seeds(np.array(marks.crosshair_mm), BALL * radius, look.count)
     if not len(seeds):
         return {}
     found, both = {}, look.seeds != "inlets"
@@ -362,7 +384,7 @@ def flow_picture(
         look = replace(look, low=limits[0], high=limits[1])
     place = point_mm if point_mm is not None else widest_mm(flow)
     chosen = peak(flow) if frame is None else frame
-    scene = prepare(flow, look, crosshair_mm=place, frames=(chosen,))
+    scene = prepare(flow, look, marks=Marks(crosshair_mm=place), frames=(chosen,))
     shown = {name: item for name, item in items(scene, chosen).items() if item.visible}
     return render_scene(shown, camera or best_view(flow, size, scene.cut), size)
 

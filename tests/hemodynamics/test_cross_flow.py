@@ -117,3 +117,14 @@ def test_seeds_lie_where_they_are_asked_for(flow):
     assert np.linalg.norm(ball.mean(axis=0) - CENTRE_MM) < 0.1
     assert len(lumen_seeds(flow, 50)) == 50
     assert len(streamlines(field, flow.velocity_m_s[0], np.array([[500.0, 0, 0]]))) == 0
+
+
+def test_flow_to_and_fro_is_told_apart(flow, planes):
+    cut = planes.across(CENTRE_MM, AXIS)
+    turning = np.cross(AXIS, flow.cells_mm - CENTRE_MM).astype(np.float32)
+    across = planes.across(CENTRE_MM, np.cross(AXIS, [1.0, 0, 0]))
+    assert cut.forward_ml_s(flow.velocity_m_s[0]) == pytest.approx(MEAN_ML_S, rel=0.01)
+    assert cut.forward_ml_s(-flow.velocity_m_s[0]) == 0
+    assert across.flow_ml_s(turning) == pytest.approx(0, abs=0.5)
+    one_way = LENGTH_MM * RADIUS_MM**2 / 2
+    assert across.forward_ml_s(turning) == pytest.approx(one_way, rel=0.03)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hemodynamics.cross_flow import Planes
+from meshing.aneurysm_neck import Neck
 from tests.hemodynamics.known_flow import (
     AXIS,
     CENTRE_MM,
@@ -18,6 +19,7 @@ from workstation import picture
 from workstation.flow_pictures import (
     KINDS,
     FlowLook,
+    Marks,
     best_view,
     flow_picture,
     items,
@@ -86,7 +88,7 @@ def test_tubes_lie_around_their_lines(pulsing):
 def test_only_one_time_is_visible_and_parts_are_kept(pulsing):
     look = FlowLook("wss_pa", seeds="plane", count=8, cut="crosshair")
     place = tuple((CENTRE_MM + 0.4).tolist())
-    scene = prepare(pulsing, look, crosshair_mm=place)
+    scene = prepare(pulsing, look, marks=Marks(crosshair_mm=place))
     shown = [name for name, item in items(scene, 2).items() if item.visible]
     assert shown == ["flow plane", "flow lines 3", "flow arrows 3", "flow wall"]
     drawn = items(scene, 2)
@@ -95,24 +97,39 @@ def test_only_one_time_is_visible_and_parts_are_kept(pulsing):
     assert items(scene, 3)["flow wall"].surface is drawn["flow wall"].surface
     assert scene.through["flow_ml_s"] == pytest.approx(1.5 * pulses(4), rel=0.02)
     other = prepare(
-        pulsing, replace(look, wall="osi"), crosshair_mm=place, before=scene, frames=None
+        pulsing, replace(look, wall="osi"), marks=Marks(crosshair_mm=place), before=scene
     )
     assert other.cut is scene.cut
     assert other.lines is scene.lines
     assert other.wall is not scene.wall
-    moved = prepare(pulsing, look, crosshair_mm=tuple(CENTRE_MM.tolist()), before=scene)
+    moved = prepare(
+        pulsing, look, marks=Marks(crosshair_mm=tuple(CENTRE_MM.tolist())), before=scene
+    )
     assert moved.wall is scene.wall
     assert moved.cut is not scene.cut
 
 
 def test_a_plane_along_the_centerline_lies_where_it_is_asked_for(steady):
     look = FlowLook("", cut="centerline", position_mm=4.0)
-    scene = prepare(steady, look, centerline=axis_line())
+    scene = prepare(steady, look, marks=Marks(axis_line()))
     along = (scene.cut.centre_mm - CENTRE_MM) @ AXIS
     assert along == pytest.approx(4.0 - LENGTH_MM / 2, abs=0.2)
     assert scene.cut.flow_ml_s(steady.velocity_m_s[0]) == pytest.approx(1.5, rel=0.02)
     through = plane(steady, scene.cut, "through_m_s").point_data[at_time("through_m_s", 0)]
     assert through.max() == pytest.approx(2 * 1.5 / (np.pi * 4), rel=0.05)
+
+
+def test_a_plane_and_lines_begin_in_the_neck(steady):
+    turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)[:, None]
+    u = np.cross(AXIS, [1.0, 0, 0]) / np.linalg.norm(np.cross(AXIS, [1.0, 0, 0]))
+    ring = CENTRE_MM + np.cos(turn) * u + np.sin(turn) * np.cross(AXIS, u)
+    centre, normal = tuple(CENTRE_MM.tolist()), tuple(AXIS.tolist())
+    neck = Neck(ring, centre, normal, centre, FRAME, np.empty((0, 3)), np.empty(0))
+    look = FlowLook("", cut="neck", seeds="neck", count=10)
+    scene = prepare(steady, look, marks=Marks(neck=neck))
+    assert scene.cut.normal == pytest.approx(AXIS)
+    away = np.linalg.norm(np.cross(scene.lines[0].points_mm - CENTRE_MM, AXIS), axis=1)
+    assert away.max() < 1.1, "all lines pass through the neck's disc"
 
 
 def test_arrows_lie_in_the_plane_and_point_with_the_flow(steady):

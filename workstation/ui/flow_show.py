@@ -15,10 +15,12 @@ from PySide6.QtCore import QObject, QTimer
 
 from hemodynamics.cross_flow import Planes
 from hemodynamics.flow_result import FlowResult
+from meshing.aneurysm_neck import Neck
 from meshing.centerline import Centerline
+from meshing.surface import SurfaceMesh
 from segmentation.contract import Progress
 from segmentation.volume import Vector
-from workstation.flow_pictures import FlowLook, FlowScene, items, peak, prepare
+from workstation.flow_pictures import FlowLook, FlowScene, Marks, items, peak, prepare
 from workstation.jobs import Job
 from workstation.ui.desk import Desk
 from workstation.ui.four_up import FADED, FourUp
@@ -70,6 +72,12 @@ class FlowShow(QObject):
         found = self._desk.results().values() if self._flow is not None else ()
         lines = [v for v in found if isinstance(v, Centerline) and len(v.branches)]
         return next((x for x in lines if self._flow and x.frame_uid == self._flow.frame_uid), None)
+
+    def neck(self) -> Neck | None:
+        """Return the neck of an aneurysm in the frame of the flow, if the plan has one."""
+        found = self._desk.results().values() if self._flow is not None else ()
+        necks = (v for v in found if isinstance(v, Neck))
+        return next((x for x in necks if self._flow and x.frame_uid == self._flow.frame_uid), None)
 
     def parent_pa(self) -> float | None:
         """Return the mean wall shear of the parent artery that the plan knows, if it does."""
@@ -165,7 +173,8 @@ class FlowShow(QObject):
             look = replace(look, cut="off")
         near = "crosshair" in (look.cut, look.seeds)
         place = self.crosshair_mm if near else None
-        asked = (flow, look, place, line if look.cut == "centerline" else None)
+        marks = Marks(line if look.cut == "centerline" else None, self.neck(), place)
+        asked = (flow, look, marks)
         if self._job is not None or (asked == self._asked and self._whole):
             return  # work that runs ends first, and then the newest wish is looked at
         first = asked != self._asked and look.seeds != "off" and len(flow.times_s) > 1
@@ -176,8 +185,8 @@ class FlowShow(QObject):
         def work(progress: Progress) -> tuple[Planes, FlowScene]:
             made = planes or Planes(flow)
             return made, prepare(
-                flow, look, planes=made, centerline=line, crosshair_mm=place, before=before,
-                frames=frames, progress=progress,
+                flow, look, planes=made, marks=marks, before=before, frames=frames,
+                progress=progress,
             )  # fmt: skip
 
         self._job = Job("Prepare the flow", work)
@@ -209,14 +218,20 @@ class FlowShow(QObject):
         self._views.show_flow(drawn, self._doubled())
 
     def _doubled(self) -> frozenset[str]:
-        """Return the names of all that the flow was made from: its wall shows the same."""
-        plan = self._desk.session.plan
-        inputs = {step.output: step.inputs.values() for step in plan.steps} if plan else {}
-        found: set[str] = set()
-        new = {self.name}
-        while new:
-            new = {name for output in new for name in inputs.get(output, ())} - found
-            found |= new
+        """Return the names of surfaces that the flow's wall shows already.
+
+        These are those it was made from, and what was made from them, such as a dome.
+        """
+        plan, results = self._desk.session.plan, self._desk.results()
+        steps = plan.steps if plan is not None else ()
+        found = {self.name}
+        for step in reversed(steps):
+            if step.output in found:
+                found |= set(step.inputs.values())
+        found = {name for name in found if isinstance(results.get(name), SurfaceMesh)}
+        for step in steps:
+            if found & set(step.inputs.values()):
+                found.add(step.output)
         return frozenset(found)
 
     @guarded

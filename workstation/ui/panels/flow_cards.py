@@ -31,12 +31,14 @@ SEEDS: dict[Seeds, str] = {
     "off": "None",
     "inlets": "From the inlets",
     "lumen": "Everywhere",
+    "neck": "Through the neck",
     "plane": "Through the plane",
     "crosshair": "Around the crosshair",
 }
 CUTS: dict[Cut, str] = {
     "off": "None",
     "centerline": "Along the centerline",
+    "neck": "In the neck",
     "crosshair": "Through the crosshair",
 }
 ACROSS: dict[PlaneQuantity, str] = {
@@ -46,6 +48,7 @@ ACROSS: dict[PlaneQuantity, str] = {
 }
 SHOWN_NUMBERS = {
     "flow_ml_s": ("Flow", "mL/s"),
+    "forward_ml_s": ("Flow one way", "mL/s"),
     "mean_speed_m_s": ("Mean speed", "m/s"),
     "maximum_speed_m_s": ("Highest speed", "m/s"),
     "pressure_pa": ("Mean pressure", "Pa"),
@@ -191,8 +194,9 @@ class PlaneCard(QWidget):
         """Show where the plane lies, and its numbers at the time that is shown."""
         show, look = self._show, self._show.look
         line = show.centerline()
-        options = [(key, text) for key, text in CUTS.items() if key != "centerline" or line]
-        offer(self.cut, list(options), look.cut if line or look.cut != "centerline" else "off")
+        known = {"centerline": line is not None, "neck": show.neck() is not None}
+        options = {str(key): text for key, text in CUTS.items() if known.get(key, True)}
+        offer(self.cut, list(options.items()), look.cut if known.get(look.cut, True) else "off")
         along = look.cut == "centerline" and line is not None
         self._form.setRowVisible(self.branch, along)
         self._form.setRowVisible(self._place, along)
