@@ -8,6 +8,7 @@ from typing import Any
 
 from hemodynamics import flow_files
 from hemodynamics.flow_result import FlowResult
+from hemodynamics.network import Courses
 from meshing import aneurysm_neck, centerline_files
 from meshing.aneurysm_neck import Neck
 from meshing.centerline import Centerline
@@ -145,6 +146,8 @@ def _write_table(case: Case, plan: Plan, name: str, value: Any, path: Path) -> N
                 "places": {place: list(vector) for place, vector in value.places.items()},
                 "samples": {column: array.tolist() for column, array in value.samples.items()},
             }
+        if isinstance(value, Courses):
+            record |= {"courses": {name: c.tolist() for name, c in value.columns.items()}}
         if isinstance(value, RiskSheet):
             record |= {"rows": [row.to_json() for row in value.rows]}
         if isinstance(value, PatientFacts):

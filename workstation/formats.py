@@ -17,6 +17,7 @@ import SimpleITK as sitk
 
 from hemodynamics import flow_files, porous
 from hemodynamics.flow_result import FlowResult
+from hemodynamics.network import Courses
 from hemodynamics.porous import PorousRegion
 from meshing import aneurysm_neck, centerline_files
 from meshing.aneurysm_neck import Neck
@@ -338,6 +339,21 @@ def _read_risk(record: Record, path: Path) -> RiskSheet:
     return RiskSheet(rows=rows, **_read_notes(record))
 
 
+def _courses_record(value: Courses) -> Record:
+    return {"columns": list(value.columns)} | _notes(value)
+
+
+def _write_courses(value: Courses, path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, *value.columns.values())
+
+
+def _read_courses(record: Record, path: Path) -> Courses:
+    with np.load(path, allow_pickle=False) as data:
+        columns = dict(zip(record["columns"], data.values()))
+    return Courses(columns=columns, **_read_notes(record))
+
+
 @dataclass(frozen=True)
 class Format:
     """How one type of value is kept: its record, its data file, and the way back."""
@@ -392,6 +408,7 @@ FORMATS = {
     "measured": Format(Measured, ".npz", _measured_record, _write_measured, _read_measured),
     "facts": Format(PatientFacts, "", _facts_record, None, _read_facts),
     "risk": Format(RiskSheet, "", _risk_record, None, _read_risk),
+    "courses": Format(Courses, ".npz", _courses_record, _write_courses, _read_courses),
     "measurements": Format(
         Measurements,
         "",
@@ -436,6 +453,8 @@ def _arrays_of(value: Any) -> list[np.ndarray[Any, Any]]:
     if isinstance(value, Measured):
         columns = [value.samples[name] for name in sorted(value.samples)]
         return [value.picked_mm, *value.lines_mm, *columns]
+    if isinstance(value, Courses):
+        return list(value.columns.values())
     if isinstance(value, EditLog):
         return [block for patch in value.patches for block in (patch.before, patch.after)]
     return []

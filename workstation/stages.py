@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from hemodynamics import dome_flow, flow, flow_reserve
+from hemodynamics import dome_flow, flow, flow_reserve, network
 from meshing import (
     aneurysm,
     aneurysm_shape,
@@ -191,6 +191,7 @@ _TABLE = (
     Stage("Plan", dome_flow.dome_flow),
     Stage("Plan", flow_reserve.fractional_flow_reserve),
     Stage("Plan", flow_reserve.flow_reserve),
+    Stage("Plan", network.circulation),
     Stage("Plan", resection.cut_plane),
     Stage("Plan", resection.specimen),
     Stage("Plan", resection.remnant),
