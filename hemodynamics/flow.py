@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Gt, Le
 
 from hemodynamics.domain import WALL_NAME, UnusableLumen
-from hemodynamics.flow_levels import Wall, climb
+from hemodynamics.flow_levels import Vessel, Wall, climb
 from hemodynamics.flow_result import FlowResult
 from hemodynamics.flow_setup import (
     Accuracy,
+    Blood,
     Outlets,
     Wishes,
     conditions_of,
@@ -23,6 +24,7 @@ from hemodynamics.flow_setup import (
 )
 from hemodynamics.flow_summary import findings_of, numbers_of
 from hemodynamics.indices import osi, rrt_1_pa, tawss_pa
+from hemodynamics.porous import PorousRegion, require_same_frame, to_record
 from hemodynamics.wall_shear import undelayed
 from meshing.cell_sizes import point_normals
 from meshing.comparison import point_areas_mm2
@@ -34,6 +36,7 @@ Floats = npt.NDArray[np.float64]
 
 def simulate_flow(
     lumen: SurfaceMesh,
+    porous: PorousRegion | None = None,
     *,
     kind: Literal["steady", "pulsatile", "none"] = "steady",
     mean_flow_ml_s: Annotated[float, Gt(0), Le(1000)] | None = None,
@@ -48,6 +51,7 @@ def simulate_flow(
     frames: Annotated[int, Ge(8), Le(200)] = 20,
     mean_pressure_mmhg: Annotated[float, Gt(0), Le(250)] = 93.0,
     decay_s: Annotated[float, Ge(0.05), Le(10)] = 1.5,
+    blood: Blood = "newtonian",
     viscosity_pa_s: Annotated[float, Gt(0), Le(0.1)] = 0.0035,
     settled_percent: Annotated[float, Gt(0), Le(10)] = 0.5,
     most_exchanges: Annotated[float, Ge(1), Le(100)] = 8.0,
@@ -56,11 +60,12 @@ def simulate_flow(
 ) -> FlowResult:
     """Compute blood flow in a vessel: velocity, pressure and the shear on its wall.
 
-    The lumen's ends must be capped. Walls are rigid and blood is Newtonian. Flow enters
-    developed, so ends should lie a few diameters away from what is looked at.
+    The lumen's ends must be capped. Walls are rigid. Flow enters developed, so ends should lie a
+    few diameters away from what is looked at.
 
     Args:
         lumen: the vessel's closed surface with the named parts wall, inlet, outlet_1, ...
+        porous: what blood seeps through, such as coils or the mesh of a flow diverter.
         kind: steady, pulsatile over the heart's cycle, or none.
         mean_flow_ml_s: empty takes that of the waveform, or 0.27 m/s times the inlets' area.
         accuracy: into how many cells the lumen is divided: some 30,000 for a preview in minutes,
@@ -77,7 +82,9 @@ def simulate_flow(
         frames: how many times of it are kept.
         mean_pressure_mmhg: mean pressure that resistances are chosen for.
         decay_s: the time in which a Windkessel's pressure falls to 37 percent.
-        viscosity_pa_s: of blood.
+        blood: newtonian has one viscosity; carreau thins with shear (Cho and Kensey 1991), which
+            matters where it is slow.
+        viscosity_pa_s: of newtonian blood.
         settled_percent: a steady flow is over once no outflow, and the mean shear on no patch of
             the wall, is to change by more than this percentage.
         most_exchanges: how often a steady flow may exchange the lumen's content at the most.
@@ -85,6 +92,7 @@ def simulate_flow(
         progress: told how far the work is, and how long it will take.
 
     Raises:
+        FrameMismatch: if lumen and porous region live in different frames.
         OpenSurface, UnusableLumen: if the lumen is open, or its ends are not as they must be.
         UnusableWaveform: if the waveform cannot be read.
         ImplausibleFlow: if no blood flows so fast.
@@ -92,23 +100,26 @@ def simulate_flow(
         Diverged: if the flow blew up.
     """
     require_watertight(lumen)
+    if porous is not None:
+        require_same_frame(porous, lumen)
     if kind == "none":
         return _nothing(lumen)
     wishes = Wishes(
         kind == "pulsatile", mean_flow_ml_s, spacing_mm, accuracy, inlets, outlets, exponent,
-        waveform, period_s, cycles, frames, mean_pressure_mmhg, decay_s, viscosity_pa_s,
-        settled_percent, most_exchanges, most_hours,
+        waveform, period_s, cycles, frames, mean_pressure_mmhg, decay_s, blood,
+        viscosity_pa_s, settled_percent, most_exchanges, most_hours,
     )  # fmt: skip
-    return _simulate(lumen, wishes, progress)
+    return _simulate(Vessel(lumen, porous), wishes, progress)
 
 
-def _simulate(lumen: SurfaceMesh, wishes: Wishes, progress: Progress) -> FlowResult:
+def _simulate(vessel: Vessel, wishes: Wishes, progress: Progress) -> FlowResult:
+    lumen = vessel.lumen
     spacings_mm = spacings_of(lumen, wishes)
     require_memory(lumen, spacings_mm[-1], wishes)
     wall, used = _wall(lumen)
     normals = point_normals(lumen.points_mm, lumen.triangles[lumen.boundaries[WALL_NAME]])[used]
     places = Wall(wall.points_mm, normals, point_areas_mm2(wall))
-    done = climb(lumen, wishes, spacings_mm, places, progress)
+    done = climb(vessel, wishes, spacings_mm, places, progress)
     samples = done.samples
     wss = np.stack(samples.wss_pa)
     if wishes.pulsatile:
@@ -131,11 +142,16 @@ def _simulate(lumen: SurfaceMesh, wishes: Wishes, progress: Progress) -> FlowRes
         _columns(samples.flows_ml_s),
         _columns(samples.pressures_pa),
         np.array(done.changes),
-        conditions_of(done.driven, wishes),
+        conditions_of(done.driven, wishes) | _obstacle(vessel.porous),
         lumen.frame_uid,
         lumen.name,
     )
     return replace(result, numbers=numbers_of(result, done), findings=findings_of(result, done))
+
+
+def _obstacle(porous: PorousRegion | None) -> dict[str, Any]:
+    """Return what is in the way of a flow as plain JSON."""
+    return {} if porous is None else {"porous": to_record(porous)}
 
 
 def _columns(rows: list[dict[str, float]]) -> dict[str, Floats]:

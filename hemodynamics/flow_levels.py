@@ -12,8 +12,18 @@ from hemodynamics.domain import Domain, UnusableLumen, divide
 from hemodynamics.flow_march import Diverged, Samples, march_cycles, march_steady
 from hemodynamics.flow_run import Run
 from hemodynamics.flow_settled import settling
-from hemodynamics.flow_setup import Drive, Wishes, drive, laws_of, require_plausible, scales_of
+from hemodynamics.flow_setup import (
+    Drive,
+    Wishes,
+    drive,
+    fluid_of,
+    laws_of,
+    require_plausible,
+    scales_of,
+)
 from hemodynamics.flow_start import Snapshot
+from hemodynamics.porous import PorousRegion, drag_of
+from hemodynamics.rheology import Newtonian, rates
 from hemodynamics.wall_shear import wall_shear
 from meshing.mesh import SurfaceMesh
 from segmentation.contract import Progress
@@ -65,8 +75,16 @@ class Finished:
     flows_ml_s: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Vessel:
+    """What blood flows through: a lumen, and what is in the way in it."""
+
+    lumen: SurfaceMesh
+    porous: PorousRegion | None = None
+
+
 def climb(
-    lumen: SurfaceMesh, wishes: Wishes, spacings_mm: Sequence[float], wall: Wall, progress: Progress
+    vessel: Vessel, wishes: Wishes, spacings_mm: Sequence[float], wall: Wall, progress: Progress
 ) -> Finished:
     """Return the run on the last of some spacings, each of which begins where the last one ended.
 
@@ -84,11 +102,13 @@ def climb(
         span = (COARSE_SHARE * n / len(coarse), COARSE_SHARE * (n + 1) / len(coarse))
         told = _part(progress, *span, f"cells of {spacing:.2g} mm first: ")
         try:
-            snapshot = _level(lumen, wishes, spacing, wall.thinned(), snapshot, told).run.snapshot()
+            snapshot = _level(
+                vessel, wishes, spacing, wall.thinned(), snapshot, told
+            ).run.snapshot()
         except (Diverged, UnusableLumen):
             snapshot = None
     told = _part(progress, COARSE_SHARE if coarse else 0.0, 1.0, "")
-    return _level(lumen, wishes, finest, wall, snapshot, told)
+    return _level(vessel, wishes, finest, wall, snapshot, told)
 
 
 def _part(progress: Progress, first: float, last: float, what: str) -> Progress:
@@ -101,14 +121,14 @@ def _part(progress: Progress, first: float, last: float, what: str) -> Progress:
 
 
 def _level(
-    lumen: SurfaceMesh,
+    vessel: Vessel,
     wishes: Wishes,
     spacing_mm: float,
     wall: Wall,
     snapshot: Snapshot | None,
     progress: Progress,
 ) -> Finished:
-    domain = divide(lumen, spacing_mm, _part(progress, 0.0, 0.05, ""))
+    domain = divide(vessel.lumen, spacing_mm, _part(progress, 0.0, 0.05, ""))
     driven = drive(domain, wishes)
     require_plausible(domain, driven, wishes)
     shear = wall_shear(domain, wall.points_mm, wall.normals)
@@ -118,7 +138,7 @@ def _level(
     exchange_s = content_ml / abs(driven.waveform.mean_ml_s)
 
     def attempt(slower: float) -> Finished:
-        run = _run(lumen, domain, driven, wishes, slower, exchange_s)
+        run = _run(vessel, domain, driven, wishes, slower, exchange_s)
         if snapshot is not None:
             run.start(snapshot)
         if wishes.pulsatile:
@@ -138,7 +158,7 @@ def _level(
 
 
 def _run(
-    lumen: SurfaceMesh,
+    vessel: Vessel,
     domain: Domain,
     driven: Drive,
     wishes: Wishes,
@@ -148,7 +168,21 @@ def _run(
     scales = scales_of(domain, driven, wishes, slower)
     begins = RAMP * (driven.waveform.period_s if wishes.pulsatile else exchange_s)
     ramp_s = max(begins, LEAST_RAMP_STEPS * scales.step_s)
+    fluid, drag = fluid_of(wishes), None
+    table = None
+    if not isinstance(fluid, Newtonian):
+        table = rates(fluid, scales.spacing_mm, scales.step_s, scales.density_kg_m3)
+    if vessel.porous is not None:
+        drag = drag_of(
+            vessel.porous, domain.cells_mm, scales.spacing_mm, scales.step_s, scales.nu_mm2_s
+        )
+        if not drag.linear.any():
+            raise UnusableLumen(
+                f"no cell of {scales.spacing_mm:.2g} mm of the lumen lies in the porous region "
+                f"{vessel.porous.name or 'without a name'!r}; check that both belong together, or "
+                "take finer cells"
+            )
     return Run(
-        lumen, domain, scales, driven.waveform, driven.shares_in, driven.shares_out,
-        laws_of(driven, wishes), ramp_s,
+        vessel.lumen, domain, scales, driven.waveform, driven.shares_in, driven.shares_out,
+        laws_of(driven, wishes), ramp_s, table, drag,
     )  # fmt: skip

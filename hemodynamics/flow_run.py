@@ -13,13 +13,14 @@ from hemodynamics.boundary import Complexes, Outflow, Waveform, Windkessel
 from hemodynamics.domain import Domain, Opening
 from hemodynamics.flow_start import Snapshot
 from hemodynamics.lattice import OPPOSITE, VELOCITIES, WEIGHTS
-from hemodynamics.solver import WALL, Lattice, lay_out, outlet
+from hemodynamics.rheology import Rates
+from hemodynamics.solver import WALL, Drag, Lattice, lay_out, outlet
 from meshing.mesh import SurfaceMesh
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 
-CALM = 2.0
+CALM = 0.5
 """How fast outlets follow their laws, in crossings of the lumen by sound: the answer to sound
 is weak where this is small, and the laws lag where it is smaller still."""
 
@@ -93,14 +94,20 @@ class Run:
         shares_out: Mapping[str, float],
         laws: Sequence[Windkessel | None],
         ramp_s: float,
+        table: Rates | None = None,
+        drag: Drag | None = None,
     ) -> None:
-        """Take the shares of the flow by opening; outlets have laws in the order of theirs."""
+        """Take the shares of the flow by opening; outlets have laws in the order of theirs.
+
+        ``table`` is that of a fluid that thins with shear, ``drag`` what is in the way of cells.
+        """
         self.scales, self.time_s, self._waveform, self._ramp = scales, 0.0, waveform, ramp_s
         self._domain, self._laws = domain, list(laws)
         # Developed flow is the same on all planes across an end, so openings may lie half-way.
         fraction = np.where(domain.links.part == WALL, domain.links.fraction, 0.5)
         links = replace(domain.links, fraction=fraction)
-        self.lattice = Lattice(lay_out(domain.neighbours, links), links, scales.tau)
+        layout = lay_out(domain.neighbours, links)
+        self.lattice = Lattice(layout, links, scales.tau, rates=table, drag=drag)
         named = {opening.name: opening for opening in domain.openings}
         self.inlets = [
             Inlet(named[name], share, _shapes(lumen, domain, named[name], waveform, scales))

@@ -18,8 +18,8 @@ PATCHES = 24
 FLOOR = 0.02
 """Share of the wall's mean shear that a patch's change is measured by at the least."""
 
-SLOWEST = 0.9
-"""How much of a change is expected to come again, at the most."""
+SLOWEST = 0.8
+"""How much of a change is expected to come again at the next judgement, at the most."""
 
 
 @dataclass
@@ -51,12 +51,17 @@ class Settling:
             size = np.maximum(shear + least, 1e-30)
             change = float((np.abs(shear - self._shear) / size).max())
             change = max(change, outflow_change(self._flows, flows_ml_s))
-            again = change / self.changes[-1] if self.changes and self.changes[-1] > 0 else SLOWEST
-            again = min(again, SLOWEST)
             self.changes.append(change)
+            again = self._again()
             self.remaining.append(max(change, change * again / (1.0 - again)))
         self._shear, self._flows = shear, dict(flows_ml_s)
         return self.remaining[-1] if self.remaining else np.inf
+
+    def _again(self) -> float:
+        """Return how much of a change comes again, from the last three; sound makes two noisy."""
+        if len(self.changes) < 3 or self.changes[-3] <= 0:
+            return SLOWEST
+        return float(min(np.sqrt(self.changes[-1] / self.changes[-3]), SLOWEST))
 
     def _means(self, wss_pa: Singles) -> Floats:
         size = np.linalg.norm(wss_pa, axis=1) * self.areas_mm2

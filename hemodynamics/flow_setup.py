@@ -23,6 +23,7 @@ from hemodynamics.boundary import (
 )
 from hemodynamics.domain import WALL_NAME, Domain, Opening, UnusableLumen
 from hemodynamics.flow_run import Scales
+from hemodynamics.rheology import CarreauYasuda, Newtonian, Rheology
 from hemodynamics.vessel_flow import DENSITY_KG_M3
 from meshing.mesh import SurfaceMesh, volume_ml
 
@@ -30,6 +31,8 @@ Floats = npt.NDArray[np.float64]
 Outlets = Literal["split", "resistance", "windkessel"]
 
 Accuracy = Literal["preview", "standard", "fine"]
+
+Blood = Literal["newtonian", "carreau"]
 
 CELLS: Mapping[Accuracy, int] = MappingProxyType(
     {"preview": 30_000, "standard": 250_000, "fine": 1_500_000}
@@ -86,6 +89,7 @@ class Wishes:
     frames: int
     mean_pressure_mmhg: float
     decay_s: float
+    blood: Blood
     viscosity_pa_s: float
     settled_percent: float
     most_exchanges: float
@@ -205,6 +209,11 @@ def drive(domain: Domain, wishes: Wishes) -> Drive:
     )
 
 
+def fluid_of(wishes: Wishes) -> Rheology:
+    """Return the law of the blood's viscosity."""
+    return CarreauYasuda() if wishes.blood == "carreau" else Newtonian(wishes.viscosity_pa_s)
+
+
 def require_plausible(domain: Domain, driven: Drive, wishes: Wishes) -> None:
     """Raise unless the flow is one that blood could have.
 
@@ -260,14 +269,15 @@ def scales_of(domain: Domain, driven: Drive, wishes: Wishes, slower: float) -> S
     peak_mm_s = max(
         2.0 * mean_speed_mm_s(driven, shares[opening.name], opening) for opening in domain.openings
     )
-    nu_mm2_s = 1e6 * wishes.viscosity_pa_s / DENSITY_KG_M3
+    thick, thin = fluid_of(wishes).viscosity_at([0.0, np.inf])
     by_speed = LATTICE_SPEED * domain.spacing_mm / peak_mm_s
+    nu_mm2_s = 1e6 * thick / DENSITY_KG_M3
     by_tau = (LARGEST_TAU - 0.5) / 3.0 * domain.spacing_mm**2 / nu_mm2_s
     step = min(by_speed, by_tau) / slower
     if wishes.pulsatile:
         between = driven.waveform.period_s / wishes.frames
         step = between / np.ceil(between / step)
-    return Scales(domain.spacing_mm, float(step), DENSITY_KG_M3, wishes.viscosity_pa_s)
+    return Scales(domain.spacing_mm, float(step), DENSITY_KG_M3, float(thin))
 
 
 def conditions_of(driven: Drive, wishes: Wishes) -> dict[str, Any]:
@@ -283,7 +293,8 @@ def conditions_of(driven: Drive, wishes: Wishes) -> dict[str, Any]:
         "outflow_shares": dict(driven.shares_out),
         "exponent": wishes.exponent,
         "density_kg_m3": DENSITY_KG_M3,
-        "viscosity_pa_s": wishes.viscosity_pa_s,
+        "blood": wishes.blood,
+        "viscosity_pa_s": float(fluid_of(wishes).viscosity_at([np.inf])[0]),
         "wall": "rigid",
     }
     if not wishes.pulsatile:

@@ -7,6 +7,7 @@ import numpy as np
 from hemodynamics.flow_levels import Finished
 from hemodynamics.flow_result import FlowResult
 from hemodynamics.flow_setup import mean_speed_mm_s
+from hemodynamics.resolution import discretisation_error, expected_error_percent
 from meshing.cell_sizes import edges_of
 from meshing.comparison import point_areas_mm2
 from segmentation.contract import Finding, Number, Severity
@@ -72,6 +73,8 @@ def _of_the_run(flow: FlowResult, done: Finished) -> list[Number]:
         Number("steps", run.lattice.steps, "", f"of {1e6 * run.scales.step_s:.3g} us"),
         Number("imbalance", 100 * imbalance(flows_ml_s), "%", "flow in less flow out"),
     ]
+    inlet = run.inlets[0].opening
+    numbers.append(discretisation_error(0.5 * inlet.diameter_mm, domain.spacing_mm))
     if len(flow.residuals):
         text = "largest change still to come of outflow, or of the mean shear on a patch of wall"
         if flow.conditions["kind"] == "pulsatile":
@@ -101,10 +104,11 @@ def findings_of(flow: FlowResult, done: Finished) -> tuple[Finding, ...]:
     narrow = min(domain.openings, key=lambda opening: opening.diameter_mm)
     across = narrow.diameter_mm / domain.spacing_mm
     if across < FEW_ACROSS:
+        error = expected_error_percent(0.5 * narrow.diameter_mm, domain.spacing_mm)
         found.append(Finding(
             Severity.WARNING, "coarse_cells",
-            f"Only {across:.0f} cells lie across {narrow.name}; wall shear there may be off by "
-            "more than 10 percent.",
+            f"Only {across:.1f} cells lie across {narrow.name}; wall shear there may be off by "
+            f"{error:.0f} percent or more.",
             remedy=f"Take cells of {narrow.diameter_mm / FEW_ACROSS:.2g} mm or less",
         ))  # fmt: skip
     points, edges = flow.wall.points_mm, edges_of(flow.wall.triangles)

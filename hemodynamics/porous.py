@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hemodynamics.solver import Drag
 from meshing.distance_fields import winding
 from meshing.mesh import SurfaceMesh, require_watertight
 from segmentation.contract import Finding, FrameMismatch, Number, Progress, silent
@@ -66,6 +67,20 @@ def inside(
     found = np.zeros(len(cells_mm), np.bool_)
     found[within] = whole[tuple(index[within][:, ::-1].T)]
     return found
+
+
+def drag_of(
+    region: PorousRegion,
+    cells_mm: Floats,
+    spacing_mm: float,
+    step_s: float,
+    nu_mm2_s: float,
+    progress: Progress = silent,
+) -> Drag:
+    """Return what slows each cell of a lattice, in its units; nothing outside of the region."""
+    mine = inside(region, cells_mm, spacing_mm, progress).astype(np.float64)
+    linear = nu_mm2_s * step_s / (1e6 * region.permeability_m2)
+    return Drag(linear * mine, 0.5e-3 * region.inertial_1_m * spacing_mm * mine)
 
 
 def require_same_frame(region: PorousRegion, lumen: SurfaceMesh) -> None:

@@ -1,7 +1,7 @@
 """Run a campaign: ``python -m tests.campaigns semantic 10000``.
 
-Others: ``bytes 20000``, ``cuts 1000``, ``repair 1000``, ``surfaces 50``; the last three need
-HILUM_DATA.
+Others: ``bytes 20000``, ``cuts 1000``, ``repair 1000``, ``surfaces 50``, ``vessels 20``; the
+last four need HILUM_DATA.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from tests.campaigns import cuts, damage, domes, flow, mutants, semantic, surfaces
+from tests.campaigns import cuts, damage, domes, flow, mutants, semantic, surfaces, vessels
 from tests.campaigns.organs import organs
 
 Judge = Callable[[int], tuple[str, str, cuts.Verdict | damage.Verdict]]
@@ -156,6 +156,26 @@ def run_domes(count: int, first: int) -> int:
     return int(overlaps[0] < 0.7 or any(abs(verdict.width) > 0.1 for verdict in verdicts))
 
 
+def run_vessels(count: int, first: int) -> int:
+    """Judge three cycles in each real vessel, with Windkessels and with a prescribed split."""
+    missed = 0
+    todo = [(law, *vessel) for law in vessels.LAWS for vessel in vessels.vessels(_data())]
+    for outlets, name, surface in todo[first : first + count]:
+        try:
+            verdict = vessels.judge(name, surface(), outlets)
+        except (ValueError, RuntimeError) as error:
+            missed += 1
+            print(f"{name}, {outlets}: {type(error).__name__}: {error}", flush=True)
+            continue
+        missed += bool(verdict.faults)
+        print(verdict, "misses", verdict.faults, flush=True)
+    return int(missed > 0)
+
+
+def _data() -> Path:
+    return Path(os.environ["HILUM_DATA"])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description=__doc__)
     parser.add_argument("campaign", choices=tuple(RUNS))
@@ -173,6 +193,7 @@ RUNS = {
     "repair": run_repair,
     "surfaces": run_surfaces,
     "flow": run_flow,
+    "vessels": run_vessels,
     "domes": run_domes,
 }
 
