@@ -287,11 +287,17 @@ def start_plan(
                 accepted[template.sources[name].source_name] = accepted_codes(about)
     plan = template.with_options(template.plan(frame_uid or "", keys, kinds), options)
     plan = with_settings(with_clinical(plan, case.record.clinical_record()), settings)
-    plan = template.agreed(plan, options)
+    plan = _at_present(template.agreed(plan, options))
     plan = replace(plan, accepted=accepted)
     check_plan(plan)
     case.add_plan(plan, f"Start {template.title.lower()}")
     return plan
+
+
+def _at_present(plan: Plan) -> Plan:
+    """Return ``plan`` with every step at the present version of its stage."""
+    steps = (replace(step, version=find_stage(step).version) for step in plan.steps)
+    return replace(plan, steps=tuple(steps))
 
 
 def _kind_of(source: TemplateSource, path: Path) -> str:

@@ -19,13 +19,24 @@ import numpy.typing as npt
 from annotated_types import Ge, Gt, Le
 from scipy.spatial import cKDTree
 
+from hemodynamics.dome_flow import dome_flow
+from hemodynamics.flow_result import FlowResult
 from hemodynamics.porous import PorousRegion
 from meshing.aneurysm import without_sac
 from meshing.aneurysm_neck import Neck
+from meshing.centerline import Centerline
 from meshing.offsets import thicken_sheet
 from meshing.soup import compact
 from meshing.surface import SurfaceMesh, require_watertight
-from segmentation.contract import Finding, Number, Progress, Severity, share, silent
+from segmentation.contract import (
+    Finding,
+    Measurements,
+    Number,
+    Progress,
+    Severity,
+    share,
+    silent,
+)
 
 Floats = npt.NDArray[np.float64]
 
@@ -201,3 +212,82 @@ def _region(
             Number("inertial", inertial, "1/m", f"Ergun, {said}"),
         ),
     )
+
+
+# What it changes -------------------------------------------------------------------------
+
+COMPARED = (
+    "speed.dome_mean",
+    "neck.inflow",
+    "wss.dome_mean",
+    "wss.dome_normalised",
+    "wss.low_area",
+    "osi.dome_mean",
+    "rrt.dome_mean",
+    "kinetic_energy_ratio",
+    "pressure_loss_coefficient",
+)
+"""Quantities of the flow in a dome that are put beside each other, where both flows have them."""
+
+DRIVEN = ("kind", "mean_flow_ml_s", "outflow_shares", "waveform", "period_s", "viscosity_pa_s")
+"""Conditions that must agree for two flows to differ by the treatment alone."""
+
+
+def treatment_effect(
+    flow: FlowResult,
+    treated: FlowResult,
+    dome: SurfaceMesh,
+    neck: Neck,
+    centerline: Centerline | None = None,
+    *,
+    progress: Progress = silent,
+) -> Measurements:
+    """Compare the flow in a dome before and after a treatment, in numbers.
+
+    Args:
+        flow: in the lumen as it is.
+        treated: in the same lumen with a region that resists the flow.
+        dome: the dome with its parts wall and neck.
+        neck: its neck.
+        centerline: the branches of the vessel; it says where the parent artery runs.
+        progress: told how far the work is.
+
+    Raises:
+        ValueError: if the dome is no part of the wall of a flow.
+        FrameMismatch: if the values live in different frames.
+    """
+    before = dome_flow(flow, dome, neck, centerline, progress=share(progress, 0, 2))
+    after = dome_flow(treated, dome, neck, centerline, progress=share(progress, 1, 2))
+    known = [{n.quantity: n for n in found.numbers} for found in (before, after)]
+    numbers = [
+        number
+        for name in COMPARED
+        if all(name in found for found in known)
+        for number in _beside(name, known[0][name], known[1][name])
+    ]
+    findings = dict.fromkeys((*before.findings, *after.findings, *_driven(flow, treated)))
+    return Measurements(tuple(numbers), tuple(findings))
+
+
+def _beside(name: str, before: Number, after: Number) -> list[Number]:
+    """Return a quantity before and after, and its change in percent of what it was."""
+    found = [
+        Number(f"{name}.{when}", one.value, one.unit, f"{when} the treatment: {one.source}")
+        for when, one in (("before", before), ("after", after))
+    ]
+    if before.value:
+        change = 100.0 * (after.value - before.value) / abs(before.value)
+        found.append(Number(f"{name}.change", change, "%", "of the value before the treatment"))
+    return found
+
+
+def _driven(flow: FlowResult, treated: FlowResult) -> list[Finding]:
+    """Return a warning if two flows differ in more than what they flow through."""
+    one, other = flow.conditions, treated.conditions
+    unlike = [name for name in DRIVEN if one.get(name) != other.get(name)]
+    if not unlike:
+        return []
+    text = f"the flows before and after differ in more than the treatment: {', '.join(unlike)}"
+    return [
+        Finding(Severity.WARNING, "driven_otherwise", text, remedy="Give both the same parameters")
+    ]
