@@ -1,0 +1,116 @@
+"""Diameters of the aorta, its neck and its growth, on tubes whose profile is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from meshing.aorta import aorta_diameters
+from meshing.aorta_growth import aorta_growth
+from meshing.centerline import Centerline, centerline
+from meshing.surface import SurfaceMesh
+from segmentation.contract import FrameMismatch, Number
+from segmentation.measured import Measured
+from tests.meshing.vessels import line, swept
+
+AXIS = line(160.0, count=161)
+ALONG = np.linspace(0, 160, 161)
+TOP, WIDEST = 40.0, 95.0
+
+
+def profile(growth_mm: float = 0.0) -> np.ndarray:
+    """A radius of 10 mm that widens to 25 mm at ``WIDEST``."""
+    return 10 + (15 + growth_mm / 2) * np.exp(-(((ALONG - WIDEST) / 22) ** 2))
+
+
+def made(radius: np.ndarray, axis: np.ndarray = AXIS) -> tuple[SurfaceMesh, Centerline]:
+    lumen = swept(axis, radius, sides=48)
+    return lumen, centerline(lumen, inlet_mm=tuple(axis[0]))
+
+
+def numbers(value) -> dict[str, Number]:
+    return {number.quantity: number for number in value.numbers}
+
+
+@pytest.fixture(scope="module")
+def aorta() -> tuple[SurfaceMesh, Centerline]:
+    return made(profile())
+
+
+@pytest.fixture(scope="module")
+def first(aorta) -> Measured:
+    lumen, way = aorta
+    return aorta_diameters(lumen, way, renal_mm=tuple(AXIS[int(TOP)]))
+
+
+def test_the_widest_place_and_its_band(first):
+    found = numbers(first)
+    size = found["maximum_diameter"]
+    assert size.value == pytest.approx(50, rel=0.01)
+    assert size.low < 49.5
+    assert 50.5 < size.high < 53
+    assert found["position"].value == pytest.approx(WIDEST, abs=2)
+    ring = first.lines_mm[0]
+    assert np.linalg.norm(ring - AXIS[int(WIDEST)], axis=1) == pytest.approx(25, rel=0.02)
+
+
+def test_the_neck_above_it_ends_where_it_is_a_tenth_wider(first):
+    found = numbers(first)
+    top = 2 * np.interp(TOP, ALONG, profile())
+    end = np.interp(1.1 * top, 2 * profile()[:96], ALONG[:96])
+    assert found["neck.diameter"].value == pytest.approx(top, rel=0.02)
+    assert found["neck.length"].value == pytest.approx(end - TOP, abs=1.5)
+    assert found["neck.angle"].value < 3
+    assert found["neck.suprarenal_angle"].value < 3
+
+
+def test_a_bent_neck_has_its_angle():
+    bend = np.radians(40)
+    turn = np.clip((ALONG - 69) / 8, 0, 1) * bend
+    steps = np.stack([np.sin(turn), 0 * turn, np.cos(turn)], axis=1)
+    axis = np.cumsum(steps, axis=0) + np.array([5.0, -7.0, 11.0])
+    radius = 10 + 12 * np.exp(-(((ALONG - 105) / 20) ** 2))
+    lumen, way = made(radius, axis)
+    found = numbers(aorta_diameters(lumen, way, renal_mm=tuple(axis[30])))
+    assert 32 < found["neck.angle"].value < 42
+
+
+def test_named_segments_are_measured_one_by_one(aorta):
+    lumen, way = aorta
+    found = numbers(aorta_diameters(lumen, way, segments="arch=10-50, descending = 60-140"))
+    expected = 2 * np.interp(50, ALONG, profile())
+    assert found["arch.maximum_diameter"].value == pytest.approx(expected, rel=0.03)
+    assert found["descending.maximum_diameter"].value == pytest.approx(50, rel=0.01)
+    assert found["maximum_diameter"].value == found["descending.maximum_diameter"].value
+    for wrong in ("arch", "arch=50-10", "arch=500-600"):
+        with pytest.raises(ValueError, match="arch"):
+            aorta_diameters(lumen, way, segments=wrong)
+
+
+@pytest.fixture(scope="module")
+def later() -> Measured:
+    return aorta_diameters(*made(profile(growth_mm=6.0)))
+
+
+@pytest.mark.parametrize("match", ["place", "distance"])
+def test_growth_is_told_with_its_error(first, later, match):
+    found = aorta_growth(first, later, years=2.0, match=match)
+    values = numbers(found)
+    assert values["growth"].value == pytest.approx(6, abs=0.3)
+    assert values["growth_per_year"].value == pytest.approx(3, abs=0.15)
+    assert values["growth"].low < 5.2
+    assert values["growth"].low > 0
+    assert values["local_growth_position"].value == pytest.approx(WIDEST, abs=6)
+    assert "growth_uncertain" not in [f.code for f in found.findings]
+    same = aorta_growth(first, first, years=1.0, match=match)
+    assert numbers(same)["growth"].value == 0
+    assert "growth_uncertain" in [f.code for f in same.findings]
+
+
+def test_scans_in_different_frames_are_not_matched_by_place(first):
+    other = replace(first, frame_uid="9")
+    with pytest.raises(FrameMismatch):
+        aorta_growth(first, other, years=1.0)
+    assert numbers(aorta_growth(first, other, years=1.0, match="distance"))["growth"].value == 0
+    with pytest.raises(ValueError, match="partner"):
+        aorta_growth(first, first, years=1.0, match="distance", shift_mm=150.0)
