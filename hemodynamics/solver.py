@@ -9,7 +9,7 @@ pass over the links fills what arrives from there before each step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -258,7 +258,7 @@ class Lattice:
         self._added = np.zeros(len(layout.order), np.float32)
         self._is_wall = links.part[layout.order] == WALL
         self._gains = np.zeros(-(-len(layout.order) // CHUNK), np.float32)
-        self._force = _singles((0.0, 0.0, 0.0))
+        self._force = singles((0.0, 0.0, 0.0))
         # Where links fill arriving populations and find departed ones, by whether these stay.
         self._targets = (layout.pull[layout.arriving], layout.arriving)
         self._sources = (layout.sources, layout.pull[layout.sources])
@@ -315,7 +315,7 @@ class Lattice:
 
     def step(self, force: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> None:
         """Stream and collide once, under an acceleration."""
-        self._force = _singles(force)
+        self._force = singles(force)
         spread = np.float32(-self.leak / self.layout.cells)
         if self._resists:
             step_resisting_cells[self._parallel](
@@ -355,6 +355,7 @@ class Lattice:
             "pushed": self._added.copy(),
             "leak": np.array(self.leak),
             "steps": np.array(self.steps),
+            "force": np.array(self._force),
         }
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -371,9 +372,11 @@ class Lattice:
             )
         self._now[:], self._added[:] = populations, pushed
         self.leak, self.steps = float(arrays["leak"]), int(arrays["steps"])
+        self._force = singles(arrays["force"])
 
 
-def _singles(force: tuple[float, float, float]) -> tuple[Any, Any, Any]:
+def singles(force: Sequence[float] | npt.NDArray[Any]) -> tuple[Any, Any, Any]:
+    """Return an acceleration in single precision."""
     return np.float32(force[0]), np.float32(force[1]), np.float32(force[2])
 
 
