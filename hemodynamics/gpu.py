@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -247,6 +247,10 @@ def _blocks(count: int) -> int:
     return max(-(-count // THREADS), 1)
 
 
+class NoCard(RuntimeError):
+    """A card was asked for and there is none."""
+
+
 @dataclass
 class _Opening:
     """What a card keeps of an opening: addresses by whether populations stay, and its speeds.
@@ -434,3 +438,19 @@ def card() -> str | None:
         return None
     found = cuda.get_current_device().name
     return found.decode() if isinstance(found, bytes) else str(found)
+
+
+def lattice_on(device: Literal["auto", "cpu", "cuda"]) -> type[Lattice]:
+    """Return the kind of lattice for a device; "auto" takes a card where there is one.
+
+    Raises:
+        NoCard: if a card is asked for and there is none.
+    """
+    if device == "cpu" or (device == "auto" and card() is None):
+        return Lattice
+    if card() is None:
+        raise NoCard(
+            "there is no CUDA card that this Python can use; install NVIDIA's driver and "
+            "hilum[gpu], or compute on the processor"
+        )
+    return CudaLattice

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from hemodynamics import gpu
 from hemodynamics.gpu import CudaLattice, card
 from hemodynamics.solver import Lattice, lay_out
 from tests.hemodynamics.tubes import periodic_tube
@@ -22,6 +23,16 @@ def test_the_card_does_what_the_processor_does():
         assert found["size"] > 1e-3
         assert found["sums"] < 1e-6
         assert found["kept"]
+
+
+def test_a_card_that_is_not_there_is_not_taken(monkeypatch):
+    monkeypatch.setattr(gpu, "card", lambda: None)
+    assert gpu.lattice_on("auto") is gpu.lattice_on("cpu") is Lattice
+    with pytest.raises(gpu.NoCard, match="no CUDA card"):
+        gpu.lattice_on("cuda")
+    monkeypatch.setattr(gpu, "card", lambda: "a card")
+    assert gpu.lattice_on("auto") is gpu.lattice_on("cuda") is CudaLattice
+    assert gpu.lattice_on("cpu") is Lattice
 
 
 @pytest.mark.gpu
