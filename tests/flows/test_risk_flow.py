@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QComboBox, QLineEdit
 
 from workstation.planning.plan import Step
 from workstation.ui.main_window import MainWindow
@@ -95,3 +96,25 @@ def test_a_file_that_does_not_fit_is_refused_and_changes_nothing(
     settle()
     assert opened.session.require_plan() == before
     assert "source must say" in opened.cards.cards()[-1].text()
+
+
+def test_a_circulation_is_added_as_a_step(opened: MainWindow, settle: Settle) -> None:
+    adding = opened.plan_panel.add_step
+    adding.fold.click()
+    adding.stage.setCurrentIndex(adding.stage.findData("hemodynamics.circulation"))
+    assert adding.form is not None
+    heart = '{"kind": "flow source", "name": "heart", "end": "aorta", "flow": {"mean": 80}}'
+    body = '"name": "body", "start": "aorta", "end": "ground", "resistance": 1.1'
+    field = adding.form.fields["network"]
+    assert isinstance(field, QLineEdit)
+    field.setText(f'{{"elements": [{heart}, {{"kind": "resistor", {body}}}]}}')
+    field.editingFinished.emit()
+    kind = adding.form.fields["kind"]
+    assert isinstance(kind, QComboBox)
+    kind.setCurrentText("steady")
+    kind.activated.emit(kind.currentIndex())
+    adding.name.setText("loop")
+    adding.add.click()
+    settle()
+    assert not opened.cards.cards()
+    assert values(opened)["loop.aorta.pressure"] == pytest.approx(88.0)

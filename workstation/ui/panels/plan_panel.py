@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QWidget
 
 from workstation.planning.plan import Step
 from workstation.ui.desk import Desk
+from workstation.ui.panels.add_step import AddStep
 from workstation.ui.panels.clinical import PatientValues
 from workstation.ui.panels.parts import (
     FindingRow,
@@ -94,6 +95,8 @@ class PlanPanel:
         body.addWidget(self.patient)
         self.widget.heading("Steps")
         body.addWidget(self.steps)
+        self.add_step = AddStep(desk, "Plan")
+        body.addWidget(self.add_step)
         desk.previewed.connect(self.show_live)
         desk.left.connect(self._forget)
         bindings = desk.bindings
