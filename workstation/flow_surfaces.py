@@ -17,6 +17,7 @@ from hemodynamics.cross_flow import CrossFlow
 from hemodynamics.flow_result import FlowResult
 from hemodynamics.streamlines import Streamline
 from meshing.surface import SurfaceMesh, area_mm2
+from segmentation.volume import ImageGeometry, Volume
 
 Floats = npt.NDArray[np.float64]
 WallQuantity = Literal["tawss_pa", "tawss_share", "osi", "rrt_1_pa", "wss_pa", "pressure_pa"]
@@ -89,6 +90,22 @@ def wall(flow: FlowResult, quantity: WallQuantity, parent_pa: float | None = Non
 def _cells_beside(flow: FlowResult) -> npt.NDArray[np.int64]:
     """Return the cell nearest to each point of the wall."""
     return np.asarray(cKDTree(flow.cells_mm).query(flow.wall.points_mm)[1], np.int64)
+
+
+def speed_volume(flow: FlowResult, frame: int) -> Volume:
+    """Return the speed in m/s at one time as an image of the cells, nan outside the lumen."""
+    low = flow.cells_mm.min(axis=0)
+    place = np.rint((flow.cells_mm - low) / flow.spacing_mm).astype(np.int64)
+    across, down, deep = (int(n) for n in place.max(axis=0) + 1)
+    array = np.full((deep, down, across), np.nan, np.float32)
+    array[tuple(place[:, ::-1].T)] = np.linalg.norm(flow.velocity_m_s[frame], axis=1)
+    x, y, z = (float(v) for v in low)
+    step = float(flow.spacing_mm)
+    axes = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    geometry = ImageGeometry(
+        (across, down, deep), (step, step, step), (x, y, z), axes, flow.frame_uid
+    )
+    return Volume(array, geometry, "speed in m/s")
 
 
 def vessel_radius_mm(flow: FlowResult) -> float:

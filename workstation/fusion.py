@@ -1,7 +1,7 @@
-"""A second image over the first on one slice: fused, in two colours, as a checkerboard, as doubt.
+"""A second image over the first on one slice: fused, in two colours, as a checkerboard, as a map.
 
 All colours are told apart with any colour vision: orange and blue add up to white where both
-images are equally bright; doubt goes from blue to yellow.
+images are equally bright; doubt goes from blue to yellow, a quantity through viridis.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from segmentation.volume import Volume
 from workstation.raster import Pixels, Region, grey, slice_values
+from workstation.shading import MAGNITUDE
 from workstation.slices import SlicePlane
 
-Look = Literal["overlay", "two_colours", "checkerboard", "doubt"]
+Look = Literal["overlay", "two_colours", "checkerboard", "doubt", "map"]
 LOOKS: tuple[Look, ...] = get_args(Look)
 
 TILE_MM = 25.0  # side of a checkerboard's tiles
@@ -34,7 +35,8 @@ class Layer:
 
     ``window`` is width and level in its own unit; ``opacity``, 0 to 1, is how much it counts
     against the first: in two colours both count in full at one half. The look "doubt" expects
-    the share of repeats that agree, 1 where the map ends.
+    the share of repeats that agree, 1 where the map ends; the look "map" a quantity such as a
+    speed, nan where there is none, which ``window`` spreads over the colours.
     """
 
     volume: Volume
@@ -52,10 +54,10 @@ def fused(
 ) -> Pixels:
     """Return 0xffRRGGBB pixels of a slice with ``layer`` over it, and label fills on top.
 
-    Doubt lies over the fills, whose border it is about.
+    Doubt and maps lie over the fills.
     """
     first = grey(plane.extract(volume.array), *window).astype(np.float32)
-    if layer.look == "doubt":
+    if layer.look in ("doubt", "map"):
         picture = np.repeat(first[..., None], 3, axis=-1)
     else:
         lowest = layer.window[1] - layer.window[0]  # black
@@ -67,6 +69,8 @@ def fused(
         picture[region.box][region.mask] = part + region.opacity * (colour - part)
     if layer.look == "doubt":
         picture = _doubtful(picture, slice_values(layer.volume, plane, 1.0), layer.opacity)
+    elif layer.look == "map":
+        picture = _mapped(picture, slice_values(layer.volume, plane, np.nan), layer)
     red, green, blue = np.moveaxis(np.clip(picture + 0.5, 0, 255).astype(np.uint32), -1, 0)
     return np.asarray(np.uint32(0xFF000000) | (red << 16) | (green << 8) | blue, np.uint32)
 
@@ -95,3 +99,15 @@ def _doubtful(picture: Rgb, agreement: npt.NDArray[np.float32], opacity: float) 
     doubt = np.clip((1.0 - agreement) / FULL_DOUBT, 0.0, 1.0)[..., None]
     cover = np.where(doubt > 0, opacity * (0.5 + 0.5 * doubt), 0.0)
     return np.asarray(picture + cover * (FEW + doubt * (MANY - FEW) - picture), np.float32)
+
+
+def _mapped(picture: Rgb, values: npt.NDArray[np.float32], layer: Layer) -> Rgb:
+    """Lay the colours of a quantity over a picture, where it is known."""
+    width, level = layer.window
+    known = np.isfinite(values)
+    share = np.clip((values[known] - (level - width / 2)) / width, 0, 1)
+    stops = np.array(MAGNITUDE, np.float32)
+    at = np.linspace(0, 1, len(stops))
+    colours = np.stack([np.interp(share, at, stops[:, c]) for c in range(3)], axis=1)
+    picture[known] += layer.opacity * (colours - picture[known])
+    return picture

@@ -28,7 +28,15 @@ from workstation.flow_pictures import (
     prepare,
     widest_mm,
 )
-from workstation.flow_surfaces import arrows, at_time, line_tubes, plane, vessel_radius_mm, wall
+from workstation.flow_surfaces import (
+    arrows,
+    at_time,
+    line_tubes,
+    plane,
+    speed_volume,
+    vessel_radius_mm,
+    wall,
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +75,17 @@ def test_residence_without_shear_has_no_colour(steady):
     marked = replace(steady.wall, point_data={**steady.wall.point_data, "rrt_1_pa": rrt})
     mesh = wall(replace(steady, wall=marked), "rrt_1_pa")
     assert np.isnan(mesh.point_data["rrt_1_pa"]).sum() == 5
+
+
+def test_speed_is_an_image_where_the_cells_are(pulsing):
+    image = speed_volume(pulsing, 1)
+    known = np.argwhere(np.isfinite(image.array))
+    assert len(known) == len(pulsing.cells_mm)
+    spots = image.geometry.to_world(known[:, ::-1])
+    where = np.linalg.norm(spots[:, None] - pulsing.cells_mm[None, ::97], axis=2)
+    assert where.min(axis=0).max() < 1e-6
+    speed = np.linalg.norm(pulsing.velocity_m_s[1, ::97], axis=1)
+    assert image.array[tuple(known[where.argmin(axis=0)].T)] == pytest.approx(speed)
 
 
 def test_the_radius_of_a_tube_is_its_own(steady):

@@ -79,3 +79,19 @@ def test_unsigned_images_end_in_black():
     red = rgb(fused(filled(0), PLANE, WINDOW, layer))[0]
     assert red[:, :30].min() == 255
     assert red[:, 30:].max() <= 77
+
+
+def test_a_quantity_is_coloured_where_it_is_known():
+    block = GRID.cropped((10, 20, 0), (20, 10, 8))
+    speed = np.full(block.shape, np.nan, np.float32)
+    speed[:, :, 5:] = 0.0
+    speed[:, 5:, 5:] = 2.0
+    layer = Layer(Volume(speed, block, "speed"), "map", (2.0, 1.0), opacity=1.0)
+    picture = np.stack(rgb(fused(filled(50), PLANE, WINDOW, layer)), axis=-1)
+    grey = picture[0, 0]
+    assert (picture[22, 12] == grey).all(), "nothing is known there"
+    assert picture[22, 20].tolist() == [68, 1, 84]
+    assert picture[27, 20].tolist() == [253, 231, 37]
+    pale = Layer(Volume(speed, block, "speed"), "map", (2.0, 1.0), opacity=0.5)
+    half = np.stack(rgb(fused(filled(50), PLANE, WINDOW, pale)), axis=-1)[27, 20]
+    assert np.abs(half - (grey + np.array([253, 231, 37])) / 2).max() <= 1

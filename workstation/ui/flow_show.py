@@ -20,7 +20,18 @@ from meshing.centerline import Centerline
 from meshing.surface import SurfaceMesh
 from segmentation.contract import Progress
 from segmentation.volume import Vector
-from workstation.flow_pictures import FlowLook, FlowScene, Marks, items, peak, prepare
+from workstation.flow_pictures import (
+    FlowLook,
+    FlowScene,
+    Marks,
+    flow_speeds,
+    items,
+    limits,
+    peak,
+    prepare,
+)
+from workstation.flow_surfaces import speed_volume
+from workstation.fusion import Layer
 from workstation.jobs import Job
 from workstation.ui.desk import Desk
 from workstation.ui.four_up import FADED, FourUp
@@ -28,6 +39,7 @@ from workstation.ui.guard import guarded
 
 CYCLE_MS = 3000  # in which a cycle is played
 LEAST_MS = 40  # between two pictures
+SPEED_OPACITY = 0.75
 PAUSE_MS = 120  # that a crosshair rests before a plane follows it
 PARENT, DOME, RATIO = "wss.parent_mean", "wss.dome_mean", "wss.dome_normalised"
 
@@ -39,6 +51,7 @@ class FlowShow(QObject):
         super().__init__(views)
         self._desk, self._views = desk, views
         self.look = FlowLook()
+        self.in_slices = False
         self.name = ""
         self.frame = 0
         self.problem = ""
@@ -50,6 +63,8 @@ class FlowShow(QObject):
         self._asked: tuple[Any, ...] = ()
         self._whole = True  # whether streamlines are there for all times
         self._job: Job[Any] | None = None
+        self._speeds: tuple[FlowResult, tuple[float, float]] | None = None
+        self._layer: tuple[FlowResult, int, Layer] | None = None
         self._clock = QTimer(self)
         self._clock.timeout.connect(self._turn)
         self._rest = QTimer(self, singleShot=True, interval=PAUSE_MS)
@@ -112,6 +127,29 @@ class FlowShow(QObject):
         if look != self.look:
             self.look = look
             self.refresh()
+
+    def show_in_slices(self, on: bool) -> None:
+        """Show the speed over the slices of the image, or not."""
+        self.in_slices = on
+        self._draw()
+        self._tell()
+
+    def lacks_image(self) -> str:
+        """Return what speed over slices needs, "" when it can be shown."""
+        flow, image = self._flow, self._desk.image()
+        if flow is not None and image is not None and flow.frame_uid == image.geometry.frame_uid:
+            return ""
+        return "an image in the frame of the flow"
+
+    def speed_limits(self) -> tuple[float, float]:
+        """Return the ends of the colours of a speed, in m/s."""
+        flow = self._flow
+        if flow is None:
+            return 0.0, 1.0
+        if self._speeds is None or self._speeds[0] is not flow:
+            bar = limits("speed_m_s", [flow_speeds(flow)])
+            self._speeds = flow, (bar["low"], bar["high"])
+        return self._speeds[1]
 
     def set_frame(self, frame: int) -> None:
         """Show another time."""
@@ -211,11 +249,24 @@ class FlowShow(QObject):
     def _draw(self) -> None:
         if self._flow is None or self.shown is None:
             self._views.show_flow({}, frozenset())
+            self._views.show_speed(None)
             return
         drawn = items(self.shown, self.frame, self.name)
         if not self._desk.is_current(self.name):
             drawn = {n: replace(item, opacity=FADED * item.opacity) for n, item in drawn.items()}
         self._views.show_flow(drawn, self._doubled())
+        self._views.show_speed(self._slice_layer(self._flow))
+
+    def _slice_layer(self, flow: FlowResult) -> Layer | None:
+        """Return the speed of the time that is shown as a layer over slices."""
+        if not self.in_slices or self.lacks_image():
+            return None
+        if self._layer is None or self._layer[0] is not flow or self._layer[1] != self.frame:
+            low, high = self.speed_limits()
+            window = (high - low, (high + low) / 2)
+            speed = Layer(speed_volume(flow, self.frame), "map", window, SPEED_OPACITY)
+            self._layer = flow, self.frame, speed
+        return self._layer[2]
 
     def _doubled(self) -> frozenset[str]:
         """Return the names of surfaces that the flow's wall shows already.
@@ -285,6 +336,7 @@ class FlowShow(QObject):
         self._rest.stop()
         self._views.scene.set_playing(False)
         self.look, self.name, self.problem, self.frame = FlowLook(), "", "", 0
+        self.in_slices, self._speeds, self._layer = False, None, None
         self._wanted, self._flow, self._planes, self._asked = "", None, None, ()
         self.shown = None
         self._tell()

@@ -14,6 +14,7 @@ from meshing.surface import SurfaceMesh
 from segmentation.prompted import marked
 from segmentation.volume import LabelMap, Vector, Volume
 from workstation.actors import look_of, scene_items
+from workstation.fusion import Layer
 from workstation.picture import SceneItem
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
@@ -60,6 +61,7 @@ class FourUp(QWidget):
         self._flow: Mapping[str, SceneItem] = {}
         self._doubled: frozenset[str] = frozenset()
         self._others_shown: dict[str, SceneItem] = {}
+        self._speed: Layer | None = None
         self._handle: tuple[Vector, Vector, float] = ((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), 0.0)
         self.dragging = self._placed = self._posed = False
         self._given = self.scene.camera
@@ -178,6 +180,7 @@ class FourUp(QWidget):
             view.set_volume(None)
             view.set_crosshair(None)
         self._flow, self._doubled, self._others_shown = {}, frozenset(), {}
+        self._speed = None
         self.scene.set_cut(None)
         self.scene.set_values({})
         self._given = self.scene.camera
@@ -202,7 +205,7 @@ class FourUp(QWidget):
             for one in self.slices.values():
                 one.set_overlays(())
                 one.set_volume(image)
-        layer = layer_over(desk, image)
+        layer = self._layer(image)
         for one in self.slices.values():
             one.set_overlays(overlays)
             one.set_layer(layer)
@@ -246,6 +249,22 @@ class FourUp(QWidget):
             self._doubled = doubled
             self._items()
         self.scene.set_values({**self._others_shown, **items})
+
+    def show_speed(self, layer: Layer | None) -> None:
+        """Show the speed of a flow over the slices, or not, where no other image lies there."""
+        if layer is not self._speed:
+            self._speed = layer
+            shown = self._layer(self._desk.image())
+            for view in self.slices.values():
+                view.set_layer(shown)
+
+    def _layer(self, image: Volume | None) -> Layer | None:
+        """Return what lies over the image: a second image, a label's doubt, or a flow's speed."""
+        speed = self._speed
+        if image is None or speed is None:
+            return layer_over(self._desk, image)
+        here = speed.volume.geometry.frame_uid == image.geometry.frame_uid
+        return layer_over(self._desk, image) or (speed if here else None)
 
     def _notice(self) -> str:
         """Return what the views say while they show values of an earlier plan."""

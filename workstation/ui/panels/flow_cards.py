@@ -126,18 +126,32 @@ class LinesCard(QWidget):
         self._form.addRow("Streamlines", self.seeds)
         self._row = beside(self.count, self.text)
         self._form.addRow("How many", self._row)
+        self.slices = QCheckBox("Speed in the slices")
+        self.slices.clicked.connect(show.show_in_slices)
+        self.legend = label("", "muted")
+        self._form.addRow(self.slices)
+        self._form.addRow(self.legend)
 
     def refresh(self) -> None:
         """Show what is chosen."""
-        look = self._show.look
-        options = [
-            (key, text) for key, text in SEEDS.items() if key != "plane" or look.cut != "off"
-        ]
-        offer(self.seeds, list(options), look.seeds)
+        show, look = self._show, self._show.look
+        known = {"plane": look.cut != "off", "neck": show.neck() is not None}
+        options = {str(key): text for key, text in SEEDS.items() if known.get(key, True)}
+        offer(
+            self.seeds, list(options.items()), look.seeds if known.get(look.seeds, True) else "off"
+        )
         self._form.setRowVisible(self._row, look.seeds != "off")
         self.text.setText(str(look.count))
         with QSignalBlocker(self.count):
             self.count.setValue(look.count)
+        lack = show.lacks_image()
+        self.slices.setEnabled(not lack)
+        tip = "Colour the image's slices by the speed of blood"
+        self.slices.setToolTip(f"{tip}\nNeeds: {lack}" if lack else tip)
+        self.slices.setChecked(show.in_slices and not lack)
+        self._form.setRowVisible(self.legend, self.slices.isChecked())
+        low, high = show.speed_limits()
+        self.legend.setText(f"Violet {low:g} m/s to yellow {high:g} m/s")
 
 
 class PlaneCard(QWidget):
