@@ -104,8 +104,13 @@ class Planes:
         self._wall = NearestOnSurface(flow.wall)
         self._mean = flow.velocity_m_s.mean(axis=0)
 
-    def across(self, point_mm: Floats, normal: Floats) -> CrossFlow:
+    def across(
+        self, point_mm: Floats, normal: Floats, within_mm: Floats | None = None
+    ) -> CrossFlow:
         """Return the part of the plane around a point, or around the nearest lumen on it.
+
+        ``within_mm`` (n, 3) is a closed curve about the point that the part ends at, such as
+        the neck of a sac beside a vessel that the plane cuts too.
 
         Raises:
             NoCrossFlow: if the plane meets no lumen near the point.
@@ -120,7 +125,8 @@ class Planes:
             steps = fine * np.arange(-half, half + 1)
             grid = point + steps[:, None, None] * u + steps[None, :, None] * v
             places = self.field.at(grid.reshape(-1, 3))
-            inside = (places.inside > 0.5).reshape(grid.shape[:2])
+            allowed = _inside_curve(grid, point, u, v, within_mm)
+            inside = (places.inside > 0.5).reshape(grid.shape[:2]) & allowed
             part, whole = _part_around(inside)
             if whole or reach > most:
                 break
@@ -128,7 +134,7 @@ class Planes:
         if part is None:
             x, y, z = point
             raise NoCrossFlow(f"no lumen near ({x:.1f}, {y:.1f}, {z:.1f}) mm; put it in a vessel")
-        others = inside & ~part
+        others = (inside & ~part) | ~allowed
         caught = (binary_dilation(part, iterations=3) & ~others).ravel()
         nodes = Places(places.cells[caught], places.shares[caught])
         surface = self._up_to_the_wall(grid, binary_dilation(part, iterations=2) & ~others)
@@ -193,3 +199,19 @@ def _part_around(inside: Bools) -> tuple[Bools | None, bool]:
     part = parts == parts[rows[nearest], columns[nearest]]
     edge = part[0].any() or part[-1].any() or part[:, 0].any() or part[:, -1].any()
     return part, not edge
+
+
+def _inside_curve(
+    grid: Floats, point: Floats, u: Floats, v: Floats, curve_mm: Floats | None
+) -> Bools:
+    """Return which points of a grid (a, b, 3) a closed curve surrounds, seen across the plane."""
+    if curve_mm is None:
+        return np.ones(grid.shape[:2], bool)
+    x, y = (grid - point) @ u, (grid - point) @ v
+    corners = np.stack([(curve_mm - point) @ u, (curve_mm - point) @ v], axis=1)
+    found = np.zeros(grid.shape[:2], bool)
+    for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0)):
+        between = (ay > y) != (by > y)
+        if ay != by:
+            found ^= between & (x < ax + (y - ay) * (bx - ax) / (by - ay))
+    return found

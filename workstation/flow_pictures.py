@@ -229,7 +229,7 @@ def _cut(planes: Planes, look: FlowLook, marks: Marks) -> CrossFlow | None:
         point, along, _ = place_on(line, branch, min(look.position_mm, line.length_mm(branch)))
         return planes.across(point, along)
     if look.cut == "neck" and neck is not None:
-        return planes.across(np.array(neck.centre_mm), np.array(neck.normal))
+        return planes.across(np.array(neck.centre_mm), np.array(neck.normal), neck.points_mm)
     if look.cut == "crosshair" and crosshair is not None:
         return planes.across_the_flow(np.array(crosshair))
     return None

@@ -28,7 +28,7 @@ MOVING: tuple[WallQuantity, ...] = ("wss_pa", "pressure_pa")
 
 TITLES: dict[str, tuple[str, str]] = {
     "tawss_pa": ("Mean wall shear", "Pa"),
-    "tawss_share": ("Wall shear by parent", ""),
+    "tawss_share": ("Relative shear", "of the parent's"),
     "osi": ("OSI", ""),
     "rrt_1_pa": ("Residence time", "1/Pa"),
     "wss_pa": ("Wall shear", "Pa"),

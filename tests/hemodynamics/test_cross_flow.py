@@ -128,3 +128,13 @@ def test_flow_to_and_fro_is_told_apart(flow, planes):
     assert across.flow_ml_s(turning) == pytest.approx(0, abs=0.5)
     one_way = LENGTH_MM * RADIUS_MM**2 / 2
     assert across.forward_ml_s(turning) == pytest.approx(one_way, rel=0.03)
+
+
+def test_a_curve_bounds_the_part_that_counts(flow, planes):
+    u = np.cross(AXIS, [1.0, 0, 0]) / np.linalg.norm(np.cross(AXIS, [1.0, 0, 0]))
+    v = np.cross(AXIS, u)
+    half = np.array([-3 * u - 3 * v, 3 * u - 3 * v, 3 * u, -3 * u]) + CENTRE_MM
+    cut = planes.across(CENTRE_MM - 0.5 * v, AXIS, half)
+    assert cut.area_mm2 == pytest.approx(np.pi * RADIUS_MM**2 / 2, rel=0.05)
+    assert cut.flow_ml_s(flow.velocity_m_s[0]) == pytest.approx(MEAN_ML_S / 2, rel=0.05)
+    assert ((cut.surface.points_mm - CENTRE_MM) @ v).max() < 0.05
