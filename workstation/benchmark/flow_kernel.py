@@ -1,0 +1,135 @@
+"""The 3D flow kernel beside copying memory, on the processor and on a card where there is one.
+
+A step of the lattice reads and writes 27 single-precision populations of each cell, and every
+other step the 27 addresses of its table: 270 bytes a cell on average. The peer is a copy that
+moves as many bytes with as many threads, measured in turns with the steps, so the ratio is one
+over the share of the copy's bandwidth.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numba
+import numpy as np
+from numba import cuda
+
+from hemodynamics.gpu import CudaLattice, card
+from hemodynamics.lattice import VELOCITIES
+from hemodynamics.solver import WALL, Ints, Lattice, Links, Singles, lay_out
+from workstation.benchmark.rows import Row
+
+BYTES_A_CELL = 27 * 4 * 2 + 27 * 4 // 2
+SHARE = 0.6
+"""What part of the copy's bandwidth is asked for."""
+
+TIMES = 200.0
+"""How many times faster than the processor a data-centre card should be."""
+
+RADIUS, LENGTH, LENGTH_ON_CARD = 24, 160, 1600
+"""Of the tube, in cells: what a processor's caches do not hold, and what fills a card."""
+
+STEPS, ROUNDS = 2, 15
+
+
+def flow(peers: bool) -> list[Row]:
+    """Measure a step of the kernel, with and without its walls; the copy is always beside it."""
+    return processor_rows() + (card_rows() if card() else [])
+
+
+def tube(radius: float, length: int) -> tuple[Ints, Links]:
+    """Return neighbours (27, cells) and links of a tube along z that closes upon itself."""
+    reach = int(radius) + 1
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    inside = np.broadcast_to(np.hypot(x, y) < radius, (length, *x.shape))
+    index = np.full(inside.shape, -1)
+    index[inside] = np.arange(np.count_nonzero(inside))
+    neighbours = np.stack(
+        [np.roll(index, (-z, -y, -x), (0, 1, 2))[inside] for x, y, z in VELOCITIES]
+    )
+    direction, cell = np.nonzero(neighbours < 0)
+    half = np.full(len(cell), 0.5)
+    return neighbours, Links(cell, direction, half, np.full(len(cell), WALL))
+
+
+def processor_rows() -> list[Row]:
+    """Measure the processor, with all its threads."""
+    neighbours, links = tube(RADIUS, LENGTH)
+    lattice = Lattice(lay_out(neighbours, links), links, 0.55, numba.get_num_threads())
+    source = np.ones(lattice.layout.cells * BYTES_A_CELL // 8, np.float32)
+    target = np.zeros_like(source)
+    return _rows(
+        lattice, lambda: _copy(source, target), "copying, same threads", "flow", lambda: None
+    )
+
+
+def card_rows() -> list[Row]:
+    """Measure the first CUDA card, beside copying there and beside the processor."""
+    neighbours, links = tube(RADIUS, LENGTH_ON_CARD)
+    layout = lay_out(neighbours, links)
+    lattice = CudaLattice(layout, links, 0.55)
+    source = cuda.to_device(np.ones(layout.cells * BYTES_A_CELL // 8, np.float32))
+    target = cuda.device_array_like(source)
+    rows = _rows(
+        lattice,
+        lambda: target.copy_to_device(source),
+        f"copying on {card()}",
+        "flow on a card",
+        lattice.wait,
+    )
+    alone = Lattice(layout, links, 0.55, numba.get_num_threads())
+    ms = _turns([_steps(alone, meets=True)], lambda: None)[0] / STEPS
+    whole = rows[-1].ms
+    what = f"a step with walls, {layout.cells:,} cells, on a card"
+    return [
+        *rows,
+        Row("flow, card and processor", what, whole, ms / TIMES, "the processor, all threads", ms),
+    ]
+
+
+def _rows(
+    lattice: Lattice, copy: Callable[[], None], peer: str, name: str, wait: Callable[[], None]
+) -> list[Row]:
+    works = [_steps(lattice, meets=False), _steps(lattice, meets=True), copy]
+    kernel, whole, copied = _turns(works, wait)
+    kernel, whole = kernel / STEPS, whole / STEPS
+    cells = lattice.layout.cells
+
+    def row(what: str, ms: float) -> Row:
+        rate = f"{cells / ms / 1000:,.0f} million cells a second"
+        return Row(name, f"{what}, {rate}", ms, copied / SHARE, peer, copied)
+
+    return [row("streaming and collision", kernel), row("with walls", whole)]
+
+
+def _steps(lattice: Lattice, meets: bool) -> Callable[[], None]:
+    """Return steps of a lattice; an even number, since every other is of another kind."""
+
+    def steps() -> None:
+        for _ in range(STEPS):
+            if meets:
+                lattice.meet()
+            lattice.step((1e-6, 0.0, 0.0))
+
+    return steps
+
+
+def _turns(works: list[Callable[[], None]], wait: Callable[[], None]) -> list[float]:
+    """Return the shortest time of each work in ms, taken in turns."""
+    best = [np.inf] * len(works)
+    for turn in range(ROUNDS + 1):
+        for n, work in enumerate(works):
+            wait()
+            start = time.perf_counter()
+            work()
+            wait()
+            if turn > 0:  # the first turn warms up
+                best[n] = min(best[n], 1000.0 * (time.perf_counter() - start))
+    return best
+
+
+@numba.njit(parallel=True, nogil=True)  # type: ignore[untyped-decorator]
+def _copy(source: Singles, target: Singles) -> None:
+    for n in numba.prange(len(source)):
+        target[n] = source[n]
