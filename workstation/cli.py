@@ -365,6 +365,7 @@ def _print_summary(summary: Mapping[str, Any], exact: Mapping[str, float] | None
         truth = (exact or {}).get(number["name"])
         beside = "" if truth is None else f"   exact {_digits(truth)}"
         name, value = number["name"], _digits(number["value"])
+        value = f"{number['value']:.4g}" if band else value
         print(f"  {name:32} {value:>10} {number['unit']:4}{band}{beside}")
     print_clinical(summary)
     _print_findings(summary)
