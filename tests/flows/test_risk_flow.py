@@ -16,6 +16,11 @@ STEPS = (
     Step("planning.patient", "shape", params={"body_weight_kg": 70.0}),  # it knows no size
     Step("planning.aneurysm_patient", "patient", params={"hypertension": False}),
     Step("planning.aneurysm_risk", "risk", inputs={"shape": "shape", "patient": "patient"}),
+    Step(
+        "planning.aneurysm_risk",
+        "risk_with_flow",
+        inputs={"shape": "shape", "patient": "patient", "dome_flow": "shape"},
+    ),
 )
 AGE_MODEL = {
     "model": "detmer",
@@ -74,13 +79,14 @@ def test_facts_and_coefficients_change_the_sheet_at_once(
     settle()
     assert opened.session.require_plan().step("patient").params["age_years"] == 60
     assert values(opened)["risk.detmer"] == pytest.approx(31.0026, abs=1e-3)
+    assert values(opened)["risk_with_flow.detmer"] == values(opened)["risk.detmer"]
     assert "31.0 %" in shown(opened)["Detmer"]
     assert risk.told.text() == "1 of 7 have a value, 2 need coefficients."
     told = [f["sentence"] for f in opened.session.summary()["findings"]]
     assert any("Detmer 2018: outside the derivation range" in words for words in told)
     risk.drop.click()
     settle()
-    assert "risk.detmer" not in values(opened)
+    assert not {"risk.detmer", "risk_with_flow.detmer"} & values(opened).keys()
     opened.undo()
     settle()
     assert values(opened)["risk.detmer"] == pytest.approx(31.0026, abs=1e-3)

@@ -102,10 +102,19 @@ class RiskView(QWidget):
         held = step is not None and step.params.get("coefficients")
         return "" if held else "coefficients that were added"
 
-    def _step(self) -> Step | None:
+    def _steps(self) -> list[Step]:
+        """Return the steps that score: the first without flow, perhaps, and later ones with it."""
         plan = self._desk.session.plan
         steps = plan.steps if plan is not None else ()
-        return next((step for step in steps if step.stage == RISK_STAGE), None)
+        return [step for step in steps if step.stage == RISK_STAGE]
+
+    def _step(self) -> Step | None:
+        """Return the last one that is computed, or else the first."""
+        steps = self._steps()
+        done = [step for step in steps if self._desk.is_current(step.output)]
+        if done:
+            return done[-1]
+        return steps[0] if steps else None
 
     def _patient(self) -> Step | None:
         """Return the step that holds the facts which the scores take."""
@@ -127,13 +136,17 @@ class RiskView(QWidget):
             self._compute()
 
     def _compute(self) -> None:
-        """Compute the scores at once, unless shape or flow would have to be computed first."""
-        desk, step = self._desk, self._step()
-        if step is None:
-            return
-        others = [name for argument, name in step.inputs.items() if argument != "patient"]
-        if all(desk.is_current(name) for name in others):
-            desk.attempt(lambda: desk.compute(step.output))
+        """Compute the scores at once, those aside that need shape or flow computed first."""
+        desk = self._desk
+        ready = [
+            step.output
+            for step in self._steps()
+            if all(
+                desk.is_current(n) for argument, n in step.inputs.items() if argument != "patient"
+            )
+        ]
+        if ready:
+            desk.attempt(lambda: desk.compute(*ready))
 
     def _ask(self) -> None:
         kinds = "Coefficients (*.json);;All files (*)"
@@ -151,21 +164,22 @@ class RiskView(QWidget):
             record = read_coefficients(path.read_bytes())
             held = [to_plain_json(one) for one in step.params.get("coefficients", ())]
             kept = [one for one in held if one.get("model") != record.get("model")]
-            self._keep(step, "Add coefficients", [*kept, record])
+            self._keep("Add coefficients", [*kept, record])
 
         if self._desk.attempt(add):
             self._compute()
 
     def _drop(self) -> None:
-        step = self._step()
-        if step is not None and self._desk.attempt(
-            lambda: self._keep(step, "Remove coefficients", None)
-        ):
+        if self._desk.attempt(lambda: self._keep("Remove coefficients", None)):
             self._compute()
 
-    def _keep(self, step: Step, text: str, records: list[dict[str, Any]] | None) -> None:
+    def _keep(self, text: str, records: list[dict[str, Any]] | None) -> None:
         models_with(records or ())  # refuses what does not fit, before the plan changes
-        self._desk.session.set_params(step.output, text, coefficients=records)
+        session = self._desk.session
+        plan = session.require_plan()
+        for step in self._steps():
+            plan = plan.with_params(step.output, coefficients=records)
+        session.do(text, plan)
 
     # Refresh -------------------------------------------------------------------------
 
