@@ -143,11 +143,13 @@ def prepare(
     marks: Marks | None = None,
     before: FlowScene | None = None,
     frames: Sequence[int] | None = None,
+    compared: Sequence[FlowResult] = (),
     progress: Progress = silent,
 ) -> FlowScene:
     """Return what a look shows of a flow; parts that ``before`` has already are kept.
 
     Streamlines are made for ``frames`` only, the numbers of times; None makes them for all.
+    Bars whose limits nobody chose suit the flows it is ``compared`` with, too.
 
     Raises:
         ValueError: if the flow was not computed, or the look asks for what there is not.
@@ -193,22 +195,28 @@ def prepare(
     if cut is not None:
         through = before.through if before and kept("cut") else cut.over_time(flow)
     progress(1.0)
-    bars = _bars(flow, look, outside, sheet, bool(lines))
+    bars = _bars((flow, *compared), look, outside, sheet, bool(lines))
     return FlowScene(flow, look, outside, lines, cut, sheet, within, through, bars, wanted)
 
 
 def _bars(
-    flow: FlowResult, look: FlowLook, outside: SurfaceMesh, sheet: SurfaceMesh | None, lines: bool
+    flows: Sequence[FlowResult],
+    look: FlowLook,
+    outside: SurfaceMesh,
+    sheet: SurfaceMesh | None,
+    lines: bool,
 ) -> dict[str, ScalarMap]:
     """Return the colour bars of what is shown."""
     found = {}
     if look.wall:
-        bar = limits(look.wall, outside.point_data.values(), look)
+        others = (wall(other, look.wall, look.parent_pa) for other in flows[1:])
+        values = [v for mesh in (outside, *others) for v in mesh.point_data.values()]
+        bar = limits(look.wall, values, look)
         array = look.wall if look.wall in outside.point_data else at_time(look.wall, 0)
         found["wall"] = ScalarMap(array, *TITLES[look.wall], **bar)
     if lines or (sheet is not None and look.across == "speed_m_s"):
         # One bar for all speeds, so that lines and plane compare.
-        bar = limits("speed_m_s", [flow_speeds(flow)])
+        bar = limits("speed_m_s", [flow_speeds(flow) for flow in flows])
         found["lines"] = found["plane"] = ScalarMap("speed_m_s", *TITLES["speed_m_s"], **bar)
     if sheet is not None and look.across != "speed_m_s":
         bar = limits(look.across, sheet.point_data.values())

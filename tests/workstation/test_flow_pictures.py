@@ -205,3 +205,12 @@ def test_pictures_are_named_and_want_a_flow(steady):
     )
     with pytest.raises(ValueError, match="was not computed"):
         flow_picture(nothing)
+
+
+def test_flows_that_are_compared_share_their_bars(steady, pulsing):
+    alone = prepare(steady, FlowLook("wss_pa", seeds="lumen", count=5))
+    beside = prepare(steady, FlowLook("wss_pa", seeds="lumen", count=5), compared=(pulsing,))
+    assert alone.bars["wall"].high < beside.bars["wall"].high
+    same = prepare(pulsing, FlowLook("wss_pa", seeds="lumen", count=5), compared=(steady,))
+    for part in ("wall", "lines"):
+        assert same.bars[part].legend == beside.bars[part].legend

@@ -109,6 +109,10 @@ class FlowShow(QObject):
         ratio = ending.get(RATIO, 0.0)
         return ending[DOME] / ratio if ratio > 0 and DOME in ending else None
 
+    def _others(self) -> tuple[FlowResult, ...]:
+        """Return the other flows of the plan, which it may be compared with."""
+        return tuple(flow for flow in self._desk.flows().values() if flow is not self._flow)
+
     @property
     def crosshair_mm(self) -> Vector | None:
         """Where the crosshair is, LPS mm."""
@@ -147,7 +151,7 @@ class FlowShow(QObject):
         if flow is None:
             return 0.0, 1.0
         if self._speeds is None or self._speeds[0] is not flow:
-            bar = limits("speed_m_s", [flow_speeds(flow)])
+            bar = limits("speed_m_s", [flow_speeds(one) for one in (flow, *self._others())])
             self._speeds = flow, (bar["low"], bar["high"])
         return self._speeds[1]
 
@@ -186,7 +190,7 @@ class FlowShow(QObject):
         """Show the flow of the plan that is switched on, as it stands."""
         desk = self._desk
         flows = {n: f for n, f in desk.flows().items() if desk.is_shown(n)}
-        name = self._wanted if self._wanted in flows else next(reversed(flows), "")
+        name = self._wanted if self._wanted in flows else next(iter(flows), "")
         flow = flows.get(name)
         if flow is not self._flow:
             self._stop_work()
@@ -212,7 +216,8 @@ class FlowShow(QObject):
         near = "crosshair" in (look.cut, look.seeds)
         place = self.crosshair_mm if near else None
         marks = Marks(line if look.cut == "centerline" else None, self.neck(), place)
-        asked = (flow, look, marks)
+        others = self._others()
+        asked = (flow, look, marks, others)
         if self._job is not None or (asked == self._asked and self._whole):
             return  # work that runs ends first, and then the newest wish is looked at
         first = asked != self._asked and look.seeds != "off" and len(flow.times_s) > 1
@@ -224,7 +229,7 @@ class FlowShow(QObject):
             made = planes or Planes(flow)
             return made, prepare(
                 flow, look, planes=made, marks=marks, before=before, frames=frames,
-                progress=progress,
+                compared=others, progress=progress,
             )  # fmt: skip
 
         self._job = Job("Prepare the flow", work)
