@@ -19,8 +19,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-BESIDE = 2.0
-"""Radii of the vessel from the neck, at the most, at which a stretch begins."""
+BESIDE, FIRST = 2.0, 4.0
+"""Radii of the vessel from the neck, at the most: of a branch, and of its first own section."""
 
 REACH = 1.5
 """Its length in diameters."""
@@ -28,7 +28,7 @@ REACH = 1.5
 LEAST = 3
 """Points of the centerline that make a stretch."""
 
-OPEN = 1.4
+OPEN = 1.7
 """Times its inscribed disc, and a section is taken to open into the sac."""
 
 
@@ -80,7 +80,8 @@ def _stretch(
         return None
     points, radius = centerline.points_mm[branch.points], centerline.radius_mm[branch.points]
     first = places[-1] if before else places[0]
-    if float(rim.query(points[first])[0]) > BESIDE * radius[first]:
+    gap = rim.query(points)[0]
+    if gap.min() > BESIDE * radius[first] or gap[first] > FIRST * radius[first]:
         return None
     along = arc_length_mm(points)
     places = places[np.abs(along[places] - along[first]) <= REACH * 2.0 * radius[first]]
