@@ -191,6 +191,18 @@ class Outflow:
         """Begin from pressures, less the gauge, and outflows that hold already."""
         self._answers = pressures_pa - self._z * flows_ml_s
 
+    def state(self) -> Floats:
+        """Return (2, outlets) all that changes: answers and stored pressures, 0 without a law."""
+        stored = [law.stored_pa if law else 0.0 for law in self._laws]
+        return np.array([self._answers, stored])
+
+    def restore(self, state: Floats) -> None:
+        """Go back to what `state` returned."""
+        self._answers = np.array(state[0])
+        for law, stored in zip(self._laws, state[1].tolist()):
+            if law is not None:
+                law.stored_pa = stored
+
     def pressures_pa(
         self,
         pressures_pa: Floats,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hemodynamics.domain import Domain, UnusableLumen, divide
+from hemodynamics.flow_checkpoint import Keeper, keeper_of
 from hemodynamics.flow_march import Diverged, Samples, march_cycles, march_steady
 from hemodynamics.flow_run import Run
 from hemodynamics.flow_settled import settling
@@ -22,7 +23,7 @@ from hemodynamics.flow_setup import (
     scales_of,
 )
 from hemodynamics.flow_start import Snapshot
-from hemodynamics.porous import PorousRegion, drag_of
+from hemodynamics.porous import PorousRegion, drag_of, to_record
 from hemodynamics.rheology import Newtonian, rates
 from hemodynamics.wall_shear import wall_shear
 from meshing.mesh import SurfaceMesh
@@ -83,6 +84,23 @@ class Vessel:
     porous: PorousRegion | None = None
 
 
+@dataclass(frozen=True)
+class Level:
+    """Cells of one size.
+
+    Attributes:
+        number: from the coarsest, 0.
+        snapshot: the flow on coarser cells, or None to begin from rest.
+        keeper: of its checkpoints.
+    """
+
+    number: int
+    spacing_mm: float
+    wall: Wall
+    snapshot: Snapshot | None
+    keeper: Keeper
+
+
 def climb(
     vessel: Vessel, wishes: Wishes, spacings_mm: Sequence[float], wall: Wall, progress: Progress
 ) -> Finished:
@@ -96,19 +114,54 @@ def climb(
         Diverged: if the flow blew up.
         TooCostly: if it would take longer than allowed.
     """
+    keeper = _keeper(vessel, wishes, spacings_mm)
+    try:
+        done = _climbed(vessel, wishes, spacings_mm, wall, keeper, progress)
+    except Diverged:
+        if not keeper.reached():
+            raise
+        keeper.forget()  # what was kept leaves out what a slower run would begin from
+        done = _climbed(vessel, wishes, spacings_mm, wall, keeper, progress)
+    keeper.drop()
+    return done
+
+
+def _climbed(
+    vessel: Vessel,
+    wishes: Wishes,
+    spacings_mm: Sequence[float],
+    wall: Wall,
+    keeper: Keeper,
+    progress: Progress,
+) -> Finished:
     *coarse, finest = spacings_mm
+    reached = keeper.reached()
     snapshot = None
     for n, spacing in enumerate(coarse):
+        if reached and reached[0] > n:
+            continue
         span = (COARSE_SHARE * n / len(coarse), COARSE_SHARE * (n + 1) / len(coarse))
+        level = Level(n, spacing, wall.thinned(), snapshot, keeper)
         told = _part(progress, *span, f"cells of {spacing:.2g} mm first: ")
         try:
-            snapshot = _level(
-                vessel, wishes, spacing, wall.thinned(), snapshot, told
-            ).run.snapshot()
+            snapshot = _level(vessel, wishes, level, told).run.snapshot()
         except (Diverged, UnusableLumen):
+            if keeper.reached():
+                raise
             snapshot = None
     told = _part(progress, COARSE_SHARE if coarse else 0.0, 1.0, "")
-    return _level(vessel, wishes, finest, wall, snapshot, told)
+    return _level(vessel, wishes, Level(len(coarse), finest, wall, snapshot, keeper), told)
+
+
+def _keeper(vessel: Vessel, wishes: Wishes, spacings_mm: Sequence[float]) -> Keeper:
+    """Return what keeps the checkpoint of exactly this computation."""
+    lumen, porous = vessel.lumen, vessel.porous
+    parts = [part for name in sorted(lumen.boundaries) for part in (name, lumen.boundaries[name])]
+    inputs: list[object] = [wishes, list(spacings_mm), lumen.points_mm, lumen.triangles, *parts]
+    if porous is not None:
+        surface = porous.surface
+        inputs += [to_record(porous), surface.points_mm, surface.triangles]
+    return keeper_of(*inputs)
 
 
 def _part(progress: Progress, first: float, last: float, what: str) -> Progress:
@@ -120,40 +173,40 @@ def _part(progress: Progress, first: float, last: float, what: str) -> Progress:
     return part
 
 
-def _level(
-    vessel: Vessel,
-    wishes: Wishes,
-    spacing_mm: float,
-    wall: Wall,
-    snapshot: Snapshot | None,
-    progress: Progress,
-) -> Finished:
-    domain = divide(vessel.lumen, spacing_mm, _part(progress, 0.0, 0.05, ""))
+def _level(vessel: Vessel, wishes: Wishes, level: Level, progress: Progress) -> Finished:
+    wall, keeper = level.wall, level.keeper
+    domain = divide(vessel.lumen, level.spacing_mm, _part(progress, 0.0, 0.05, ""))
     driven = drive(domain, wishes)
     require_plausible(domain, driven, wishes)
     shear = wall_shear(domain, wall.points_mm, wall.normals)
     told = _part(progress, 0.05, 1.0, "")
     period_s, hours = driven.waveform.period_s, wishes.most_hours
-    content_ml = 1e-3 * len(domain.cells_mm) * spacing_mm**3
+    content_ml = 1e-3 * len(domain.cells_mm) * level.spacing_mm**3
     exchange_s = content_ml / abs(driven.waveform.mean_ml_s)
 
     def attempt(slower: float) -> Finished:
         run = _run(vessel, domain, driven, wishes, slower, exchange_s)
-        if snapshot is not None:
-            run.start(snapshot)
+        kept = keeper.at(level.number, slower)
+        if level.snapshot is not None:
+            run.start(level.snapshot)
         if wishes.pulsatile:
-            found = march_cycles(run, shear, period_s, wishes.cycles, wishes.frames, hours, told)
+            found = march_cycles(
+                run, shear, period_s, wishes.cycles, wishes.frames, hours, kept, told
+            )
         else:
             judge = settling(wall.points_mm, wall.areas_mm2)
             most, settled = wishes.most_exchanges, 0.01 * wishes.settled_percent
-            found = march_steady(run, shear, judge, exchange_s, most, settled, hours, told)
+            found = march_steady(run, shear, judge, exchange_s, most, settled, hours, kept, told)
         return Finished(run, domain, driven, *found)
 
-    for slower in SLOWER[:-1]:
+    reached = keeper.reached()
+    first = reached[1] if reached and reached[0] == level.number else SLOWER[0]
+    for slower in SLOWER[SLOWER.index(first) : -1]:
         try:
             return attempt(slower)
         except Diverged:
-            continue
+            if reached:
+                raise
     return attempt(SLOWER[-1])
 
 

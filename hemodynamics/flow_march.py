@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from hemodynamics.flow_checkpoint import Kept
 from hemodynamics.flow_run import Run
-from hemodynamics.flow_settled import Settling, change, outflow_change
+from hemodynamics.flow_settled import Repeats, Settling
 from hemodynamics.flow_setup import TooCostly
 from hemodynamics.wall_shear import WallShear
 from segmentation.contract import Progress
@@ -29,6 +30,9 @@ REPEATED = 5e-3
 MOST_LATTICE_SPEED = 0.3
 MOST_EXCESS = 0.5
 """Cells per step, and change of density, that a run does not get beyond while it means anything."""
+
+CHECKED = 50
+"""Steps between two looks at whether a run still means anything."""
 
 TOLD_S = 0.3
 TRIAL_STEPS = 40
@@ -73,6 +77,7 @@ class Clock:
 
     def __init__(self, run: Run, steps: int, most_hours: float, progress: Progress) -> None:
         self._run, self._steps, self._progress = run, steps, progress
+        self._first = run.lattice.steps
         self._most_s, self._told, self._begun = 3600.0 * most_hours, 0.0, 0.0
         self._sums_ml_s: dict[str, float] = {}
         self._count = 0
@@ -89,10 +94,15 @@ class Clock:
         self._count += 1
         for name, flow in run.flows_ml_s().items():
             self._sums_ml_s[name] = self._sums_ml_s.get(name, 0.0) + flow
-        now, taken = time.monotonic(), run.lattice.steps
+        now, taken = time.monotonic(), run.lattice.steps - self._first
         if taken == TRIAL_STEPS // 2:  # what is compiled or touched first is not counted
             self._begun = now
-        if taken % 50 == 0 or now > self._told + TOLD_S:
+        if run.lattice.steps % CHECKED == 0 and not (
+            abs(run.lattice.leak) < np.inf and run.excess() <= MOST_EXCESS
+        ):
+            raise _diverged(run)
+        if now > self._told + TOLD_S:
+            self._told = now
             self._tell(now, taken)
 
     def averages_ml_s(self) -> dict[str, float]:
@@ -102,24 +112,20 @@ class Clock:
         return means
 
     def _tell(self, now: float, taken: int) -> None:
-        if not (abs(self._run.lattice.leak) < np.inf and self._run.excess() <= MOST_EXCESS):
-            raise _diverged(self._run)
         left = "measuring how long it takes"
+        steps = self._steps - self._first
         if taken >= TRIAL_STEPS:
             pace = (now - self._begun) / (taken - TRIAL_STEPS // 2)
-            remaining = pace * (self._steps - taken)
-            if taken < 10 * TRIAL_STEPS and pace * self._steps > self._most_s:
+            if taken < 10 * TRIAL_STEPS and pace * steps > self._most_s:
                 raise TooCostly(
-                    f"{self._steps:,} steps of {self._run.lattice.layout.cells:,} cells would take "
-                    f"about {pace * self._steps / 3600:.1f} h on this machine; take coarser cells, "
+                    f"{steps:,} steps of {self._run.lattice.layout.cells:,} cells would take "
+                    f"about {pace * steps / 3600:.1f} h on this machine; take coarser cells, "
                     "or allow more time"
                 )
-            left = f"at most {_words(remaining)} left"
-        if now > self._told + TOLD_S:
-            self._told = now
-            self._progress(
-                min(taken / self._steps, 1.0), f"step {taken:,} of at most {self._steps:,}, {left}"
-            )
+            left = f"at most {_words(pace * (steps - taken))} left"
+        done = self._run.lattice.steps
+        text = f"step {done:,} of at most {self._steps:,}, {left}"
+        self._progress(min(done / self._steps, 1.0), text)
 
 
 def _words(seconds: float) -> str:
@@ -141,6 +147,7 @@ def march_steady(
     most: float,
     settled: float,
     most_hours: float,
+    kept: Kept,
     progress: Progress,
 ) -> tuple[Samples, list[float], dict[str, float]]:
     """Go on until the flow has settled: no more than a share ``settled`` is still to change.
@@ -155,8 +162,11 @@ def march_steady(
     """
     between = max(round(JUDGED * exchange_s / run.scales.step_s), LEAST_STEPS)
     judgements = max(int(np.ceil(most / JUDGED)), 2)
+    if kept.found is not None:
+        run.restore(kept.found)
+        settling.restore(kept.found)
     clock = Clock(run, between * judgements, most_hours, progress)
-    for n in range(judgements):
+    for n in range(kept.rounds, judgements):
         for _ in range(between):
             run.fill()
             clock.step()
@@ -166,6 +176,8 @@ def march_steady(
         flows = clock.averages_ml_s()
         if settling.judge(samples.wss_pa[0], flows) < settled and n > 1:
             break
+        if n + 1 < judgements:
+            kept.keep(n + 1, lambda: run.state_arrays() | settling.state_arrays())
     return samples, settling.remaining, flows
 
 
@@ -176,6 +188,7 @@ def march_cycles(
     cycles: int,
     frames: int,
     most_hours: float,
+    kept: Kept,
     progress: Progress,
 ) -> tuple[Samples, list[float], dict[str, float]]:
     """Go through the cycles of a pulsatile flow until one repeats the last, or all are done.
@@ -188,12 +201,13 @@ def march_cycles(
         TooCostly: if it would take longer than allowed.
     """
     between = round(period_s / frames / run.scales.step_s)
+    repeats = Repeats()
+    if kept.found is not None:
+        run.restore(kept.found)
+        repeats.restore(kept.found)
     clock = Clock(run, between * frames * cycles, most_hours, progress)
-    shear_pa: Singles | None = None
-    flows: dict[str, float] = {}
-    changes: list[float] = []
-    for cycle in range(cycles):
-        samples, before = Samples(), flows
+    for cycle in range(kept.rounds, cycles):
+        samples = Samples()
         for frame in range(frames):
             for n in range(between):
                 run.fill()
@@ -201,11 +215,9 @@ def march_cycles(
                     time_s = frame * period_s / frames
                     samples.add(run, shear, time_s, whole=cycle > 0 or cycles == 1)
                 clock.step()
-        flows, last = clock.averages_ml_s(), shear_pa
-        shear_pa = np.stack(samples.wss_pa)
-        if last is not None:
-            changes.append(max(change(last, shear_pa), outflow_change(before, flows)))
-            if changes[-1] < REPEATED:
-                break
+        if repeats.judge(np.stack(samples.wss_pa), clock.averages_ml_s()) < REPEATED:
+            break
+        if cycle + 1 < cycles:
+            kept.keep(cycle + 1, lambda: run.state_arrays() | repeats.state_arrays())
     run.fill()
-    return samples, changes, flows
+    return samples, repeats.changes, repeats.flows_ml_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -153,6 +154,24 @@ class Run:
             dict(zip(names, self.outflow_ml_s.tolist())),
             {name: law.stored_pa for name, law in zip(names, self._laws) if law is not None},
         )
+
+    def state_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all that the run needs to go on as if it had never stopped."""
+        return {
+            **self.lattice.state_arrays(),
+            "ramp_s": np.array(self._ramp),
+            "outlets": self._outflow.state(),
+            "inflow_ml_s": self.inflow_ml_s,
+            "outflow_ml_s": self.outflow_ml_s,
+        }
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go back to what `state_arrays` returned, on a run of the same lumen and cells."""
+        self.lattice.restore(arrays)
+        self.time_s = self.lattice.steps * self.scales.step_s
+        self._ramp = float(arrays["ramp_s"])
+        self._outflow.restore(arrays["outlets"])
+        self.inflow_ml_s, self.outflow_ml_s = arrays["inflow_ml_s"], arrays["outflow_ml_s"]
 
     def fill(self) -> None:
         """Work out what enters in the coming step; states are read between this and `step`."""

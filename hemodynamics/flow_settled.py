@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,24 @@ class Settling:
         self._shear, self._flows = shear, dict(flows_ml_s)
         return self.remaining[-1] if self.remaining else np.inf
 
+    def state_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all that a run needs to go on as if it had never stopped."""
+        shear = np.zeros(0) if self._shear is None else self._shear
+        return {
+            "changes": np.array(self.changes),
+            "remaining": np.array(self.remaining),
+            "patch_shear": shear,
+            "openings": np.array(list(self._flows)),
+            "mean_flows": np.array(list(self._flows.values())),
+        }
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go back to what `state_arrays` returned."""
+        self.changes = arrays["changes"].tolist()
+        self.remaining = arrays["remaining"].tolist()
+        self._shear = arrays["patch_shear"]
+        self._flows = dict(zip(arrays["openings"].tolist(), arrays["mean_flows"].tolist()))
+
     def _again(self) -> float:
         """Return how much of a change comes again, from the last three; sound makes two noisy."""
         if len(self.changes) < 3 or self.changes[-3] <= 0:
@@ -67,6 +86,43 @@ class Settling:
         size = np.linalg.norm(wss_pa, axis=1) * self.areas_mm2
         area = np.bincount(self.owner, self.areas_mm2)
         return np.asarray(np.bincount(self.owner, size) / np.maximum(area, 1e-30))
+
+
+@dataclass
+class Repeats:
+    """Follows a pulsatile flow from cycle to cycle.
+
+    Attributes:
+        changes: of shear and outflow from each cycle to the next.
+        flows_ml_s: mean flows into the lumen of the last cycle.
+    """
+
+    changes: list[float] = field(default_factory=list)
+    flows_ml_s: dict[str, float] = field(default_factory=dict)
+    _shear: Singles | None = None
+
+    def judge(self, wss_pa: Singles, flows_ml_s: dict[str, float]) -> float:
+        """Take shear (times, points, 3) and mean flows of a cycle; return how they changed."""
+        if self._shear is not None:
+            shear = change(self._shear, wss_pa)
+            self.changes.append(max(shear, outflow_change(self.flows_ml_s, flows_ml_s)))
+        self._shear, self.flows_ml_s = wss_pa, flows_ml_s
+        return self.changes[-1] if self.changes else np.inf
+
+    def state_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all that a run needs to go on as if it had never stopped."""
+        return {
+            "changes": np.array(self.changes),
+            "openings": np.array(list(self.flows_ml_s)),
+            "mean_flows": np.array(list(self.flows_ml_s.values())),
+            "cycle_shear": np.zeros(0, np.float32) if self._shear is None else self._shear,
+        }
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go back to what `state_arrays` returned."""
+        self.changes = arrays["changes"].tolist()
+        self.flows_ml_s = dict(zip(arrays["openings"].tolist(), arrays["mean_flows"].tolist()))
+        self._shear = arrays["cycle_shear"]
 
 
 def settling(points_mm: Floats, areas_mm2: Floats) -> Settling:
