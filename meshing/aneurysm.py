@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from meshing.aneurysm_ball import ball_in_sac, climbed, piece_around
 from meshing.aneurysm_neck import Neck, NoNeck, neck_of
 from meshing.aneurysm_parts import Parts, divided, divided_at_neck
-from meshing.aneurysm_sac import level_curve, sac_level, whole_sac
+from meshing.aneurysm_sac import EITHER, OUTSIDE, level_curve, sac_level, whole_sac
 from meshing.aneurysm_vessel import Ball, ParentVessel, parent_vessel, share_outside
 from meshing.cell_sizes import averaging, edges_of
 from meshing.centerline import Centerline
@@ -82,10 +82,25 @@ def neck(
     source = "found in the crease between the sac and its vessel"
     found = neck_of(
         curve, piece.points_mm[tip], dome_mm, lumen.frame_uid, _way(vessel), source,
-        notes,
+        notes, _other_curves(piece, vessel, ball, progress),
     )  # fmt: skip
     divided_at_neck(lumen, found)
     return found
+
+
+def _other_curves(
+    piece: Piece, vessel: ParentVessel, ball: Ball, progress: Progress
+) -> list[Floats]:
+    """Return the necks found when the sac begins a little nearer to its vessel, or farther."""
+    curves = []
+    for n, side in enumerate((-EITHER, EITHER)):
+        progress(0.7 + 0.15 * n, "moving the neck by its doubt")
+        try:
+            level, tip = sac_level(piece, vessel, ball, OUTSIDE + side)
+            curves.append(level_curve(piece.points_mm, piece.triangles, level, tip)[0])
+        except NoNeck:
+            continue
+    return curves
 
 
 def dome(lumen: SurfaceMesh, neck: Neck, *, progress: Progress = silent) -> SurfaceMesh:

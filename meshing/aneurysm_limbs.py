@@ -18,9 +18,10 @@ from meshing.curves import arc_length_mm
 Floats = npt.NDArray[np.float64]
 
 BESIDE = 2.0  # vessel radii from the neck at the most, and a branch belongs to it
+FIRST = 4.0  # vessel radii from the neck at the most, its first own section
 REACH = 1.5  # diameters over which it is measured
 LEAST = 3  # sections
-OPEN = 1.4  # times its inscribed disc, and a section is taken to open into the sac
+OPEN = 1.7  # times its inscribed disc, and a section is taken to open into the sac
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ def _limb(
         return None
     first = places[-1] if upstream else places[0]
     width = 2 * float(np.sqrt(area[first] / np.pi))
-    if gap[first] > BESIDE * width / 2:
+    if gap.min() > BESIDE * width / 2 or gap[first] > FIRST * width / 2:
         return None
     places = places[np.abs(along[places] - along[first]) <= REACH * width]
     if len(places) < LEAST:

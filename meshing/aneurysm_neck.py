@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +104,13 @@ def neck_of(
     vessel: tuple[Floats, Floats],
     source: str,
     findings: tuple[Finding, ...] = (),
+    others: Sequence[Floats] = (),
 ) -> Neck:
     """Return the neck of a closed curve (n, 3), LPS mm, with its plane and numbers.
 
     ``inside_mm`` is a point on the wall of the dome, ``dome_mm`` the mean of that wall; it says
     to which side the normal points. ``vessel`` holds the points and radii of the parent vessel,
-    ``source`` says how the curve was found.
+    ``source`` says how the curve was found; ``others`` are curves that it might be as well.
     """
     ring = np.concatenate([curve_mm, curve_mm[:1]])
     length = float(np.linalg.norm(np.diff(ring, axis=0), axis=1).sum())
@@ -122,16 +123,28 @@ def neck_of(
         curve_mm, _vector(centre), _vector(normal), _vector(inside_mm), frame_uid, *vessel,
     )  # fmt: skip
     off = float(np.sqrt(np.mean(((even - centre) @ normal) ** 2)))
-    numbers = (
+    numbers: tuple[Number, ...] = (
         Number("width", bare.width_mm, "mm", f"mean diameter of the neck in its plane; {source}"),
         Number("width_maximum", bare.width_maximum_mm, "mm", f"largest diameter; {source}"),
         Number("area", bare.area_mm2, "mm2", f"enclosed by the neck in its plane; {source}"),
         Number("out_of_plane", off, "mm", "root mean square distance of the neck to its plane"),
     )
+    if others:
+        likely = [neck_of(c, inside_mm, dome_mm, frame_uid, vessel, source) for c in others]
+        numbers = tuple(_banded(n, likely) for n in numbers)
     return Neck(
         bare.points_mm, bare.centre_mm, bare.normal, bare.inside_mm, frame_uid,
         bare.vessel_mm, bare.vessel_radius_mm, findings, numbers,
     )  # fmt: skip
+
+
+def _banded(number: Number, others: Sequence[Neck]) -> Number:
+    """Return a number with the band in which that of other necks lies."""
+    values = [n.value for neck in others for n in neck.numbers if n.quantity == number.quantity]
+    text = f"{number.source}; band: the sac taken to begin nearer to its vessel, or farther away"
+    return replace(
+        number, low=min(number.value, *values), high=max(number.value, *values), source=text
+    )
 
 
 def _flat(points_mm: Floats, centre_mm: Floats, normal: Floats) -> Section:

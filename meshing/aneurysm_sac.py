@@ -24,6 +24,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 OUTSIDE = 0.8  # radii outside of the vessel: more is rather sac, less rather vessel
+EITHER = 0.2  # radii by which that is uncertain
 DOUBT = 0.8  # radii on either side of that over which both become sure
 PULL = 0.25  # cost in lengths of curve of one vessel radius of an area on the wrong side
 CREASE = 1.5  # how much cheaper the curve is in a crease as sharp as the vessel is round
@@ -37,12 +38,14 @@ SURE = 10**7  # a cost that is never paid
 SCALE = 1000.0
 
 
-def sac_level(piece: Piece, vessel: ParentVessel, ball: Ball) -> tuple[Floats, int]:
+def sac_level(
+    piece: Piece, vessel: ParentVessel, ball: Ball, begins: float = OUTSIDE
+) -> tuple[Floats, int]:
     """Return for each point of a lumen a level, positive on the sac's wall, and the sac's tip.
 
     The wall is divided where the curve is short and runs in the crease at the neck, the sac
-    lying outside of the parent vessel: the smallest cut of the triangles' graph (Boykov and
-    Kolmogorov, IEEE TPAMI 26 (2004) 1124).
+    lying outside of the parent vessel by ``begins`` of its radius or more: the smallest cut of the
+    triangles' graph (Boykov and Kolmogorov, IEEE TPAMI 26 (2004) 1124).
 
     Raises:
         NoNeck: if nothing near the ball stands out of the vessel.
@@ -54,7 +57,7 @@ def sac_level(piece: Piece, vessel: ParentVessel, ball: Ball) -> tuple[Floats, i
     local = local.reshape(-1, 3)
     outside = share_outside(points[used], vessel.points_mm, vessel.radius_mm)
     tip = int(np.argmax(np.where(away[used] < 1.2 * ball.radius_mm, outside, -np.inf)))
-    if outside[tip] < OUTSIDE:
+    if outside[tip] < begins:
         raise NoNeck(
             "nothing stands out of the vessel there by its radius, so there is no neck to be "
             "found; draw the neck by points on the surface"
@@ -62,8 +65,8 @@ def sac_level(piece: Piece, vessel: ParentVessel, ball: Ball) -> tuple[Floats, i
     mesh = SurfaceMesh(points[used], local, "")
     rounds = _rounds(mesh, SEEN * vessel.size_mm)
     close = away[used] < 1.15 * ball.radius_mm
-    far = (away[used] > FAR * vessel.reach_mm) & (outside < OUTSIDE)
-    wall = _wall(mesh, outside, vessel.size_mm, rounds)
+    far = (away[used] > FAR * vessel.reach_mm) & (outside < begins)
+    wall = _wall(mesh, outside - begins, vessel.size_mm, rounds)
     level = np.full(len(points), -1.0)
     for pull in PULL * STRONGER:
         sac = _cut(wall, mesh.triangles, pull, (tip, close & (outside > SAC), far))
@@ -122,7 +125,7 @@ class _Wall:
     outside: Floats
 
 
-def _wall(mesh: SurfaceMesh, outside: Floats, size_mm: float, rounds: int) -> _Wall:
+def _wall(mesh: SurfaceMesh, beyond: Floats, size_mm: float, rounds: int) -> _Wall:
     points, cells = mesh.points_mm, mesh.triangles
     bend = curvature_map(mesh, smoothing=rounds).point_data["smallest_curvature_per_mm"]
     price = np.exp(-CREASE * np.clip(-bend * size_mm, 0, SHARPEST))
@@ -135,7 +138,7 @@ def _wall(mesh: SurfaceMesh, outside: Floats, size_mm: float, rounds: int) -> _W
     usual = float(np.median(length))
     sides = points[cells[:, 1:]] - points[cells[:, :1]]
     area = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1) / 2
-    sure = np.clip((outside[cells].mean(axis=1) - OUTSIDE) / DOUBT, -1, 1)
+    sure = np.clip(beyond[cells].mean(axis=1) / DOUBT, -1, 1)
     return _Wall(
         own[once], across[once], cost[once] / usual, own[across < 0], sure * area / size_mm / usual
     )

@@ -41,6 +41,18 @@ def test_the_neck_of_a_ball_on_a_tube_is_where_they_meet(found):
     assert np.linalg.norm(found.points_mm[:, None] - known, axis=2).min(axis=1).max() < 0.6
 
 
+def test_the_neck_has_a_band_and_its_width_is_that_of_its_plane(found):
+    numbers = {number.quantity: number for number in found.numbers}
+    width = numbers["width"]
+    assert width.low <= width.value <= width.high
+    assert "band" in width.source
+    known = placed(neck_points(RADIUS, HEIGHT, VESSEL))
+    flat = known - np.outer((known - found.centre_mm) @ found.normal, found.normal)
+    away = np.linalg.norm(flat - flat.mean(axis=0), axis=1)
+    assert width.value == pytest.approx(2 * away.mean(), rel=0.15)  # the grid blunts the crease
+    assert numbers["width_maximum"].value > width.value
+
+
 def test_the_dome_is_closed_and_adds_up_with_the_rest(lumen, found):
     sac = dome(lumen, found)
     rest = without_sac(lumen, found)
