@@ -6,12 +6,13 @@ flow (hyperaemia). Pijls 1996 (doi:10.1056/NEJM199606273342604).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 from annotated_types import Ge, Gt, Le
 
 from hemodynamics.boundary import PA_PER_MMHG
@@ -19,9 +20,12 @@ from hemodynamics.flow_result import FlowResult
 from hemodynamics.lumped import Course, Network, PressureSource, Resistor
 from hemodynamics.network_solution import steady
 from hemodynamics.vessel_flow import DENSITY_KG_M3
-from meshing.centerline import Centerline
+from meshing.centerline import Centerline, own_sections
+from meshing.curves import arc_length_mm
 from meshing.vessel_findings import stenosis
 from segmentation.contract import Finding, Measurements, Number, Progress, Severity, silent
+
+Floats = npt.NDArray[np.float64]
 
 THRESHOLD = 0.80
 """At or below it a narrowing counts as limiting flow: Tonino 2009 (doi:10.1056/NEJMoa0807611)."""
@@ -32,40 +36,60 @@ EXPANSION = 1.52
 WHOLE = 2.0
 """Length of a narrowing shaped like a cosine by that at half of it."""
 
-TURBULENT = 2000.0
-MODEL = (
-    "steady narrowing (Young and Tsai 1973, doi:10.1016/0021-9290(73)90099-7; Seeley and Young "
-    "1976, doi:10.1016/0021-9290(76)90086-5) before a constant resistance of the bed"
+TURBULENT, THINNEST_MM = 2000.0, 0.1
+YOUNG_TSAI = (
+    "Young and Tsai 1973, doi:10.1016/0021-9290(73)90099-7; Seeley and Young 1976, "
+    "doi:10.1016/0021-9290(76)90086-5"
 )
+MODEL = (
+    "Poiseuille's law along the measured diameters and the loss of the widening jet, K_t = 1.52 "
+    f"({YOUNG_TSAI}), before a constant resistance of the bed"
+)
+Law = Literal["measured", "young_tsai"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Narrowing:
-    """What decides how much pressure a narrowing costs.
+    """What decides how much pressure a narrowed vessel costs.
 
     Attributes:
+        along_mm, diameter_mm: the vessel's diameters along its centerline.
         least_mm, normal_mm: diameters of the narrowest place and of the vessel without it.
         length_mm: of the whole narrowing.
         flow_ml_s: what the vessel would carry at hyperaemia without it.
     """
 
+    along_mm: Floats
+    diameter_mm: Floats
     least_mm: float
     normal_mm: float
     length_mm: float
     flow_ml_s: float
 
-    def losses(self, viscosity_pa_s: float) -> tuple[float, float]:
+    def losses(self, viscosity_pa_s: float, law: Law = "measured") -> tuple[float, float]:
         """Return the linear and quadratic resistance in mmHg s/mL and mmHg s2/mL2.
 
-        K_v = 32 (L_a / D) (A / A_s)^2 with L_a = 0.83 L + 1.64 D_s, and K_t = 1.52.
+        The linear one is 128 mu / pi times the integral of 1 / D^4, or in the narrowing that of
+        Young and Tsai: K_v mu / (D A) with K_v = 32 (L_a / D) (A / A_s)^2 and L_a = 0.83 L +
+        1.64 D_s. The quadratic one is K_t rho / 2 (1 / A_s - 1 / A)^2.
         """
-        area_m2 = 0.25e-6 * np.pi * self.normal_mm**2
-        ratio = (self.normal_mm / self.least_mm) ** 2
-        acting_mm = 0.83 * self.length_mm + 1.64 * self.least_mm
-        viscous = 32.0 * (acting_mm / self.normal_mm) * ratio**2
-        linear = viscous * viscosity_pa_s / (1e-3 * self.normal_mm * area_m2)
-        square = 0.5 * EXPANSION * DENSITY_KG_M3 * (ratio - 1.0) ** 2 / area_m2**2
+        whole_mm3 = float(np.trapezoid(self.diameter_mm**-4, self.along_mm))
+        if law == "young_tsai":
+            acting_mm = 0.83 * self.length_mm + 1.64 * self.least_mm
+            rest_mm = max(float(self.along_mm[-1] - self.along_mm[0]) - self.length_mm, 0.0)
+            whole_mm3 = acting_mm / self.least_mm**4 + rest_mm / self.normal_mm**4
+        linear = 128e9 / np.pi * viscosity_pa_s * whole_mm3
+        least_m2, normal_m2 = (0.25e-6 * np.pi * d**2 for d in (self.least_mm, self.normal_mm))
+        square = 0.5 * EXPANSION * DENSITY_KG_M3 * (1 / least_m2 - 1 / normal_m2) ** 2
         return 1e-6 * linear / PA_PER_MMHG, 1e-12 * square / PA_PER_MMHG
+
+    def wider(self, by_mm: float) -> Narrowing:
+        """Return the narrowing with all diameters wider by a length, the normal one aside."""
+        return replace(
+            self,
+            diameter_mm=np.maximum(self.diameter_mm + by_mm, THINNEST_MM),
+            least_mm=min(max(self.least_mm + by_mm, THINNEST_MM), self.normal_mm),
+        )
 
     def throat_reynolds(self, flow_ml_s: float, viscosity_pa_s: float) -> float:
         """Return the Reynolds number of a flow in the narrowest place."""
@@ -88,8 +112,9 @@ def fractional_flow_reserve(
     """Estimate the fractional flow reserve of the worst narrowing of a vessel.
 
     The narrowing is measured as by stenosis. The bed behind it has the resistance that lets the
-    given flow through without the narrowing; with it, less flows. The band holds every
-    combination of diameter, flow and length (half or whole) within their doubts.
+    given flow through without the narrowing; with it, less flows. Pressure is lost to friction
+    along the branch and where the jet widens. The band holds every combination of diameter and
+    flow within their doubts, and the formula of Young and Tsai instead.
 
     Args:
         aortic_pressure_mmhg: Mean aortic pressure at hyperaemia; without it there is no value.
@@ -128,20 +153,21 @@ def fractional_flow_reserve(
     if size["minimum_diameter"] >= size["reference_diameter"]:
         none = Finding(Severity.INFO, "no_narrowing", "No narrowing was found, so none costs flow")
         return Measurements(measured.numbers, (*measured.findings, none))
-    found = Narrowing(
-        size["minimum_diameter"], size["reference_diameter"], WHOLE * size["length"], flow_ml_s
-    )
+    found = narrowing_of(centerline, size, flow_ml_s)
     pressures = (aortic_pressure_mmhg, venous_pressure_mmhg)
     value, flow = _reserve(found, *pressures, viscosity_pa_s)
     progress(0.5, "the band")
-    others = _within(found, diameter_doubt_mm, flow_doubt_percent / 100)
-    reserves = [_reserve(other, *pressures, viscosity_pa_s)[0] for other in others]
+    reserves = [
+        _reserve(other, *pressures, viscosity_pa_s, law)[0]
+        for other in _within(found, diameter_doubt_mm, flow_doubt_percent / 100)
+        for law in get_args(Law)
+    ]
     low, high = min(value, *reserves), max(value, *reserves)
     reynolds = found.throat_reynolds(flow, viscosity_pa_s)
     progress(1.0)
     band = (
-        f"{MODEL}; band: diameter ± {diameter_doubt_mm:g} mm, flow ± {flow_doubt_percent:g} %, "
-        "length between half and whole"
+        f"{MODEL}; band: diameters ± {diameter_doubt_mm:g} mm, flow ± {flow_doubt_percent:g} %, "
+        "and the viscous loss of Young and Tsai"
     )
     numbers = (
         Number("fractional_flow_reserve", value, "", band, low, high, plain=True),
@@ -198,12 +224,31 @@ def flow_reserve(
     return Measurements(tuple(numbers), (hint, *_verdict(worst, None, None)))
 
 
+def narrowing_of(centerline: Centerline, size: Mapping[str, float], flow_ml_s: float) -> Narrowing:
+    """Return the narrowing of the branch on which ``size``, the numbers of stenosis, found it."""
+    points = centerline.branch(int(size["branch"])).points
+    area_mm2 = centerline.point_data["area_mm2"][points]
+    own = np.isfinite(area_mm2) & own_sections(centerline)[points]
+    return Narrowing(
+        arc_length_mm(centerline.points_mm[points])[own],
+        2 * np.sqrt(area_mm2[own] / np.pi),
+        size["minimum_diameter"],
+        size["reference_diameter"],
+        WHOLE * size["length"],
+        flow_ml_s,
+    )
+
+
 def _reserve(
-    narrowing: Narrowing, aortic_mmhg: float, venous_mmhg: float, viscosity_pa_s: float
+    narrowing: Narrowing,
+    aortic_mmhg: float,
+    venous_mmhg: float,
+    viscosity_pa_s: float,
+    law: Law = "measured",
 ) -> tuple[float, float]:
     """Return the reserve and the flow (mL/s) of a narrowing before the resistance of its bed."""
     bed = (aortic_mmhg - venous_mmhg) / narrowing.flow_ml_s
-    linear, quadratic = narrowing.losses(viscosity_pa_s)
+    linear, quadratic = narrowing.losses(viscosity_pa_s, law)
     state = steady(
         Network(
             (
@@ -220,14 +265,9 @@ def _reserve(
 
 def _within(found: Narrowing, doubt_mm: float, share: float) -> Iterator[Narrowing]:
     """Return the narrowing at every corner of its doubts."""
-    for side, part, length in product((-1, 1), (-1, 1), (1 / WHOLE, 1.0)):
-        least = min(max(found.least_mm + side * doubt_mm, 0.1), found.normal_mm)
-        yield replace(
-            found,
-            least_mm=least,
-            flow_ml_s=found.flow_ml_s * (1 + part * share),
-            length_mm=found.length_mm * length,
-        )
+    for side, part in product((-1, 1), (-1, 1)):
+        wider = found.wider(side * doubt_mm)
+        yield replace(wider, flow_ml_s=found.flow_ml_s * (1 + part * share))
 
 
 def _verdict(value: float, low: float | None, high: float | None) -> list[Finding]:
