@@ -24,14 +24,16 @@ from hemodynamics.flow_result import FlowResult
 from meshing.centerline import Centerline
 from segmentation.contract import Progress, silent
 from workstation.case import Case, CaseError
-from workstation.flow_pictures import Kind, flow_picture
+from workstation.flow_pictures import Kind, flow_movie, flow_picture
 from workstation.planning.plan import Plan
 from workstation.stages import find_stage
 from workstation.store import write_atomically
 from workstation.views import SYNTHETIC, burn_in
 
-BRANCHES, SECTIONS, TIMES, PICTURE = ".branches.csv", ".sections.csv", ".pvd", ".png"
-ENDINGS = (TIMES, BRANCHES, SECTIONS, PICTURE)
+BRANCHES, SECTIONS, TIMES = ".branches.csv", ".sections.csv", ".pvd"
+PICTURE, MOVIE = ".png", ".gif"
+ENDINGS = (TIMES, BRANCHES, SECTIONS, PICTURE, MOVIE)
+SLOWED = 3  # times that a movie is slower than the heart
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -50,7 +52,8 @@ def write_flow(
     ``.sections.csv`` one for each plane across them. ``.pvd`` lists one file of the lumen
     (.vtu: velocity_m_s, pressure_pa) and of the wall (.vtp: wss_pa, tawss_pa, osi) for each time,
     which lie in a folder beside it. ``.png`` is a map of the mean wall shear; a word before it
-    asks for another picture, as in ``flow.osi.png``.
+    asks for another picture, as in ``flow.osi.png``. ``.gif`` plays the cycle in the same way,
+    three times as slow as it is; streamlines, where no word asks for another picture.
 
     Raises:
         CaseError: if the flow was not computed, or what the file shall hold is not there.
@@ -60,11 +63,8 @@ def write_flow(
     ending = flow_ending(path)
     if ending == TIMES:
         _write_times(flow, path, progress)
-    elif ending == PICTURE:
-        kind = kind_of_picture(path)
-        drawn = Image.fromarray(flow_picture(flow, kind))
-        burn_in(drawn, SYNTHETIC if case.record.synthetic else "")
-        write_atomically(path, lambda part: drawn.save(part, "PNG"))
+    elif ending in (PICTURE, MOVIE):
+        _write_pictures(flow, path, SYNTHETIC if case.record.synthetic else "", progress)
     else:
         line = centerline_of(case, name, case.plan(), flow.frame_uid)
         sections = section_rows(flow, line, progress)
@@ -75,17 +75,40 @@ def write_flow(
     return path
 
 
-def kind_of_picture(path: Path) -> Kind:
-    """Return what the name of a picture asks for: the word before .png, else the wall shear.
+def kind_of_picture(path: Path, usual: Kind = "tawss") -> Kind:
+    """Return what the name of a picture asks for: the word before its ending, else the usual.
 
     Raises:
         CaseError: if there is no such picture.
     """
-    word = Path(path.name.lower().removesuffix(PICTURE)).suffix.removeprefix(".")
-    found: Kind | None = next((kind for kind in KINDS if kind == (word or "tawss")), None)
+    word = Path(path.stem.lower()).suffix.removeprefix(".")
+    found: Kind | None = next((kind for kind in KINDS if kind == (word or usual)), None)
     if found is None:
         raise CaseError(f"there is no picture {word!r} of a flow; there are: {', '.join(KINDS)}")
     return found
+
+
+def _write_pictures(flow: FlowResult, path: Path, words: str, progress: Progress) -> None:
+    movie = flow_ending(path) == MOVIE
+    if movie and len(flow.times_s) < 2:
+        raise CaseError(f"the flow {flow.name!r} is steady, so nothing moves; write a .png")
+    if movie:
+        pictures = flow_movie(flow, kind_of_picture(path, "streamlines"), progress=progress)
+    else:
+        pictures = [flow_picture(flow, kind_of_picture(path))]
+    drawn = [Image.fromarray(pixels) for pixels in pictures]
+    for image in drawn:
+        burn_in(image, words)
+    if not movie:
+        write_atomically(path, lambda part: drawn[0].save(part, "PNG"))
+        return
+    step_ms = max(round(SLOWED * 1000 * float(flow.times_s[1] - flow.times_s[0])), 20)
+    write_atomically(
+        path,
+        lambda part: drawn[0].save(
+            part, "GIF", save_all=True, append_images=drawn[1:], duration=step_ms, loop=0
+        ),
+    )
 
 
 def centerline_of(case: Case, name: str, plan: Plan, frame_uid: str) -> Centerline:

@@ -44,7 +44,7 @@ from workstation.flow_surfaces import (
     wall,
 )
 from workstation.looks import MOST, proposed_limits
-from workstation.picture import Picture, render_scene
+from workstation.picture import Picture, render_scene, render_scenes
 from workstation.shading import ScalarMap, SceneItem
 
 Seeds = Literal["off", "inlets", "lumen", "neck", "plane", "crosshair"]
@@ -216,7 +216,7 @@ def _bars(
         found["wall"] = ScalarMap(array, *TITLES[look.wall], **bar)
     if lines or (sheet is not None and look.across == "speed_m_s"):
         # One bar for all speeds, so that lines and plane compare.
-        bar = limits("speed_m_s", [flow_speeds(flow) for flow in flows])
+        bar = limits("speed_m_s", [some_speeds(flow) for flow in flows])
         found["lines"] = found["plane"] = ScalarMap("speed_m_s", *TITLES["speed_m_s"], **bar)
     if sheet is not None and look.across != "speed_m_s":
         bar = limits(look.across, sheet.point_data.values())
@@ -338,9 +338,10 @@ def wall_opacity(scene: FlowScene) -> float:
     return THROUGH_OPACITY if scene.lines or scene.plane is not None else 1.0
 
 
-def flow_speeds(flow: FlowResult) -> npt.NDArray[np.float32]:
-    """Return the speed in m/s of every cell at every time."""
-    return np.asarray(np.linalg.norm(flow.velocity_m_s, axis=2))
+def some_speeds(flow: FlowResult) -> npt.NDArray[np.float32]:
+    """Return speeds in m/s of cells spread over the lumen, at every time: enough for a bar."""
+    step = 1 + flow.velocity_m_s[..., 0].size // ENOUGH
+    return np.asarray(np.linalg.norm(flow.velocity_m_s[:, ::step], axis=2))
 
 
 def peak(flow: FlowResult) -> int:
@@ -393,8 +394,32 @@ def flow_picture(
     place = point_mm if point_mm is not None else widest_mm(flow)
     chosen = peak(flow) if frame is None else frame
     scene = prepare(flow, look, marks=Marks(crosshair_mm=place), frames=(chosen,))
-    shown = {name: item for name, item in items(scene, chosen).items() if item.visible}
-    return render_scene(shown, camera or best_view(flow, size, scene.cut), size)
+    return render_scene(_seen(scene, chosen), camera or best_view(flow, size, scene.cut), size)
+
+
+def flow_movie(
+    flow: FlowResult,
+    kind: Kind = "streamlines",
+    size: Size = PICTURE_PX,
+    progress: Progress = silent,
+) -> list[Picture]:
+    """Return one picture of a flow for each of its times, all seen by one eye.
+
+    Raises:
+        ValueError: if the flow was not computed.
+    """
+    scene = prepare(flow, KINDS[kind], marks=Marks(crosshair_mm=widest_mm(flow)))
+    times = range(len(flow.times_s))
+    made: list[Picture] = []
+    drawn = (_seen(scene, n) for n in times)
+    for picture in render_scenes(drawn, best_view(flow, size, scene.cut), size):
+        made.append(picture)
+        progress(len(made) / len(times), f"picture {len(made)}")
+    return made
+
+
+def _seen(scene: FlowScene, frame: int) -> dict[str, SceneItem]:
+    return {name: item for name, item in items(scene, frame).items() if item.visible}
 
 
 def widest_mm(flow: FlowResult) -> Vector:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -53,6 +53,7 @@ __all__ = [
     "Split",
     "probe",
     "render_scene",
+    "render_scenes",
 ]
 
 Picture = npt.NDArray[np.uint8]
@@ -306,17 +307,27 @@ def render_scene(items: Mapping[str, SceneItem], camera: Camera | Side, size: Si
     ``camera`` is an eye, or the side of the patient from which everything is shown. The
     picture is drawn at twice ``size`` and averaged, which smooths every edge.
     """
+    return next(render_scenes([items], camera, size))
+
+
+def render_scenes(
+    scenes: Iterable[Mapping[str, SceneItem]], camera: Camera | Side, size: Size
+) -> Iterator[Picture]:
+    """Yield pictures of one scene after the other, as `render_scene` draws them."""
     width, height = size
     scene = Scene()
-    scene.set_values(items)
-    if isinstance(camera, Camera):
-        scene.camera = camera
-    else:
-        scene.look_from(camera, size)
-    fine = scene.render(2 * width, 2 * height).reshape(height, 2, width, 2, 3)
-    scene.close()
-    smooth: Picture = (fine.mean(axis=(1, 3)) + 0.5).astype(np.uint8)
-    return smooth
+    try:
+        for number, items in enumerate(scenes):
+            scene.set_values(items)
+            if isinstance(camera, Camera):
+                scene.camera = camera
+            elif number == 0:
+                scene.look_from(camera, size)
+            fine = scene.render(2 * width, 2 * height).reshape(height, 2, width, 2, 3)
+            smooth: Picture = (fine.mean(axis=(1, 3)) + 0.5).astype(np.uint8)
+            yield smooth
+    finally:
+        scene.close()
 
 
 @cache

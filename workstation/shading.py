@@ -209,14 +209,15 @@ def colour_by_side(actor: Any, split: Split) -> None:
 def build_scalar_bar(scalars: ScalarMap, place: int = 0) -> Any:
     """Return the vtkScalarBarActor that explains ``scalars``.
 
-    It stands in the lower left corner, or ``place`` bars to the right of it.
+    The first stands in the lower left corner, the next in the lower right, then further in.
     """
     bar = vtkScalarBarActor()
     bar.SetLookupTable(_lookup_table(scalars))
     bar.SetTitle(f"{scalars.title}\n{scalars.unit}")
     bar.SetNumberOfLabels(5)
     bar.SetLabelFormat("{:.3g}")
-    bar.SetPosition(0.02 + place * BAR_APART, 0.05)
+    inward = 0.02 + place // 2 * BAR_APART
+    bar.SetPosition(1 - inward - BAR_WIDTH if place % 2 else inward, 0.05)
     bar.SetWidth(BAR_WIDTH)
     bar.SetHeight(0.45)
     bar.SetBarRatio(0.016 / BAR_WIDTH)

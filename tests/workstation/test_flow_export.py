@@ -14,7 +14,7 @@ from tests.hemodynamics.known_flow import FRAME, MEAN_ML_S, axis_line, tube_flow
 from workstation import picture
 from workstation.case import CaseError, create_case
 from workstation.export import endings, export
-from workstation.flow_export import at_one_time, flow_ending, kind_of_picture
+from workstation.flow_export import at_one_time, flow_ending, kind_of_picture, write_flow
 from workstation.planning.plan import Plan, Step
 
 STEPS = (
@@ -91,6 +91,27 @@ def test_a_picture_is_asked_for_by_its_name(case, tmp_path):
     written = export(case, "flow", tmp_path / "flow.pressure.png")
     with Image.open(written) as drawn:
         assert drawn.size == (900, 700)
+
+
+def test_the_cycle_goes_to_a_picture_that_moves(case, tmp_path, monkeypatch):
+    made = [np.full((6, 9, 3), 80 * n, np.uint8) for n in range(3)]
+    asked = []
+    monkeypatch.setattr(
+        "workstation.flow_export.flow_movie",
+        lambda flow, kind, progress: asked.append(kind) or made,
+    )
+    written = export(case, "flow", tmp_path / "flow.gif")
+    export(case, "flow", tmp_path / "flow.wss.gif")
+    assert asked == ["streamlines", "wss"]
+    with Image.open(written) as movie:
+        assert (movie.n_frames, movie.size) == (3, (9, 6))
+        assert movie.info["duration"] == 900, "a third of 0.9 s, three times as slow"
+
+
+def test_a_steady_flow_does_not_move(case, tmp_path):
+    still = at_one_time(case.value("flow"), 0)
+    with pytest.raises(CaseError, match="nothing moves"):
+        write_flow(case, "flow", still, tmp_path / "flow.gif")
 
 
 def test_endings_are_told_and_a_flow_is_wanted(case, tmp_path):

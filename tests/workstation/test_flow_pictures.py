@@ -21,6 +21,7 @@ from workstation.flow_pictures import (
     FlowLook,
     Marks,
     best_view,
+    flow_movie,
     flow_picture,
     items,
     limits,
@@ -189,6 +190,18 @@ def test_pictures_show_the_vessel_and_its_bar(pulsing, kind):
     middle = pixels[60:140, 110:220].reshape(-1, 3)
     assert (middle.max(axis=1) > 90).mean() > 0.1
     assert np.ptp(pixels[120:, :60].reshape(-1, 3), axis=0).max() > 100, "the bar"
+
+
+def test_a_movie_has_a_picture_for_every_time(pulsing):
+    problem = picture.probe()
+    if problem:
+        pytest.skip(problem)
+    told = []
+    movie = flow_movie(pulsing, "wss", (150, 100), lambda fraction, _: told.append(fraction))
+    assert [m.shape for m in movie] == [(100, 150, 3)] * 4
+    assert told[-1] == 1
+    bright = [int(m[30:70, 55:95].sum()) for m in movie]
+    assert bright.index(max(bright)) == peak(pulsing), "shear is highest when most blood flows"
 
 
 def test_pictures_are_named_and_want_a_flow(steady):

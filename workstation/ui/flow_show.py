@@ -24,11 +24,11 @@ from workstation.flow_pictures import (
     FlowLook,
     FlowScene,
     Marks,
-    flow_speeds,
     items,
     limits,
     peak,
     prepare,
+    some_speeds,
 )
 from workstation.flow_surfaces import speed_volume
 from workstation.fusion import Layer
@@ -151,7 +151,7 @@ class FlowShow(QObject):
         if flow is None:
             return 0.0, 1.0
         if self._speeds is None or self._speeds[0] is not flow:
-            bar = limits("speed_m_s", [flow_speeds(one) for one in (flow, *self._others())])
+            bar = limits("speed_m_s", [some_speeds(one) for one in (flow, *self._others())])
             self._speeds = flow, (bar["low"], bar["high"])
         return self._speeds[1]
 

@@ -27,6 +27,7 @@ from workstation.ui.words import readable
 from workstation.views import SCENE, VIEWS
 
 PICTURES = (".png", ".dcm")
+RENDERED = (".png", ".gif")
 VIEW_WORDS = {view: f"Picture: {view} view" for view in VIEWS} | {SCENE: "Picture: 3D view"}
 
 
@@ -147,7 +148,7 @@ class ReportPanel:
         """Write the result or view ``name`` to ``file`` in the background."""
         case = self._desk.session.require_case()
         form: Form = "LABELMAP" if self.labelmap.isChecked() else "BINARY"
-        if name in VIEWS or file.suffix.lower() == ".png":  # rendered in a process of its own
+        if name in VIEWS or file.suffix.lower() in RENDERED:  # rendered in a process of its own
             self._write("Export", name, file)
             return
         drawn = isinstance(self._desk.value(name), LabelMap | SurfaceMesh | CutPlane)
