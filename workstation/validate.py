@@ -8,7 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hemodynamics.verification import curved, nozzle, outlets, sac_cases, sacs, straight, tubes
+from hemodynamics.verification import (
+    curved,
+    nozzle,
+    outlets,
+    sac_cases,
+    sacs,
+    straight,
+    thinning,
+    tubes,
+)
 from hemodynamics.verification.rows import CannotRun, Check, Means, Row
 from segmentation.contract import Progress, share, silent
 from workstation import validate_examples
@@ -19,6 +28,7 @@ CHECKS: tuple[Check, ...] = (
     Check("poiseuille", "steady flow in a straight tube", straight.poiseuille),
     Check("womersley", "pulsatile flow in a straight tube", straight.womersley),
     Check("convergence", "flow in a straight tube by fineness", tubes.convergence, 4),
+    Check("thinning", "steady flow of blood that thins with shear", thinning.thinning),
     Check("windkessel", "pressure at an outlet with a compliance", outlets.windkessel),
     Check("dean", "steady flow in a gently curved tube", curved.dean, 0.5),
     Check("fda-nozzle", "jet behind a nozzle, beside laboratories", nozzle.fda_nozzle, 20),

@@ -7,6 +7,7 @@ where the source says so. A row passes within half of the last digit that the re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ import numpy as np
 from hemodynamics.boundary import MEAN_SPEED_M_S
 from hemodynamics.indices import osi, pressure_loss_coefficient, rrt_1_pa, tawss_pa
 from hemodynamics.verification.rows import Means, Row
+from hemodynamics.verification.shapes import revolved
+from meshing.aneurysm_neck import Neck
+from meshing.aneurysm_shape import shape_of
 from segmentation.metrics import dice, surface_distances_mm
 from segmentation.volume import ImageGeometry, Label, LabelMap
 from workstation import scores
@@ -93,6 +97,9 @@ SCORES: tuple[tuple[str, str, str, str], ...] = (
     (LKDPI, "value", "22.67", ""),
 )  # fmt: skip
 
+TRIANGLES = 5e-4
+"""How far the index of a ball of some ten thousand triangles may lie off the ball's."""
+
 RESISTORS: tuple[tuple[float, str, str, str, str], ...] = (
     # resected fraction, portal pressure, gradient (mmHg), portal and arterial flow (L/min)
     (0.0, "9.00", "5.00", "1.000", "0.300"),
@@ -114,6 +121,9 @@ def worked_examples(means: Means) -> Iterator[Row]:
         yield _row("examples", f"{name}: {inputs}", quantity, value, printed, unit, source)
     for case, quantity, compute, printed, unit, source in _INDICES:
         yield _row("examples", case, quantity, compute(), printed, unit, source)
+    for case, angle, index in (("ball", 1e-3, 0.2063), ("half a ball", np.pi / 2, 0.0)):
+        yield Row("examples", case, "nonsphericity index", ball(angle), index, "", TRIANGLES,
+                  RAGHAVAN)  # fmt: skip
 
 
 def four_resistors(means: Means) -> Iterator[Row]:
@@ -173,7 +183,24 @@ def _cubes() -> tuple[LabelMap, LabelMap]:
     return made[0], made[1]
 
 
+def ball(from_angle: float) -> float:
+    """Return the nonsphericity index of a ball from an angle off its lower pole, on a flat neck."""
+    angles = np.linspace(from_angle, np.pi - 1e-3, 60)
+    outline = [(-3.0 * np.cos(angle), 3.0 * np.sin(angle)) for angle in angles]
+    pipe = revolved(outline, 3.0, sections=90)
+    parts = pipe.boundaries
+    wall = np.concatenate([parts["wall"], parts["outlet_1"]])
+    dome = replace(pipe, boundaries={"wall": wall, "neck": parts["inlet"]})
+    rim, height = pipe.points_mm[:90], outline[0][0]
+    neck = Neck(
+        rim, (0.0, 0.0, height), (0.0, 0.0, 1.0), (0.0, 0.0, 3.0), pipe.frame_uid,
+        np.empty((0, 3)), np.empty(0),
+    )  # fmt: skip
+    return shape_of(dome, neck, None).values["nonsphericity_index"]
+
+
 SHEAR = "shear 1 + 2 cos(w t) Pa"
+RAGHAVAN = "Raghavan 2005, doi:10.3171/jns.2005.102.2.0355"
 HE_KU = "He and Ku 1996, doi:10.1115/1.2795948"
 _INDICES: tuple[tuple[str, str, Callable[[], float], str, str, str], ...] = (
     (
