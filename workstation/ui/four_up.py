@@ -10,6 +10,7 @@ import numpy as np
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QGridLayout, QWidget
 
+from meshing.aneurysm_neck import Neck
 from meshing.surface import SurfaceMesh
 from segmentation.prompted import marked
 from segmentation.volume import LabelMap, Vector, Volume
@@ -232,7 +233,8 @@ class FourUp(QWidget):
 
     def _items(self) -> dict[str, SceneItem]:
         """Return what the 3D view shows; what is not up to date is faded."""
-        looks = chosen_looks(scene_items(self.surfaces()), self._desk.session.view)
+        drawn = {**self.surfaces(), **self._necks()}
+        looks = chosen_looks(scene_items(drawn), self._desk.session.view)
         self._others_shown = {
             name: item
             if self._desk.is_current(name)
@@ -343,6 +345,11 @@ class FourUp(QWidget):
             for name, value in self._desk.results().items()
             if isinstance(value, SurfaceMesh) and self._desk.is_shown(name)
         }
+
+    def _necks(self) -> dict[str, object]:
+        """Return the necks of aneurysms to show in 3D."""
+        found = self._desk.results().items()
+        return {n: v for n, v in found if isinstance(v, Neck) and self._desk.is_shown(n)}
 
     def show_cut(self, cut: CutPlane | None) -> None:
         """Show a cut plane in all views, or none."""
