@@ -20,10 +20,12 @@ from meshing.mesh import OpenSurface
 from meshing.repair import Unrepairable, repair
 from meshing.surface import SurfaceMesh
 from meshing.vessel_ends import cap_ends, cut_some, extend_ends
+from meshing.vessel_names import renamed
 from meshing.vessel_sections import require_frame
 from meshing.vessel_tree import NoCenterline
 from segmentation.contract import Finding, Progress, Severity, share, silent
 
+WALL = "wall"
 LEAST_ENDS = 2
 DOUBT_PERCENT = 5.0
 """How much of the volume may hang on a repair; ends that are cut off take most of it away."""
@@ -116,9 +118,26 @@ def _prepared(
     if diameters > 0:
         wanted = ", ".join(opened)
         cut = extend_ends(cut, found, diameters=diameters, ends=wanted, progress=part)
-    capped = cap_ends(cut, found, names=names, progress=part)
-    notes = (*capped.findings, *left, *_faults(capped))
-    return replace(capped, findings=notes)
+    capped = _named(cap_ends(cut, found, progress=part), opened, names)
+    return replace(capped, findings=(*capped.findings, *left, *_faults(capped)))
+
+
+def _named(capped: SurfaceMesh, opened: list[str], names: str) -> SurfaceMesh:
+    """Return a lumen whose other ends belong to its wall, with the new names of the rest."""
+    parts = capped.boundaries
+    closed = [name for name in parts if name != WALL and name not in opened]
+    wall = np.concatenate([parts[name] for name in (WALL, *closed)])
+    kept = [name for name in parts if name not in (WALL, *closed)]
+    called = dict(zip(kept, renamed({name: n for n, name in enumerate(kept)}, names)))
+    areas = {f"{name}.area": f"{new}.area" for name, new in called.items()}
+    gone = {f"{name}.area" for name in closed}
+    numbers = tuple(
+        replace(n, quantity=areas.get(n.quantity, n.quantity))
+        for n in capped.numbers
+        if n.quantity not in gone
+    )
+    boundaries = {WALL: wall, **{new: parts[name] for name, new in called.items()}}
+    return replace(capped, boundaries=boundaries, numbers=numbers)
 
 
 def _largest(surface: SurfaceMesh, pieces: list[Piece]) -> SurfaceMesh:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from meshing.booleans import combine_surfaces
 from meshing.centerline import centerline
 from meshing.mesh import enclosed_mm3
 from meshing.reading import read_surface
@@ -75,6 +76,24 @@ def test_ends_that_stay_closed_are_told_and_can_be_asked_for():
     assert set(lumen.boundaries) == {"wall", "inlet", "mca"}
     with pytest.raises(ValueError, match="no end 'outlet_7'"):
         prepare_lumen(narrow, ends="outlet_7")
+
+
+def test_a_narrow_open_end_is_closed_into_the_wall():
+    side = swept(line(12.0, np.array([0.8, 0.6, 0.0]), 30) + 12 * TILTED, 0.6)
+    main = prepare_lumen(CONE, diameters=0.0)
+    both = combine_surfaces(main, prepare_lumen(side, diameters=0.0), operation="union")
+    found = centerline(both)
+    every = prepare_lumen(both, found, diameters=0.0, narrowest_percent=5.0)
+    assert len(every.boundaries) == 4
+    tree = every.reshaped(every.points_mm, every.triangles[every.boundaries["wall"]])
+    wide = prepare_lumen(tree, diameters=0.0, narrowest_percent=40.0, names="outlet_1=mca")
+    assert set(wide.boundaries) == {"wall", "inlet", "mca"}
+    assert "end_stays_closed" in codes(wide)
+    assert is_watertight(wide)
+    assert sum(len(part) for part in wide.boundaries.values()) == len(wide.triangles)
+    areas = {n.quantity for n in wide.numbers if n.quantity.endswith("area")}
+    assert {"inlet.area", "mca.area"} <= areas
+    assert "outlet_2.area" not in areas
 
 
 def test_a_blind_vessel_is_refused():
