@@ -11,6 +11,7 @@ from workstation.benchmark.bone import bone
 from workstation.benchmark.cutting import cuts
 from workstation.benchmark.dicom import reading
 from workstation.benchmark.flow_kernel import flow
+from workstation.benchmark.openfoam import beside_openfoam
 from workstation.benchmark.rows import Row, table, to_json
 from workstation.benchmark.suites import (
     preview_of_cut,
@@ -33,7 +34,7 @@ SUITES: Mapping[str, Callable[[bool], list[Row]]] = {
     "threshold": thresholds,
     "tools": segmentation_tools,
     "preview": preview_of_cut,
-    "flow": flow,
+    "flow": lambda peers: [*flow(peers), *beside_openfoam(peers)],
 }
 
 
