@@ -102,6 +102,7 @@ def _write_pictures(flow: FlowResult, path: Path, words: str, progress: Progress
     if not movie:
         write_atomically(path, lambda part: drawn[0].save(part, "PNG"))
         return
+    drawn = _with_common_colours(drawn)
     step_ms = max(round(SLOWED * 1000 * float(flow.times_s[1] - flow.times_s[0])), 20)
     write_atomically(
         path,
@@ -109,6 +110,17 @@ def _write_pictures(flow: FlowResult, path: Path, words: str, progress: Progress
             part, "GIF", save_all=True, append_images=drawn[1:], duration=step_ms, loop=0
         ),
     )
+
+
+def _with_common_colours(pictures: list[Image.Image]) -> list[Image.Image]:
+    """Return pictures of 256 colours, the same in all, so that a bar does not change its own."""
+    width, height = pictures[0].size
+    small = (max(width // 3, 1), max(height // 3, 1))
+    every = Image.new("RGB", (small[0], small[1] * len(pictures)))
+    for n, picture in enumerate(pictures):
+        every.paste(picture.resize(small, Image.Resampling.NEAREST), (0, n * small[1]))
+    palette = every.quantize(256)
+    return [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
 
 
 def centerline_of(case: Case, name: str, plan: Plan, frame_uid: str) -> Centerline:

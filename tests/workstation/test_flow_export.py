@@ -106,6 +106,8 @@ def test_the_cycle_goes_to_a_picture_that_moves(case, tmp_path, monkeypatch):
     with Image.open(written) as movie:
         assert (movie.n_frames, movie.size) == (3, (9, 6))
         assert movie.info["duration"] == 900, "a third of 0.9 s, three times as slow"
+        movie.seek(2)
+        assert movie.convert("RGB").getpixel((4, 3)) == (160, 160, 160)
 
 
 def test_a_steady_flow_does_not_move(case, tmp_path):
