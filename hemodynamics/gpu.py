@@ -6,8 +6,7 @@ flow comes out to the bit whenever it is computed on the same card.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +21,7 @@ from hemodynamics.solver import (
     Lattice,
     Layout,
     Links,
+    Opened,
     Outlet,
     Singles,
     singles,
@@ -224,15 +224,12 @@ def _differences(now: Any, plus: Any, minus: Any, out: Any) -> None:
 
 
 @_kernel
-def _outlets(
-    now: Any, targets: Any, sources: Any, factors: Any, weights: Any, excess: Any, mean: Any,
-    per_cell: Any,
-) -> None:  # fmt: skip
+def _outlets(now: Any, targets: Any, sources: Any, factors: Any, weights: Any, shift: Any) -> None:
     n = cuda.grid(1)
     if n < len(targets):
-        value = (excess - mean[0] * per_cell) * weights[n]
-        for k in range(sources.shape[0]):
-            value += factors[k, n] * now[sources[k, n]]
+        value = shift * weights[n]
+        for k in range(sources.shape[1]):
+            value += factors[n, k] * now[sources[n, k]]
         now[targets[n]] = value
 
 
@@ -249,18 +246,6 @@ def _blocks(count: int) -> int:
 
 class NoCard(RuntimeError):
     """A card was asked for and there is none."""
-
-
-@dataclass
-class _Opening:
-    """What a card keeps of an opening: addresses by whether populations stay, and its speeds.
-
-    ``asked_for`` is what the caller named it by, kept so that its identity stays its own.
-    """
-
-    asked_for: object
-    arrays: tuple[tuple[Any, ...], ...]
-    last: Singles | None = None
 
 
 class CudaLattice(Lattice):
@@ -295,7 +280,6 @@ class CudaLattice(Lattice):
         self._card_gains = put(np.zeros(_blocks(len(layout.order))))
         self._card_spread, self._card_sum = put(np.zeros(1, np.float32)), put(np.zeros(1))
         self._law = (put(self._rates), self._half, put(self._linear), put(self._quadratic))
-        self._openings: dict[int, _Opening] = {}
 
     @property
     def leak(self) -> float:
@@ -314,28 +298,22 @@ class CudaLattice(Lattice):
 
     def push(self, links: Ints, speed: Floats) -> None:
         """Set the speed of the boundary along the incoming velocity, of the numbered links."""
-        kept = self._opening(links, self._of_links)
-        at = self.layout.place[links]
-        values = (self.layout.push[at] * speed).astype(np.float32)
-        if kept.last is None or not np.array_equal(kept.last, values):
-            kept.last, places = values, kept.arrays[2][0]
+        known = self._opening(links, self._of_links)
+        at, factors, places = known.given
+        values = (factors * speed).astype(np.float32)
+        if known.last is None or not np.array_equal(known.last, values):
+            known.last, self._added[at] = values, values
             _place[_blocks(len(at)), THREADS](self._card_added, places, cuda.to_device(values))
-            self._added[at] = values
-
-    def density(self, outlet: Outlet) -> float:
-        """Return the mean density, less one, of the cells that an outlet copies from."""
-        self._sum_density(outlet)
-        return float(self._card_sum.copy_to_host()[0] * 27 / len(outlet.cells))
 
     def hold(self, outlet: Outlet, excess: float) -> None:
         """Fill what enters through an outlet whose density, less one, is ``excess``."""
-        targets, sources, _ = self._opening(outlet, self._of_outlet).arrays[self._stays]
-        factors, weights, _ = self._opening(outlet, self._of_outlet).arrays[2]
-        self._sum_density(outlet)
+        known = self._opening(outlet, self._of_outlet)
+        targets, sources, _ = known.arrays[self._stays]
+        factors, weights = known.given
+        shift = np.float32(excess - self.density(outlet))
         _outlets[_blocks(len(outlet.links)), THREADS](
-            self._card_now, targets, sources, factors, weights, np.float32(excess),
-            self._card_sum, 27.0 / len(outlet.cells),
-        )  # fmt: skip
+            self._card_now, targets, sources, factors, weights, shift
+        )
 
     def meet(self) -> None:
         """Fill what comes back from walls and enters through inlets, before `hold` and `step`."""
@@ -365,8 +343,7 @@ class CudaLattice(Lattice):
     def inflow(self, opening: Ints) -> float:
         """Return the mass that enters per step through the numbered links; `meet` comes first."""
         incoming, leaving = self._opening(opening, self._of_links).arrays[self._stays]
-        _differences[1, THREADS](self._card_now, incoming, leaving, self._card_sum)
-        return float(self._card_sum.copy_to_host()[0])
+        return self._sum(incoming, leaving)
 
     def state(self) -> Singles:
         """Return (10, cells); see `Lattice.state`."""
@@ -388,8 +365,6 @@ class CudaLattice(Lattice):
         self._card_now.copy_to_device(self._now)
         self._card_added.copy_to_device(self._added)
         self._card_spread.copy_to_device(np.array([-self.leak / self.layout.cells], np.float32))
-        for kept in self._openings.values():
-            kept.last = None
 
     def wait(self) -> None:
         """Return when the card has done all that it was given."""
@@ -398,38 +373,25 @@ class CudaLattice(Lattice):
     def _bring(self) -> None:
         self._card_now.copy_to_host(self._now)
 
-    def _sum_density(self, outlet: Outlet) -> None:
-        cells = self._opening(outlet, self._of_outlet).arrays[self._stays][2]
-        _differences[1, THREADS](self._card_now, cells, cells[:0], self._card_sum)
+    def _sum(self, plus: Any, minus: Any) -> float:
+        _differences[1, THREADS](self._card_now, plus, minus, self._card_sum)
+        return float(self._card_sum.copy_to_host()[0])
 
-    def _opening(self, asked_for: Any, arrays: Callable[[Any], tuple[Any, ...]]) -> _Opening:
-        """Return what the card keeps of an opening, put there when first asked for."""
-        kept = self._openings.get(id(asked_for))
-        if kept is None:
-            kept = self._openings[id(asked_for)] = _Opening(asked_for, arrays(asked_for))
-        return kept
+    def _mean(self, cells: Any) -> float:
+        return self._sum(cells, cells[:0]) * 27 / len(cells)
 
-    def _of_links(self, links: Ints) -> tuple[tuple[Any, ...], ...]:
-        at = self.layout.place[links]
-        pairs = tuple(
-            (cuda.to_device(self._targets[stays][at]), cuda.to_device(self._sources[stays][at, 0]))
-            for stays in (False, True)
-        )
-        return (*pairs, (cuda.to_device(at),))
+    def _of_links(self, links: Ints) -> Opened:
+        known = super()._of_links(links)
+        at, factors = known.given
+        return Opened(links, _on_card(known.arrays), (at, factors, cuda.to_device(at)))
 
-    def _of_outlet(self, outlet: Outlet) -> tuple[tuple[Any, ...], ...]:
-        at, pull = self.layout.place[outlet.links], self.layout.pull
-        names = ((outlet.sources, outlet.cells), (pull[outlet.sources], pull[outlet.cells]))
-        triples = tuple(
-            (
-                cuda.to_device(self._targets[stays][at]),
-                cuda.to_device(np.ascontiguousarray(sources)),
-                cuda.to_device(cells),
-            )
-            for stays, (sources, cells) in enumerate(names)
-        )
-        factors = cuda.to_device(np.ascontiguousarray(outlet.factors))
-        return (*triples, (factors, cuda.to_device(outlet.weights), None))
+    def _of_outlet(self, outlet: Outlet) -> Opened:
+        known = super()._of_outlet(outlet)
+        return Opened(outlet, _on_card(known.arrays), _on_card([known.given])[0])
+
+
+def _on_card(groups: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [tuple(cuda.to_device(array) for array in group) for group in groups]
 
 
 def card() -> str | None:

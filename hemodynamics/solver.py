@@ -9,7 +9,7 @@ pass over the links fills what arrives from there before each step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,9 @@ from hemodynamics.rheology import Rates
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
+
+MOST_OPENINGS = 256
+"""Openings that are remembered."""
 
 LEAST_CELLS = 4096
 """Cells that are worth a thread of their own."""
@@ -175,7 +178,7 @@ class Outlet:
 
     Attributes:
         links: numbers of the links.
-        sources, factors: (8, links) names and factors of the populations inside.
+        sources, factors: (links, 8) names and factors of the populations inside.
         weights: (links,) of the incoming directions.
         cells: (27 k,) names of all populations of the k cells that are copied from.
     """
@@ -198,8 +201,8 @@ def outlet(links: Links, chosen: Ints, inside: Ints, factors: Floats) -> Outlet:
     cells = np.unique(inside[factors > 0])
     return Outlet(
         chosen,
-        name(incoming, inside).astype(np.uint32),
-        factors.astype(np.float32),
+        np.ascontiguousarray(name(incoming, inside).T, np.uint32),
+        np.ascontiguousarray(factors.T, np.float32),
         WEIGHTS[incoming].astype(np.float32),
         name(np.arange(27)[:, None], cells).ravel().astype(np.uint32),
     )
@@ -218,6 +221,26 @@ class Drag:
 
     linear: Floats
     quadratic: Floats
+
+
+@dataclass
+class Opened:
+    """What a lattice knows of an opening.
+
+    Attributes:
+        asked_for: what the caller named it by, kept so that its identity stays its own.
+        arrays: addresses by whether populations stay: where they arrive, where they come from
+            and, of an outlet, all that its cells hold.
+        given: what does not change from step to step.
+        density: the step and the mean density, less one, that an outlet had then.
+        last: the speeds that were last set.
+    """
+
+    asked_for: object
+    arrays: Sequence[tuple[Any, ...]]
+    given: tuple[Any, ...]
+    density: tuple[int, float] | None = None
+    last: Singles | None = None
 
 
 class Lattice:
@@ -259,6 +282,7 @@ class Lattice:
         self._is_wall = links.part[layout.order] == WALL
         self._gains = np.zeros(-(-len(layout.order) // CHUNK), np.float32)
         self._force = singles((0.0, 0.0, 0.0))
+        self._openings: dict[int, Opened] = {}
         # Where links fill arriving populations and find departed ones, by whether these stay.
         self._targets = (layout.pull[layout.arriving], layout.arriving)
         self._sources = (layout.sources, layout.pull[layout.sources])
@@ -281,6 +305,7 @@ class Lattice:
             departed = name(q, cells)
             at = self.layout.pull[departed] if self._stays else departed
             self._now[at] = density * shares[q] - WEIGHTS[q]
+        self._openings.clear()
 
     @property
     def _parallel(self) -> bool:
@@ -289,20 +314,25 @@ class Lattice:
 
     def push(self, links: Ints, speed: Floats) -> None:
         """Set the speed of the boundary along the incoming velocity, of the numbered links."""
-        at = self.layout.place[links]
-        self._added[at] = self.layout.push[at] * speed
+        at, factors = self._opening(links, self._of_links).given
+        self._added[at] = factors * speed
 
     def density(self, outlet: Outlet) -> float:
         """Return the mean density, less one, of the cells that an outlet copies from."""
-        whole = total(self._now, self.layout.pull, self._stays, outlet.cells)
-        return float(whole * 27 / len(outlet.cells))
+        kept = self._opening(outlet, self._of_outlet)
+        if kept.density is None or kept.density[0] != self.steps:
+            kept.density = (self.steps, self._mean(kept.arrays[self._stays][2]))
+        return kept.density[1]
+
+    def _mean(self, cells: Any) -> float:
+        """Return the mean sum of 27 populations."""
+        return float(total(self._now, cells) * 27 / len(cells))
 
     def hold(self, outlet: Outlet, excess: float) -> None:
         """Fill what enters through an outlet whose density, less one, is ``excess``."""
         shift = np.float32(excess - self.density(outlet)) * outlet.weights
-        targets = self._targets[self._stays][self.layout.place[outlet.links]]
-        pull = self.layout.pull
-        outlets(self._now, pull, self._stays, targets, outlet.sources, outlet.factors, shift)
+        targets, sources, _ = self._opening(outlet, self._of_outlet).arrays[self._stays]
+        outlets(self._now, targets, sources, outlet.factors, shift)
 
     def meet(self) -> None:
         """Fill what comes back from walls and enters through inlets, before `hold` and `step`."""
@@ -331,10 +361,8 @@ class Lattice:
 
     def inflow(self, opening: Ints) -> float:
         """Return the mass that enters per step through the numbered links; `meet` comes first."""
-        at = self.layout.place[opening]
-        incoming = self._now[self._targets[self._stays][at]]
-        leaving = self._now[self._sources[self._stays][at, 0]]
-        return float(np.sum(incoming - leaving, dtype=np.float64))
+        incoming, leaving = self._opening(opening, self._of_links).arrays[self._stays]
+        return float(total(self._now, incoming) - total(self._now, leaving))
 
     def state(self) -> Singles:
         """Return (10, cells): density less one, velocity, viscous stress xx yy zz xy xz yz.
@@ -373,6 +401,29 @@ class Lattice:
         self._now[:], self._added[:] = populations, pushed
         self.leak, self.steps = float(arrays["leak"]), int(arrays["steps"])
         self._force = singles(arrays["force"])
+        self._openings.clear()
+
+    def _opening(self, asked_for: Any, make: Callable[[Any], Opened]) -> Opened:
+        """Return what is known of an opening, worked out when first asked for."""
+        known = self._openings.get(id(asked_for))
+        if known is None:
+            if len(self._openings) >= MOST_OPENINGS:
+                self._openings.clear()
+            known = self._openings[id(asked_for)] = make(asked_for)
+        return known
+
+    def _of_links(self, links: Ints) -> Opened:
+        at = self.layout.place[links]
+        pairs = [(self._targets[stays][at], self._sources[stays][at, 0]) for stays in (False, True)]
+        return Opened(links, pairs, (at, self.layout.push[at]))
+
+    def _of_outlet(self, outlet: Outlet) -> Opened:
+        at, pull = self.layout.place[outlet.links], self.layout.pull
+        triples = [
+            (self._targets[0][at], outlet.sources, np.sort(outlet.cells)),
+            (self._targets[1][at], pull[outlet.sources], np.sort(pull[outlet.cells])),
+        ]
+        return Opened(outlet, triples, (outlet.factors, outlet.weights))
 
 
 def singles(force: Sequence[float] | npt.NDArray[Any]) -> tuple[Any, Any, Any]:
