@@ -31,8 +31,9 @@ from segmentation.contract import Progress
 
 Floats = npt.NDArray[np.float64]
 
-SLOWER = (1.0, 2.0, 4.0)
-"""By how much steps are shortened where the flow turns out faster than expected."""
+ATTEMPTS = ((1.0, 1.0), (2.0, 1.0), (1.0, 0.5), (2.0, 0.5))
+"""What is tried where a flow blows up: by how much steps are shortened, and how much of the way
+from half-way between cells to its own place the wall is moved."""
 
 LEAST_RAMP_STEPS, RAMP = 400, 0.1
 """How long a flow takes to begin: steps, and shares of a period or of an exchange."""
@@ -66,6 +67,7 @@ class Finished:
         samples: of one time, or of the last cycle.
         changes: see `hemodynamics.flow_march`.
         flows_ml_s: mean flows into the lumen by opening.
+        walls: how much of the way to its own place the wall was moved; see `ATTEMPTS`.
     """
 
     run: Run
@@ -74,6 +76,7 @@ class Finished:
     samples: Samples
     changes: list[float]
     flows_ml_s: dict[str, float]
+    walls: float
 
 
 @dataclass(frozen=True)
@@ -184,9 +187,9 @@ def _level(vessel: Vessel, wishes: Wishes, level: Level, progress: Progress) -> 
     content_ml = 1e-3 * len(domain.cells_mm) * level.spacing_mm**3
     exchange_s = content_ml / abs(driven.waveform.mean_ml_s)
 
-    def attempt(slower: float) -> Finished:
-        run = _run(vessel, domain, driven, wishes, slower, exchange_s)
-        kept = keeper.at(level.number, slower)
+    def attempt(number: int) -> Finished:
+        run = _run(vessel, domain, driven, wishes, number, exchange_s)
+        kept = keeper.at(level.number, number)
         if level.snapshot is not None:
             run.start(level.snapshot)
         if wishes.pulsatile:
@@ -197,17 +200,17 @@ def _level(vessel: Vessel, wishes: Wishes, level: Level, progress: Progress) -> 
             judge = settling(wall.points_mm, wall.areas_mm2)
             most, settled = wishes.most_exchanges, 0.01 * wishes.settled_percent
             found = march_steady(run, shear, judge, exchange_s, most, settled, hours, kept, told)
-        return Finished(run, domain, driven, *found)
+        return Finished(run, domain, driven, *found, ATTEMPTS[number][1])
 
     reached = keeper.reached()
-    first = reached[1] if reached and reached[0] == level.number else SLOWER[0]
-    for slower in SLOWER[SLOWER.index(first) : -1]:
+    first = int(reached[1]) if reached and reached[0] == level.number else 0
+    for number in range(first, len(ATTEMPTS) - 1):
         try:
-            return attempt(slower)
+            return attempt(number)
         except Diverged:
             if reached:
                 raise
-    return attempt(SLOWER[-1])
+    return attempt(len(ATTEMPTS) - 1)
 
 
 def _run(
@@ -215,9 +218,10 @@ def _run(
     domain: Domain,
     driven: Drive,
     wishes: Wishes,
-    slower: float,
+    attempt: int,
     exchange_s: float,
 ) -> Run:
+    slower, walls = ATTEMPTS[attempt]
     scales = scales_of(domain, driven, wishes, slower)
     begins = RAMP * (driven.waveform.period_s if wishes.pulsatile else exchange_s)
     ramp_s = max(begins, LEAST_RAMP_STEPS * scales.step_s)
@@ -237,5 +241,5 @@ def _run(
             )
     return Run(
         vessel.lumen, domain, scales, driven.waveform, driven.shares_in, driven.shares_out,
-        laws_of(driven, wishes), ramp_s, table, drag,
+        laws_of(driven, wishes), ramp_s, table, drag, walls,
     )  # fmt: skip

@@ -97,15 +97,19 @@ class Run:
         ramp_s: float,
         table: Rates | None = None,
         drag: Drag | None = None,
+        walls: float = 1.0,
     ) -> None:
         """Take the shares of the flow by opening; outlets have laws in the order of theirs.
 
         ``table`` is that of a fluid that thins with shear, ``drag`` what is in the way of cells.
+        ``walls`` is how much of the way from half-way between cells to its own place the wall
+        is moved: less is less exact, and more stable.
         """
         self.scales, self.time_s, self._waveform, self._ramp = scales, 0.0, waveform, ramp_s
         self._domain, self._laws = domain, list(laws)
         # Developed flow is the same on all planes across an end, so openings may lie half-way.
-        fraction = np.where(domain.links.part == WALL, domain.links.fraction, 0.5)
+        moved = 0.5 + walls * (domain.links.fraction - 0.5)
+        fraction = np.where(domain.links.part == WALL, moved, 0.5)
         links = replace(domain.links, fraction=fraction)
         layout = lay_out(domain.neighbours, links)
         self.lattice = Lattice(layout, links, scales.tau, rates=table, drag=drag)

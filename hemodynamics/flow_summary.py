@@ -101,6 +101,13 @@ def findings_of(flow: FlowResult, done: Finished) -> tuple[Finding, ...]:
         ))  # fmt: skip
     found += _convergence(flow, flows_ml_s)
     found += _turbulence(done)
+    if done.walls < 1.0:
+        found.append(Finding(
+            Severity.WARNING, "rough_walls",
+            "The flow was stable only with walls that follow the cells; wall shear is too low, "
+            "by a quarter or more.",
+            remedy="Take finer cells",
+        ))  # fmt: skip
     narrow = min(domain.openings, key=lambda opening: opening.diameter_mm)
     across = narrow.diameter_mm / domain.spacing_mm
     if across < FEW_ACROSS:
