@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PySide6.QtWidgets import QToolButton
 
 from workstation.ui.main_window import MainWindow
 from workstation.ui.panels.add_step import AddStep
@@ -81,3 +82,21 @@ def test_a_name_that_cannot_be_is_refused(opened: MainWindow) -> None:
     adder.add.click()
     assert opened.desk.session.plan == plan
     assert "cannot name a result" in opened.cards.cards()[-1].text()
+
+
+def test_a_form_takes_the_crosshair_where_it_stands_now(opened: MainWindow, settle: Settle) -> None:
+    opened.show_stage("Plan")
+    steps = opened.plan_panel.steps
+    steps.choose("cut")
+    settle()
+    assert steps.form is not None
+    opened.session.set_view(crosshair_mm=(-20.0, 5.0, 3.0))  # after the form was made
+    (take,) = (
+        button
+        for button in steps.form.fields["point_mm"].findChildren(QToolButton)
+        if "crosshair" in button.toolTip()
+    )
+    take.click()
+    settle()
+    assert opened.session.plan is not None
+    assert opened.session.plan.step("cut").params["point_mm"] == (-20.0, 5.0, 3.0)

@@ -199,8 +199,9 @@ class StepList(QWidget):
         if self.form is None:
             whole = self._group == "Case"  # a patient's values are not advanced settings
             shown = len(stage.parameters) if whole else SHOWN
-            view = self._desk.session.view
-            self.form = ParameterForm(stage, shown, crosshair=lambda: view.crosshair_mm)
+            self.form = ParameterForm(
+                stage, shown, crosshair=lambda: self._desk.session.view.crosshair_mm
+            )
             self.form.changed.connect(self._change)
             self._place.addWidget(self.form)
         self.form.show_values(step.params)
