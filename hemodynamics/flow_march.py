@@ -101,7 +101,7 @@ class Clock:
             abs(run.lattice.leak) < np.inf and run.excess() <= MOST_EXCESS
         ):
             raise _diverged(run)
-        if now > self._told + TOLD_S:
+        if now > self._told + TOLD_S or taken == 2 * TRIAL_STEPS:
             self._told = now
             self._tell(now, taken)
 

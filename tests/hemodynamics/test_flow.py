@@ -127,7 +127,7 @@ def test_what_cannot_be_computed_is_refused(tube):
     with pytest.raises(TooCostly, match=r"GiB of memory.*take cells of"):
         simulate_flow(mesh, spacing_mm=0.001)
     with pytest.raises(TooCostly, match="h on this machine"):
-        simulate_flow(mesh, spacing_mm=0.6, most_hours=1e-9)
+        simulate_flow(mesh, spacing_mm=0.6, most_hours=1e-6)
 
 
 def test_it_stops_at_once_when_told_to(tube):
