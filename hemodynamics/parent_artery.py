@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 BESIDE, FIRST = 2.0, 4.0
-"""Radii of the vessel from the neck, at the most: of a branch, and of its first own section."""
+"""Half widths of a vessel from the neck, at the most: of it, and of its first own section."""
 
 REACH = 1.5
 """Its length in diameters."""
@@ -41,7 +41,7 @@ class Stretch:
         before: whether blood comes to the neck through it.
         rows: numbers of its points in the centerline.
         middle_mm, direction: of its middle point, and the way of the blood there.
-        diameter_mm: twice the mean radius.
+        diameter_mm: the mean diameter of discs of the areas of its sections.
     """
 
     branch: int
@@ -56,9 +56,8 @@ def stretches(centerline: Centerline, neck: Neck) -> tuple[Stretch, ...]:
     """Return the stretches of vessel that begin at a neck, those before it first."""
     rim = KDTree(neck.points_mm)
     usable = own_sections(centerline)
-    area = centerline.point_data.get("area_mm2")
-    if area is not None:
-        usable &= ~(area >= OPEN * np.pi * centerline.radius_mm**2)
+    half = np.sqrt(centerline.point_data["area_mm2"] / np.pi)
+    usable &= half < np.sqrt(OPEN) * centerline.radius_mm
     found = []
     for number, branch in enumerate(centerline.branches, 1):
         points = centerline.points_mm[branch.points]
@@ -67,24 +66,24 @@ def stretches(centerline: Centerline, neck: Neck) -> tuple[Stretch, ...]:
         for before in (True, False):
             side = order <= near if before else order >= near
             places = np.flatnonzero(side & usable[branch.points])
-            stretch = _stretch(centerline, number, places, before, rim)
+            stretch = _stretch(centerline, number, places, before, rim, half)
             found += [stretch] if stretch else []
     return tuple(sorted(found, key=lambda stretch: not stretch.before))
 
 
 def _stretch(
-    centerline: Centerline, number: int, places: Ints, before: bool, rim: KDTree
+    centerline: Centerline, number: int, places: Ints, before: bool, rim: KDTree, half_mm: Floats
 ) -> Stretch | None:
     branch = centerline.branch(number)
     if len(places) < LEAST:
         return None
-    points, radius = centerline.points_mm[branch.points], centerline.radius_mm[branch.points]
+    points, half = centerline.points_mm[branch.points], half_mm[branch.points]
     first = places[-1] if before else places[0]
     gap = rim.query(points)[0]
-    if gap.min() > BESIDE * radius[first] or gap[first] > FIRST * radius[first]:
+    if gap.min() > BESIDE * half[first] or gap[first] > FIRST * half[first]:
         return None
     along = arc_length_mm(points)
-    places = places[np.abs(along[places] - along[first]) <= REACH * 2.0 * radius[first]]
+    places = places[np.abs(along[places] - along[first]) <= REACH * 2.0 * half[first]]
     if len(places) < LEAST:
         return None
     middle = int(places[len(places) // 2])
@@ -95,7 +94,7 @@ def _stretch(
         branch.start + places,
         points[middle],
         way / max(float(np.linalg.norm(way)), 1e-9),
-        2.0 * float(radius[places].mean()),
+        2.0 * float(half[places].mean()),
     )
 
 
