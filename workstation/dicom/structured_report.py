@@ -58,7 +58,14 @@ from workstation.dicom.values import number, text, whole
 
 SERIES_NUMBER = 9002
 SCHEME = "99HILUM"
-_UCUM = {"": "1", "mmHg": "mm[Hg]", "degrees": "deg", "HU": "[hnsf'U]"}
+_UCUM = {
+    "": "1",
+    "mmHg": "mm[Hg]",
+    "degrees": "deg",
+    "HU": "[hnsf'U]",
+    "points": "{points}",
+    "years": "a",
+}
 _OURS = {ucum: unit for unit, ucum in _UCUM.items()}
 _VOLUME = Code("118565006", "SCT", "Volume")
 _AREA = Code("42798000", "SCT", "Area")

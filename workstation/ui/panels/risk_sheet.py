@@ -8,7 +8,7 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
-from hemodynamics.score_coefficients import NEEDS_COEFFICIENTS, read_coefficients
+from hemodynamics.score_coefficients import NEEDS_COEFFICIENTS, read_coefficients, unit_of
 from workstation.planning.aneurysm_risk import NAMES, RiskRow, RiskSheet, models_with
 from workstation.planning.plan import Step, to_plain_json
 from workstation.stages import STAGES
@@ -46,6 +46,8 @@ class RiskCard(QFrame):
         column.addLayout(head)
         if row.value is not None or not row.missing or row.label == NEEDS_COEFFICIENTS:
             column.addWidget(label(row.label if current else f"↻ {row.label}"))
+        if row.label == NEEDS_COEFFICIENTS and row.inputs:
+            column.addWidget(label(f"Given: {_given(row)}", "muted"))
         if row.missing:
             column.addWidget(label(f"Lacks: {_few(row.missing)}", "muted"))
         for note in row.notes:
@@ -228,11 +230,14 @@ def _interval(row: RiskRow) -> str:
 
 
 def _tip(row: RiskRow) -> str:
-    given = [f"{_name(n)}: {_fact(v)}" for n, v in row.inputs.items()]
-    lines = [row.title, "Given: " + (", ".join(given) or "nothing")]
+    lines = [row.title, f"Given: {_given(row) or 'nothing'}"]
     if row.missing:
         lines.append("Lacks: " + ", ".join(_name(n) for n in row.missing))
     return "\n".join(lines)
+
+
+def _given(row: RiskRow) -> str:
+    return ", ".join(f"{_name(n)} {_fact(v)} {unit_of(n)}".rstrip() for n, v in row.inputs.items())
 
 
 def _fact(value: object) -> str:
