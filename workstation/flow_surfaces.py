@@ -26,6 +26,9 @@ PlaneQuantity = Literal["speed_m_s", "through_m_s", "pressure_pa"]
 MOVING: tuple[WallQuantity, ...] = ("wss_pa", "pressure_pa")
 """What of a wall changes over the cycle."""
 
+OF_A_CYCLE: tuple[WallQuantity, ...] = ("osi", "rrt_1_pa", "wss_pa")
+"""What of a wall says nothing, or nothing new, where flow is steady."""
+
 TITLES: dict[str, tuple[str, str]] = {
     "tawss_pa": ("Mean wall shear", "Pa"),
     "tawss_share": ("Relative shear", "of the parent's"),

@@ -30,7 +30,7 @@ from workstation.flow_pictures import (
     prepare,
     some_speeds,
 )
-from workstation.flow_surfaces import speed_volume
+from workstation.flow_surfaces import OF_A_CYCLE, speed_volume
 from workstation.fusion import Layer
 from workstation.jobs import Job
 from workstation.ui.desk import Desk
@@ -207,6 +207,8 @@ class FlowShow(QObject):
 
     def _prepare(self, flow: FlowResult) -> None:
         look = self.look
+        if len(flow.times_s) < 2 and look.wall in OF_A_CYCLE:
+            look = replace(look, wall="tawss_pa")
         if look.wall == "tawss_share":
             look = replace(look, parent_pa=self.parent_pa())
             look = look if look.parent_pa else replace(look, wall="tawss_pa")
@@ -322,7 +324,8 @@ class FlowShow(QObject):
         nearest = int(np.argmin(away))
         if away[nearest] < 3 * flow.spacing_mm:
             found["wss_pa"] = float(np.linalg.norm(flow.wss_pa[self.frame, nearest]))
-            for name in ("tawss_pa", "osi", "rrt_1_pa"):
+            beats = len(flow.times_s) > 1
+            for name in ("tawss_pa", "osi", "rrt_1_pa") if beats else ():
                 value = float(flow.wall.point_data[name][nearest])
                 if np.isfinite(value):
                     found[name] = value

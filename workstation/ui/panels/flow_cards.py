@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from workstation.flow_pictures import Cut, Seeds, wall_opacity
-from workstation.flow_surfaces import QUANTITIES, TITLES, PlaneQuantity
+from workstation.flow_surfaces import OF_A_CYCLE, QUANTITIES, TITLES, PlaneQuantity
 from workstation.ui.flow_show import FlowShow
 from workstation.ui.flow_waveform import Waveform
 from workstation.ui.icons import set_icon
@@ -94,9 +94,13 @@ class WallCard(QWidget):
         """Show how the wall is drawn."""
         show, scene = self._show, self._show.shown
         parent = show.parent_pa()
-        known = [q for q in QUANTITIES if q != "tawss_share" or parent is not None]
+        flow = show.flow
+        beats = flow is not None and len(flow.times_s) > 1
+        known = [q for q in QUANTITIES if beats or q not in OF_A_CYCLE]
+        known = [q for q in known if q != "tawss_share" or parent is not None]
         options = [("", "Clear"), *((q, _with_unit(q)) for q in known)]
-        offer(self.quantity, options, show.look.wall)
+        chosen = show.look.wall
+        offer(self.quantity, options, chosen if chosen in ("", *known) else "tawss_pa")
         bar = scene.bars.get("wall") if scene is not None else None
         self._form.setRowVisible(self._bar, bar is not None)
         if bar is not None:
