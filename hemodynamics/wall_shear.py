@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.fft import irfft, rfft
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import coo_array, csr_array, vstack
 from scipy.spatial import KDTree
 
 from hemodynamics.domain import Domain, Opening
@@ -36,11 +36,17 @@ MOST = 64
 LEAST = 8
 """Cells that a fit needs."""
 
+BATCH = 8192
+"""Points of the wall that are fitted at once, so that memory stays small."""
+
 STIRRED = 3.0
 """Cells from a flat end within which stress is not that of the vessel: they do not count."""
 
 CALM = 5.0
 """Points of the wall nearer to a flat end take the shear found so many cells inside."""
+
+WIDE = 0.75
+"""Diameters from the middle of a flat end that belong to it; ends are not quite round."""
 
 DELAY = 0.31
 """How late shear comes out, in spacing^2 / nu. Measured in askew tubes whose pulse has Womersley
@@ -88,25 +94,36 @@ def wall_shear(domain: Domain, points_mm: Floats, normals: Floats) -> WallShear:
     """
     h = domain.spacing_mm
     far, at = KDTree(points_mm).query(domain.cells_mm, distance_upper_bound=(REACH + 2.0) * h)
-    calm = _depth_mm(domain.cells_mm, domain.openings) >= STIRRED * h
-    near = np.flatnonzero(np.isfinite(far) & calm)
+    beside_wall = np.isfinite(far)
+    calm = beside_wall & (_depth_mm(domain.cells_mm, domain.openings, h) >= STIRRED * h)
+    near = np.flatnonzero(calm if calm.any() else beside_wall)
     cells_mm, outward = domain.cells_mm[near], normals[at[near]]
     depth = np.einsum("nx,nx->n", points_mm[at[near]] - cells_mm, outward) / h
-    places_mm = _inside(points_mm, domain.openings, CALM * h)
-    distance, number = KDTree(cells_mm).query(places_mm, k=min(MOST, len(near)))
-    distance, number = np.atleast_2d(distance) / h, np.atleast_2d(number)
+    places_mm = _inside(points_mm, domain.openings, CALM * h, h)
+    tree = KDTree(cells_mm)
+    rows = []
+    for start in range(0, len(places_mm), BATCH):
+        part = slice(start, start + BATCH)
+        rows.append(_rows(tree, places_mm[part], normals[part], depth, h))
+    return WallShear(near, outward, csr_array(vstack(rows, format="csr")), normals)
+
+
+def _rows(tree: KDTree, places_mm: Floats, normals: Floats, depth: Floats, h: float) -> csr_array:
+    """Return what the shear at some places is made of; ``depth`` is that of the cells, in cells."""
+    count = len(places_mm)
+    distance, number = tree.query(places_mm, k=min(MOST, tree.n))
+    distance, number = distance.reshape(count, -1) / h, number.reshape(count, -1)
     weights = np.clip(1.0 - (distance / REACH) ** 2, 0.0, None) ** 2
-    arms = (cells_mm[number] - places_mm[:, None]) / h
+    arms = (tree.data[number] - places_mm[:, None]) / h
     factors = _factors(arms, normals, depth[number], weights)
     # A point in a corner too narrow for cells takes the nearest one.
     few = np.count_nonzero(weights > 0, axis=1) < LEAST
     factors[few] = 0.0
     factors[few, 0] = 1.0
-    rows = np.repeat(np.arange(len(points_mm)), number.shape[1])
-    shape = (len(points_mm), len(near))
-    matrix = csr_array(coo_array((factors.ravel(), (rows, number.ravel())), shape=shape))
+    row = np.repeat(np.arange(count), number.shape[1])
+    matrix = csr_array(coo_array((factors.ravel(), (row, number.ravel())), shape=(count, tree.n)))
     matrix.eliminate_zeros()
-    return WallShear(near, outward, matrix, normals)
+    return matrix
 
 
 def undelayed(wss_pa: Singles, period_s: float, spacing_mm: float, nu_mm2_s: float) -> Singles:
@@ -121,31 +138,39 @@ def undelayed(wss_pa: Singles, period_s: float, spacing_mm: float, nu_mm2_s: flo
     return np.asarray(irfft(spectrum, n=len(wss_pa), axis=0), np.float32)
 
 
-def _depth_mm(points_mm: Floats, openings: Iterable[Opening]) -> Floats:
+def _depth_mm(points_mm: Floats, openings: Iterable[Opening], slack_mm: float) -> Floats:
     """Return how far points lie from the nearest flat end, behind its cap; inf elsewhere."""
     depth = np.full(len(points_mm), np.inf)
     for opening in openings:
-        behind, beside = _of(points_mm, opening)
+        behind, beside = _of(points_mm, opening, slack_mm)
         depth = np.where(beside, np.minimum(depth, behind), depth)
     return depth
 
 
-def _inside(points_mm: Floats, openings: Iterable[Opening], least_mm: float) -> Floats:
+def _inside(
+    points_mm: Floats, openings: Iterable[Opening], least_mm: float, slack_mm: float
+) -> Floats:
     """Return points moved inward along a flat end's axis until they lie so far from it."""
     moved = points_mm.copy()
     for opening in openings:
-        behind, beside = _of(points_mm, opening)
+        behind, beside = _of(points_mm, opening, slack_mm)
         lacking = np.where(beside, np.clip(least_mm - behind, 0.0, None), 0.0)
         moved -= lacking[:, None] * opening.normal
     return moved
 
 
-def _of(points_mm: Floats, opening: Opening) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Return how far points lie behind an end's plane, and which lie behind the end itself."""
+def _of(
+    points_mm: Floats, opening: Opening, slack_mm: float
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return how far points lie behind an end's plane, and which lie behind the end itself.
+
+    Other vessels may pass in front of an end, farther away than the slack.
+    """
     arms = points_mm - opening.centre_mm
     behind = -(arms @ opening.normal)
     beside = np.linalg.norm(arms + behind[:, None] * opening.normal, axis=1)
-    return behind, (beside < opening.diameter_mm) & (behind < opening.diameter_mm)
+    width = opening.diameter_mm
+    return behind, (beside < WIDE * width) & (behind > -slack_mm) & (behind < width)
 
 
 def _factors(arms: Floats, normals: Floats, depth: Floats, weights: Floats) -> Floats:

@@ -78,6 +78,38 @@ def test_shear_beside_an_end_is_that_found_farther_inside(tube):
     assert np.allclose(shear, 1.0 + 0.05 * taken, atol=0.01)
 
 
+def test_a_vessel_that_passes_in_front_of_an_end_keeps_its_shear(tube):
+    cells, away, points, normals, axis, along, centre = tube
+    stress = stress_of(np.linalg.norm(away, axis=1) / RADIUS, away, axis)
+    facing = SimpleNamespace(centre_mm=centre - 3 * axis, normal=axis, diameter_mm=2 * RADIUS)
+    stress[:, (cells - centre) @ axis < 0] = np.nan
+    fit = wall_shear(domain_of(cells, [facing]), points, normals)
+    ahead = (along > 3) & (along < 8)
+    assert np.allclose(fit(stress)[ahead], axis, atol=2e-3)
+    assert np.allclose(fit.matrix.sum(axis=1), 1.0)
+
+
+def test_a_lumen_as_short_as_its_ends_are_stirred_still_has_shear(tube):
+    cells, away, points, normals, axis, along, centre = tube
+    short = np.abs((cells - centre) @ axis) < 2
+    ends = [
+        SimpleNamespace(centre_mm=centre + side * 2 * axis, normal=side * axis, diameter_mm=12.0)
+        for side in (-1, 1)
+    ]
+    on = np.abs(along) <= 2
+    fit = wall_shear(domain_of(cells[short], ends), points[on], normals[on])
+    stress = stress_of(np.linalg.norm(away[short], axis=1) / RADIUS, away[short], axis)
+    assert np.abs(fit(stress) @ axis - 1).max() < 0.35
+
+
+def test_many_points_are_fitted_as_one(tube, monkeypatch):
+    cells, away, points, normals, axis, _, _ = tube
+    stress = stress_of(np.linalg.norm(away, axis=1) / RADIUS, away, axis)
+    whole = wall_shear(domain_of(cells), points, normals)(stress)
+    monkeypatch.setattr("hemodynamics.wall_shear.BATCH", 100)
+    assert np.allclose(wall_shear(domain_of(cells), points, normals)(stress), whole, rtol=1e-12)
+
+
 def test_uniform_pressure_shears_nothing(tube):
     cells, _, points, normals, _, _, _ = tube
     stress = np.zeros((6, len(cells)))
