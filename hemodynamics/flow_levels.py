@@ -31,7 +31,7 @@ from segmentation.contract import Progress
 
 Floats = npt.NDArray[np.float64]
 
-ATTEMPTS = ((1.0, 1.0), (2.0, 1.0), (1.0, 0.5), (2.0, 0.5))
+ATTEMPTS = ((1.0, 1.0), (2.0, 1.0), (1.0, 0.5), (2.0, 0.0))
 """What is tried where a flow blows up: by how much steps are shortened, and how much of the way
 from half-way between cells to its own place the wall is moved."""
 

@@ -25,7 +25,7 @@ from hemodynamics.domain import WALL_NAME, Domain, Opening, UnusableLumen
 from hemodynamics.flow_run import Scales
 from hemodynamics.rheology import CarreauYasuda, Newtonian, Rheology
 from hemodynamics.vessel_flow import DENSITY_KG_M3
-from meshing.mesh import SurfaceMesh, volume_ml
+from meshing.mesh import SurfaceMesh, enclosed_mm3
 
 Floats = npt.NDArray[np.float64]
 Outlets = Literal["split", "resistance", "windkessel"]
@@ -119,10 +119,15 @@ def spacings_of(lumen: SurfaceMesh, wishes: Wishes) -> list[float]:
     """Return the edge of a cell in mm, and before it those of coarser cells to begin with.
 
     Raises:
-        UnusableLumen: if the lumen has no named end.
+        UnusableLumen: if the lumen has no named end, or is inside out.
     """
     narrowest = _narrowest_mm(lumen)
-    volume_mm3 = 1000.0 * abs(volume_ml(lumen))
+    volume_mm3 = enclosed_mm3(lumen)
+    if volume_mm3 <= 0.0:
+        raise UnusableLumen(
+            f"the lumen {lumen.name or 'without a name'!r} is inside out: its triangles face "
+            "inward; repair its surface first"
+        )
     spacing = wishes.spacing_mm
     if spacing is None:
         spacing = (volume_mm3 / CELLS[wishes.accuracy]) ** (1 / 3)
@@ -158,7 +163,7 @@ def require_memory(lumen: SurfaceMesh, spacing_mm: float, wishes: Wishes) -> Non
         TooCostly: saying how much is needed, and what spacing would do.
     """
     frames = wishes.frames if wishes.pulsatile else 1
-    cells = 1000.0 * abs(volume_ml(lumen)) / spacing_mm**3
+    cells = enclosed_mm3(lumen) / spacing_mm**3
     points = len(lumen.points_mm)
     needed = cells * (BYTES_PER_CELL + 16 * frames) + points * (4000 + 24 * frames)
     free = MEMORY_SHARE * psutil.virtual_memory().available
