@@ -186,18 +186,19 @@ def _added_up(value: Any, out: Any, place: Any) -> None:
 
 
 @_kernel
-def _walls(
-    now: Any, targets: Any, sources: Any, factors: Any, added: Any, is_wall: Any, gains: Any
+def _links(
+    now: Any, walls: Any, targets: Any, sources: Any, factors: Any, added: Any, gains: Any
 ) -> None:
+    """Fill what arrives from walls, the first of the links, and openings; sum the walls' gains."""
     n = cuda.grid(1)
     gained = 0.0
     if n < len(targets):
         first = now[sources[n, 0]]
-        value = added[n] + factors[n, 0] * first
-        value += factors[n, 1] * now[sources[n, 1]] + factors[n, 2] * now[sources[n, 2]]
-        now[targets[n]] = value
-        if is_wall[n]:
-            gained = value - first
+        more = factors[n, 0] * (now[sources[n, 1]] - first)
+        more += factors[n, 1] * (now[sources[n, 2]] - first)
+        now[targets[n]] = first + more + added[n]
+        if n < walls:
+            gained = more
     _added_up(gained, gains, cuda.blockIdx.x)
 
 
@@ -276,7 +277,6 @@ class CudaLattice(Lattice):
         self._card_pull, self._card_factors = put(layout.pull), put(layout.factors)
         self._card_targets = tuple(put(at) for at in self._targets)
         self._card_sources = tuple(put(np.ascontiguousarray(at)) for at in self._sources)
-        self._card_is_wall = put(self._is_wall)
         self._card_gains = put(np.zeros(_blocks(len(layout.order))))
         self._card_spread, self._card_sum = put(np.zeros(1, np.float32)), put(np.zeros(1))
         self._law = (put(self._rates), self._half, put(self._linear), put(self._quadratic))
@@ -318,9 +318,9 @@ class CudaLattice(Lattice):
     def meet(self) -> None:
         """Fill what comes back from walls and enters through inlets, before `hold` and `step`."""
         targets, sources = self._card_targets[self._stays], self._card_sources[self._stays]
-        _walls[_blocks(len(self.layout.order)), THREADS](
-            self._card_now, targets, sources, self._card_factors, self._card_added,
-            self._card_is_wall, self._card_gains,
+        _links[_blocks(len(self.layout.order)), THREADS](
+            self._card_now, self.layout.walls, targets, sources, self._card_factors,
+            self._card_added, self._card_gains,
         )  # fmt: skip
         cells = float(self.layout.cells)
         _spread[1, THREADS](self._card_gains, cells, self._leak, self._card_spread)

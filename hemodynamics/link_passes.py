@@ -7,7 +7,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from hemodynamics.compiling import for_both, for_processor, soon
+from hemodynamics.compiling import for_both, for_processor, inlined, soon
 
 CHUNK = 4096
 """Links whose gains are summed together, whatever the number of threads."""
@@ -17,12 +17,17 @@ AHEAD = 24
 """How many links early a processor is told what it will need."""
 
 
+@inlined
+def _gain(now: Any, sources: Any, factors: Any, n: Any) -> Any:
+    """Return what departed along a link, and by how much more arrives."""
+    first = now[np.uint64(sources[n, 0])]
+    more = factors[n, 0] * (now[np.uint64(sources[n, 1])] - first)
+    return first, more + factors[n, 1] * (now[np.uint64(sources[n, 2])] - first)
+
+
 @for_both
-def walls(
-    now: Any, targets: Any, sources: Any, factors: Any, added: Any, is_wall: Any, gains: Any
-) -> Any:
-    """Fill the incoming values of walls and inlets; write what mass the walls gained."""
-    count = len(targets)
+def walls(now: Any, count: Any, targets: Any, sources: Any, factors: Any, gains: Any) -> Any:
+    """Fill what arrives from walls, the first ``count`` links; write what mass they gained."""
     for chunk in numba.prange(len(gains)):
         gained = np.float32(0.0)
         for n in range(chunk * CHUNK, min((chunk + 1) * CHUNK, count)):
@@ -30,14 +35,18 @@ def walls(
             for k in range(3):
                 soon(now, np.uint64(sources[after, k]))
             soon(now, np.uint64(targets[after]))
-            first = now[np.uint64(sources[n, 0])]
-            value = added[n] + factors[n, 0] * first
-            value += factors[n, 1] * now[np.uint64(sources[n, 1])]
-            value += factors[n, 2] * now[np.uint64(sources[n, 2])]
-            now[np.uint64(targets[n])] = value
-            if is_wall[n]:
-                gained += value - first
+            first, more = _gain(now, sources, factors, n)
+            now[np.uint64(targets[n])] = first + more
+            gained += more
         gains[chunk] = gained
+
+
+@for_processor
+def inlets(now: Any, count: Any, targets: Any, sources: Any, factors: Any, added: Any) -> Any:
+    """Fill what arrives from openings, all links but the first ``count``."""
+    for n in range(count, len(targets)):
+        first, more = _gain(now, sources, factors, n)
+        now[np.uint64(targets[n])] = first + more + added[n]
 
 
 @for_processor

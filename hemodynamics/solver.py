@@ -27,7 +27,7 @@ from hemodynamics.lattice import (
     step_cells,
     step_resisting_cells,
 )
-from hemodynamics.link_passes import CHUNK, outlets, total, walls
+from hemodynamics.link_passes import CHUNK, inlets, outlets, total, walls
 from hemodynamics.rheology import Rates
 
 Ints = npt.NDArray[np.int64]
@@ -73,16 +73,19 @@ class Layout:
         cells: number of fluid cells.
         pull: (blocks * BLOCK,) address that an arriving population is fetched from; for the
             name of a population, the address where it arrives.
+        walls: how many links cross walls; they come first.
         order: (links,) numbers of the links in the order of the next four.
         arriving: (links,) address that a population arrives at, among those of its cell.
         sources: (links, 3) names of the populations that an arriving one is made of.
-        factors: (links, 3) their factors.
+        factors: (links, 2) factors of the last two, of which the first is taken away; its own
+            is one.
         push: (links,) what a unit of wall speed along the incoming velocity adds.
         place: (links,) where each link stands in that order.
     """
 
     cells: int
     pull: npt.NDArray[np.uint32]
+    walls: int
     order: Ints
     arriving: npt.NDArray[np.uint32]
     sources: npt.NDArray[np.uint32]
@@ -120,7 +123,8 @@ def lay_out(neighbours: Ints, links: Links) -> Layout:
     size = blocks * BLOCK
     if size + len(links.cell) >= 2**31:
         raise ValueError(f"{count:,} cells are too many for one domain; choose a coarser spacing")
-    order = np.lexsort((links.direction, links.cell))
+    order = np.lexsort((links.direction, links.cell, links.part != WALL))
+    walled = int(np.count_nonzero(links.part == WALL))
     cell, out = links.cell[order], links.direction[order]
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
@@ -136,7 +140,7 @@ def lay_out(neighbours: Ints, links: Links) -> Layout:
     table = pull.reshape(27, blocks, LANES).transpose(1, 0, 2).reshape(-1).astype(np.uint32)
     sources, factors, push = _interpolation(neighbours, cell, out, links.fraction[order])
     arriving = address(OPPOSITE[out], cell).astype(np.uint32)
-    return Layout(count, table, order, arriving, sources, factors, push, place)
+    return Layout(count, table, walled, order, arriving, sources, factors, push, place)
 
 
 def _interpolation(
@@ -169,7 +173,8 @@ def _interpolation(
     push[far] = (1 / width)[far]
     push *= 6.0 * WEIGHTS[incoming]
     packed = np.ascontiguousarray(sources.T, np.uint32)
-    return packed, np.ascontiguousarray(factors.T, np.float32), push.astype(np.float32)
+    # The factors of a link sum to one.
+    return packed, np.ascontiguousarray(factors[1:].T, np.float32), push.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -279,8 +284,7 @@ class Lattice:
         self._quadratic = _padded(drag.quadratic, layout.cells, whole)
         self._now: Singles = np.zeros(layout.size + len(layout.order), np.float32)
         self._added = np.zeros(len(layout.order), np.float32)
-        self._is_wall = links.part[layout.order] == WALL
-        self._gains = np.zeros(-(-len(layout.order) // CHUNK), np.float32)
+        self._gains = np.zeros(-(-layout.walls // CHUNK), np.float32)
         self._force = singles((0.0, 0.0, 0.0))
         self._openings: dict[int, Opened] = {}
         # Where links fill arriving populations and find departed ones, by whether these stay.
@@ -336,11 +340,10 @@ class Lattice:
 
     def meet(self) -> None:
         """Fill what comes back from walls and enters through inlets, before `hold` and `step`."""
-        targets, sources = self._targets[self._stays], self._sources[self._stays]
-        walls[self._parallel](
-            self._now, targets, sources, self.layout.factors, self._added, self._is_wall,
-            self._gains,
-        )  # fmt: skip
+        layout, targets = self.layout, self._targets[self._stays]
+        links = (self._now, layout.walls, targets, self._sources[self._stays], layout.factors)
+        walls[self._parallel](*links, self._gains)
+        inlets(*links, self._added)
         self.leak = float(self._gains.sum(dtype=np.float64))
 
     def step(self, force: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> None:
