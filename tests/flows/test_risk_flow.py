@@ -104,6 +104,23 @@ def test_a_file_that_does_not_fit_is_refused_and_changes_nothing(
     assert "source must say" in opened.cards.cards()[-1].text()
 
 
+def test_age_and_sex_come_from_the_images(opened: MainWindow, settle: Settle) -> None:
+    risk = opened.plan_panel.risk
+    case = opened.session.require_case()
+    case.record.patient |= {"birth_date": "19601123"}
+    case.record.study = {"date": "20261122"}
+    opened.session.notify()
+    settle()
+    assert risk.imaged.isEnabled()
+    risk.imaged.click()
+    settle()
+    facts = opened.session.value("patient")
+    assert dict(facts.facts) == {"age_years": 65, "female": True, "hypertension": False}
+    assert facts.origins["female"] == "DICOM images"
+    assert facts.origins["hypertension"] == "entered by hand"
+    assert not risk.imaged.isEnabled()
+
+
 def test_a_circulation_is_added_as_a_step(opened: MainWindow, settle: Settle) -> None:
     adding = opened.plan_panel.add_step
     adding.fold.click()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hemodynamics.score_coefficients import UnusableCoefficients
 from segmentation.contract import Measurements, Number
 from workstation.formats import FORMATS, digest_value, kind_of
-from workstation.planning.aneurysm_patient import aneurysm_patient
+from workstation.planning.aneurysm_patient import aneurysm_patient, known_from_images
 from workstation.planning.aneurysm_risk import NAMES, QUANTITIES, aneurysm_risk
 from workstation.planning.plan import Plan, Step
 from workstation.stage import StageError
@@ -217,6 +217,20 @@ def test_facts_and_sheet_are_kept(tmp_path):
     assert patient.origins["age_years"] == "FHIR"
     assert patient.origins["site"] == "entered by hand"
     assert patient.numbers[0].source == "FHIR"
+
+
+@pytest.mark.parametrize(
+    ("birth", "study", "sex", "found"),
+    [
+        ("19601123", "20261122", "F", {"age_years": 65.0, "female": True}),
+        ("19601122", "20261122", "M", {"age_years": 66.0, "female": False}),
+        ("1960", "20261122", "O", {}),
+        ("", "", "", {}),
+        ("20270101", "20261122", "F", {"female": True}),
+    ],
+)
+def test_age_and_sex_as_images_state_them(birth, study, sex, found):
+    assert known_from_images({"birth_date": birth, "sex": sex}, study) == found
 
 
 def test_growth_of_a_new_aneurysm_is_doubted():

@@ -15,6 +15,7 @@ Fact = bool | float | str
 Site = Literal["ica", "pcom", "aca", "acom", "mca", "basilar_tip", "basilar", "vertebral", "pca"]
 Population = Literal["japanese", "finnish", "inuit", "other"]
 BY_HAND = "entered by hand"
+FROM_IMAGES = "DICOM images"
 YEARS = ("age_years", "life_expectancy_years")
 
 
@@ -117,6 +118,23 @@ def aneurysm_patient(
         facts,
         where,
     )
+
+
+def known_from_images(identity: Mapping[str, Any], study_date: str) -> dict[str, Fact]:
+    """Return age, in completed years at the study, and sex as DICOM images state them.
+
+    Dates are YYYYMMDD; what is not stated, or is neither female nor male, is left out.
+    """
+    found: dict[str, Fact] = {}
+    birth = str(identity.get("birth_date") or "")
+    if all(len(day) == 8 and day.isdigit() for day in (birth, study_date)):
+        years = (int(study_date) - int(birth)) // 10_000
+        if 0 <= years <= 120:
+            found["age_years"] = float(years)
+    sex = identity.get("sex")
+    if sex in ("F", "M"):
+        found["female"] = sex == "F"
+    return found
 
 
 def _doubts(facts: Mapping[str, Fact]) -> tuple[Finding, ...]:

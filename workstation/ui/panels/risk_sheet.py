@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from hemodynamics.score_coefficients import NEEDS_COEFFICIENTS, read_coefficients, unit_of
+from workstation.planning.aneurysm_patient import FROM_IMAGES, Fact, known_from_images
 from workstation.planning.aneurysm_risk import NAMES, RiskRow, RiskSheet, models_with
 from workstation.planning.plan import Step, to_plain_json
 from workstation.stages import STAGES
@@ -71,6 +72,7 @@ class RiskView(QWidget):
         self.drop = button("Remove coefficients", "", self._drop)
         self.form = ParameterForm(STAGES[PATIENT_STAGE], FIRST)
         self.form.changed.connect(self._change)
+        self.imaged = button("Take age and sex from the images", "", self._take_imaged)
         self.fold = QToolButton()
         self.fold.setProperty("flat", "true")
         self.fold.setToolTip("What scores must know and no image holds")
@@ -87,10 +89,13 @@ class RiskView(QWidget):
         column.addLayout(row)
         column.addWidget(self.fold)
         column.addWidget(self.form)
+        column.addWidget(self.imaged)
         self._unfold(True)
         tip = "A JSON file with a model's published coefficients and where they are published"
         desk.bindings.enable(self.load, self.lacks, tip)
         desk.bindings.enable(self.drop, self._lacks_file, "Switch these models off again")
+        tip = "Age at the study and sex, as the DICOM images state them"
+        desk.bindings.enable(self.imaged, self._lacks_imaged, tip)
         desk.bindings.add(self.refresh)
 
     # What can be done -----------------------------------------------------------------
@@ -125,6 +130,30 @@ class RiskView(QWidget):
             return None
         name = step.inputs.get("patient", "")
         return next((s for s in plan.steps if (s.output, s.stage) == (name, PATIENT_STAGE)), None)
+
+    def _imaged(self) -> dict[str, Fact]:
+        """Return what the images say of the patient and the plan does not use."""
+        case, patient = self._desk.session.case, self._patient()
+        if case is None or patient is None:
+            return {}
+        stated = known_from_images(case.record.patient, case.record.study.get("date", ""))
+        return {n: value for n, value in stated.items() if patient.params.get(n) != value}
+
+    def _lacks_imaged(self) -> str:
+        return "" if self._imaged() else "images that state another age or sex than the plan"
+
+    def _take_imaged(self) -> None:
+        found, patient = self._imaged(), self._patient()
+        if patient is None:
+            return
+        kept = [one for one in patient.params.get("origins", ()) if one[0] not in found]
+        origins = [*kept, *((n, value, FROM_IMAGES) for n, value in found.items())]
+        params: dict[str, Any] = {**found, "origins": origins}
+        text = "Patient: age and sex from the images"
+        if self._desk.attempt(
+            lambda: self._desk.session.set_params(patient.output, text, **params)
+        ):
+            self._compute()
 
     def _change(self, name: str, value: object) -> None:
         patient = self._patient()
@@ -206,6 +235,7 @@ class RiskView(QWidget):
 
     def _unfold(self, shown: bool) -> None:
         self.form.setVisible(shown)
+        self.imaged.setVisible(shown)
         self.fold.setText("▾ Patient and aneurysm" if shown else "▸ Patient and aneurysm")
 
 
