@@ -41,6 +41,7 @@ def simulate_flow(
     kind: Literal["steady", "pulsatile", "none"] = "steady",
     mean_flow_ml_s: Annotated[float, Gt(0), Le(1000)] | None = None,
     accuracy: Accuracy = "preview",
+    target_error_percent: Annotated[float, Ge(0.2), Le(50)] | None = None,
     spacing_mm: Annotated[float, Gt(0), Le(10)] | None = None,
     inlets: str = "inlet",
     outlets: Outlets = "split",
@@ -70,7 +71,9 @@ def simulate_flow(
         mean_flow_ml_s: empty takes that of the waveform, or 0.27 m/s times the inlets' area.
         accuracy: into how many cells the lumen is divided: some 30,000 for a preview in minutes,
             250,000 for an hour, 1,500,000 for a night on two cores.
-        spacing_mm: edge of a cell, in place of an accuracy.
+        target_error_percent: how far off wall shear may be, rms, in a vessel as wide as the inlet;
+            in place of an accuracy.
+        spacing_mm: edge of a cell, in place of either.
         inlets: the names of the ends where blood enters, such as "inlet, inlet_2".
         outlets: what holds at the other ends: a split of the flow by their diameters, a
             resistance, or resistances and a compliance (three-element Windkessel).
@@ -105,7 +108,8 @@ def simulate_flow(
     if kind == "none":
         return _nothing(lumen)
     wishes = Wishes(
-        kind == "pulsatile", mean_flow_ml_s, spacing_mm, accuracy, inlets, outlets, exponent,
+        kind == "pulsatile", mean_flow_ml_s, spacing_mm, target_error_percent, accuracy,
+        inlets, outlets, exponent,
         waveform, period_s, cycles, frames, mean_pressure_mmhg, decay_s, blood,
         viscosity_pa_s, settled_percent, most_exchanges, most_hours,
     )  # fmt: skip

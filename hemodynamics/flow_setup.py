@@ -23,8 +23,10 @@ from hemodynamics.boundary import (
 )
 from hemodynamics.domain import WALL_NAME, Domain, Opening, UnusableLumen
 from hemodynamics.flow_run import Scales
+from hemodynamics.resolution import spacing_for
 from hemodynamics.rheology import CarreauYasuda, Newtonian, Rheology
 from hemodynamics.vessel_flow import DENSITY_KG_M3
+from meshing.integrals import area_of
 from meshing.mesh import SurfaceMesh, enclosed_mm3
 
 Floats = npt.NDArray[np.float64]
@@ -83,6 +85,7 @@ class Wishes:
     pulsatile: bool
     mean_flow_ml_s: float | None
     spacing_mm: float | None
+    target_error_percent: float | None
     accuracy: Accuracy
     inlets: str
     outlets: Outlets
@@ -121,7 +124,8 @@ def spacings_of(lumen: SurfaceMesh, wishes: Wishes) -> list[float]:
     Raises:
         UnusableLumen: if the lumen has no named end, or is inside out.
     """
-    narrowest = _narrowest_mm(lumen)
+    diameters = _diameters_mm(lumen)
+    narrowest = min(diameters.values())
     volume_mm3 = enclosed_mm3(lumen)
     if volume_mm3 <= 0.0:
         raise UnusableLumen(
@@ -129,7 +133,11 @@ def spacings_of(lumen: SurfaceMesh, wishes: Wishes) -> list[float]:
             "inward; repair its surface first"
         )
     spacing = wishes.spacing_mm
-    if spacing is None:
+    if spacing is None and wishes.target_error_percent is not None:
+        inlet = diameters.get(wishes.inlets.split(",")[0].strip(), narrowest)
+        spacing = spacing_for(0.5 * inlet, wishes.target_error_percent)
+        spacing = min(spacing, narrowest / LEAST_ACROSS)
+    elif spacing is None:
         spacing = (volume_mm3 / CELLS[wishes.accuracy]) ** (1 / 3)
         spacing = float(np.clip(spacing, narrowest / MOST_ACROSS, narrowest / LEAST_ACROSS))
     spacings = [spacing]
@@ -141,19 +149,19 @@ def spacings_of(lumen: SurfaceMesh, wishes: Wishes) -> list[float]:
     return spacings
 
 
-def _narrowest_mm(lumen: SurfaceMesh) -> float:
-    """Return the diameter of a circle as large as the smallest end."""
-    areas = []
+def _diameters_mm(lumen: SurfaceMesh) -> dict[str, float]:
+    """Return name to diameter of a circle as large as each end."""
+    found = {}
     for name, part in lumen.boundaries.items():
         if name != WALL_NAME and len(part):
-            a, b, c = (lumen.points_mm[lumen.triangles[part, n]] for n in range(3))
-            areas.append(0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1).sum())
-    if not areas:
+            area = area_of(lumen.points_mm, lumen.triangles[part])
+            found[name] = float(2.0 * np.sqrt(area / np.pi))
+    if not found:
         raise UnusableLumen(
             f"the lumen {lumen.name or 'without a name'!r} has no open ends by name; flow needs an "
             "inlet and an outlet: cut and cap its ends first"
         )
-    return float(2.0 * np.sqrt(min(areas) / np.pi))
+    return found
 
 
 def require_memory(lumen: SurfaceMesh, spacing_mm: float, wishes: Wishes) -> None:

@@ -2,12 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hemodynamics.flow_setup import spacings_of
 from hemodynamics.resolution import (
     LEAST_CELLS,
     discretisation_error,
     expected_error_percent,
     spacing_for,
 )
+from tests.hemodynamics.tubes import capped_tube
+from tests.hemodynamics.wishes import wishes
 
 MEASURED = {5: 6.11, 8: 1.81, 10: 1.59, 16: 1.06}
 STEADY = {5: 1.99, 8: 1.15, 10: 1.07, 16: 0.70}
@@ -43,3 +46,12 @@ def test_impossible_sizes_are_refused(radius, spacing):
 def test_no_error_at_all_cannot_be_had():
     with pytest.raises(ValueError, match="cannot be reached"):
         spacing_for(2.0, 0.0)
+
+
+def test_a_flow_takes_the_cells_that_its_target_needs():
+    lumen, _ = capped_tube(2.0, 8.0, sections=96)
+    *_, spacing = spacings_of(lumen, wishes(target_error_percent=3.0))
+    assert expected_error_percent(2.0, spacing) == pytest.approx(3.0, rel=0.01)
+    assert spacings_of(lumen, wishes(target_error_percent=3.0, spacing_mm=0.5))[-1] == 0.5
+    elsewhere = spacings_of(lumen, wishes(target_error_percent=3.0, inlets="outlet_1, inlet"))
+    assert elsewhere[-1] == pytest.approx(spacing, rel=1e-6)
