@@ -14,11 +14,11 @@ from tests.hemodynamics.test_solver import closed_box
 
 def beside(steps, **law):
     """Return the largest difference of the states, their size, and those of sums."""
-    neighbours, links = closed_box(4)
+    neighbours, links = closed_box(3)
     layout = lay_out(neighbours, links)
-    x = np.arange(4**3) % 4
+    x = np.arange(27) % 3
     inlet = np.flatnonzero((links.part == 1) & (np.arange(len(links.part)) % 2 == 0))
-    exits = np.flatnonzero((x[links.cell] == 3) & (VELOCITIES[links.direction, 0] == 1))
+    exits = np.flatnonzero((x[links.cell] == 2) & (VELOCITIES[links.direction, 0] == 1))
     inside = np.repeat((links.cell[exits] - 1)[None], 8, axis=0)
     out = outlet(links, exits, inside, np.full(inside.shape, 1 / 8))
     pair = [kind(layout, links, 0.6, **law) for kind in (Lattice, CudaLattice)]
@@ -46,5 +46,5 @@ def beside(steps, **law):
 
 if __name__ == "__main__":
     table = rates(CarreauYasuda(), 0.3, 2e-4, 1060.0)
-    drag = Drag(np.linspace(0, 0.5, 64), np.linspace(0, 4, 64))
+    drag = Drag(np.linspace(0, 0.5, 27), np.linspace(0, 4, 27))
     json.dump([beside(2), beside(2, rates=table, drag=drag)], sys.stdout)
