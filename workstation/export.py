@@ -9,10 +9,11 @@ from typing import Any
 from hemodynamics import flow_files
 from hemodynamics.flow_result import FlowResult
 from hemodynamics.network import Courses
+from hemodynamics.porous import PorousRegion
 from meshing import aneurysm_neck, centerline_files
 from meshing.aneurysm_neck import Neck
 from meshing.centerline import Centerline
-from meshing.files import WRITTEN
+from meshing.files import WRITTEN, write_surface
 from meshing.solver_files import VOLUME_ENDINGS, write_volume_mesh
 from meshing.surface import SurfaceMesh
 from meshing.volume_mesh import VolumeMesh
@@ -91,6 +92,8 @@ def export(
         write_labels(value, path)
     elif ending == ".dcm" and ending in endings(value):
         write_dicom_result(case, name, path, form)
+    elif ending in SURFACES and isinstance(value, PorousRegion):
+        write_surface(value.surface, path)
     elif ending in SURFACES and isinstance(value, LabelMap | SurfaceMesh | CutPlane):
         draft = draft_model(
             case, [name], path, despite=despite, coloured_by=coloured_by, progress=progress
@@ -116,6 +119,8 @@ def endings(value: Any) -> tuple[str, ...]:
         return (*TABLES, ".vtp")
     if isinstance(value, FlowResult):
         return FLOWS + TABLES + FLOW_ENDINGS
+    if isinstance(value, PorousRegion):
+        return SURFACES + TABLES
     if isinstance(value, SurfaceMesh | CutPlane):
         return SURFACES + TABLES + DICOM
     return TABLES + DICOM if isinstance(value, Measurements | Measured) else TABLES
