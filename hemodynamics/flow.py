@@ -13,6 +13,7 @@ from annotated_types import Ge, Gt, Le
 from hemodynamics.domain import WALL_NAME, UnusableLumen
 from hemodynamics.flow_levels import Vessel, Wall, climb
 from hemodynamics.flow_result import FlowResult
+from hemodynamics.flow_run import Device
 from hemodynamics.flow_setup import (
     Accuracy,
     Blood,
@@ -57,6 +58,7 @@ def simulate_flow(
     settled_percent: Annotated[float, Gt(0), Le(10)] = 0.5,
     most_exchanges: Annotated[float, Ge(1), Le(100)] = 8.0,
     most_hours: Annotated[float, Gt(0), Le(1000)] = 12.0,
+    device: Device = "auto",
     progress: Progress = silent,
 ) -> FlowResult:
     """Compute blood flow in a vessel: velocity, pressure and the shear on its wall.
@@ -92,6 +94,7 @@ def simulate_flow(
             the wall, is to change by more than this percentage.
         most_exchanges: how often a steady flow may exchange the lumen's content at the most.
         most_hours: a computation that would take longer is refused.
+        device: auto takes a CUDA card where there is one, whose last digits differ.
         progress: told how far the work is, and how long it will take.
 
     Raises:
@@ -99,6 +102,7 @@ def simulate_flow(
         OpenSurface, UnusableLumen: if the lumen is open, or its ends are not as they must be.
         UnusableWaveform: if the waveform cannot be read.
         ImplausibleFlow: if no blood flows so fast.
+        NoCard: if a CUDA card is asked for and there is none.
         TooCostly: if memory or time do not suffice.
         Diverged: if the flow blew up.
     """
@@ -111,7 +115,7 @@ def simulate_flow(
         kind == "pulsatile", mean_flow_ml_s, spacing_mm, target_error_percent, accuracy,
         inlets, outlets, exponent,
         waveform, period_s, cycles, frames, mean_pressure_mmhg, decay_s, blood,
-        viscosity_pa_s, settled_percent, most_exchanges, most_hours,
+        viscosity_pa_s, settled_percent, most_exchanges, most_hours, device,
     )  # fmt: skip
     return _simulate(Vessel(lumen, porous), wishes, progress)
 

@@ -241,5 +241,5 @@ def _run(
             )
     return Run(
         vessel.lumen, domain, scales, driven.waveform, driven.shares_in, driven.shares_out,
-        laws_of(driven, wishes), ramp_s, table, drag, walls,
+        laws_of(driven, wishes), ramp_s, table, drag, walls, wishes.device,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,16 @@ from hemodynamics import profiles
 from hemodynamics.boundary import Complexes, Outflow, Waveform, Windkessel
 from hemodynamics.domain import Domain, Opening
 from hemodynamics.flow_start import Snapshot
+from hemodynamics.gpu import lattice_on
 from hemodynamics.lattice import OPPOSITE, VELOCITIES, WEIGHTS
 from hemodynamics.rheology import Rates
-from hemodynamics.solver import WALL, Drag, Lattice, lay_out, outlet
+from hemodynamics.solver import WALL, Drag, lay_out, outlet
 from meshing.mesh import SurfaceMesh
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
+
+Device = Literal["auto", "cpu", "cuda"]
 
 CALM = 0.5
 """How fast outlets follow their laws, in crossings of the lumen by sound: the answer to sound
@@ -98,12 +101,16 @@ class Run:
         table: Rates | None = None,
         drag: Drag | None = None,
         walls: float = 1.0,
+        device: Device = "cpu",
     ) -> None:
         """Take the shares of the flow by opening; outlets have laws in the order of theirs.
 
         ``table`` is that of a fluid that thins with shear, ``drag`` what is in the way of cells.
         ``walls`` is how much of the way from half-way between cells to its own place the wall
         is moved: less is less exact, and more stable.
+
+        Raises:
+            NoCard: if a CUDA card is asked for and there is none.
         """
         self.scales, self.time_s, self._waveform, self._ramp = scales, 0.0, waveform, ramp_s
         self._domain, self._laws = domain, list(laws)
@@ -112,7 +119,7 @@ class Run:
         fraction = np.where(domain.links.part == WALL, moved, 0.5)
         links = replace(domain.links, fraction=fraction)
         layout = lay_out(domain.neighbours, links)
-        self.lattice = Lattice(layout, links, scales.tau, rates=table, drag=drag)
+        self.lattice = lattice_on(device)(layout, links, scales.tau, rates=table, drag=drag)
         named = {opening.name: opening for opening in domain.openings}
         self.inlets = [
             Inlet(named[name], share, _shapes(lumen, domain, named[name], waveform, scales))

@@ -22,7 +22,7 @@ from hemodynamics.boundary import (
     steady,
 )
 from hemodynamics.domain import WALL_NAME, Domain, Opening, UnusableLumen
-from hemodynamics.flow_run import Scales
+from hemodynamics.flow_run import Device, Scales
 from hemodynamics.resolution import spacing_for
 from hemodynamics.rheology import CarreauYasuda, Newtonian, Rheology
 from hemodynamics.vessel_flow import DENSITY_KG_M3
@@ -101,6 +101,7 @@ class Wishes:
     settled_percent: float
     most_exchanges: float
     most_hours: float
+    device: Device
 
 
 @dataclass(frozen=True)

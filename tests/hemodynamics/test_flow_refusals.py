@@ -11,6 +11,7 @@ from hemodynamics.boundary import UnusableWaveform
 from hemodynamics.domain import UnusableLumen
 from hemodynamics.flow import simulate_flow
 from hemodynamics.flow_setup import ImplausibleFlow, TooCostly
+from hemodynamics.gpu import NoCard
 from meshing.mesh import OpenSurface, SurfaceMesh
 from tests.hemodynamics.tubes import capped_tube
 
@@ -96,6 +97,12 @@ def test_what_cannot_be_is_refused_before_the_solver_starts(what, monkeypatch):
     make, options, error, text = REFUSED[what]
     with pytest.raises(error, match=text):
         simulate_flow(make(), **{"spacing_mm": 0.8, **options})
+
+
+def test_a_card_that_is_not_there_is_told(monkeypatch):
+    monkeypatch.setattr("hemodynamics.gpu.card", lambda: None)
+    with pytest.raises(NoCard, match="compute on the processor"):
+        simulate_flow(TUBE, spacing_mm=0.8, device="cuda")
 
 
 def test_flow_that_may_be_turbulent_is_told():
