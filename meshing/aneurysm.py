@@ -69,7 +69,7 @@ def neck(
     pieces = split_pieces(lumen)
     if points_mm:
         return _drawn_neck(lumen, pieces, centerline, points_mm, click_mm, progress)
-    ball, piece = ball_in_sac(pieces, centerline, click_mm)
+    ball, piece, guessed = ball_in_sac(pieces, centerline, click_mm)
     progress(0.2, "following the vessel beneath the sac")
     vessel = parent_vessel(piece, centerline, ball)
     whole = whole_sac(piece, vessel, ball)
@@ -77,7 +77,7 @@ def neck(
         ball, vessel = whole, parent_vessel(piece, centerline, whole)
     progress(0.6, "looking for the neck")
     level, tip = sac_level(piece, vessel, ball)
-    notes = (*lumen.findings, *_findings(vessel, ball, click_mm is None and not centerline.sacs))
+    notes = (*lumen.findings, *_findings(vessel, ball, guessed))
     curve, dome_mm = level_curve(piece.points_mm, piece.triangles, level, tip)
     source = "found in the crease between the sac and its vessel"
     found = neck_of(
@@ -266,11 +266,11 @@ def _inside(mesh: SurfaceMesh, curve: Floats, click_mm: Vector | None) -> Floats
     return np.asarray(middles[int(np.argmax(far))])
 
 
-def _findings(vessel: ParentVessel, ball: Ball, assumed: bool) -> tuple[Finding, ...]:
+def _findings(vessel: ParentVessel, ball: Ball, guessed: bool) -> tuple[Finding, ...]:
     x, y, z = ball.centre_mm.tolist()
     found = []
-    if assumed:
-        text = "The centerline lists no sac; what stands out of the vessel farthest was taken."
+    if guessed:
+        text = "What stands out of the vessel farthest was taken for the sac; the line lists none."
         remedy = "Click in the dome if it is elsewhere."
         found.append(Finding(Severity.WARNING, "sac_assumed", text, (x, y, z), remedy))
     if ball.radius_mm < vessel.size_mm:

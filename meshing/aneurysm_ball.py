@@ -23,34 +23,45 @@ STRIDE = 0.2  # each of this share of the sphere's radius
 NEAR = 1.3  # radii of the sphere from the click at the most
 INSIDE = 1.2  # radii of a listed sac: a click so near its centre means it
 NOTABLE = 0.4  # radii that the wall of a sac stands out of its vessel at least
+LARGER = 1.5  # times as wide as every end and every listed sac: the line runs through a sac
 AT_END = 2.5  # radii around an end that are not looked at
 WIDER = 1.2  # than the middle of its branch, a vessel is not
 
 
 def ball_in_sac(
     pieces: list[Piece], centerline: Centerline, click_mm: Vector | None
-) -> tuple[Ball, Piece]:
-    """Return the largest sphere in the sac that is meant, and the piece of lumen around it.
+) -> tuple[Ball, Piece, bool]:
+    """Return the largest sphere in the sac that is meant, its piece, and whether it was guessed.
 
-    That is the largest sac of the centerline, the one around a click, or else what stands out
-    farthest of the vessel.
+    It lies around a click, or is the largest sac of the centerline. Where this lists none, or
+    something much larger stands out, that is taken and guessed.
 
     Raises:
         NoNeck: if there is nothing of the kind.
     """
-    if click_mm is None and centerline.sacs:
-        sac = centerline.sacs[0]
-        centre = np.array(sac.centre_mm)
-        return Ball(centre, sac.radius_mm), piece_around(pieces, centre)
     if click_mm is None:
-        return _farthest(pieces, centerline)
+        return _largest(pieces, centerline)
     click = np.array(click_mm, float)
     piece = piece_around(pieces, click)
     for sac in centerline.sacs:
         centre = np.array(sac.centre_mm)
         if np.linalg.norm(click - centre) < INSIDE * sac.radius_mm:
-            return Ball(centre, sac.radius_mm), piece
-    return climbed(piece, click), piece
+            return Ball(centre, sac.radius_mm), piece, False
+    return climbed(piece, click), piece, False
+
+
+def _largest(pieces: list[Piece], centerline: Centerline) -> tuple[Ball, Piece, bool]:
+    """Return the sphere in the largest sac, its piece, and whether it was guessed."""
+    least = max((s.radius_mm for s in centerline.sacs), default=0.0)
+    widest = max((centerline.nodes[n].radius_mm for n in centerline.ends.values()), default=np.inf)
+    at = int(np.argmax(centerline.radius_mm))
+    on_line = Ball(centerline.points_mm[at], float(centerline.radius_mm[at]))
+    if on_line.radius_mm > LARGER * max(widest, least):  # the line runs through a sac at a fork
+        return on_line, piece_around(pieces, on_line.centre_mm), True
+    if centerline.sacs:
+        centre = np.array(centerline.sacs[0].centre_mm)
+        return Ball(centre, least), piece_around(pieces, centre), False
+    return *_farthest(pieces, centerline), True
 
 
 def _farthest(pieces: list[Piece], centerline: Centerline) -> tuple[Ball, Piece]:

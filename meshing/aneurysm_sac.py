@@ -197,6 +197,11 @@ def level_curve(points: Floats, cells: Ints, level: Floats, tip: int) -> tuple[F
     """
     level = _one_part(cells, level, tip)
     loops = _loops(points, cells, level)
+    if not loops:
+        raise NoNeck(
+            "what stands out there is too small for a neck; click in the dome if that is another "
+            "place, or take a finer surface"
+        )
     if len(loops) != 1:
         raise NoNeck(
             f"the sac meets its vessel in {len(loops)} places; part what touches, or draw the "
