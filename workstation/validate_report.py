@@ -22,7 +22,7 @@ from workstation.report_layout import table as ruled
 from workstation.report_layout import text
 
 HEADS = ("check", "case", "quantity", "value", "reference", "error", "limit", "verdict", "source")
-WIDTHS_MM = (22, 62, 40, 20, 20, 18, 18, 14, 55)
+WIDTHS_MM = (30, 58, 40, 20, 20, 18, 18, 14, 51)
 MARGIN_MM = 14
 
 
@@ -50,12 +50,18 @@ def table(rows: Sequence[Row]) -> str:
             lines.append(f"not run  {row.name:18} {row.case} ({row.note})")
             continue
         verdict = "FAIL" if row.verdict == "fail" else "pass"
-        figures = f"{shown(row.value, row.unit)}, should be {shown(row.reference, row.unit)}"
-        within = f"within {shown(row.limit, row.unit)}"
-        what = f"{row.case}: {row.quantity} {figures} {within}" if row.quantity else row.case
+        what = f"{row.case}: {row.quantity} {_figures(row)}" if row.quantity else row.case
         note = f" ({row.note})" if row.note else ""
         lines.append(f"{verdict:8} {row.name:18} {what}{note}")
     return "\n".join([*lines, summary(rows)])
+
+
+def _figures(row: Row) -> str:
+    """Return in words what came out and what should have."""
+    value, limit = shown(row.value, row.unit), shown(row.limit, row.unit)
+    if row.reference == 0:
+        return f"{value}, at most {limit}"
+    return f"{value}, should be {shown(row.reference, row.unit)} within {limit}"
 
 
 def write_report(rows: Sequence[Row], path: Path) -> None:

@@ -18,7 +18,6 @@ from meshing.reading import read_surface
 from meshing.vessel_ends import cap_ends, cut_ends
 
 Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 DOME, NECK = 1, 2
 """What the labels of a point of the data set IntrA mean; 0 is the vessel."""
@@ -31,7 +30,7 @@ def sphere(means: Means) -> Sac:
         "tube of radius 2 mm with a sphere of radius 2 mm on its side, Reynolds number 303",
         with_sphere(2.0, 16.0, 2.0, 3.0, 0.25),
         3.143,
-        lambda points: points[:, 1] > 2.2,
+        lambda points: points[:, 1] - 2.4,
         0.2,
         (0.27, 0.18),
     )
@@ -52,7 +51,7 @@ def bifurcation(means: Means) -> Sac:
         "idealised bifurcation with an aneurysm at its apex, Reynolds number 286",
         lumen,
         2.6,
-        lambda points: points[:, 2] > 11.8,
+        lambda points: points[:, 2] - 12.0,
         0.2,
         (0.27, 0.18),
     )
@@ -80,7 +79,7 @@ def patient(means: Means) -> Sac:
 
 
 class MarkedSac:
-    """The points on the dome's side of the neck, near the dome."""
+    """The depth of points behind the neck of a sac whose surface was marked."""
 
     def __init__(self, points_mm: Floats, labels: npt.NDArray[np.int_]) -> None:
         neck, dome = points_mm[labels == NECK], points_mm[labels == DOME]
@@ -90,10 +89,11 @@ class MarkedSac:
         self._near = KDTree(points_mm)
         self._is_dome = labels == DOME
 
-    def __call__(self, points_mm: Floats) -> Bools:
-        """Tell which points (n, 3) belong to the sac."""
-        above = (points_mm - self._centre) @ self._normal > 0.0
-        return np.asarray(above & self._is_dome[self._near.query(points_mm)[1]])
+    def __call__(self, points_mm: Floats) -> Floats:
+        """Return how far points (n, 3) lie behind the neck's plane, -infinity beside the sac."""
+        depth = (points_mm - self._centre) @ self._normal
+        beside = ~self._is_dome[self._near.query(points_mm)[1]] & (depth > 0.0)
+        return np.where(beside, -np.inf, depth)
 
 
 def data_file(means: Means, name: str) -> Path:

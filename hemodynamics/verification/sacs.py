@@ -22,7 +22,6 @@ from meshing.mesh import SurfaceMesh
 from segmentation.contract import Progress, share, silent
 
 Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 VISCOSITY_PA_S = 0.0035
 SPEED_LIMIT, SHEAR_LIMIT = 0.03, 0.05
@@ -40,7 +39,7 @@ class Sac:
         case: in words.
         lumen: closed, with named ends.
         flow_ml_s: through the inlet.
-        inside: tells which LPS mm points (n, 3) of the lumen or its wall belong to the sac.
+        depth_mm: of LPS mm points (n, 3) of the lumen or its wall in the sac; negative outside.
         spacing_mm: edge of our cells.
         grids_mm: edges of OpenFOAM's cells, coarse and fine.
     """
@@ -49,9 +48,17 @@ class Sac:
     case: str
     lumen: SurfaceMesh
     flow_ml_s: float
-    inside: Callable[[Floats], Bools]
+    depth_mm: Callable[[Floats], Floats]
     spacing_mm: float
     grids_mm: tuple[float, float]
+
+    def share(self, points_mm: Floats, sizes_mm: Floats) -> Floats:
+        """Return how much of each cell or face lies in the sac, 0 to 1.
+
+        Flow fades fast behind a neck, so a sac that ended between cells would be another one for
+        each mesh.
+        """
+        return np.asarray(np.clip(self.depth_mm(points_mm) / sizes_mm + 0.5, 0.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -72,11 +79,14 @@ def ours(sac: Sac, progress: Progress = silent) -> FlowResult:
 
 def figures_of_ours(sac: Sac, flow: FlowResult) -> Figures:
     """Return the figures of our flow."""
-    cells, points = sac.inside(flow.cells_mm), sac.inside(flow.wall.points_mm)
-    speed = np.linalg.norm(flow.velocity_m_s[0][cells], axis=1).mean(dtype=np.float64)
-    shear = flow.wall.point_data["tawss_pa"][points]
-    weights = point_areas_mm2(flow.wall)[points]
-    return Figures(float(speed), float(np.average(shear, weights=weights)))
+    sizes = np.full(len(flow.cells_mm), flow.spacing_mm)
+    speed = np.linalg.norm(flow.velocity_m_s[0].astype(float), axis=1)
+    areas, points = point_areas_mm2(flow.wall), flow.wall.points_mm
+    shear = flow.wall.point_data["tawss_pa"]
+    return Figures(
+        float(np.average(speed, weights=sac.share(flow.cells_mm, sizes))),
+        float(np.average(shear, weights=areas * sac.share(points, np.sqrt(areas)))),
+    )
 
 
 def theirs(
@@ -89,12 +99,12 @@ def theirs(
 
 def figures_of_theirs(sac: Sac, flow: openfoam.Solution) -> Figures:
     """Return the figures of OpenFOAM's flow."""
-    cells, faces = sac.inside(flow.cells_mm), sac.inside(flow.wall_mm)
-    speed = np.linalg.norm(flow.velocity_m_s[cells], axis=1)
-    shear = np.linalg.norm(flow.wss_pa[faces], axis=1)
+    volumes, areas = flow.volumes_mm3, flow.wall_areas_mm2
+    speed = np.linalg.norm(flow.velocity_m_s, axis=1)
+    shear = np.linalg.norm(flow.wss_pa, axis=1)
     return Figures(
-        float(np.average(speed, weights=flow.volumes_mm3[cells])),
-        float(np.average(shear, weights=flow.wall_areas_mm2[faces])),
+        float(np.average(speed, weights=volumes * sac.share(flow.cells_mm, np.cbrt(volumes)))),
+        float(np.average(shear, weights=areas * sac.share(flow.wall_mm, np.sqrt(areas)))),
     )
 
 
