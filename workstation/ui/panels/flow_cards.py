@@ -196,8 +196,9 @@ class PlaneCard(QWidget):
         grid = QGridLayout(self.table)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(4)
-        for column, words in enumerate(("", "Now", "Mean", "")):
-            grid.addWidget(_right(words, "muted"), 0, column)
+        self.heads = _right("Now", "muted"), _right("Mean", "muted")
+        for column, head in enumerate(self.heads, 1):
+            grid.addWidget(head, 0, column)
         for row, (key, (title, unit)) in enumerate(SHOWN_NUMBERS.items(), 1):
             self.values[key] = _right("", ""), _right("", "")
             grid.addWidget(label(title, "muted", wrap=False), row, 0)
@@ -244,9 +245,12 @@ class PlaneCard(QWidget):
         for key, (now, mean) in self.values.items():
             unit, values = SHOWN_NUMBERS[key][1], scene.through[key]
             now.setText(value_text(float(values[self._show.frame]), unit))
-            mean.setText(value_text(float(values.mean()), unit) if len(values) > 1 else "–")
+            mean.setText(value_text(float(values.mean()), unit) if len(values) > 1 else "")
+        for head in self.heads:
+            head.setVisible(len(scene.flow.times_s) > 1)
+        flat = "The neck is taken as flat here. " if scene.look.cut == "neck" else ""
         self.area.setText(
-            f"Area {scene.cut.area_mm2:.3g} mm². Between the cells of the computation; "
+            f"Area {scene.cut.area_mm2:.3g} mm². {flat}Between the cells of the computation; "
             "uncertainty not known."
         )
 
