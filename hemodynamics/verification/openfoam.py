@@ -22,6 +22,7 @@ import numpy.typing as npt
 from hemodynamics import profiles
 from hemodynamics.domain import WALL_NAME
 from hemodynamics.verification.openfoam_case import (
+    ITERATIONS,
     Grid,
     vectors,
     write_case,
@@ -111,6 +112,7 @@ def solve(lumen: SurfaceMesh, grid: Grid, drive: Drive, progress: Progress = sil
         write_physics(folder, drive.viscosity_pa_s, *boundaries(lumen, patches, drive))
         progress(0.3, "OpenFOAM solves for the flow")
         solving = run(folder, "simpleFoam")
+        settled(folder)
         progress(0.9, "reading what OpenFOAM wrote")
         for function in ("writeCellCentres", "writeCellVolumes"):
             run(folder, "postProcess", "-func", function, "-latestTime")
@@ -191,11 +193,26 @@ def _inside(lumen: SurfaceMesh, inlet: str, grid: Grid) -> Floats:
     return np.asarray(centre - 0.61 * np.sqrt(area / np.pi) * normal / area + aside)
 
 
-def _read(folder: Path, wall: Patch, meshing_s: float, solving_s: float) -> Solution:
+def settled(folder: Path) -> Path:
+    """Return the folder of the flow that has settled.
+
+    Raises:
+        Failed: if there is none.
+    """
     times = [path for path in folder.iterdir() if path.name.isdigit() and path.name != "0"]
     if not times:
         raise Failed("simpleFoam of OpenFOAM wrote no result")
     last = max(times, key=lambda path: int(path.name))
+    if int(last.name) >= ITERATIONS:
+        raise Failed(
+            f"simpleFoam of OpenFOAM did not settle in {ITERATIONS} iterations; the flow may have "
+            "no steady state: give less flow"
+        )
+    return last
+
+
+def _read(folder: Path, wall: Patch, meshing_s: float, solving_s: float) -> Solution:
+    last = settled(folder)
     shear = -DENSITY_KG_M3 * read_field(last / "wallShearStress", WALL_NAME)
     return Solution(
         1e3 * read_field(last / "C"),

@@ -28,6 +28,9 @@ SURFACE = "lumen"
 SHARP = np.radians(45.0)
 """The angle between triangles above which the mesh keeps the edge between them."""
 
+ITERATIONS = 3000
+"""After which a flow that has not settled is given up."""
+
 LAYERS, GROWTH, LAST_LAYER = 4, 1.25, 0.45
 """Layers at the wall, how each is thicker than the one before, the last one by a cell's edge."""
 
@@ -269,17 +272,17 @@ def quality() -> dict[str, Any]:
     }
 
 
-def control(iterations: int = 3000) -> dict[str, Any]:
+def control() -> dict[str, Any]:
     """Return how long the solver runs and what it writes."""
     return {
         "application": "simpleFoam",
         "startFrom": "latestTime",
         "startTime": 0,
         "stopAt": "endTime",
-        "endTime": iterations,
+        "endTime": ITERATIONS,
         "deltaT": 1,
         "writeControl": "timeStep",
-        "writeInterval": iterations,
+        "writeInterval": ITERATIONS,
         "purgeWrite": 1,
         "writeFormat": "ascii",
         "writePrecision": 9,

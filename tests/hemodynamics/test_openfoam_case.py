@@ -133,6 +133,17 @@ def test_a_mesh_and_its_fields_are_read(tmp_path):
         read_field(tmp_path / "U", "inlet")
 
 
+def test_a_flow_that_has_not_settled_is_no_reference(tmp_path):
+    with pytest.raises(openfoam.Failed, match="no result"):
+        openfoam.settled(tmp_path)
+    for name in ("0", "90", "217"):
+        (tmp_path / name).mkdir()
+    assert openfoam.settled(tmp_path).name == "217"
+    (tmp_path / str(openfoam_case.ITERATIONS)).mkdir()
+    with pytest.raises(openfoam.Failed, match="no steady state"):
+        openfoam.settled(tmp_path)
+
+
 def test_without_openfoam_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(openfoam.shutil, "which", lambda name: None)
     with pytest.raises(CannotRun, match="apt-get install openfoam"):
