@@ -19,11 +19,12 @@ from workstation.camera import SIDES, Side
 from workstation.looks import scalar_map
 from workstation.picture import render_scene
 from workstation.planning.aneurysm_risk import NAMES, RiskRow, RiskSheet
-from workstation.planning.plan import Plan
+from workstation.planning.plan import Plan, Step
 from workstation.report_layout import Picture, shown_band, shown_value, table, text
 
 MAP_PX = (900, 760)
 WALL_MAPS = {"tawss_pa": "mean wall shear stress", "osi": "oscillatory shear index"}
+EFFECT = "planning.treatment_effect"
 OPPOSITE: Mapping[Side, Side] = {"A": "P", "P": "A", "L": "R", "R": "L", "S": "I", "I": "S"}
 CONDITIONS = {
     "kind": "kind",
@@ -52,7 +53,7 @@ def sections(
     summary: Mapping[str, Any],
     progress: Progress = silent,
 ) -> list[Flowable]:
-    """Return the pages about what the plan computed: flows with wall maps, and risk scores."""
+    """Return the pages about what the plan computed: flows, risk scores, treatments tried."""
     story: list[Flowable] = []
     for number, step in enumerate(plan.steps):
         value = values.get(step.output)
@@ -61,6 +62,8 @@ def sections(
             story += _flow(step.output, value, values, summary)
         elif isinstance(value, RiskSheet):
             story += _risk(value)
+        elif step.stage == EFFECT and value is not None:
+            story += _what_if(plan, step, summary)
     return story
 
 
@@ -217,3 +220,36 @@ def _given(inputs: Mapping[str, Any]) -> str:
 
 def _yes(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+# What if ---------------------------------------------------------------------------------
+
+
+def _what_if(plan: Plan, step: Step, summary: Mapping[str, Any]) -> list[Flowable]:
+    """Return what a treatment changes in the dome: each quantity before and after."""
+    treated = plan.step(step.inputs["treated"])
+    tried = treated.inputs.get("porous", treated.output)
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for number in summary["numbers"]:
+        if number["step"] == step.output:
+            quantity, _, when = number["name"].removeprefix(f"{step.output}.").rpartition(".")
+            found.setdefault(quantity, {})[when] = number
+    head = ("quantity", "before", "after", "change")
+    rows: list[list[Any]] = [[text(h, "head") for h in head]]
+    for quantity, whens in found.items():
+        shown = (whens.get(when) for when in ("before", "after", "change"))
+        cells = [text(shown_value(number) if number else "", "right") for number in shown]
+        rows.append([text(escape(readable(quantity)), "small"), *cells])
+    note = (
+        "The uncertainty of these differences is not known. Coils and diverters are regions that "
+        "resist the flow by general laws; no device was calibrated."
+    )
+    return [
+        KeepTogether(
+            [
+                text(f"What if: {escape(readable(tried))}", "heading"),
+                table(rows, (70, 36, 36, 36), head=True),
+                text(note, "caption"),
+            ]
+        )
+    ]
