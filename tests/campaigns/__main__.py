@@ -1,6 +1,6 @@
 """Run a campaign: ``python -m tests.campaigns semantic 10000``.
 
-Others: ``bytes 20000``, ``cuts 1000``, ``repair 1000``, ``surfaces 50``, ``vessels 20``; the
+Others: ``bytes 20000``, ``cuts 1000``, ``repair 1000``, ``surfaces 50``, ``vessels 18``; the
 last four need HILUM_DATA.
 """
 

@@ -14,11 +14,8 @@ import numpy as np
 from hemodynamics.flow import simulate_flow
 from hemodynamics.flow_setup import Outlets
 from meshing.reading import read_surface
-from meshing.surface import SurfaceMesh, isosurface
+from meshing.surface import SurfaceMesh
 from meshing.vessel_preparation import prepare_lumen
-from segmentation.images import read_volume
-from segmentation.operations import keep_islands
-from segmentation.tubes import propose_bright_vessels
 
 ANEURYSMS = ("AN153", "AN163-1", "AN171", "AN175", "AN186-1", "AN190")
 IDEALISED = "aneurysm_idealised_pair.zip"
@@ -65,17 +62,11 @@ def vessels(data: Path) -> Iterator[tuple[str, Callable[[], SurfaceMesh]]]:
     with zipfile.ZipFile(data / IDEALISED) as pair:
         for name in sorted(n for n in pair.namelist() if n.endswith(".stl")):
             yield Path(name).stem, lambda n=name: _unpacked(data / IDEALISED, n)
-    yield "circle of Willis", lambda: _of_image(data / "brain_mra_chris" / "chris_MRA.nii.gz")
 
 
 def _unpacked(path: Path, name: str) -> SurfaceMesh:
     with TemporaryDirectory() as folder, zipfile.ZipFile(path) as pair:
         return read_surface(pair.extract(name, folder))
-
-
-def _of_image(path: Path) -> SurfaceMesh:
-    found = propose_bright_vessels(read_volume(path))
-    return isosurface(keep_islands(found, largest=1))
 
 
 def judge(name: str, surface: SurfaceMesh, outlets: Outlets) -> Verdict:
