@@ -71,10 +71,10 @@ class Equations:
         names = (*self.nodes, *(e.name for e in (*self.branches, *self.stores)))
         self.names = names
         self.size = len(names)
-        self._column = {f"node {n}": i for i, n in enumerate(self.nodes)}
-        offset = len(self.nodes)
-        self._column |= {e.name: offset + i for i, e in enumerate((*self.branches, *self.stores))}
-        self._column[f"node {GROUND}"] = self.size  # a column of zeros
+        self._node = {name: place for place, name in enumerate(self.nodes)}
+        self._node[GROUND] = self.size  # a column of zeros
+        others = names[len(self.nodes) :]
+        self._column = {name: place for place, name in enumerate(others, len(self.nodes))}
         a, b = self._linear()
         self.a, self.b = self._matrix(a), self._matrix(b)
         self._sources = [e for e in network.elements if isinstance(e, PressureSource | FlowSource)]
@@ -90,7 +90,7 @@ class Equations:
 
     def node(self, name: str) -> int:
         """Return the column of a node's pressure."""
-        return self._column[f"node {name}"]
+        return self._node[name]
 
     def column(self, element: str) -> int:
         """Return the column of a branch's flow or a store's volume."""

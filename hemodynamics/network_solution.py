@@ -230,11 +230,12 @@ class _Newton:
                 return np.asarray(x + step)
             size = float(np.abs(residual).max())
             for _ in range(HALVINGS):
-                residual, slopes = self._residual(x + step, rate, constant, time_s)
+                near = x + step
+                residual, slopes = self._residual(near, rate, constant, time_s)
                 if np.abs(residual).max() < size:
                     break
                 step = 0.5 * step
-            x = x + step
+            x = near
         where = equations.names[int(np.argmax(np.abs(residual)))]
         at = "" if time_s is None else f" at {time_s:.4g} s"
         raise NotSolved(f"the network was not solved{at}; it fails at {where!r}: shorten the step")

@@ -113,6 +113,14 @@ def test_a_periodic_state_that_takes_long_is_not_called_settled_early():
         periodic(slow, 1.0, 20, tolerance=1e-3, most_cycles=30)
 
 
+def test_nodes_and_elements_may_share_names():
+    network = Network((held("a", 6.0), Resistor("a", "a", "node a", 2.0),
+                       Resistor("node a", "node a", "ground", 1.0)))  # fmt: skip
+    found = steady(network)
+    assert found.flows_ml_s["a"][0] == pytest.approx(2.0)
+    assert found.pressures_mmhg["node a"][0] == pytest.approx(2.0)
+
+
 @pytest.mark.parametrize("leak", [0.0, 0.01])
 def test_a_valve_opens_one_way(leak):
     def flow(drop):
