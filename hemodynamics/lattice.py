@@ -266,7 +266,7 @@ def compiled(jit: Callable[[Any], Any]) -> SimpleNamespace:
     return SimpleNamespace(**{name: names[name] for name in PLAIN})
 
 
-LANES = 32
+LANES = 16
 """Cells of a block: the populations of one direction of a block are neighbours in memory."""
 BLOCK = 27 * LANES
 
