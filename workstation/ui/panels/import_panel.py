@@ -163,9 +163,9 @@ class ImportPanel:
         """Offer the procedures that begin with what is looked at: a surface or an image."""
         kind = "surface" if self._is_surface() else "volume"
         self.template.clear()
-        for name, template in templates().items():
-            if template.first_source(kind):
-                self.template.addItem(template.title, name)
+        fit = [t for t in templates().values() if t.first_source(kind)]
+        for template in sorted(fit, key=lambda t: not t.sources[t.first_source(kind)].required):
+            self.template.addItem(template.title, template.name)
 
     def _is_surface(self) -> bool:
         return self._file is not None and is_surface_file(self._file)
