@@ -18,6 +18,7 @@ import numpy.typing as npt
 from hemodynamics.boundary import Windkessel, steady
 from hemodynamics.domain import divide
 from hemodynamics.flow_run import Run, Scales
+from hemodynamics.gpu import card
 from hemodynamics.verification.rows import CannotRun, Means, Row
 from hemodynamics.verification.sac_cases import data_file
 from hemodynamics.verification.shapes import revolved
@@ -41,6 +42,9 @@ that was measured is at 80 mm."""
 
 PEAK_MM_S, LATTICE_SPEED = 830.0, 0.12
 """The fastest that the throat could become, and how many cells per step that is."""
+
+CELL_MM, FINE_CELL_MM = 0.4, 0.2
+"""The edge of a cell on a processor, in some twenty minutes, and on a graphics card."""
 
 RAMP_S, WINDOW_S, MOST_S, SETTLED = 0.35, 0.1, 1.6, 0.005
 """The flow begins slowly, since the pipe before the throat would swing; it has settled when the
@@ -159,7 +163,7 @@ def flow(spacing_mm: float, progress: Progress = silent) -> Jet:
     )
     run = Run(
         mesh, domain, scales, steady(FLOW_ML_S), {"inlet": 1.0}, {"outlet_1": 1.0}, [Windkessel()],
-        RAMP_S,
+        RAMP_S, device="auto",
     )  # fmt: skip
     axis = np.linalg.norm(domain.cells_mm[:, :2], axis=1) < spacing_mm
     between = max(round(WINDOW_S / 10 / scales.step_s), 1)
@@ -218,10 +222,11 @@ def relative(curve: Curve) -> Curve:
 
 
 def fda_nozzle(means: Means) -> Iterator[Row]:
-    """Yield the rows of the nozzle, in cells that a laptop computes in some twenty minutes.
+    """Yield the rows of the nozzle, in finer cells where there is a graphics card.
 
     Raises:
         CannotRun: if the laboratories' data are not here.
     """
     sets = read_sets(data_file(means, ARCHIVE))
-    yield from compare(flow(0.4, means.progress), [*sets])
+    spacing_mm = CELL_MM if card() is None else FINE_CELL_MM
+    yield from compare(flow(spacing_mm, means.progress), [*sets])
