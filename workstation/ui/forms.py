@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
 from workstation.planning.plan import to_plain_json
 from workstation.stage import Parameter, Stage
 from workstation.ui.icons import set_icon
-from workstation.ui.words import parameter_label
+from workstation.ui.words import choice_text, parameter_label
 
 SHOWN = 4  # optional parameters beyond the first few are folded, unless they are set
 NOT_BY_HAND = ("origins", "coefficients")  # what a program writes beside a person's values
@@ -190,7 +190,7 @@ class ChoiceField(QComboBox):
 def _choice_text(choice: Any) -> str:
     if choice is None:
         return "not given"
-    return ("no", "yes")[choice] if isinstance(choice, bool) else str(choice).replace("_", " ")
+    return ("no", "yes")[choice] if isinstance(choice, bool) else choice_text(str(choice))
 
 
 class SwitchField(QCheckBox):

@@ -13,6 +13,12 @@ _WORDS = {
     "sah": "SAH",
     "osi": "OSI",
     "wss": "WSS",
+    "aca": "ACA",
+    "acom": "ACom",
+    "ica": "ICA",
+    "mca": "MCA",
+    "pca": "PCA",
+    "pcom": "PCom",
 }
 _ALONE = {"map": "MAP"}  # mean arterial pressure; beside other words it is a map of something
 MARKS = {"fresh": "✓", "stale": "↻", "missing": "○", "failed": "▲", "running": "●"}
@@ -32,6 +38,11 @@ def readable(name: str) -> str:
     known = _WORDS | _ALONE if len(words) == 1 else _WORDS
     text = " ".join(known.get(word, word) for word in words)
     return text[:1].upper() + text[1:]
+
+
+def choice_text(word: str) -> str:
+    """Return one of a few words as it stands in a sentence."""
+    return " ".join(_WORDS.get(part, part) for part in word.split("_"))
 
 
 def parameter_label(name: str) -> str:

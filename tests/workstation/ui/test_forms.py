@@ -208,3 +208,5 @@ def test_what_may_stay_unknown_is_no_no(qtbot: QtBot) -> None:
     assert site.currentText() == "not given"
     form.show_values({"site": "basilar_tip"})
     assert site.currentText() == "basilar tip"
+    form.show_values({"site": "mca"})
+    assert site.currentText() == "MCA"

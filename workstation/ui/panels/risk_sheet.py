@@ -17,7 +17,7 @@ from workstation.ui.desk import Desk
 from workstation.ui.forms import ParameterForm
 from workstation.ui.panels.parts import RecordList, bold, button, label, set_role
 from workstation.ui.theme import CORNER_FONT_PX, ui_font
-from workstation.ui.words import parameter_label, unit_text, value_text
+from workstation.ui.words import choice_text, parameter_label, unit_text, value_text
 
 RISK_STAGE = "planning.aneurysm_risk"
 PATIENT_STAGE = "planning.aneurysm_patient"
@@ -273,4 +273,4 @@ def _given(row: RiskRow) -> str:
 def _fact(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("_", " ")
+    return f"{value:.4g}" if isinstance(value, float) else choice_text(str(value))
