@@ -334,14 +334,21 @@ def _collide_block(a: Any, omega: Any, force: Any, source: Any) -> Any:
 
 @for_processor
 def _resist_block(
-    a: Any, rates: Any, half: Any, linear: Any, quadratic: Any, force: Any, source: Any
+    a: Any, law: Any, linear: Any, quadratic: Any, omegas: Any, force: Any, source: Any
 ) -> Any:
-    """Collide one block whose cells have viscosities and drags of their own."""
+    """Collide one block whose cells have viscosities and drags of their own.
+
+    ``law`` is a table of rates and its middle, ``omegas`` room for the rates of a block. Only
+    the look-up cannot become vector instructions, so it has a loop of its own.
+    """
+    for lane in range(LANES):
+        omegas[lane] = _shear_size(_moments(_load(a, lane)))
+    for lane in range(LANES):
+        omegas[lane] = _rate_at(omegas[lane], law[0], law[1])
     for lane in range(LANES):
         m = _moments(_load(a, lane))
-        omega = _rate_at(_shear_size(m), rates, half)
         share = _dragged(m, force, linear[lane], quadratic[lane])
-        rho, f = _settle(m, omega, _slowed(m, force, share), source)
+        rho, f = _settle(m, omegas[lane], _slowed(m, force, share), source)
         _store(a, lane, rho, f, _WEIGHTS)
 
 
@@ -393,18 +400,18 @@ def step_resisting_cells(
     force: Any, source: Any, parts: Any,
 ) -> Any:  # fmt: skip
     """As `step_cells`, with viscosities by a table of rates and a drag in each cell."""
-    blocks = len(pull) // BLOCK
+    blocks, law = len(pull) // BLOCK, (rates, half)
     for part in numba.prange(parts):
-        given = np.empty(BLOCK, np.float32)
+        given, omegas = np.empty(BLOCK, np.float32), np.empty(LANES, np.float32)
         for block in range(part * blocks // parts, (part + 1) * blocks // parts):
             start, first = block * BLOCK, block * LANES
             one, two = linear[first : first + LANES], quadratic[first : first + LANES]
             if stay:
                 a = now[start : start + BLOCK]
-                _resist_block(a, rates, half, one, two, force, source)
+                _resist_block(a, law, one, two, omegas, force, source)
             else:
                 _fetch(now, pull, start, given)
-                _resist_block(given, rates, half, one, two, force, source)
+                _resist_block(given, law, one, two, omegas, force, source)
                 _put(now, pull, start, given)
 
 
