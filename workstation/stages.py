@@ -80,6 +80,7 @@ from workstation.planning import (
     pressure,
     resection,
     spread,
+    territories,
     treatment,
     vessel_piece,
 )
@@ -197,6 +198,7 @@ _TABLE = (
     Stage("Plan", flow_reserve.fractional_flow_reserve),
     Stage("Plan", flow_reserve.flow_reserve),
     Stage("Plan", network.circulation),
+    Stage("Plan", territories.territories),
     Stage("Plan", resection.cut_plane),
     Stage("Plan", resection.specimen),
     Stage("Plan", resection.remnant),
