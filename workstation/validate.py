@@ -36,7 +36,7 @@ CHECKS: tuple[Check, ...] = (
         "openfoam-sphere",
         "tube with a sphere on its side, beside OpenFOAM",
         sacs.beside_openfoam(sac_cases.sphere),
-        5,
+        15,
     ),
     Check(
         "openfoam-bifurcation",

@@ -31,8 +31,8 @@ def sphere(means: Means) -> Sac:
         with_sphere(2.0, 16.0, 2.0, 3.0, 0.25),
         3.143,
         lambda points: points[:, 1] - 2.4,
-        0.2,
-        (0.27, 0.18),
+        0.1,
+        (0.18, 0.13),
     )
 
 
