@@ -27,10 +27,10 @@ Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-REACH = 3.0
+REACH = 3.5
 """How far the cells lie, in cells, that count for a point of the wall."""
 
-MOST = 64
+MOST = 96
 """Cells that count for one point, at the most."""
 
 LEAST = 8
@@ -48,10 +48,10 @@ CALM = 5.0
 WIDE = 0.75
 """Diameters from the middle of a flat end that belong to it; ends are not quite round."""
 
-DELAY = 0.31
+DELAY = 0.35
 """How late shear comes out, in spacing^2 / nu. Measured in askew tubes whose pulse has Womersley
-numbers of 3.9 to 8.7 in its first five harmonics: 0.29 to 0.35 with 8 and 10 cells to the radius
-and relaxation times of 0.509 to 0.527."""
+numbers of 3.9 to 8.7 in its first five harmonics: 0.29 to 0.38 with 8 and 10 cells to the radius
+and relaxation times of 0.506 to 0.527; less with 5 cells."""
 
 
 @dataclass(frozen=True)
