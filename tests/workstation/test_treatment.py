@@ -1,5 +1,7 @@
 """Coils and flow diverters as regions: where they lie, and how they resist."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,10 @@ from hemodynamics.porous import inside
 from meshing.aneurysm import dome, neck
 from meshing.centerline import centerline
 from meshing.surface import is_watertight, volume_ml
+from segmentation.contract import Measurements, Number
 from tests.meshing.sacs import ball_on_tube
-from workstation.planning.treatment import coil, flow_diverter, seepage
+from workstation.planning import treatment
+from workstation.planning.treatment import coil, flow_diverter, seepage, treatment_effect
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,7 @@ def test_a_diverter_covers_the_neck_and_leaves_the_vessel_free(lumen, found):
         way = start + np.linspace(0, 2.5, 60)[:, None] * (aim - start)
         assert np.linalg.norm(way[:, None] - within, axis=2).min() < 0.2
     away = (within - centre) @ normal
-    assert np.abs(away).max() < 2.0, "neither deep in the sac nor across the vessel"
+    assert np.abs(away).max() < 2.2, "neither deep in the sac nor across the vessel"
     assert np.linalg.norm(within - centre, axis=1).max() < found.width_maximum_mm
 
 
@@ -76,3 +80,23 @@ def test_its_resistance_does_not_hang_on_the_thickness_of_the_sheet(lumen, found
     assert thick.inertial_1_m == pytest.approx(thin.inertial_1_m / 2)
     tighter = flow_diverter(lumen, found, porosity_percent=60.0)
     assert tighter.permeability_m2 < thin.permeability_m2
+
+
+def test_the_effect_is_the_change_of_each_quantity_and_doubts_are_told(lumen, found, monkeypatch):
+    def measured(flow, *_, **__):
+        values = {"speed.dome_mean": ("m/s", 1.0), "neck.inflow": ("mL/s", 2.0)}
+        numbers = (Number(q, flow.size * v, unit, "test") for q, (unit, v) in values.items())
+        return Measurements(tuple(numbers))
+
+    monkeypatch.setattr(treatment, "dome_flow", measured)
+    sheet, filled = flow_diverter(lumen, found), coil(dome(lumen, found))
+    before = SimpleNamespace(size=0.4, spacing_mm=0.4, conditions={"mean_flow_ml_s": 3.0})
+    after = SimpleNamespace(size=0.1, spacing_mm=0.4, conditions={"mean_flow_ml_s": 3.0})
+    effect = treatment_effect(before, after, None, None, None, filled)
+    changes = {n.quantity: n.value for n in effect.numbers if n.quantity.endswith("change")}
+    assert changes == pytest.approx({"speed.dome_mean.change": -75, "neck.inflow.change": -75})
+    assert effect.findings == ()
+    other = SimpleNamespace(size=0.1, spacing_mm=0.4, conditions={"mean_flow_ml_s": 2.0})
+    effect = treatment_effect(before, other, None, None, None, sheet)
+    assert not any(n.quantity.startswith("neck.inflow") for n in effect.numbers)
+    assert {f.code for f in effect.findings} == {"driven_otherwise", "sheet_too_thin"}

@@ -125,7 +125,7 @@ def flow_diverter(
     *,
     porosity_percent: Annotated[float, Ge(30), Le(95)] = 70.0,
     thread_mm: Annotated[float, Ge(0.01), Le(0.5)] = 0.03,
-    thickness_mm: Annotated[float, Ge(0.05), Le(2)] = 0.3,
+    thickness_mm: Annotated[float, Ge(0.05), Le(2)] = 0.5,
     progress: Progress = silent,
 ) -> PorousRegion:
     """Lay a flow diverter over the neck of an aneurysm, as a sheet that resists the flow.
@@ -138,7 +138,7 @@ def flow_diverter(
         neck: the neck of the aneurysm.
         porosity_percent: open share of the braid's area.
         thread_mm: diameter of the braid's threads.
-        thickness_mm: of the sheet in the computation, one cell or more; its resistance is that of
+        thickness_mm: of the sheet in the computation, more than a cell; its resistance is that of
             the braid whatever it is.
         progress: told how far the work is.
 
@@ -161,7 +161,7 @@ def flow_diverter(
         Number("porosity", porosity_percent, "%", "as entered"),
         Number("thickness", thickness_mm, "mm", "of the sheet in the computation"),
     )
-    shown = replace(plate, name="flow_diverter", colour=DIVERTER_COLOUR, numbers=(), findings=())
+    shown = replace(plate, name=DIVERTER, colour=DIVERTER_COLOUR, numbers=(), findings=())
     return _region(shown, found, thickness_mm / braid_mm, said, numbers)
 
 
@@ -229,6 +229,10 @@ COMPARED = (
 )
 """Quantities of the flow in a dome that are put beside each other, where both flows have them."""
 
+INFLOW, DIVERTER = "neck.inflow", "flow_diverter"
+THICK = 1.5
+"""Cells that a sheet is thick, at the least, to have no gap in any direction."""
+
 DRIVEN = ("kind", "mean_flow_ml_s", "outflow_shares", "waveform", "period_s", "viscosity_pa_s")
 """Conditions that must agree for two flows to differ by the treatment alone."""
 
@@ -239,6 +243,7 @@ def treatment_effect(
     dome: SurfaceMesh,
     neck: Neck,
     centerline: Centerline | None = None,
+    region: PorousRegion | None = None,
     *,
     progress: Progress = silent,
 ) -> Measurements:
@@ -250,6 +255,8 @@ def treatment_effect(
         dome: the dome with its parts wall and neck.
         neck: its neck.
         centerline: the branches of the vessel; it says where the parent artery runs.
+        region: what resists the treated flow. With a sheet over the neck, the flow through the
+            plane of the neck is left out: part of it passes before the sheet.
         progress: told how far the work is.
 
     Raises:
@@ -263,9 +270,11 @@ def treatment_effect(
         number
         for name in COMPARED
         if all(name in found for found in known)
+        and not (name == INFLOW and region is not None and region.name == DIVERTER)
         for number in _beside(name, known[0][name], known[1][name])
     ]
-    findings = dict.fromkeys((*before.findings, *after.findings, *_driven(flow, treated)))
+    doubts = (*_driven(flow, treated), *_leaky(treated, region))
+    findings = dict.fromkeys((*before.findings, *after.findings, *doubts))
     return Measurements(tuple(numbers), tuple(findings))
 
 
@@ -279,6 +288,20 @@ def _beside(name: str, before: Number, after: Number) -> list[Number]:
         change = 100.0 * (after.value - before.value) / abs(before.value)
         found.append(Number(f"{name}.change", change, "%", "of the value before the treatment"))
     return found
+
+
+def _leaky(treated: FlowResult, region: PorousRegion | None) -> list[Finding]:
+    """Return a warning if a sheet is so thin that blood passes between its cells."""
+    sizes = {n.quantity: n.value for n in region.numbers} if region is not None else {}
+    thickness = sizes.get("thickness")
+    if thickness is None or thickness > treated.spacing_mm * THICK:
+        return []
+    text = (
+        f"the sheet over the neck is {thickness:.2g} mm thick and the cells "
+        f"{treated.spacing_mm:.2g} mm wide, so blood may pass beside it"
+    )
+    remedy = f"make it {1.01 * THICK * treated.spacing_mm:.2g} mm thick or take finer cells"
+    return [Finding(Severity.WARNING, "sheet_too_thin", text, remedy=remedy)]
 
 
 def _driven(flow: FlowResult, treated: FlowResult) -> list[Finding]:
