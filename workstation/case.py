@@ -58,6 +58,7 @@ from workstation.dicom.label_source import split_structure
 from workstation.formats import DamagedValue, digest_source, digest_value
 from workstation.planning.clinical_values import differences
 from workstation.planning.plan import Plan, read_plan
+from workstation.planning.transplant_person import PersonRecord
 from workstation.review import review_states
 from workstation.runs import read_runs, step_states, write_run
 from workstation.stages import StepRun, run_plan
@@ -145,7 +146,7 @@ class Case:
         frame_uid: str | None = None,
         reading: Mapping[str, str] = MappingProxyType({}),
         progress: Progress = silent,
-    ) -> Volume | LabelMap | SurfaceMesh:
+    ) -> Volume | LabelMap | SurfaceMesh | PersonRecord:
         """Copy a file (``kind`` "volume", "labels" or "surface") in as a source.
 
         A file has no frame of reference of its own; ``frame_uid`` says in which it lies. One
@@ -223,7 +224,7 @@ class Case:
         about: Mapping[str, Any],
         frame_uid: str | None,
         progress: Progress,
-    ) -> Volume | LabelMap | SurfaceMesh:
+    ) -> Volume | LabelMap | SurfaceMesh | PersonRecord:
         grid = partial(self._image_grid, frame_uid)
         return read_file_source(path, name, about, self.record, frame_uid, grid, progress)
 
@@ -416,6 +417,8 @@ class Case:
                 number_record(step.output, Number.from_json(n)) for n in record["numbers"]
             ]
             document["findings"] += unheard(record["findings"], document["findings"], step.output)
+            if record["kind"] == "sheet":
+                document["rows"] = record["rows"]
         document["numbers"] = with_bands(plan, document["numbers"])
         return document
 

@@ -17,8 +17,10 @@ from segmentation.volume import ImageGeometry, LabelMap, Volume
 from workstation.case_record import CaseError, CaseRecord, now
 from workstation.dicom import files as dicom
 from workstation.dicom.label_source import is_dicom, read_label_source
+from workstation.planning.transplant_person import PersonRecord
 from workstation.store import sync_folder
 from workstation.surface_source import READING, read_surface_source
+from workstation.transplant_record import read_person
 
 IMAGES = ("dicom", "volume")
 """Kinds of sources that are images."""
@@ -126,13 +128,15 @@ def read_file_source(
     frame_uid: str | None,
     grid_of: Callable[[], ImageGeometry | None],
     progress: Progress = silent,
-) -> Volume | LabelMap | SurfaceMesh:
+) -> Volume | LabelMap | SurfaceMesh | PersonRecord:
     """Read a file that is a source, as ``about`` says: its "kind" and how to read it.
 
     A surface that names no frame of reference lies in ``frame_uid``, or for None in that of the
     case's images. ``grid_of`` tells the voxel grid of the image that DICOM labels lie on.
     """
     kind = about["kind"]
+    if kind == "record":
+        return read_person(path)
     if kind == "surface":
         reading = {word: about[word] for word in READING if word in about}
         frame = image_frame(record) if frame_uid is None else frame_uid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from workstation.planning.aneurysm_patient import PatientFacts
 from workstation.planning.aneurysm_risk import RiskSheet
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
+from workstation.planning.transplant_rows import Row, Sheet
 from workstation.store import write_atomically, write_json
 
 IMAGES = (".nii", ".nii.gz", ".nrrd", ".mha")
@@ -155,6 +157,8 @@ def _write_table(case: Case, plan: Plan, name: str, value: Any, path: Path) -> N
             record |= {"courses": {name: c.tolist() for name, c in value.columns.items()}}
         if isinstance(value, RiskSheet):
             record |= {"rows": [row.to_json() for row in value.rows]}
+        if isinstance(value, Sheet):
+            record |= {key: value.to_json()[key] for key in ("organ", "review_date", "rows")}
         if isinstance(value, PatientFacts):
             record |= {"facts": dict(value.facts), "origins": dict(value.origins)}
         if isinstance(value, Centerline):
@@ -166,9 +170,14 @@ def _write_table(case: Case, plan: Plan, name: str, value: Any, path: Path) -> N
         write_json(path, record)
         return
 
+    columns = ["name", "value", "unit", "low", "high", "source", "step"]
+    if isinstance(value, Sheet):
+        numbers = [row.to_json() for row in value.rows]
+        columns = [field.name for field in fields(Row)]
+
     def write(part: Path) -> None:
         with part.open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, ("name", "value", "unit", "low", "high", "source", "step"))
+            table = csv.DictWriter(file, columns)
             table.writeheader()
             table.writerows(numbers)
 

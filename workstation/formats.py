@@ -38,7 +38,11 @@ from segmentation.volume import (
 )
 from workstation.planning.aneurysm_patient import PatientFacts
 from workstation.planning.aneurysm_risk import RiskRow, RiskSheet
+from workstation.planning import cut_surface_files
+from workstation.planning.cut_surface import CutSurface
 from workstation.planning.resection import CutPlane
+from workstation.planning.transplant_person import PersonRecord
+from workstation.planning.transplant_rows import Sheet
 
 Record = dict[str, Any]
 
@@ -216,6 +220,23 @@ def _read_cut(record: Record, path: Path) -> CutPlane:
         _read_surface(record["surface"], path),
         **_read_notes(record),
     )
+
+
+def _cut_surface_record(value: CutSurface) -> Record:
+    surface = {"surface": _surface_record(value.surface)}
+    return cut_surface_files.to_record(value) | surface | _notes(value)
+
+
+def _write_cut_surface(value: CutSurface, path: Path) -> None:
+    arrays: dict[str, Any] = {**cut_surface_files.to_arrays(value)}
+    with path.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _read_cut_surface(record: Record, path: Path) -> CutSurface:
+    with np.load(path, allow_pickle=False) as data:
+        fields = {"colour": tuple(record["surface"]["colour"]), **_read_notes(record)}
+        return cut_surface_files.from_record(record, dict(data), **fields)
 
 
 def _porous_record(value: PorousRegion) -> Record:
@@ -403,18 +424,19 @@ FORMATS = {
         lambda value, path: _write_surface(value.surface, path),
         _read_cut,
     ),
+    "cut surface": Format(
+        CutSurface, ".npz", _cut_surface_record, _write_cut_surface, _read_cut_surface
+    ),
     "edits": Format(EditLog, ".npz", _edits_record, _write_edits, _read_edits),
     "transform": Format(Transform, ".npz", _transform_record, _write_transform, _read_transform),
     "measured": Format(Measured, ".npz", _measured_record, _write_measured, _read_measured),
     "facts": Format(PatientFacts, "", _facts_record, None, _read_facts),
     "risk": Format(RiskSheet, "", _risk_record, None, _read_risk),
+    "record": Format(PersonRecord, "", PersonRecord.to_json, None, PersonRecord.read),
+    "sheet": Format(Sheet, "", Sheet.to_json, None, Sheet.read),
     "courses": Format(Courses, ".npz", _courses_record, _write_courses, _read_courses),
     "measurements": Format(
-        Measurements,
-        "",
-        _notes,
-        None,
-        lambda record, path: Measurements(**_read_notes(record)),
+        Measurements, "", _notes, None, lambda record, _: Measurements(**_read_notes(record))
     ),
 }
 
@@ -448,6 +470,8 @@ def _arrays_of(value: Any) -> list[np.ndarray[Any, Any]]:
         return list(flow_files.to_arrays(value).values())
     if isinstance(value, CutPlane | PorousRegion):
         return _arrays_of(value.surface)
+    if isinstance(value, CutSurface):
+        return list(cut_surface_files.to_arrays(value).values())
     if isinstance(value, Transform):
         return [] if value.displacement_mm is None else [value.displacement_mm]
     if isinstance(value, Measured):
@@ -471,7 +495,7 @@ def digest_value(value: Any) -> str:
     return digest.hexdigest()
 
 
-def digest_source(value: Volume | LabelMap | SurfaceMesh | EditLog) -> str:
+def digest_source(value: Volume | LabelMap | SurfaceMesh | EditLog | PersonRecord) -> str:
     """Return the sha256 of what identifies a source: its arrays and where they lie.
 
     Findings, names and colours are left out: better wording must not make a plan stale. The
@@ -479,6 +503,8 @@ def digest_source(value: Volume | LabelMap | SurfaceMesh | EditLog) -> str:
     """
     if isinstance(value, EditLog):
         return value.digest
+    if isinstance(value, PersonRecord):
+        return value.sha256
     if isinstance(value, SurfaceMesh):
         place: Any = [value.frame_uid, value.name]
     else:

@@ -10,6 +10,7 @@ from typing import Any
 
 from segmentation.contract import Progress, share, silent
 from workstation.case import Case, CaseError
+from workstation.case_record import now
 from workstation.case_sources import accepted_codes
 from workstation.dicom import files as dicom
 from workstation.planning.clinical_values import with_clinical
@@ -21,6 +22,9 @@ from workstation.surface_source import check_reading, is_surface_file, plain_nam
 VOLUME_FILES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 LISTED = 5
 """How many patients or series an error names."""
+
+REVIEW_DATE = "review_date"
+"""Parameter of a stage that judges how old values are."""
 
 DOMINANT = 3
 """A series with this many times the slices of every other is the one that is meant."""
@@ -287,7 +291,7 @@ def start_plan(
                 accepted[template.sources[name].source_name] = accepted_codes(about)
     plan = template.with_options(template.plan(frame_uid or "", keys, kinds), options)
     plan = with_settings(with_clinical(plan, case.record.clinical_record()), settings)
-    plan = _at_present(template.agreed(plan, options))
+    plan = of_today(_at_present(template.agreed(plan, options)))
     plan = replace(plan, accepted=accepted)
     check_plan(plan)
     case.add_plan(plan, f"Start {template.title.lower()}")
@@ -298,6 +302,15 @@ def _at_present(plan: Plan) -> Plan:
     """Return ``plan`` with every step at the present version of its stage."""
     steps = (replace(step, version=find_stage(step).version) for step in plan.steps)
     return replace(plan, steps=tuple(steps))
+
+
+def of_today(plan: Plan) -> Plan:
+    """Return ``plan`` with this day as the day of every review that names none."""
+    for step in plan.steps:
+        known = find_stage(step).parameters
+        if REVIEW_DATE in known and not step.params.get(REVIEW_DATE):
+            plan = plan.with_params(step.output, **{REVIEW_DATE: now()[:10]})
+    return plan
 
 
 def _kind_of(source: TemplateSource, path: Path) -> str:

@@ -81,6 +81,7 @@ from workstation.planning import (
     resection,
     spread,
     territories,
+    transplant_sheet,
     treatment,
     vessel_piece,
 )
@@ -206,6 +207,7 @@ _TABLE = (
     Stage("Plan", resection.cut_vessels),
     Stage("Plan", pressure.portal_pressure),
     Stage("Plan", aneurysm_risk.aneurysm_risk),
+    Stage("Plan", transplant_sheet.transplant_sheet),
     Stage("Plan", spread.spread),
 )
 

@@ -17,7 +17,7 @@ class TemplateSource:
     """A source that a template knows.
 
     Attributes:
-        kinds: what it may be: "volume", "labels" or "surface".
+        kinds: what it may be: "volume", "labels", "surface" or "record" (of a person).
         modality: of an image that must be of one, such as "CT".
     """
 

@@ -1,0 +1,132 @@
+"""The rows of a transplant review: what was looked at, the verdict, and what stands behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from segmentation.contract import Finding, Number
+
+Verdict = Literal["pass", "warn", "block", "unknown"]
+ORDER: Mapping[Verdict, int] = {"block": 0, "unknown": 1, "warn": 2, "pass": 3}
+"""Blocking rows first, then what nobody knows."""
+
+SITE = "site rule"
+"""How the rule of a row begins whose limit a centre sets for itself."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that was looked at.
+
+    Attributes:
+        name: such as "abo" or "hla.dr".
+        verdict: pass, warn, block or unknown; unknown never counts as pass.
+        value: the number or word that was judged, None where there is none.
+        source: the records and formulas that it comes from.
+        date: of the oldest value in it, ISO 8601, "" if nobody says.
+        rule: the rule with its limit and where it is published, or that the site set it.
+        reason: why the verdict is what it is, in one sentence.
+        change: what would change the verdict, "" for nothing that a record could say.
+        expires: the day after which a value in it is too old by the site's rule, "" for none.
+        confirmed: who confirmed the values, as the records say.
+    """
+
+    name: str
+    verdict: Verdict
+    value: float | str | None
+    unit: str
+    source: str
+    date: str
+    rule: str
+    reason: str = ""
+    change: str = ""
+    expires: str = ""
+    confirmed: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form; `from_json` reverses it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Row:
+        """Read what `to_json` wrote."""
+        return cls(**record)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A review of one pair: it tells, and never decides or allocates.
+
+    ``organ`` and ``review_date`` are what it was made for; ``rows`` stand in the order of
+    reading: blocking first, then unknown.
+    """
+
+    rows: tuple[Row, ...] = ()
+    organ: str = ""
+    review_date: str = ""
+    numbers: tuple[Number, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form; `read` reverses it."""
+        return {
+            "organ": self.organ,
+            "review_date": self.review_date,
+            "rows": [row.to_json() for row in self.rows],
+            "numbers": [number.to_json() for number in self.numbers],
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any], path: object = None) -> Sheet:
+        """Read what `to_json` wrote; there is no data file beside it."""
+        return cls(
+            tuple(Row.from_json(row) for row in record["rows"]),
+            record["organ"],
+            record["review_date"],
+            tuple(Number.from_json(number) for number in record["numbers"]),
+            tuple(Finding.from_json(finding) for finding in record["findings"]),
+        )
+
+    def count(self, verdict: Verdict) -> int:
+        """Return how many rows have ``verdict``."""
+        return sum(row.verdict == verdict for row in self.rows)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict of the row that stands first; unknown for an empty sheet."""
+        return self.rows[0].verdict if self.rows else "unknown"
+
+    def row(self, name: str) -> Row:
+        """Return the row called ``name``.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(name)
+
+
+def in_order(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Return rows with the blocking ones first; rows of one verdict keep their order."""
+    return tuple(sorted(rows, key=lambda row: ORDER[row.verdict]))
+
+
+def aged(row: Row, old: str, expires: str) -> Row:
+    """Return a row whose values may be too old: what passed is then unknown.
+
+    ``old`` names what is too old, "" for nothing.
+    """
+    row = replace(row, expires=expires)
+    if not old or row.verdict in ("block", "unknown"):
+        return row
+    return replace(
+        row,
+        verdict="unknown",
+        reason=f"{row.reason} But too old or without a date: {old}.".strip(),
+        change=f"a newer value: {old}",
+    )

@@ -1,0 +1,184 @@
+"""The review sheet of a donor and a recipient: every rule as a row, nothing decided."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+
+from segmentation.contract import Finding, Number, Progress, Severity, silent
+from workstation.clinical import moment
+from workstation.planning.crossmatch import cpra_row, crossmatch_rows, dsa_row, virtual_row
+from workstation.planning.transplant_blood import abo_row, rh_row
+from workstation.planning.transplant_hla import hla_rows
+from workstation.planning.transplant_person import Person, PersonRecord
+from workstation.planning.transplant_rows import Row, Sheet, in_order
+from workstation.planning.transplant_scores import Donation, score_rows
+from workstation.planning.transplant_site import Site
+from workstation.planning.transplant_size import Organ, size_rows, vessel_rows
+
+Days = Annotated[float, Ge(1), Le(36500)]
+MFI = Annotated[float, Gt(0), Le(100000)]
+Titre = Annotated[float, Ge(1), Le(1000000)]
+CONFIRM = "The sheet reviews; people decide. It allocates nothing."
+
+
+class TransplantError(ValueError):
+    """A review that cannot be made; the text says why and what to do."""
+
+
+def transplant_sheet(
+    donor: PersonRecord,
+    recipient: PersonRecord,
+    *,
+    organ: Organ = "kidney",
+    donation: Donation = "deceased",
+    review_date: str = "",
+    mfi_warn: MFI | None = None,
+    mfi_block: MFI | None = None,
+    anti_a_igg_limit: Titre | None = None,
+    anti_a_igm_limit: Titre | None = None,
+    laboratory_days: Days = 30.0,
+    antibody_days: Days = 90.0,
+    body_days: Days = 180.0,
+    imaging_days: Days = 365.0,
+    vessel_ratio: Annotated[float, Ge(1), Le(10)] = 1.5,
+    grwr_percent: Annotated[float, Gt(0), Le(5)] = 0.8,
+    remnant_percent: Annotated[float, Gt(0), Le(100)] = 30.0,
+    progress: Progress = silent,
+) -> Sheet:
+    """Review the compatibility of a donor and a recipient.
+
+    Args:
+        organ: what is to be transplanted.
+        donation: whether the donor has died or lives.
+        review_date: the day of the review, such as 2026-03-01; later values are not used.
+        mfi_warn: fluorescence of a donor-specific antibody from which on your centre warns.
+        mfi_block: fluorescence from which on your centre does not transplant.
+        anti_a_igg_limit: highest anti-A IgG titre (16 for 1:16) for an A2 organ.
+        anti_a_igm_limit: highest anti-A IgM titre for an A2 organ.
+        laboratory_days: how old laboratory values may be.
+        antibody_days: how old antibody tests and crossmatches may be.
+        body_days: how old weight and height may be.
+        imaging_days: how old values from images may be.
+        vessel_ratio: ratio of two diameters above which to warn.
+        grwr_percent: least weight of a partial liver graft in percent of the recipient's.
+        remnant_percent: least part of the liver that a living donor keeps.
+
+    Raises:
+        TransplantError: if the day of the review is no date.
+    """
+    site = Site(
+        mfi_warn,
+        mfi_block,
+        anti_a_igg_limit,
+        anti_a_igm_limit,
+        laboratory_days,
+        antibody_days,
+        body_days,
+        imaging_days,
+        vessel_ratio,
+        grwr_percent,
+        remnant_percent,
+    )
+    progress(0.0, "reading the records")
+    return review(donor, recipient, organ, donation, review_date, site)
+
+
+def review(
+    donor: PersonRecord,
+    recipient: PersonRecord,
+    organ: Organ,
+    donation: Donation,
+    review_date: str,
+    site: Site,
+) -> Sheet:
+    """Return the sheet of a pair; see `transplant_sheet`."""
+    today, findings = _day(donor, recipient, review_date)
+    one = Person(donor, "donor", today, site.max_days)
+    other = Person(recipient, "recipient", today, site.max_days)
+    abo = abo_row(one, other, site)
+    rows = [
+        *_identity(donor, recipient),
+        abo,
+        rh_row(one, other),
+        virtual_row(one, other),
+        dsa_row(one, other, site),
+        *crossmatch_rows(other),
+        cpra_row(other),
+        *hla_rows(one, other),
+        *size_rows(organ, one, other, site),
+        *vessel_rows(organ, one, other, site),
+        *score_rows(organ, donation, one, other, abo.verdict),
+    ]
+    ordered = in_order(row for row in rows if row is not None)
+    sheet = Sheet(ordered, organ, today.isoformat())
+    findings = [*findings, *_told(sheet, one, other)]
+    return replace(sheet, numbers=_numbers(sheet), findings=tuple(findings))
+
+
+def _day(donor: PersonRecord, recipient: PersonRecord, given: str) -> tuple[date, list[Finding]]:
+    if given:
+        when = moment(given)
+        if when is None or len(given) < len("2026-03-01"):
+            raise TransplantError(f"the review date {given[:40]!r} is none; write it as 2026-03-01")
+        return when.date(), []
+    dates = [v.when for record in (donor, recipient) for v in record.values if v.date]
+    day = max(dates).date() if dates else date(1970, 1, 1)
+    text = f"no day of the review is set; values are judged as of {day}, the newest in the records"
+    remedy = "Set review_date to the day of the review."
+    return day, [Finding(Severity.WARNING, "review_date", text, remedy=remedy)]
+
+
+def _identity(donor: PersonRecord, recipient: PersonRecord) -> list[Row]:
+    rule = "donor and recipient are two people, each in the right place"
+    swapped = [r for r, role in ((donor, "recipient"), (recipient, "donor")) if r.role == role]
+    reason = ""
+    if donor.sha256 and donor.sha256 == recipient.sha256:
+        reason = "Both records are the same file."
+    elif swapped:
+        reason = "A record says that its person has the other part: the two are swapped."
+    if not reason:
+        return []
+    change = "the right file for each"
+    return [Row("records", "block", None, "", "both records", "", rule, reason, change)]
+
+
+def _numbers(sheet: Sheet) -> tuple[Number, ...]:
+    counts = [
+        Number(f"rows.{verdict}", float(sheet.count(verdict)), "", "count of the rows")
+        for verdict in ("block", "unknown", "warn", "pass")
+    ]
+    values = [
+        Number(row.name, row.value, row.unit, row.rule)
+        for row in sheet.rows
+        if isinstance(row.value, float)
+    ]
+    return (*counts, *values)
+
+
+def _told(sheet: Sheet, *people: Person) -> list[Finding]:
+    """Return the findings that stand beside the rows."""
+    found = [Finding(Severity.INFO, "review_only", CONFIRM)]
+    for row in sheet.rows:
+        if row.verdict == "block":
+            text = f"{row.name}: {row.reason}"
+            found.append(Finding(Severity.PROBLEM, "transplant_block", text))
+    unknown = [row.name for row in sheet.rows if row.verdict == "unknown"]
+    if unknown:
+        text = f"{len(unknown)} rows are unknown: {', '.join(unknown)}"
+        found.append(Finding(Severity.WARNING, "transplant_unknown", text))
+    for person in people:
+        found += person.record.findings
+        future = sorted({v.key for v in person.record.values if person.is_future(v)})
+        if future:
+            text = f"values of the {person.role} dated after the review are not used: "
+            found.append(Finding(Severity.WARNING, "after_review", text + ", ".join(future)))
+        if person.record.not_read:
+            listed = "; ".join(f"{n.what} ({n.reason})" for n in person.record.not_read[:8])
+            count = sum(n.count for n in person.record.not_read)
+            text = f"{count} entries of the {person.role}'s record were not read: {listed}"
+            found.append(Finding(Severity.WARNING, "record_not_read", text))
+    return found
