@@ -2,6 +2,7 @@
 
 import pytest
 
+from segmentation.contract import silent
 from workstation.arguments import PATIENTS
 from workstation.case import CaseError, create_case
 from workstation.demo import DEMOS, start_demo
@@ -27,3 +28,13 @@ def test_a_real_patient_is_never_overwritten(tmp_path):
         case.save()
     with pytest.raises(CaseError, match="real patient"):
         start_demo(tmp_path / "case", "aneurysm")
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_the_window_makes_the_patient_that_was_asked_for(name, tmp_path, monkeypatch):
+    from workstation.ui import main_window
+
+    asked = []
+    monkeypatch.setattr(main_window, "start_demo", lambda folder, n, progress: asked.append(n))
+    assert main_window.make_demo(tmp_path, name, silent) == tmp_path
+    assert asked == [name]

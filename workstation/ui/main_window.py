@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 
 from segmentation.contract import Progress
 from workstation.case import open_case
-from workstation.demo import start_demo
+from workstation.demo import DEMOS, start_demo
 from workstation.dicom.nodes import nodes_path
 from workstation.fhir.parsing import is_clinical_file
 from workstation.session import PRESETS, Session
@@ -64,9 +64,9 @@ PANEL_PX = 340
 VIEW_KEYS = {"axial": "Ctrl+1", "coronal": "Ctrl+2", "sagittal": "Ctrl+3", "3d": "Ctrl+4"}
 
 
-def make_demo(folder: Path, progress: Progress) -> Path:
-    """Make the synthetic patient a case in ``folder``; return the folder."""
-    start_demo(folder, progress)
+def make_demo(folder: Path, name: str, progress: Progress) -> Path:
+    """Make a built-in synthetic patient a case in ``folder``; return the folder."""
+    start_demo(folder, name, progress)
     return folder
 
 
@@ -181,6 +181,9 @@ class MainWindow(QMainWindow):
     def _fill_commands(self) -> None:
         add = self.commands.add
         add("Case", "Open the built-in synthetic patient", self.open_demo)
+        for name in list(DEMOS)[1:]:
+            words = f"Open the built-in synthetic patient: {name}"
+            add("Case", words, partial(self.open_demo, name))
         add("Case", "Open a folder of images…", self._ask_images, "Ctrl+I")
         add("Case", "Open a ZIP, image or surface file…", self._ask_file, "Ctrl+Shift+I")
         add("Case", "Open a case…", self._ask_case, "Ctrl+O")
@@ -282,14 +285,14 @@ class MainWindow(QMainWindow):
         self.desk.leave_case()
         self.session.adopt(case)
 
-    def open_demo(self) -> None:
-        """Open the synthetic patient; it is made the first time."""
-        folder = user_data_path("hilum") / "cases" / "demo-liver"
+    def open_demo(self, name: str = "liver") -> None:
+        """Open a built-in synthetic patient; it is made the first time."""
+        folder = user_data_path("hilum") / "cases" / f"demo-{name}"
         if (folder / "case.json").is_file():
             self._imported(folder)
             return
         folder.parent.mkdir(parents=True, exist_ok=True)
-        self.desk.run("Synthetic patient", lambda p: make_demo(folder, p), self._imported)
+        self.desk.run("Synthetic patient", lambda p: make_demo(folder, name, p), self._imported)
 
     def _imported(self, folder: Path) -> None:
         self.open_case(folder)
