@@ -53,13 +53,27 @@ class Samples:
     flows_ml_s: list[dict[str, float]] = field(default_factory=list)
     pressures_pa: list[dict[str, float]] = field(default_factory=list)
 
-    def add(self, run: Run, shear: WallShear, time_s: float, whole: bool) -> None:
+    def add(
+        self,
+        run: Run,
+        shear: WallShear,
+        time_s: float,
+        whole: bool,
+        earlier: tuple[Singles, Singles, Singles] | None = None,
+    ) -> None:
         """Keep the shear and the flows, and the ``whole`` fields too where asked.
+
+        With the state one step ``earlier`` the mean of both is kept: where viscosity is low,
+        stress swings about its value from step to step.
 
         Raises:
             Diverged: if the flow is faster than the lattice can tell.
         """
         velocity, pressure, stress = run.state()
+        if earlier is not None:
+            velocity = np.float32(0.5) * (velocity + earlier[0])
+            pressure = np.float32(0.5) * (pressure + earlier[1])
+            stress = np.float32(0.5) * (stress + earlier[2])
         fastest = float(np.sqrt((velocity**2).sum(axis=1).max()))
         if not fastest < MOST_LATTICE_SPEED * run.scales.speed_m_s:
             raise _diverged(run)
@@ -167,12 +181,15 @@ def march_steady(
         settling.restore(kept.found)
     clock = Clock(run, between * judgements, most_hours, progress)
     for n in range(kept.rounds, judgements):
-        for _ in range(between):
+        for _ in range(between - 1):
             run.fill()
             clock.step()
         run.fill()
+        earlier = run.state()
+        clock.step()
+        run.fill()
         samples = Samples()
-        samples.add(run, shear, 0.0, whole=True)
+        samples.add(run, shear, 0.0, whole=True, earlier=earlier)
         flows = clock.averages_ml_s()
         if settling.judge(samples.wss_pa[0], flows) < settled and n > 1:
             break
