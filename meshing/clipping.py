@@ -154,8 +154,19 @@ def cross_section(
     """
     point, direction = as_plane(point_mm, normal)
     require_watertight(mesh)
-    distance = (mesh.points_mm - point) @ direction
-    front = distance >= 0
+    loops = level_loops(mesh, (mesh.points_mm - point) @ direction)
+    areas = [_area(loop, direction) for loop in loops]
+    order = np.argsort([-abs(area) for area in areas], kind="stable")
+    return CrossSection(tuple(loops[n] for n in order), tuple(areas[n] for n in order))
+
+
+def level_loops(mesh: SurfaceMesh, level: Floats) -> list[Floats]:
+    """Return the closed lines (n, 3), LPS mm, where a value at the points of a mesh is zero.
+
+    Counter-clockwise seen against the direction in which the value rises, holes clockwise; the
+    mesh must be closed.
+    """
+    front = level >= 0
     start, end = mesh.triangles, np.roll(mesh.triangles, -1, axis=1)
     down, up = front[start] & ~front[end], ~front[start] & front[end]
     cut = down.any(axis=1)
@@ -172,11 +183,9 @@ def cross_section(
             ring.append(after)
             after = follow.pop(after)
         a, b = np.asarray(ring).T
-        share = (distance[a] / (distance[a] - distance[b]))[:, None]
+        share = (level[a] / (level[a] - level[b]))[:, None]
         loops.append(mesh.points_mm[a] + share * (mesh.points_mm[b] - mesh.points_mm[a]))
-    areas = [_area(loop, direction) for loop in loops]
-    order = np.argsort([-abs(area) for area in areas], kind="stable")
-    return CrossSection(tuple(loops[n] for n in order), tuple(areas[n] for n in order))
+    return loops
 
 
 def _edges(start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -22,7 +22,8 @@ from segmentation.anatomy import ANATOMY
 from segmentation.measured import Measured
 from workstation.looks import default_quantity, scalar_map
 from workstation.picture import Colour, Kind, SceneItem
-from workstation.planning.resection import CutPlane
+from workstation.planning.cut_surface import CutSurface
+from workstation.planning.resection import Cut, CutPlane
 
 MEASURED: Colour = (255, 224, 122)
 DOME_COLOUR: Colour = (229, 169, 75)
@@ -129,7 +130,7 @@ def _porous(name: str, region: PorousRegion) -> SceneItem:
     return SceneItem(region.surface, region.surface.colour, POROUS_OPACITY, kind="device")
 
 
-def _cut_plane(name: str, cut: CutPlane) -> SceneItem:
+def _cut(name: str, cut: Cut) -> SceneItem:
     return SceneItem(cut.surface, CUT_LOOK.colour, CUT_LOOK.opacity, kind=CUT_LOOK.kind)
 
 
@@ -141,7 +142,8 @@ BUILDERS: Mapping[type, Callable[[str, Any], SceneItem]] = MappingProxyType(
         Neck: _neck,
         SurfaceMesh: _surface,
         VolumeMesh: _volume_mesh,
-        CutPlane: _cut_plane,
+        CutPlane: _cut,
+        CutSurface: _cut,
         Measured: _measured,
     }
 )

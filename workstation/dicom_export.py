@@ -20,7 +20,7 @@ from workstation.dicom.objects import Origin, origin_of
 from workstation.dicom.segmentation_object import AlgorithmType, Drawn, Form, write_segmentation
 from workstation.dicom.structured_report import MeasuredGroup, write_report
 from workstation.planning.plan import Plan
-from workstation.planning.resection import CutPlane
+from workstation.planning.resection import Cut
 
 
 def write_dicom_result(case: Case, name: str, path: Path, form: Form = "BINARY") -> Path:
@@ -40,7 +40,7 @@ def write_dicom_result(case: Case, name: str, path: Path, form: Form = "BINARY")
         series = source_series(case, plan, value.geometry.frame_uid)
         drawn = Drawn(value, *provenance(case, plan, name))
         return write_segmentation(drawn, series, path, form=form, title=name)
-    if isinstance(value, SurfaceMesh | CutPlane):
+    if isinstance(value, SurfaceMesh | Cut):
         origin = origin_of(source_series(case, plan, value.frame_uid))
         return write_surface_object(value, origin, name, path)
     if isinstance(value, Measurements | Measured):
@@ -88,7 +88,7 @@ def comment_of(finding: Mapping[str, Any]) -> str:
 
 
 def write_surface_object(
-    value: SurfaceMesh | CutPlane,
+    value: SurfaceMesh | Cut,
     origin: Origin,
     name: str,
     path: Path,
@@ -99,7 +99,7 @@ def write_surface_object(
     Raises:
         FrameMismatch: if it lies in another frame of reference than the images.
     """
-    surface = value.surface if isinstance(value, CutPlane) else value
+    surface = value.surface if isinstance(value, Cut) else value
     with tempfile.TemporaryDirectory() as folder:
         stl = write_surface(surface, Path(folder) / "surface.stl").read_bytes()
     return write_stl(

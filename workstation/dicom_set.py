@@ -37,7 +37,7 @@ from workstation.dicom_export import (
 )
 from workstation.figures import fresh_values
 from workstation.planning.plan import Plan
-from workstation.planning.resection import CutPlane
+from workstation.planning.resection import Cut
 from workstation.report import write_report
 from workstation.store import write_atomically
 from workstation.views import VIEWS, view_picture
@@ -102,7 +102,7 @@ def _write_all(
         path = folder / "measurements.dcm"
         files.append(write_numbers(groups, origin, path, segmentations=maps, comments=comments))
     for name, value in values.items():
-        surface = value.surface if isinstance(value, CutPlane) else value
+        surface = value.surface if isinstance(value, Cut) else value
         if isinstance(surface, SurfaceMesh) and len(surface.triangles):
             progress(0.4, f"writing {name}")
             files.append(

@@ -31,7 +31,7 @@ from workstation.model_export import draft_model
 from workstation.planning.aneurysm_patient import PatientFacts
 from workstation.planning.aneurysm_risk import RiskSheet
 from workstation.planning.plan import Plan
-from workstation.planning.resection import CutPlane
+from workstation.planning.resection import Cut, CutPlane
 from workstation.planning.transplant_rows import Row, Sheet
 from workstation.store import write_atomically, write_json
 
@@ -96,7 +96,7 @@ def export(
         write_dicom_result(case, name, path, form)
     elif ending in SURFACES and isinstance(value, PorousRegion):
         write_surface(value.surface, path)
-    elif ending in SURFACES and isinstance(value, LabelMap | SurfaceMesh | CutPlane):
+    elif ending in SURFACES and isinstance(value, LabelMap | SurfaceMesh | Cut):
         draft = draft_model(
             case, [name], path, despite=despite, coloured_by=coloured_by, progress=progress
         )
@@ -123,7 +123,7 @@ def endings(value: Any) -> tuple[str, ...]:
         return FLOWS + TABLES + FLOW_ENDINGS
     if isinstance(value, PorousRegion):
         return SURFACES + TABLES
-    if isinstance(value, SurfaceMesh | CutPlane):
+    if isinstance(value, SurfaceMesh | Cut):
         return SURFACES + TABLES + DICOM
     return TABLES + DICOM if isinstance(value, Measurements | Measured) else TABLES
 

@@ -13,8 +13,9 @@ from segmentation.measured import Measured
 from segmentation.volume import LabelMap, Vector, Volume
 from workstation.actors import MEASURED, scene_items
 from workstation.case import Case
+from workstation.planning.cut_surface import CUT_COLOUR, CutSurface, lines_where_zero
 from workstation.planning.plan import Plan
-from workstation.planning.resection import CutPlane
+from workstation.planning.resection import Cut, CutPlane
 from workstation.planning.template import Figures, templates
 from workstation.raster import grey, outline_segments, slice_labels
 from workstation.shading import SceneItem
@@ -63,7 +64,7 @@ def plan_scene(
     shown = {
         name: value
         for name, value in values.items()
-        if isinstance(value, CutPlane | Measured)
+        if isinstance(value, Cut | Measured)
         or (isinstance(value, SurfaceMesh) and len(value.triangles))
     }
     if "remnant_surface" in shown:
@@ -111,6 +112,10 @@ def slice_figure(
             outlines += [(parts, MEASURED) for parts in lines if len(parts)]
     cut = values.get("cut")
     line = _cut_line(cut, plane) if isinstance(cut, CutPlane) else None
+    if isinstance(cut, CutSurface):
+        places = plane.to_pixel(cut.surface.points_mm)
+        pieces = lines_where_zero(cut.surface, places[:, 2])
+        outlines.append((plane.to_pixel(pieces)[..., :2], CUT_COLOUR))
     return SliceFigure(plane, grey(plane.extract(volume.array), *window), tuple(outlines), line)
 
 

@@ -36,9 +36,9 @@ from segmentation.volume import (
     LabelPatch,
     Volume,
 )
+from workstation.planning import cut_surface_files
 from workstation.planning.aneurysm_patient import PatientFacts
 from workstation.planning.aneurysm_risk import RiskRow, RiskSheet
-from workstation.planning import cut_surface_files
 from workstation.planning.cut_surface import CutSurface
 from workstation.planning.resection import CutPlane
 from workstation.planning.transplant_person import PersonRecord

@@ -21,7 +21,7 @@ from workstation.case import Case, CaseError
 from workstation.case_record import now
 from workstation.looks import quantities, scalar_map
 from workstation.planning.plan import Plan
-from workstation.planning.resection import CutPlane
+from workstation.planning.resection import Cut
 from workstation.runs import write_export
 from workstation.shading import DIVERGING, MAGNITUDE
 
@@ -109,7 +109,7 @@ def surface_of(case: Case, plan: Plan, name: str, value: Any) -> SurfaceMesh:
     """Return the surface of a result: its own, the plan's surface of it, or a new one."""
     if isinstance(value, SurfaceMesh):
         return value
-    if isinstance(value, CutPlane):
+    if isinstance(value, Cut):
         return value.surface
     if not isinstance(value, LabelMap):
         raise CaseError(f"{name!r} has no surface")
@@ -159,7 +159,7 @@ def draft_model(
         raise CaseError("the plan has no surface yet; add one in Model, or run the plan first")
     values = {name: case.value(name, plan) for name in names}
     surfaces = {name: surface_of(case, plan, name, value) for name, value in values.items()}
-    solid = [name for name in names if not isinstance(values[name], CutPlane)]
+    solid = [name for name in names if not isinstance(values[name], Cut)]
     faults: dict[str, tuple[Finding, ...]] = {}
     if ending in PRINTED:
         for number, name in enumerate(solid):

@@ -30,7 +30,7 @@ from workstation.case import Case, CaseError
 from workstation.figures import figures_of, fresh_values, outlined, plan_scene, slice_figure
 from workstation.picture import render_scene
 from workstation.planning.plan import Plan, to_plain_json
-from workstation.planning.resection import CutPlane
+from workstation.planning.resection import Cut
 from workstation.planning.template import Figures, templates
 from workstation.raster import default_window
 from workstation.report_layout import (
@@ -264,7 +264,7 @@ def _views(
     named = outlined(figures_wanted, values)
     point = point_of_interest(image, values, figures_wanted)
     window = default_window(image)
-    cut = " Blue line: the cut." if any(isinstance(v, CutPlane) for v in values.values()) else ""
+    cut = " Blue line: the cut." if any(isinstance(v, Cut) for v in values.values()) else ""
     story: list[Flowable] = [
         CondPageBreak(250 * mm),
         text("Views", "heading"),

@@ -1,4 +1,4 @@
-"""Resection by a plane: the cut, the specimen, the remnant and the margin.
+"""Resection: the plane that cuts; of any cut the specimen, the remnant and the margin.
 
 Space is DICOM patient LPS in millimetres. A cut's normal points to the specimen, so a signed
 distance is positive on the specimen's side.
@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkFiltersCore import vtkClipPolyData
 
-from meshing.clipping import cross_section
+from meshing.clipping import cross_section, level_loops
 from meshing.surface import SurfaceMesh, area_mm2, bounding_block, from_vtk, isosurface, to_vtk
 from segmentation.anatomy import ANATOMY
 from segmentation.contract import (
@@ -30,6 +30,7 @@ from segmentation.contract import (
     silent,
 )
 from segmentation.volume import ImageGeometry, Label, LabelMap, require_same_grid
+from workstation.planning.cut_surface import CUT_COLOUR, CutSurface, require_both
 from workstation.planning.proposal import (
     Floats,
     Point,
@@ -41,7 +42,6 @@ from workstation.planning.proposal import (
 
 Bools = npt.NDArray[np.bool_]
 
-CUT_COLOUR = (90, 200, 220)
 VESSEL_REACH_MM = 3.0
 R0_MM = 1.0  # Sadot et al., Ann Surg 2015;262:476: survival is worse below 1 mm.
 
@@ -69,8 +69,16 @@ class CutPlane:
         offset = float(np.dot(self.point_mm, self.normal))
         return np.asarray(np.asarray(points_mm, float) @ np.asarray(self.normal) - offset)
 
+    def side_mm(self, points_mm: npt.ArrayLike) -> Floats:
+        """Return for points (..., 3) what is positive on the specimen's side: the distance."""
+        return self.distance_mm(points_mm)
 
-def _require_frame(cut: CutPlane, labels: LabelMap) -> None:
+
+Cut = CutPlane | CutSurface
+"""Whatever divides an organ into specimen and remnant."""
+
+
+def _require_frame(cut: Cut, labels: LabelMap) -> None:
     if cut.frame_uid != labels.geometry.frame_uid:
         raise FrameMismatch(
             f"the cut lies in frame {cut.frame_uid} and the label in "
@@ -91,7 +99,12 @@ def unit_normal(normal: npt.ArrayLike) -> Point:
     return as_point(vector / length)
 
 
-def _require_voxels(liver: LabelMap) -> LabelMap:
+def require_voxels(liver: LabelMap) -> LabelMap:
+    """Return a label cropped to its voxels.
+
+    Raises:
+        ValueError: if it has none.
+    """
     organ = tight(liver)
     if organ is None:
         raise ValueError("the organ to cut has no voxel; segment it first")
@@ -125,7 +138,7 @@ def cut_plane(
             without a normal, or the plane misses the organ.
         FrameMismatch: if organ and tumour live in different frames.
     """
-    organ = _require_voxels(liver)
+    organ = require_voxels(liver)
     if tumor is not None and tumor.geometry.frame_uid != liver.geometry.frame_uid:
         raise FrameMismatch("liver and tumour live in different frames; register one first")
     if point_mm is not None and normal is None:
@@ -166,7 +179,7 @@ def _distances_mm(geometry: ImageGeometry, cut: CutPlane) -> Floats:
     return np.asarray(k[:, None, None] + j[:, None] + (i + offset))
 
 
-def _plane_axes(normal: Point) -> tuple[Floats, Floats]:
+def plane_axes(normal: Point) -> tuple[Floats, Floats]:
     """Return two unit vectors u, v in the plane, with u x v = normal."""
     n = np.asarray(normal)
     u = np.cross(np.eye(3)[int(np.argmin(np.abs(n)))], n)
@@ -182,7 +195,7 @@ def _plane_samples(organ: LabelMap, cut: CutPlane, step_mm: float) -> tuple[Floa
     """
     touched = np.abs(_distances_mm(organ.geometry, cut)) <= max(organ.geometry.spacing_mm)
     near = organ.geometry.to_world(np.argwhere(organ.mask() & touched)[:, ::-1])
-    u, v = _plane_axes(cut.normal)
+    u, v = plane_axes(cut.normal)
     axes = np.stack([u, v])
     flat = (near - cut.point_mm) @ axes.T if len(near) else np.zeros((1, 2))
     low = np.floor(flat.min(axis=0) / step_mm) - 3
@@ -213,7 +226,7 @@ def _patch(organ: LabelMap, cut: CutPlane) -> SurfaceMesh:
     return replace(mesh, point_data={})
 
 
-def _sides(liver: LabelMap, cut: CutPlane) -> tuple[Bools, Bools]:
+def _sides(liver: LabelMap, cut: Cut) -> tuple[Bools, Bools]:
     """Return the specimen's and the remnant's voxels [k, j, i] by the side of their centres."""
     _require_frame(cut, liver)
     mask = liver.mask()
@@ -222,7 +235,12 @@ def _sides(liver: LabelMap, cut: CutPlane) -> tuple[Bools, Bools]:
         raise ValueError("the organ to cut has no voxel; segment it first")
     crop = liver.geometry.cropped([s.start for s in block][::-1], mask[block].shape[::-1])
     removed = np.zeros_like(mask)
-    removed[block] = mask[block] & (_distances_mm(crop, cut) >= 0)
+    if isinstance(cut, CutPlane):
+        removed[block] = mask[block] & (_distances_mm(crop, cut) >= 0)
+    else:
+        inside = np.argwhere(mask)
+        removed[tuple(inside.T)] = cut.side_mm(liver.geometry.to_world(inside[:, ::-1])) >= 0
+    require_both(removed[mask])
     return removed, mask & ~removed
 
 
@@ -239,7 +257,7 @@ def _part(liver: LabelMap, mask: Bools, label: Label, extra: tuple[Number, ...] 
     return replace(part, numbers=numbers)
 
 
-def specimen(liver: LabelMap, cut: CutPlane, *, progress: Progress = silent) -> LabelMap:
+def specimen(liver: LabelMap, cut: Cut, *, progress: Progress = silent) -> LabelMap:
     """Take the part of the liver that is removed.
 
     Args:
@@ -256,7 +274,7 @@ def specimen(liver: LabelMap, cut: CutPlane, *, progress: Progress = silent) -> 
 
 
 def remnant(
-    liver: LabelMap, cut: CutPlane, tumor: LabelMap | None = None, *, progress: Progress = silent
+    liver: LabelMap, cut: Cut, tumor: LabelMap | None = None, *, progress: Progress = silent
 ) -> LabelMap:
     """Take the part of the liver that stays.
 
@@ -288,7 +306,7 @@ def remnant(
     return _part(liver, stays, label, (extra,))
 
 
-def margin(tumor: LabelMap, cut: CutPlane, *, progress: Progress = silent) -> Measurements:
+def margin(tumor: LabelMap, cut: Cut, *, progress: Progress = silent) -> Measurements:
     """Measure the distance from the tumour to the cut.
 
     The distance is signed, in mm: positive where the tumour lies inside the specimen. Of
@@ -319,18 +337,31 @@ def margin(tumor: LabelMap, cut: CutPlane, *, progress: Progress = silent) -> Me
     points = np.concatenate(removed)
     nearest = int(points[np.argmin(distance[points])])
     value = float(distance[nearest])
-    steps = lesions.geometry.axes.T @ np.asarray(cut.normal)
+    steps = lesions.geometry.axes.T @ _direction(cut, skin.points_mm[nearest])
     half = float(np.abs(steps) @ lesions.geometry.spacing_mm) / 2
     number = Number(
         "minimum",
         value,
         "mm",
-        "smallest signed distance from the tumour's surface to the cut plane; band: half a "
-        "voxel's extent along the normal (discretisation only, not the outlining)",
+        f"smallest signed distance from the tumour's surface to the cut {_extent(cut)}; band: half "
+        "a voxel's extent along the normal (discretisation only, not the outlining)",
         value - half,
         value + half,
     )
     return Measurements((number,), _margin_findings(skin, distance, nearest, parts))
+
+
+def _extent(cut: Cut) -> str:
+    return "plane" if isinstance(cut, CutPlane) else "inside the organ"
+
+
+def _direction(cut: Cut, point: Floats) -> Floats:
+    """Return the unit direction from a point to the nearest place of a cut."""
+    if isinstance(cut, CutPlane):
+        return np.asarray(cut.normal)
+    way = cut.nearest_mm(point)[0] - point
+    length = float(np.linalg.norm(way))
+    return np.asarray(way / length if length else (1.0, 0.0, 0.0))
 
 
 def _margin_findings(
@@ -360,7 +391,7 @@ def _margin_findings(
     return tuple(found)
 
 
-def cut_vessels(vessels: LabelMap, cut: CutPlane, *, progress: Progress = silent) -> Measurements:
+def cut_vessels(vessels: LabelMap, cut: Cut, *, progress: Progress = silent) -> Measurements:
     """Count the vessels that the cut goes through and measure the widest.
 
     A vessel counts where the plane crosses it within 3 mm of the organ. The equivalent
@@ -379,14 +410,13 @@ def cut_vessels(vessels: LabelMap, cut: CutPlane, *, progress: Progress = silent
     sections = []
     if tree is not None:
         progress(0.1, "cutting the vessels")
-        section = cross_section(isosurface(tree), cut.point_mm, cut.normal)
         organ = cKDTree(cut.surface.points_mm)
         sections = [
             (area, loop)
-            for area, loop in zip(section.areas_mm2, section.loops_mm)
+            for area, loop in _sections(isosurface(tree), cut)
             if area > 0 and np.min(organ.query(loop)[0]) <= VESSEL_REACH_MM
         ]
-    source = "closed loops of the vessels' surface in the cut plane"
+    source = "closed loops of the vessels' surface in the cut"
     count = Number("crossed", float(len(sections)), "", source)
     if not sections:
         return Measurements((count,))
@@ -400,3 +430,21 @@ def cut_vessels(vessels: LabelMap, cut: CutPlane, *, progress: Progress = silent
         as_point(loop.mean(axis=0)),
     )
     return Measurements((count, widest), (note,))
+
+
+def _sections(skin: SurfaceMesh, cut: Cut) -> list[tuple[float, Floats]]:
+    """Return area in mm2 and loop (n, 3) of each section of a closed surface, largest first."""
+    if isinstance(cut, CutPlane):
+        section = cross_section(skin, cut.point_mm, cut.normal)
+        return list(zip(section.areas_mm2, section.loops_mm))
+    found = []
+    for loop in level_loops(skin, cut.side_mm(skin.points_mm)):
+        arms = loop - loop[0]
+        # The area of the flat loop that a bent one is seen as (Newell).
+        vector = np.cross(arms, np.roll(arms, -1, axis=0)).sum(axis=0) / 2.0
+        area = float(np.linalg.norm(vector))
+        step = vector / max(area, 1e-9)
+        middle = loop.mean(axis=0)
+        rises = float(np.diff(cut.side_mm([middle - step, middle + step]))[0])
+        found.append((area if rises >= 0 else -area, loop))
+    return sorted(found, key=lambda one: -abs(one[0]))

@@ -17,7 +17,7 @@ from workstation.export import SURFACES, endings, export
 from workstation.export_any import REPORT
 from workstation.fhir_export import ENDING, PLAN, write_plan_bundle
 from workstation.model_export import TOLD, surface_warnings
-from workstation.planning.resection import CutPlane
+from workstation.planning.resection import Cut
 from workstation.review import review_findings
 from workstation.ui.desk import Desk
 from workstation.ui.export_aside import export_aside
@@ -151,7 +151,7 @@ class ReportPanel:
         if name in VIEWS or file.suffix.lower() in RENDERED:  # rendered in a process of its own
             self._write("Export", name, file)
             return
-        drawn = isinstance(self._desk.value(name), LabelMap | SurfaceMesh | CutPlane)
+        drawn = isinstance(self._desk.value(name), LabelMap | SurfaceMesh | Cut)
         if drawn and file.suffix.lower() in SURFACES:
             self.offer.write([name], file)
             return

@@ -28,6 +28,7 @@ SHOWABLE = (
     "Centerline",
     "FlowResult",
     "CutPlane",
+    "CutSurface",
     "Measured",
     "Neck",
 )

@@ -1,0 +1,341 @@
+"""Cuts of any shape: several planes, a deformable surface, territories, a wedge, combinations.
+
+Space is DICOM patient LPS in millimetres; normals point to the specimen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge, Le, MinLen
+from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
+from scipy.ndimage import label as label_components
+
+from meshing.nearest import NearestOnSurface
+from meshing.surface import isosurface
+from segmentation.contract import Finding, FrameMismatch, Progress, Severity, silent
+from segmentation.volume import LabelMap
+from workstation.planning.cut_surface import (
+    CutSurface,
+    centres_mm,
+    from_level,
+    from_sides,
+    grid_around,
+    require_both,
+)
+from workstation.planning.cut_surface_sheet import Heights, Sheet, flat_sheet, through_line
+from workstation.planning.proposal import Floats, Point, as_point, proposed_cut, sample_mm, tight
+from workstation.planning.resection import CutPlane, plane_axes, require_voxels, unit_normal
+
+NEAR_MM = 5.0  # around a lesion and its margin where distances are exact
+SMALLEST_ML = 0.05  # a lesion below this makes no wedge of its own
+
+
+def cut_planes(
+    liver: LabelMap,
+    *,
+    points_mm: Annotated[tuple[tuple[float, float, float], ...], MinLen(1)],
+    normals: Annotated[tuple[tuple[float, float, float], ...], MinLen(1)],
+    specimen: Literal["between", "beyond_any"] = "between",
+    progress: Progress = silent,
+) -> CutSurface:
+    """Place several planes that separate specimen and remnant together.
+
+    Args:
+        liver: the organ to cut.
+        points_mm: a point (x, y, z) of each plane, LPS mm.
+        normals: for each plane the direction in LPS from the remnant to the specimen.
+        specimen: between takes what lies beyond all planes; beyond_any what lies beyond one.
+        progress: told how far the work is.
+
+    Raises:
+        ValueError: if the organ is empty, points and normals do not belong together, or nothing
+            or everything is removed.
+    """
+    organ = require_voxels(liver)
+    if len(points_mm) != len(normals):
+        raise ValueError(
+            f"{len(points_mm)} points and {len(normals)} normals do not make planes; give one "
+            "normal for each point"
+        )
+    points, directions = np.asarray(points_mm, float), [unit_normal(n) for n in normals]
+    if not np.isfinite(points).all():
+        raise ValueError("the points of a cut must be finite; give others")
+    offsets = np.einsum("ij,ij->i", points, np.asarray(directions))
+    progress(0.2, "drawing the cut")
+
+    def sides(at: Floats) -> Floats:
+        distance = at @ np.asarray(directions).T - offsets
+        return np.asarray(distance.min(1) if specimen == "between" else distance.max(1))
+
+    return from_sides(organ, sides, "planes")
+
+
+def cut_surface(
+    liver: LabelMap,
+    tumor: LabelMap | None = None,
+    *,
+    point_mm: tuple[float, float, float] | None = None,
+    normal: tuple[float, float, float] | None = None,
+    along: tuple[float, float, float] | None = None,
+    heights_mm: Heights = (),
+    line_mm: tuple[tuple[float, float, float], ...] = (),
+    depth: tuple[float, float, float] = (0.0, 1.0, 0.0),
+    control_points: Annotated[int, Ge(2), Le(8)] = 4,
+    margin_mm: Annotated[float, Ge(0), Le(50)] = 10.0,
+    progress: Progress = silent,
+) -> CutSurface:
+    """Lay a deformable surface between specimen and remnant.
+
+    It begins as a plane, or goes through a drawn line into the depth; control points then bend
+    it. It is a bicubic B-spline, with 4 x 4 control points a Bezier patch.
+
+    Args:
+        liver: the organ to cut.
+        tumor: what must come out, where there is one.
+        point_mm: the middle (x, y, z) of its plane, LPS mm; empty proposes a plane.
+        normal: direction (x, y, z) in LPS from the remnant to the specimen.
+        along: direction of the rows of control points, LPS; empty takes one.
+        heights_mm: rows of heights (mm) of the control points over the plane, along the normal.
+        line_mm: points of a line drawn on the organ or on a slice, LPS mm.
+        depth: direction in which the cut goes down from the line, LPS; that of the view.
+        control_points: control points in a row and in a column, where no heights are given.
+        margin_mm: distance in mm that a proposed plane keeps from the tumour.
+        progress: told how far the work is.
+
+    Raises:
+        ValueError: if the organ is empty, heights do not make a grid, the line is too short, or
+            nothing or everything is removed.
+        FrameMismatch: if organ and tumour live in different frames.
+    """
+    organ = require_voxels(liver)
+    if tumor is not None:
+        _require_frame(liver, tumor)
+    progress(0.1, "looking for a cut")
+    findings: tuple[Finding, ...] = ()
+    count = len(heights_mm) or control_points
+    if line_mm:
+        sheet = _drawn(organ, tumor, np.asarray(line_mm, float), depth, normal, count)
+    else:
+        direction = None if normal is None else unit_normal(normal)
+        if point_mm is None or direction is None:
+            if point_mm is not None:
+                raise ValueError("a cut through a given point needs its normal too; give both")
+            point_mm, direction, findings = proposed_cut(organ, tumor, direction, margin_mm)
+        rows = plane_axes(direction)[0] if along is None else along
+        sheet = flat_sheet(organ, as_point(point_mm), direction, as_point(rows), count)
+    if heights_mm:
+        sheet = _with_heights(sheet, heights_mm)
+    progress(0.5, "drawing the cut")
+    made = from_sides(organ, sheet.side_mm, "surface", sheet)
+    return replace(made, findings=findings)
+
+
+def _with_heights(sheet: Sheet, heights_mm: Heights) -> Sheet:
+    sizes = {len(heights_mm), *map(len, heights_mm)}
+    if len({len(row) for row in heights_mm}) != 1 or not {2, 3, 4, 5, 6, 7, 8} >= sizes:
+        raise ValueError(
+            "the heights of a cut must be 2 to 8 rows of as many heights each, such as 4 rows of 4"
+        )
+    if not np.isfinite(np.asarray(heights_mm, float)).all():
+        raise ValueError("the heights of a cut must be finite; give others")
+    return replace(sheet, heights_mm=tuple(tuple(float(v) for v in row) for row in heights_mm))
+
+
+def _drawn(
+    organ: LabelMap,
+    tumor: LabelMap | None,
+    line: Floats,
+    depth: Point,
+    normal: Point | None,
+    count: int,
+) -> Sheet:
+    """Return the sheet through a line, down into the depth."""
+    if len(line) < 2 or not np.isfinite(line).all():
+        raise ValueError("a drawn cut needs a line of at least two points; draw it longer")
+    down = np.asarray(unit_normal(depth))
+    middle = line.mean(axis=0)
+    flat = (line - middle) - ((line - middle) @ down)[:, None] * down
+    main = np.linalg.svd(flat, full_matrices=False)[2][0]
+    if float(np.ptp(flat @ main)) < 1.0:
+        raise ValueError("the line of a cut is too short or runs into the depth; draw it longer")
+    side = np.cross(main, down)
+    lesion = None if tumor is None else tight(tumor)
+    wanted = np.asarray(normal) if normal is not None else np.array([-1.0, 0.0, 0.0])
+    if normal is None and lesion is not None:
+        wanted = sample_mm(lesion, 20_000).mean(axis=0) - middle
+    side = side if float(side @ wanted) >= 0 else -side
+    sheet = flat_sheet(organ, as_point(middle), unit_normal(side), as_point(main), count)
+    return through_line(sheet, line)
+
+
+def cut_by_territories(
+    liver: LabelMap,
+    territories: LabelMap,
+    *,
+    names: Annotated[tuple[str, ...], MinLen(1)],
+    smoothing_mm: Annotated[float, Ge(0), Le(20)] = 3.0,
+    progress: Progress = silent,
+) -> CutSurface:
+    """Cut along the border of chosen segments or territories, which become the specimen.
+
+    Args:
+        liver: the organ to cut.
+        territories: its segments or territories.
+        names: names of the territories that are removed.
+        smoothing_mm: standard deviation (mm) of the smoothing of the border.
+        progress: told how far the work is.
+
+    Raises:
+        ValueError: if a name is unknown, or nothing or everything is removed.
+        FrameMismatch: if organ and territories live in different frames.
+    """
+    organ = require_voxels(liver)
+    _require_frame(liver, territories)
+    known = {label.name: value for value, label in territories.labels.items()}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(
+            f"there is no territory {', '.join(unknown)}; there are: {', '.join(known)}"
+        )
+    progress(0.1, "finding the border")
+    geometry = grid_around(organ)
+    index = territories.geometry.to_index(centres_mm(geometry))[:, ::-1].T
+    # Nearest voxel: values of labels must not be mixed.
+    values = map_coordinates(territories.array, np.rint(index), order=0, mode="constant")
+    taken = np.isin(values, [known[name] for name in names]).reshape(geometry.shape)
+    other = (values != 0).reshape(geometry.shape) & ~taken
+    require_both(taken[taken | other] if (taken | other).any() else np.zeros(1, np.bool_))
+    spacing = geometry.spacing_kji_mm
+    away = distance_transform_edt(~other, spacing), distance_transform_edt(~taken, spacing)
+    level = (away[0] - away[1]) / 2
+    if smoothing_mm:
+        level = gaussian_filter(level, smoothing_mm / np.asarray(spacing))
+    progress(0.6, "drawing the cut")
+    return from_level(organ, level, geometry, "territories")
+
+
+def cut_wedge(
+    liver: LabelMap,
+    tumor: LabelMap,
+    *,
+    margin_mm: Annotated[float, Ge(0), Le(50)] = 10.0,
+    opening_degrees: Annotated[float, Ge(0), Le(120)] = 30.0,
+    lesions: Literal["all", "largest"] = "all",
+    progress: Progress = silent,
+) -> CutSurface:
+    """Cut a wedge around each lesion, with a margin, open to the nearest surface of the organ.
+
+    Args:
+        liver: the organ to cut.
+        tumor: what must come out.
+        margin_mm: distance in mm that the cut keeps from the tumour.
+        opening_degrees: whole angle of the cone that widens towards the organ's surface.
+        lesions: a wedge around all lesions, or around the largest.
+        progress: told how far the work is.
+
+    Raises:
+        ValueError: if there is no tumour, or nothing or everything is removed.
+        FrameMismatch: if organ and tumour live in different frames.
+    """
+    organ = require_voxels(liver)
+    _require_frame(liver, tumor)
+    parts = _lesions(tumor, lesions)
+    if not parts:
+        raise ValueError("there is no tumour to cut a wedge around; mark it first")
+    skin = isosurface(organ).points_mm
+    geometry = grid_around(organ)
+    points = centres_mm(geometry)
+    level = np.full(len(points), -np.inf)
+    slope = np.tan(np.radians(opening_degrees / 2))
+    for number, lesion in enumerate(parts):
+        progress(0.1 + 0.7 * number / len(parts), "drawing the wedge")
+        level = np.maximum(level, _wedge(points, lesion, skin, margin_mm, float(slope)))
+    made = from_level(organ, level, geometry, "wedge")
+    text = f"The wedge keeps {margin_mm:g} mm from the tumour; it takes no account of vessels."
+    note = Finding(Severity.INFO, "wedge", text, remedy="Check the cut against the vessels.")
+    return replace(made, findings=(note,))
+
+
+def _lesions(tumor: LabelMap, which: str) -> list[LabelMap]:
+    """Return the lesions that get a wedge, the largest first."""
+    whole = tight(tumor)
+    if whole is None:
+        return []
+    parts, count = label_components(whole.array)
+    sizes = np.bincount(parts.ravel())[1:]
+    order = 1 + np.argsort(-sizes, kind="stable")
+    enough = [n for n in order if sizes[n - 1] * whole.geometry.voxel_ml >= SMALLEST_ML]
+    chosen = (enough or order[:1].tolist())[: 1 if which == "largest" else count]
+    found = (tight(replace(whole, array=parts == n)) for n in chosen)
+    return [lesion for lesion in found if lesion is not None]
+
+
+def _wedge(
+    points: Floats, lesion: LabelMap, organ_skin: Floats, margin_mm: float, slope: float
+) -> Floats:
+    """Return what is positive within the margin of a lesion and in the cone to the surface."""
+    skin = isosurface(lesion)
+    centre = skin.points_mm.mean(axis=0)
+    way = organ_skin[np.argmin(np.linalg.norm(organ_skin - centre, axis=1))] - centre
+    axis = way / max(float(np.linalg.norm(way)), 1e-9)
+    away = points - centre
+    along = away @ axis
+    beside = np.linalg.norm(away - along[:, None] * axis, axis=1)
+    arm = skin.points_mm - centre
+    radius = float(np.linalg.norm(arm - (arm @ axis)[:, None] * axis, axis=1).max()) + margin_mm
+    cone = np.minimum((radius + along * slope - beside) / np.hypot(1.0, slope), along)
+    # Far away a bound serves: only where the level changes its sign does its value matter.
+    reach = np.linalg.norm(arm, axis=1).max()
+    offset = margin_mm + reach - np.linalg.norm(away, axis=1)
+    near = offset > -NEAR_MM
+    offset[near] = margin_mm - NearestOnSurface(skin).signed_mm(points[near])
+    return np.asarray(np.maximum(cone, offset))
+
+
+def combine_cuts(
+    liver: LabelMap,
+    cut: CutPlane | CutSurface,
+    other: CutPlane | CutSurface,
+    *,
+    operation: Literal["both", "either", "first_without_second"] = "either",
+    progress: Progress = silent,
+) -> CutSurface:
+    """Combine two cuts into one.
+
+    Args:
+        liver: the organ to cut.
+        cut: the first cut.
+        other: the second cut.
+        operation: the specimen is what both remove, what either removes, or what the first
+            removes and the second leaves.
+        progress: told how far the work is.
+
+    Raises:
+        ValueError: if nothing or everything is removed.
+        FrameMismatch: if organ and cuts live in different frames.
+    """
+    organ = require_voxels(liver)
+    for one in (cut, other):
+        if one.frame_uid != liver.geometry.frame_uid:
+            raise FrameMismatch("a cut lies in another frame than the organ; register one first")
+    join: dict[str, Callable[[Floats, Floats], Floats]] = {
+        "both": np.minimum,
+        "either": np.maximum,
+        "first_without_second": lambda a, b: np.minimum(a, -b),
+    }
+    progress(0.2, "combining the cuts")
+    return from_sides(
+        organ, lambda p: join[operation](cut.side_mm(p), other.side_mm(p)), "combined"
+    )
+
+
+def _require_frame(liver: LabelMap, other: LabelMap) -> None:
+    if other.geometry.frame_uid != liver.geometry.frame_uid:
+        raise FrameMismatch(
+            f"the organ lies in frame {liver.geometry.frame_uid} and the other label in "
+            f"{other.geometry.frame_uid}; register one to the other first"
+        )
