@@ -76,6 +76,7 @@ from segmentation.contract import Measurements, Progress, share, silent
 from workstation.planning import (
     aneurysm_patient,
     aneurysm_risk,
+    couinaud,
     patient,
     pressure,
     resection,
@@ -83,6 +84,7 @@ from workstation.planning import (
     territories,
     transplant_sheet,
     treatment,
+    vein_tree,
     vessel_piece,
 )
 from workstation.planning.plan import Plan, PlanError, Step
@@ -199,6 +201,9 @@ _TABLE = (
     Stage("Plan", flow_reserve.fractional_flow_reserve),
     Stage("Plan", flow_reserve.flow_reserve),
     Stage("Plan", network.circulation),
+    Stage("Plan", vein_tree.vein_tree),
+    Stage("Plan", couinaud.hepatic_branches),
+    Stage("Plan", couinaud.portal_branches),
     Stage("Plan", territories.territories),
     Stage("Plan", resection.cut_plane),
     Stage("Plan", resection.specimen),

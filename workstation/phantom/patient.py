@@ -22,7 +22,8 @@ from workstation.phantom.rendering import (
     inside,
     scanned,
 )
-from workstation.phantom.shapes import Block, Ellipsoid, Shape, coordinates_mm
+from workstation.phantom.segments import true_segments
+from workstation.phantom.shapes import Block, Ellipsoid, Path, Shape, coordinates_mm
 
 # Name -> (value, colour, SNOMED CT code).
 LABELS: dict[str, tuple[int, tuple[int, int, int], str]] = {
@@ -71,6 +72,7 @@ class Phantom:
         samples: the whole liver on a fine grid that is independent of the CT's, for
             integrals over it.
         seed: the number the patient was made from.
+        portal, hepatic: the branches of the two trees of veins, by name.
     """
 
     volume: Volume
@@ -79,6 +81,8 @@ class Phantom:
     tumors: tuple[Ellipsoid, ...]
     samples: LabelMap = field(repr=False)
     seed: int = 1
+    portal: Mapping[str, Path] = field(default_factory=dict, repr=False)
+    hepatic: Mapping[str, Path] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "exact_ml", MappingProxyType(dict(self.exact_ml)))
@@ -89,6 +93,10 @@ class Phantom:
         return np.isin(
             self.truth.array, [self.truth.value(part) for part in groups.get(name, (name,))]
         )
+
+    def segments(self) -> LabelMap:
+        """Return the true segments of Couinaud on the grid of the CT."""
+        return true_segments(self.portal, self.mask("liver"), self.truth.geometry)
 
     def tumor_plane_distance_mm(self, point_mm: Vector, normal: Vector) -> float:
         """Return the exact distance in mm from the nearest lesion to a plane.
@@ -161,7 +169,8 @@ def abdomen(
     exact, samples = _measured(patient, geometry.frame_uid, measuring)
     labels = {value: Label(name, colour, code) for name, (value, colour, code) in LABELS.items()}
     truths = LabelMap(truth, geometry, labels)
-    return Phantom(Volume(hu, geometry), truths, exact, patient.tumors, samples, seed)
+    trees = (patient.portal, patient.hepatic)
+    return Phantom(Volume(hu, geometry), truths, exact, patient.tumors, samples, seed, *trees)
 
 
 def _between(progress: Progress, start: float, end: float, what: str = "") -> Progress:

@@ -1,0 +1,113 @@
+"""Trees of veins, their names after Couinaud, and territories, on a liver whose trees are known."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from segmentation.volume import Label, LabelMap
+from workstation.phantom.anatomy import anatomy
+from workstation.phantom.patient import axial_grid
+from workstation.phantom.rendering import cones, inside
+from workstation.phantom.segments import even_line, true_segments
+from workstation.planning.couinaud import hepatic_branches, portal_branches
+from workstation.planning.couinaud_names import SEGMENTS, TERRITORIES, VALUES
+from workstation.planning.territories import territories
+from workstation.planning.vein_tree import vein_tree
+
+GRID_MM = 1.8
+
+
+def label(mask, grid, name):
+    return LabelMap(mask.astype(np.uint8), grid, {1: Label(name)})
+
+
+@cache
+def patient():
+    """The liver, the veins in it and their true segments, as perfect label files."""
+    shape = anatomy(1, 1)
+    grid = axial_grid(shape.liver, GRID_MM, "known")
+    masks = []
+    for solid in (shape.liver, *(cones(tuple(t.values())) for t in (shape.portal, shape.hepatic))):
+        whole = np.zeros(grid.shape, bool)
+        block, mask = inside(solid, grid)
+        whole[block] = mask
+        masks.append(whole)
+    liver = masks[0]
+    portal, hepatic = (label(m & liver, grid, "vein") for m in masks[1:])
+    truth = true_segments(shape.portal, liver, grid)
+    return label(liver, grid, "liver"), portal, hepatic, truth, shape
+
+
+@cache
+def trees():
+    liver, portal, hepatic, _, _ = patient()
+    veins = hepatic_branches(vein_tree(hepatic, liver, system="hepatic"), liver)
+    return portal_branches(vein_tree(portal, liver), liver, veins), veins
+
+
+def codes_at(tree, point_mm):
+    return int(tree.point_data["territory"][
+        np.argmin(np.linalg.norm(tree.points_mm - point_mm, axis=1))])  # fmt: skip
+
+
+def test_a_tree_reaches_every_tip_and_keeps_to_the_middle():
+    portal, _ = trees()
+    shape = patient()[-1]
+    tips = np.array([portal.nodes[n].point_mm for e, n in portal.ends.items() if e != "root"])
+    for name, path in shape.portal.items():
+        if name.split()[0] in SEGMENTS:
+            assert np.linalg.norm(tips - path.points_mm[-1], axis=1).min() < 5.0, name
+    lines = np.concatenate([even_line(p.points_mm) for p in shape.portal.values()])
+    off = [np.linalg.norm(lines - p, axis=1).min() for p in portal.points_mm]
+    assert np.percentile(off, 95) < 3.0
+    assert np.median(off) < 1.0
+
+
+def test_it_is_a_tree():
+    for tree in trees():
+        assert len(tree.branches) == len(tree.nodes) - 1
+        assert len({b.to_node for b in tree.branches}) == len(tree.branches)
+
+
+def test_every_segment_is_found_from_label_files():
+    liver, _, _, truth, _ = patient()
+    found = territories(liver, trees()[0])
+    assert np.array_equal(found.mask(), liver.mask())
+    for value in np.unique(truth.array[truth.array > 0]):
+        true, got = truth.array == value, found.array == value
+        dice = 2 * np.count_nonzero(true & got) / (np.count_nonzero(true) + np.count_nonzero(got))
+        assert dice >= 0.9, TERRITORIES[int(value)].name
+        assert ndimage.label(got, np.ones((3, 3, 3)))[1] == 1
+
+
+def test_hepatic_veins_have_their_names():
+    veins = trees()[1]
+    for name, point in (("right", (-100, -8, -5)), ("middle", (-64, -56, 12)),
+                        ("left", (20, -54, 44))):  # fmt: skip
+        assert codes_at(veins, point) == VALUES[f"{name}_hepatic_vein"]
+
+
+def test_a_click_wins_for_its_branch_and_what_follows():
+    liver, _, _, _, _ = patient()
+    tree, veins = trees()
+    named = portal_branches(tree, liver, veins, names=(("II", -90.0, -46.0, -20.0),))
+    assert codes_at(named, (-98, -48, -32)) == VALUES["II"]
+    assert codes_at(named, (-82, -28, 58)) == VALUES["VIII"]
+
+
+def test_a_loop_in_the_label_makes_none_in_the_tree():
+    liver, portal, _, _, _ = patient()
+    noisy = portal.array.copy()
+    rng = np.random.default_rng(3)
+    speckle = ndimage.binary_dilation(rng.random(noisy.shape) > 0.9995) & liver.mask()
+    noisy[speckle] = 1
+    tree = vein_tree(LabelMap(noisy, portal.geometry, portal.labels), liver)
+    assert len(tree.branches) == len(tree.nodes) - 1
+
+
+def test_an_empty_label_is_refused():
+    liver, portal, _, _, _ = patient()
+    with pytest.raises(ValueError, match="no voxel"):
+        vein_tree(LabelMap(np.zeros_like(portal.array), portal.geometry), liver)

@@ -1,0 +1,93 @@
+"""Where the two systems of veins of the liver begin: the portal trunk, the hepatic confluence.
+
+Places are looked for around where they usually lie in the box of the liver, given in shares of it
+from right to left, front to back and below to above. Space is DICOM patient LPS in mm.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from segmentation.volume import LabelMap
+from workstation.planning.vein_graph import Floats, VeinGraph, ways_from
+
+HILUM_SHARE = (0.57, 0.45, 0.45)
+CONFLUENCE_SHARE = (0.62, 0.57, 0.85)
+HILUM_SPREAD_MM = 30.0
+CONFLUENCE_REACH_MM = 35.0
+TRUNK = 0.6  # of the widest place: how narrow the trunk may become towards its cut end
+
+
+def place_in(liver: LabelMap, share: tuple[float, float, float]) -> Floats:
+    """Return the point, LPS mm, at shares of the box that holds most of the liver.
+
+    Raises:
+        ValueError: if the liver is empty.
+    """
+    index = np.argwhere(liver.array)[::17, ::-1]
+    if not len(index):
+        raise ValueError("the liver is empty; segment it first")
+    low, high = np.percentile(liver.geometry.to_world(index), (1, 99), axis=0)
+    return np.asarray(low + np.asarray(share) * (high - low))
+
+
+def portal_root(
+    graph: VeinGraph, liver: LabelMap | None, root_mm: tuple[float, float, float] | None
+) -> int:
+    """Return the cube where the portal vein begins.
+
+    It is the cut end of the trunk: from the widest place near the hilum the vein is followed as
+    far as it stays wide.
+    """
+    if root_mm is not None:
+        return int(np.argmin(np.linalg.norm(graph.points_mm - root_mm, axis=1)))
+    wide = _mean_depth(graph)
+    if liver is not None:
+        away = np.linalg.norm(graph.points_mm - place_in(liver, HILUM_SHARE), axis=1)
+        wide = wide * np.exp(-((away / HILUM_SPREAD_MM) ** 2) / 2)
+    wide[graph.piece != 0] = 0
+    middle = int(np.argmax(wide))
+    ways = ways_from(graph, middle)
+    narrowest = np.full(len(wide), -1.0)
+    narrowest[middle] = graph.depth_mm[middle]
+    depth = _mean_depth(graph)
+    for cube in np.argsort(ways.cost, kind="stable").tolist():
+        if ways.before[cube] >= 0:
+            narrowest[cube] = min(narrowest[ways.before[cube]], depth[cube])
+    trunk = narrowest >= TRUNK * depth[middle]
+    # The trunk comes from the left, below and behind; its branches go to the right and up.
+    inwards = (graph.points_mm - graph.points_mm[middle]) @ np.array([0.5, 0.25, -1.0])
+    return int(np.argmax(np.where(trunk, inwards, -np.inf)))
+
+
+def _mean_depth(graph: VeinGraph) -> Floats:
+    """Return the largest depth among the neighbours of each cube, in mm."""
+    links = graph.links.tocoo()
+    found = graph.depth_mm.copy()
+    np.maximum.at(found, links.row, graph.depth_mm[links.col])
+    return found
+
+
+def confluence(graph: VeinGraph, liver: LabelMap | None) -> Floats:
+    """Return where the hepatic veins meet, LPS mm.
+
+    From the usual place, or the highest without a liver, it moves to the middle of the nearest
+    points of all larger pieces around it.
+    """
+    if liver is not None:
+        place = place_in(liver, CONFLUENCE_SHARE)
+    else:
+        place = graph.points_mm[np.argmax(graph.points_mm[:, 2] + 5 * graph.depth_mm)]
+    sizes = np.bincount(graph.piece)
+    large = np.flatnonzero(sizes > 0.03 * sizes.sum())
+    for _ in range(3):
+        near = []
+        for number in large:
+            points = graph.points_mm[graph.piece == number]
+            away = np.linalg.norm(points - place, axis=1)
+            if away.min() < CONFLUENCE_REACH_MM:
+                near.append(points[np.argmin(away)])
+        if not near:
+            break
+        place = np.mean(near, axis=0)
+    return np.asarray(place, np.float64)
