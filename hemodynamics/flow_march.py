@@ -44,7 +44,7 @@ class Diverged(RuntimeError):
 
 @dataclass
 class Samples:
-    """What was kept of some times; `add` reads a run between `fill` and `step`."""
+    """What was kept of some times; a run is read between `fill` and `step`."""
 
     times_s: list[float] = field(default_factory=list)
     velocity_m_s: list[Singles] = field(default_factory=list)
@@ -53,34 +53,31 @@ class Samples:
     flows_ml_s: list[dict[str, float]] = field(default_factory=list)
     pressures_pa: list[dict[str, float]] = field(default_factory=list)
 
-    def add(
-        self,
-        run: Run,
-        shear: WallShear,
-        time_s: float,
-        whole: bool,
-        earlier: tuple[Singles, Singles, Singles] | None = None,
-    ) -> None:
-        """Keep the shear and the flows, and the ``whole`` fields too where asked.
+    def note(self, run: Run, time_s: float) -> None:
+        """Keep flows and pressures at the openings."""
+        self.times_s.append(time_s)
+        self.flows_ml_s.append(run.flows_ml_s())
+        self.pressures_pa.append(run.pressures_pa())
 
-        With the state one step ``earlier`` the mean of both is kept: where viscosity is low,
-        stress swings about its value from step to step.
+    def add(
+        self, run: Run, shear: WallShear, earlier: tuple[Singles, Singles, Singles], whole: bool
+    ) -> None:
+        """Keep the shear, and the ``whole`` fields too where asked.
+
+        The mean with the state one step ``earlier`` is kept: where viscosity is low, stress
+        swings about its value from step to step.
 
         Raises:
             Diverged: if the flow is faster than the lattice can tell.
         """
         velocity, pressure, stress = run.state()
-        if earlier is not None:
-            velocity = np.float32(0.5) * (velocity + earlier[0])
-            pressure = np.float32(0.5) * (pressure + earlier[1])
-            stress = np.float32(0.5) * (stress + earlier[2])
+        velocity = np.float32(0.5) * (velocity + earlier[0])
+        pressure = np.float32(0.5) * (pressure + earlier[1])
+        stress = np.float32(0.5) * (stress + earlier[2])
         fastest = float(np.sqrt((velocity**2).sum(axis=1).max()))
         if not fastest < MOST_LATTICE_SPEED * run.scales.speed_m_s:
             raise _diverged(run)
-        self.times_s.append(time_s)
         self.wss_pa.append(shear(stress).astype(np.float32))
-        self.flows_ml_s.append(run.flows_ml_s())
-        self.pressures_pa.append(run.pressures_pa())
         if whole:
             self.velocity_m_s.append(velocity)
             self.pressure_pa.append(pressure)
@@ -189,7 +186,8 @@ def march_steady(
         clock.step()
         run.fill()
         samples = Samples()
-        samples.add(run, shear, 0.0, whole=True, earlier=earlier)
+        samples.note(run, 0.0)
+        samples.add(run, shear, earlier, whole=True)
         flows = clock.averages_ml_s()
         if settling.judge(samples.wss_pa[0], flows) < settled and n > 1:
             break
@@ -229,8 +227,10 @@ def march_cycles(
             for n in range(between):
                 run.fill()
                 if n == 0:
-                    time_s = frame * period_s / frames
-                    samples.add(run, shear, time_s, whole=cycle > 0 or cycles == 1)
+                    samples.note(run, frame * period_s / frames)
+                    earlier = run.state()
+                if n == min(1, between - 1):
+                    samples.add(run, shear, earlier, whole=cycle > 0 or cycles == 1)
                 clock.step()
         if repeats.judge(np.stack(samples.wss_pa), clock.averages_ml_s()) < REPEATED:
             break
