@@ -22,6 +22,7 @@ DOORS = {
     "validate": ("workstation.validate_commands", "main"),
     "plans": ("workstation.plan_commands", "plans_command"),
     "compare": ("workstation.plan_commands", "compare_command"),
+    "compare-donors": ("workstation.transplant_commands", "compare_donors"),
     "simulate-user": ("workstation.simulate_commands", "main"),
     "models": ("workstation.models_commands", "main"),
     "pacs": ("workstation.pacs_commands", "main"),

@@ -17,9 +17,10 @@ from workstation.plan_arguments import add_change, add_compare, add_plans
 from workstation.repair_arguments import add_reading, add_repair
 from workstation.score_arguments import add_score
 from workstation.simulate_arguments import add_simulate_user
+from workstation.transplant_arguments import add_compare_donors
 from workstation.validate_arguments import add_validate
 
-PATIENTS = ("liver", "aneurysm")
+PATIENTS = ("liver", "aneurysm", "transplant")
 """The built-in synthetic patients."""
 
 REPAIRS = ("interpolate_missing", "resample_spacing", "leave_out_slice")
@@ -179,6 +180,9 @@ def _add_plans(command: Command) -> None:
     add_change(command("change", "change steps of a plan as a new plan, and run it"), setting)
     add_plans(command("plans", "list the plans of a case, or name one"))
     add_compare(command("compare", "set plans of a case side by side, in numbers"))
+    add_compare_donors(
+        command("compare-donors", "review several donors for one recipient, side by side")
+    )
 
     run = command("run", "recompute what a plan lacks, or check all of it")
     run.add_argument("plans", nargs="+", type=Path, metavar="CASE_OR_PLAN")

@@ -56,6 +56,7 @@ from workstation.planning.template import find_template, templates
 from workstation.report import write_picture
 from workstation.stages import STAGES, StepFailed
 from workstation.surface_source import READING, is_surface_file
+from workstation.transplant_commands import print_rows
 from workstation.variants import Spread, one_by_one
 
 
@@ -329,7 +330,8 @@ def _demo(options: argparse.Namespace) -> int:
     exact = work("Synthetic patient", lambda progress: make(progress=progress))
     with open_case(options.case, write=False) as case:
         summary = case.summary()
-        picture = options.screenshot or (None if options.headless else options.case / "demo.png")
+        plain = options.headless or "rows" in summary  # nothing to picture
+        picture = options.screenshot or (None if plain else options.case / "demo.png")
         if picture is not None:
             write_picture(case, picture)
             print(f"picture: {picture}", file=sys.stderr)
@@ -367,6 +369,7 @@ def _print_summary(summary: Mapping[str, Any], exact: Mapping[str, float] | None
         name, value = number["name"], _digits(number["value"])
         value = f"{number['value']:.4g}" if band else value
         print(f"  {name:32} {value:>10} {number['unit']:4}{band}{beside}")
+    print_rows(summary)
     print_clinical(summary)
     _print_findings(summary)
     print("Research use only, not for clinical decisions.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from workstation.case import Case, CaseError, case_for_writing
 from workstation.importing import start_plan
 from workstation.phantom import HEAD_MRA, AneurysmPhantom, Phantom, abdomen, head, write_dicom
 from workstation.phantom.aneurysm_truth import exact_shape
+from workstation.phantom.pair import DAY, Pair, pair, write_pair
 from workstation.planning.template import find_template
 
 
@@ -28,6 +29,7 @@ class Demo:
         write: writes its images as DICOM into a folder.
         exact: returns what is known exactly, by the full names of the plan's numbers.
         settings: (step, parameter, value) that the plan begins with.
+        files: source to its file in that folder, where there are several.
     """
 
     title: str
@@ -37,6 +39,13 @@ class Demo:
     write: Callable[[Any, Path, Progress], object]
     exact: Callable[[Any, Case], Mapping[str, float]]
     settings: tuple[tuple[str, str, Any], ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def paths(self, folder: Path) -> dict[str, Path]:
+        """Return each source of the template and where ``write`` puts it within ``folder``."""
+        if not self.files:
+            return {self.source: folder}
+        return {source: folder / name for source, name in self.files.items()}
 
 
 def _make_abdomen(progress: Progress) -> Phantom:
@@ -69,6 +78,19 @@ def _exact_aneurysm(patient: AneurysmPhantom, case: Case) -> dict[str, float]:
     return exact_shape(patient)
 
 
+def _make_pair(progress: Progress) -> Pair:
+    return pair()
+
+
+def _write_pair(people: Pair, folder: Path, progress: Progress) -> object:
+    write_pair(people, folder)
+    return folder
+
+
+def _exact_pair(people: Pair, case: Case) -> dict[str, float]:
+    return {}
+
+
 DEMOS: Mapping[str, Demo] = {
     "liver": Demo(
         "an abdominal CT with a liver tumour",
@@ -94,6 +116,20 @@ DEMOS: Mapping[str, Demo] = {
             ("patient", "earlier_sah", False),
         ),
     ),
+    "transplant": Demo(
+        "a kidney donor and a recipient as records",
+        "transplant",
+        "donor",
+        _make_pair,
+        _write_pair,
+        _exact_pair,
+        (
+            ("sheet", "review_date", DAY),
+            ("sheet", "mfi_warn", 1000.0),
+            ("sheet", "mfi_block", 5000.0),
+        ),
+        {"donor": "donor.json", "recipient": "recipient.json"},
+    ),
 }
 """The built-in patients by the name that `hilum demo` knows them by."""
 
@@ -110,15 +146,17 @@ def start_demo(folder: Path, name: str = "liver", progress: Progress = silent) -
     with case_for_writing(folder) as case:
         if case.record.sources and not case.record.synthetic:
             raise CaseError(f"{folder} holds a real patient; choose another folder with --case")
-        if case.record.sources and demo.source not in case.record.sources:
+        template = find_template(demo.template)
+        own = template.sources[demo.source].source_name
+        if case.record.sources and own not in case.record.sources:
             raise CaseError(f"{folder} holds another synthetic patient; choose another folder")
         patient = demo.make(share(progress, 0, 2))
         if not case.plan_number:
             with tempfile.TemporaryDirectory() as scratch:
                 demo.write(patient, Path(scratch), share(progress, 2, 4))
-                source = {demo.source: Path(scratch)}
-                template = find_template(demo.template)
-                start_plan(case, template, source, demo.settings, share(progress, 3, 4))
+                case.record.synthetic = True
+                paths = demo.paths(Path(scratch))
+                start_plan(case, template, paths, demo.settings, share(progress, 3, 4))
     return patient
 
 

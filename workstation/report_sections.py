@@ -20,7 +20,9 @@ from workstation.looks import scalar_map
 from workstation.picture import render_scene
 from workstation.planning.aneurysm_risk import NAMES, RiskRow, RiskSheet
 from workstation.planning.plan import Plan, Step
+from workstation.planning.transplant_rows import Sheet
 from workstation.report_layout import Picture, shown_band, shown_value, table, text
+from workstation.transplant_report import sheet_pages
 
 MAP_PX = (900, 760)
 WALL_MAPS = {"tawss_pa": "mean wall shear stress", "osi": "oscillatory shear index"}
@@ -62,6 +64,8 @@ def sections(
             story += _flow(step.output, value, values, summary)
         elif isinstance(value, RiskSheet):
             story += _risk(value)
+        elif isinstance(value, Sheet):
+            story += sheet_pages(value)
         elif step.stage == EFFECT and value is not None:
             story += _what_if(plan, step, summary)
     return story

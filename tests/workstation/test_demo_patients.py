@@ -16,10 +16,12 @@ def test_the_command_line_offers_every_patient():
 
 
 @pytest.mark.parametrize("name", DEMOS)
-def test_each_patient_begins_a_plan_that_holds_together(name):
+def test_each_patient_begins_a_plan_that_holds_together(name, tmp_path):
     demo = DEMOS[name]
     template = find_template(demo.template)
-    check_plan(with_settings(template.plan("", {demo.source: ""}), demo.settings))
+    check_plan(
+        with_settings(template.plan("", dict.fromkeys(demo.paths(tmp_path), "")), demo.settings)
+    )
 
 
 def test_a_real_patient_is_never_overwritten(tmp_path):

@@ -1,0 +1,210 @@
+"""Records from files, damaged ones too, and the plan, tables and report made from them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import time
+
+import pytest
+
+from tests.workstation.fhir_bundles import (
+    LOINC,
+    SNOMED,
+    bundle,
+    coded,
+    measured,
+    observation,
+    patient,
+    quantity,
+    write,
+)
+from workstation.__main__ import main
+from workstation.clinical import ClinicalError
+from workstation.phantom.pair import pair, write_pair
+from workstation.planning.transplant_sheet import transplant_sheet
+from workstation.transplant_compare import compare_people
+from workstation.transplant_record import UnreadableRecord, from_document, read_person
+
+DAY = "2026-03-02"
+GL = "http://glstring.org"
+
+
+def fhir_person(group="112144000", hla_a="HLA-A*02:01+HLA-A*03:01"):
+    mfi = {"code": {"text": "MFI"}, "valueQuantity": quantity(6400, "{MFI}")}
+    antibody = observation(
+        "x1", "ab", system="http://lab.example", text="HLA class I antibody",
+        valueString="A24", component=[mfi],
+    )  # fmt: skip
+    listed = observation(
+        "x2", "un", system="http://lab.example", text="Unacceptable antigens",
+        valueString="A1, B8",
+    )  # fmt: skip
+    return bundle(
+        patient(),
+        measured("29463-7", 70, "kg", "weight"),
+        measured("8302-2", 1.7, "m", "height"),
+        measured("2160-0", 88.42, "umol/L", "crea"),
+        coded("883-9", SNOMED, group, "", "abo"),
+        coded("57290-9", GL, hla_a, "", "hla-a"),
+        coded("57291-7", GL, "HLA-B*07:02+HLA-B*08:01", "", "hla-b"),
+        coded("57293-3", GL, "HLA-DRB1*04:01+HLA-DRB1*15:01", "", "hla-dr"),
+        antibody,
+        listed,
+    )
+
+
+def test_fhir_becomes_a_person_without_a_name(tmp_path):
+    person = read_person(write(tmp_path / "p.json", fhir_person()))
+    newest = {v.key: v for v in person.values}
+    assert newest["creatinine"].value == pytest.approx(1.0)
+    assert newest["height"].value == 170
+    assert (newest["abo"].text, newest["sex"].text) == ("A", "F")
+    assert "degård" not in json.dumps(person.to_json())
+    assert type(person).read(json.loads(json.dumps(person.to_json()))) == person
+
+
+def test_units_are_converted_and_what_is_impossible_is_refused_by_name():
+    made = from_document(
+        {"values": [
+            {"key": "creatinine", "value": 88.42, "unit": "µmol/L"},
+            {"key": "body_weight", "value": 150, "unit": "lb"},
+            {"key": "graft_volume", "value": 0.8, "unit": "L"},
+            {"key": "anti_a_igg", "value": "1:16"},
+            {"key": "creatinine", "value": 88, "unit": "mg/dL"},
+            {"key": "height", "value": 170},
+            {"key": "abo", "value": "C"},
+            {"key": "shoe_size", "value": 44},
+            {"key": "hla", "value": "A1 Q9"},
+            {"key": "sex", "value": "F", "date": "soon"},
+            "nonsense",
+        ]},
+        "test",
+    )  # fmt: skip
+    values = {v.key: v.value for v in made.values}
+    assert values == {
+        "creatinine": pytest.approx(1.0), "body_weight": pytest.approx(68.04, abs=0.01),
+        "graft_volume": 800.0, "anti_a_igg": 16.0,
+    }  # fmt: skip
+    reasons = " | ".join(f"{n.what}: {n.reason}" for n in made.not_read)
+    for word in ("not plausible", "no unit", "no value for abo", "not known", "Q9", "soon"):
+        assert word in reasons
+    assert len(made.not_read) == 7
+
+
+def test_csv_and_json_say_the_same(tmp_path):
+    lines = ["key,value,unit,date,source", "abo,A2,,2026-03-01,lab", "height,1.8,m,2026-03-01,lab"]
+    (tmp_path / "p.csv").write_text("\n".join(lines), encoding="utf-8")
+    values = {"abo": {"value": "A2"}, "height": {"value": 180, "unit": "cm"}}
+    more = {"date": "2026-03-01", "source": "lab"}
+    document = {"hilum": "transplant-record", "values": {k: v | more for k, v in values.items()}}
+    write(tmp_path / "p.json", document)
+    one, other = read_person(tmp_path / "p.csv"), read_person(tmp_path / "p.json")
+    assert [(v.key, v.value, v.text) for v in one.values] == [
+        (v.key, v.value, v.text) for v in other.values
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", '{"a": 1}', "null", '{"hilum": "transplant-record"}']
+)
+def test_what_is_no_record_is_refused(tmp_path, text):
+    (tmp_path / "p.json").write_text(text, encoding="utf-8")
+    with pytest.raises((UnreadableRecord, ClinicalError)):
+        read_person(tmp_path / "p.json")
+
+
+def damaged(document, luck):
+    """Return a copy of a bundle with one to four kinds of damage, and whether ABO is disputed."""
+    made = copy.deepcopy(document)
+    entries = made["entry"]
+    disputed = False
+    for _ in range(luck.randint(1, 4)):
+        resource = luck.choice(entries[1:])["resource"]
+        kind = luck.randrange(8)
+        if kind == 0:
+            resource.pop(luck.choice(sorted(resource)), None)
+        elif kind == 1 and "valueQuantity" in resource:
+            resource["valueQuantity"]["code"] = luck.choice(["", "furlong", "mg/dL", "kg", "mm"])
+        elif kind == 2 and "valueQuantity" in resource:
+            resource["valueQuantity"]["value"] = luck.choice([-1, 0, 1e9, None, "x", True])
+        elif kind == 3:
+            entries.append({"resource": coded("883-9", SNOMED, "112149005", "", "abo2")})
+            disputed = True
+        elif kind == 4:
+            entries.append({"resource": coded("57290-9", GL, "HLA-A*11:01+HLA-A*24:02", "", "a2")})
+        elif kind == 5:
+            resource["effectiveDateTime"] = luck.choice(["2999-01-01", "yesterday", "", 7, None])
+        elif kind == 6:
+            resource["code"] = luck.choice([{}, None, {"coding": [{"system": LOINC}]}, "x", []])
+        else:
+            resource["status"] = luck.choice(["entered-in-error", "cancelled", "", None])
+    return made, disputed
+
+
+def test_a_thousand_damaged_bundles_crash_nothing_and_choose_nothing(tmp_path):
+    luck = random.Random(20260301)
+    donor = read_person(write(tmp_path / "d.json", fhir_person("58460004")))
+    path = tmp_path / "r.json"
+    conflicts = 0
+    for _ in range(1000):
+        document, disputed = damaged(fhir_person(), luck)
+        try:
+            taker = read_person(write(path, document))
+        except ClinicalError:
+            continue
+        sheet = transplant_sheet(donor, taker, review_date=DAY)
+        groups = {v.text for v in taker.series("abo") if v.date[:4] != "2999"}
+        assert disputed or len(groups) < 2
+        if len(groups) > 1:
+            conflicts += 1
+            row = sheet.row("abo")
+            assert row.verdict == "unknown"
+            assert "given twice" in row.reason
+        typings = {v.text for v in taker.series("hla_a") if v.date[:4] != "2999"}
+        if len(typings) > 1:
+            assert sheet.row("hla.a").verdict == "unknown"
+    assert conflicts > 100
+
+
+def test_the_built_in_pair_is_a_plan_with_rows_tables_and_a_report(tmp_path, capsys):
+    case = tmp_path / "case"
+    assert main(["demo", "transplant", "--headless", "--case", str(case), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["synthetic"]
+    names = {"name", "verdict", "value", "unit", "source", "date", "rule"}
+    assert all(names <= set(row) for row in document["rows"])
+    assert document["rows"][0]["verdict"] == "unknown"
+    for ending in ("json", "csv"):
+        assert main(["export", str(case), "sheet", str(tmp_path / f"sheet.{ending}")]) == 0
+    written = json.loads((tmp_path / "sheet.json").read_text("utf-8"))
+    assert written["rows"] == document["rows"]
+    assert len((tmp_path / "sheet.csv").read_text("utf-8").splitlines()) == len(written["rows"]) + 1
+    assert main(["report", str(case), str(tmp_path / "r.pdf")]) == 0
+    assert main(["run", str(case), "--check"]) == 0
+
+
+def test_a_thousand_donors_are_compared_in_the_order_given(tmp_path):
+    write_pair(pair(), tmp_path)
+    folder = tmp_path / "donors"
+    folder.mkdir()
+    document = json.loads((tmp_path / "donor.json").read_text("utf-8"))
+    for number in range(1000):
+        write(folder / f"{number:04d}.json", document | {"label": f"donor {number}"})
+    (folder / "0500.json").write_text("{", encoding="utf-8")
+    started = time.process_time()
+    found = compare_people(tmp_path / "recipient.json", [folder], {"review_date": DAY})
+    assert time.process_time() - started < 10
+    assert [p["file"] for p in found["pairs"]] == [f"{n:04d}.json" for n in range(1000)]
+    assert "error" in found["pairs"][500]
+    assert found["pairs"][0]["values"]["hla.total"] == {"verdict": "warn", "value": 3.0}
+
+
+def test_donors_are_compared_on_the_command_line(tmp_path, capsys):
+    write_pair(pair(), tmp_path)
+    people = [str(tmp_path / "recipient.json"), str(tmp_path / "donor.json")]
+    assert main(["compare-donors", *people, "--set", f"review_date={DAY}"]) == 0
+    assert "no ranking" in capsys.readouterr().out
+    assert main(["compare-donors", "--reverse", *people[::-1], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["donor"] == "donor.json"

@@ -1,0 +1,60 @@
+"""The review sheet of a transplant as a section of the report."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.sax.saxutils import escape
+
+from reportlab.lib.units import mm
+from reportlab.platypus import CondPageBreak, Flowable
+
+from workstation.planning.transplant_rows import Row, Sheet
+from workstation.report_layout import table, text
+
+HEADS = ("row", "verdict", "value", "why, and by which rule", "source and date")
+WIDTHS_MM = (34, 17, 25, 64, 38)
+NOTE = (
+    "Blocking rows stand first, then what is unknown. Unknown is never counted as passed. The "
+    "sheet reviews this pair; it decides nothing and allocates nothing."
+)
+
+
+def sheet_pages(sheet: Sheet) -> list[Flowable]:
+    """Return the whole sheet as a table, its counts and what would change the verdicts."""
+    counts = ", ".join(f"{sheet.count(v)} {v}" for v in ("block", "unknown", "warn", "pass"))
+    rows: list[list[Any]] = [[text(head, "head") for head in HEADS]]
+    rows += [_row(row) for row in sheet.rows]
+    title = f"Transplant review: {escape(sheet.organ)}, {escape(sheet.review_date)}"
+    return [
+        CondPageBreak(80 * mm),
+        text(title, "heading"),
+        text(f"<b>{counts}</b>", "body"),
+        table(rows, WIDTHS_MM, head=True),
+        text(NOTE, "caption"),
+    ]
+
+
+def _row(row: Row) -> list[Any]:
+    value = "" if row.value is None else f"{_short(row.value)} {row.unit}".strip()
+    why = [escape(row.reason)] if row.reason else []
+    why.append(f"<i>{escape(row.rule)}</i>")
+    if row.change:
+        why.append(f"Would change it: {escape(row.change)}.")
+    known = [escape(row.source), escape(row.date or "no date")]
+    if row.expires:
+        known.append(f"until {escape(row.expires)}")
+    if row.confirmed:
+        known.append(f"confirmed by {escape(row.confirmed)}")
+    strong = row.verdict in ("block", "unknown")
+    verdict = f"<b>{row.verdict}</b>" if strong else row.verdict
+    cells = (f"<b>{escape(readable(row.name))}</b>", verdict, escape(value))
+    return [text(cell, "small") for cell in (*cells, "<br/>".join(why), "<br/>".join(known))]
+
+
+def readable(name: str) -> str:
+    """Return the name of a row in words."""
+    return name.replace("_", " ").replace(".", ", ")
+
+
+def _short(value: float | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else value
