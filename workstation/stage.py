@@ -39,6 +39,10 @@ UNITS = {
     "pa_s": "Pa·s",
     "pa": "Pa",
     "hours": "h",
+    "mg_dl": "mg/dL",
+    "g_dl": "g/dL",
+    "mmol_l": "mmol/L",
+    "per_min": "1/min",
 }
 """Ending of a parameter's name to its unit."""
 

@@ -14,6 +14,11 @@ PARAMETERS = {
     "height": "height_cm",
     "mean_arterial_pressure": "map_mmhg",
     "central_venous_pressure": "cvp_mmhg",
+    "bilirubin": "bilirubin_mg_dl",
+    "albumin": "albumin_g_dl",
+    "inr": "inr",
+    "creatinine": "creatinine_mg_dl",
+    "sodium": "sodium_mmol_l",
 }
 """Key of a clinical value to the parameter of the patient's step; both use the same unit."""
 

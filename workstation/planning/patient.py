@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from annotated_types import Gt, Le
+from annotated_types import Ge, Gt, Le
 
 from segmentation.contract import Measurements, Number, Progress, silent
 
@@ -17,6 +17,16 @@ UNITS = {
     "cvp_mmhg": "mmHg",
     "portal_flow_l_min": "L/min",
     "arterial_flow_l_min": "L/min",
+    "bilirubin_mg_dl": "mg/dL",
+    "albumin_g_dl": "g/dL",
+    "inr": "",
+    "creatinine_mg_dl": "mg/dL",
+    "sodium_mmol_l": "mmol/L",
+    "ascites_grade": "",
+    "encephalopathy_grade": "",
+    "icg_k_per_min": "1/min",
+    "icg_r15_percent": "%",
+    "female": "",
 }
 
 
@@ -30,6 +40,16 @@ def patient(
     cvp_mmhg: Annotated[float, Gt(0), Le(60)] | None = None,
     portal_flow_l_min: Annotated[float, Gt(0), Le(10)] | None = None,
     arterial_flow_l_min: Annotated[float, Gt(0), Le(10)] | None = None,
+    bilirubin_mg_dl: Annotated[float, Gt(0), Le(100)] | None = None,
+    albumin_g_dl: Annotated[float, Gt(0), Le(10)] | None = None,
+    inr: Annotated[float, Gt(0), Le(20)] | None = None,
+    creatinine_mg_dl: Annotated[float, Gt(0), Le(40)] | None = None,
+    sodium_mmol_l: Annotated[float, Ge(90), Le(200)] | None = None,
+    ascites_grade: Annotated[int, Ge(0), Le(2)] | None = None,
+    encephalopathy_grade: Annotated[int, Ge(0), Le(4)] | None = None,
+    icg_k_per_min: Annotated[float, Gt(0), Le(1)] | None = None,
+    icg_r15_percent: Annotated[float, Gt(0), Le(100)] | None = None,
+    female: bool | None = None,
     origins: tuple[tuple[str, float, str], ...] = (),
     progress: Progress = silent,
 ) -> Measurements:
@@ -44,6 +64,16 @@ def patient(
         cvp_mmhg: Central venous (caval) pressure.
         portal_flow_l_min: Portal vein flow.
         arterial_flow_l_min: Hepatic artery flow.
+        bilirubin_mg_dl: Total bilirubin in the serum.
+        albumin_g_dl: Albumin in the serum.
+        inr: International normalised ratio of the prothrombin time.
+        creatinine_mg_dl: Creatinine in the serum.
+        sodium_mmol_l: Sodium in the serum.
+        ascites_grade: Ascites: 0 none, 1 mild, 2 moderate or severe.
+        encephalopathy_grade: Encephalopathy, West Haven grade 0 to 4.
+        icg_k_per_min: Clearance rate of indocyanine green (ICG-K).
+        icg_r15_percent: Indocyanine green left after 15 minutes (ICG-R15).
+        female: Whether the patient is a woman.
         origins: Name, value and origin of what was not entered by hand; it holds for that value.
     """
     given = {
@@ -55,12 +85,22 @@ def patient(
         "cvp_mmhg": cvp_mmhg,
         "portal_flow_l_min": portal_flow_l_min,
         "arterial_flow_l_min": arterial_flow_l_min,
+        "bilirubin_mg_dl": bilirubin_mg_dl,
+        "albumin_g_dl": albumin_g_dl,
+        "inr": inr,
+        "creatinine_mg_dl": creatinine_mg_dl,
+        "sodium_mmol_l": sodium_mmol_l,
+        "ascites_grade": ascites_grade,
+        "encephalopathy_grade": encephalopathy_grade,
+        "icg_k_per_min": icg_k_per_min,
+        "icg_r15_percent": icg_r15_percent,
+        "female": female,
     }
     known = {(name, value): origin for name, value, origin in origins}
     progress(1.0)
     return Measurements(
         tuple(
-            Number(name, value, UNITS[name], known.get((name, value), "entered by hand"))
+            Number(name, float(value), UNITS[name], known.get((name, value), "entered by hand"))
             for name, value in given.items()
             if value is not None
         )
