@@ -1,4 +1,4 @@
-"""What a resection leaves: the future liver remnant beside its published limits, and liver function.
+"""What a resection leaves: the future liver remnant beside its limits, and liver function.
 
 Limits of the remnant's share of the standard liver volume: table in doi:10.1002/jso.25430; of its
 share of the body weight: Truant et al. 2007, doi:10.1016/j.jamcollsurg.2006.09.007.
