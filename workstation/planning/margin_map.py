@@ -1,0 +1,176 @@
+"""How near a cut comes, place by place: maps of the margin and of critical structures.
+
+Space is DICOM patient LPS in millimetres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from annotated_types import Ge, Le
+from scipy.spatial import cKDTree
+
+from meshing.centerline import Centerline
+from meshing.comparison import point_areas_mm2
+from meshing.nearest import NearestOnSurface
+from meshing.surface import SurfaceMesh, isosurface
+from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
+from segmentation.volume import LabelMap
+from workstation.planning.cut_surface import CutSurface
+from workstation.planning.proposal import Floats, as_point, tight
+from workstation.planning.resection import R0_MM, CutPlane
+
+MARGIN = "margin_mm"
+NEARNESS = "distance_to_structure_mm"
+SHARES = (("risk", "closer than {risk:g} mm"), ("safety", "from {risk:g} to {safety:g} mm"))
+
+
+def margin_map(
+    tumor: LabelMap,
+    cut: CutPlane | CutSurface,
+    *,
+    risk_mm: Annotated[float, Ge(0), Le(50)] = R0_MM,
+    safety_mm: Annotated[float, Ge(0), Le(100)] = 10.0,
+    progress: Progress = silent,
+) -> SurfaceMesh:
+    """Map the distance of the tumour's surface to the cut, in bands of risk and safety.
+
+    Distances are signed: negative where the tumour lies outside the specimen.
+
+    Args:
+        tumor: what must come out.
+        cut: the cut; its part inside the organ counts.
+        risk_mm: what is nearer (mm) is in the risk band; 1 mm is the limit of R0 (Sadot et al.,
+            Ann Surg 2015;262:476).
+        safety_mm: what is nearer (mm), but not at risk, is in the safety band.
+        progress: told how far the work is.
+
+    Raises:
+        FrameMismatch: if tumour and cut live in different frames.
+        ValueError: if there is no tumour, or the bands overlap.
+    """
+    _require_bands(risk_mm, safety_mm)
+    if tumor.geometry.frame_uid != cut.frame_uid:
+        raise FrameMismatch("tumour and cut live in different frames; register one first")
+    lesions = tight(tumor)
+    if lesions is None:
+        raise ValueError("the tumour label is empty; mark the tumour first")
+    skin = replace(isosurface(lesions), name="margin", findings=())
+    progress(0.3, "measuring the margin")
+    away = NearestOnSurface(cut.surface)(skin.points_mm, progress).distance_mm
+    signed = np.where(cut.side_mm(skin.points_mm) >= 0, away, -away)
+    half = max(lesions.geometry.spacing_mm) / 2
+    return _mapped(skin, MARGIN, signed, (risk_mm, safety_mm), half, "the tumour's surface")
+
+
+def critical_distance(
+    cut: CutPlane | CutSurface,
+    structure: LabelMap | SurfaceMesh | Centerline,
+    *,
+    risk_mm: Annotated[float, Ge(0), Le(50)] = 2.0,
+    safety_mm: Annotated[float, Ge(0), Le(100)] = 5.0,
+    progress: Progress = silent,
+) -> SurfaceMesh:
+    """Map the distance of the cut to a critical structure, in bands of risk and safety.
+
+    The structure is a vessel, a duct, an eloquent area, a tract or a tumour. The distance is zero
+    where the cut goes through it. The limits are for you to choose; no study stands behind the
+    defaults.
+
+    Args:
+        cut: the cut; its part inside the organ counts.
+        structure: what is to be spared.
+        risk_mm: where the cut is nearer (mm), it is in the risk band.
+        safety_mm: where the cut is nearer (mm), but not at risk, it is in the safety band.
+        progress: told how far the work is.
+
+    Raises:
+        FrameMismatch: if cut and structure live in different frames.
+        ValueError: if the structure is empty, or the bands overlap.
+    """
+    _require_bands(risk_mm, safety_mm)
+    labelled = isinstance(structure, LabelMap)
+    frame = structure.geometry.frame_uid if labelled else structure.frame_uid
+    if frame != cut.frame_uid:
+        raise FrameMismatch("cut and structure live in different frames; register one first")
+    progress(0.2, "measuring distances")
+    points = cut.surface.points_mm
+    away = _away_mm(structure, points, progress)
+    half = max(structure.geometry.spacing_mm) / 2 if labelled else 0.0
+    sheet = replace(cut.surface, name="critical distance")
+    return _mapped(sheet, NEARNESS, away, (risk_mm, safety_mm), half, "the cut")
+
+
+def _away_mm(
+    structure: LabelMap | SurfaceMesh | Centerline, points: Floats, progress: Progress
+) -> Floats:
+    """Return the distances (n,) of points to a structure, zero inside a closed one."""
+    if isinstance(structure, Centerline):
+        if not len(structure.points_mm):
+            raise ValueError("the critical structure is empty; make or load it first")
+        distance, nearest = cKDTree(structure.points_mm).query(points)
+        return np.asarray(np.maximum(distance - structure.radius_mm[nearest], 0.0))
+    skin = structure
+    if isinstance(structure, LabelMap):
+        whole = tight(structure)
+        if whole is None:
+            raise ValueError("the critical structure has no voxel; segment it first")
+        skin = isosurface(whole)
+    found = NearestOnSurface(skin)
+    if isinstance(structure, LabelMap):
+        return np.maximum(found.signed_mm(points, progress), 0.0)
+    return found(points, progress).distance_mm
+
+
+def _require_bands(risk_mm: float, safety_mm: float) -> None:
+    if risk_mm > safety_mm:
+        raise ValueError(
+            f"the risk band of {risk_mm:g} mm reaches past the safety band of {safety_mm:g} mm; "
+            "give a smaller risk or a larger safety distance"
+        )
+
+
+def _mapped(
+    surface: SurfaceMesh,
+    quantity: str,
+    distance: Floats,
+    bands_mm: tuple[float, float],
+    half_mm: float,
+    of: str,
+) -> SurfaceMesh:
+    """Return a surface with its distances, their smallest, and the shares of the bands."""
+    risk, safety = bands_mm
+    weights = point_areas_mm2(surface)
+    nearest = int(np.argmin(distance))
+    least, place = float(distance[nearest]), as_point(surface.points_mm[nearest])
+    source = "nearest places of the surfaces; band: half a voxel's longest edge"
+    low = least - half_mm if quantity == MARGIN else max(least - half_mm, 0.0)
+    numbers = [Number("minimum", least, "mm", source, low, least + half_mm)]
+    inside: dict[str, npt.NDArray[np.bool_]] = {
+        "risk": distance < risk,
+        "safety": (distance >= risk) & (distance < safety),
+    }
+    for name, words in SHARES:
+        share = 100.0 * float(weights[inside[name]].sum() / weights.sum())
+        said = f"share of {of}, by area, {words.format(risk=risk, safety=safety)}"
+        numbers.append(Number(f"{name}_share", share, "%", said))
+    return replace(
+        surface,
+        point_data={quantity: np.asarray(distance, np.float64)},
+        numbers=tuple(numbers),
+        findings=(_judged(least, place, risk, safety),),
+    )
+
+
+def _judged(least: float, place: tuple[float, float, float], risk: float, safety: float) -> Finding:
+    if least < risk:
+        text = f"It comes as near as {least:.1f} mm here, inside the risk band of {risk:g} mm."
+        return Finding(Severity.WARNING, "inside_risk_band", text, place, "Move the cut.")
+    if least < safety:
+        text = f"It comes as near as {least:.1f} mm here, inside the safety band of {safety:g} mm."
+        return Finding(Severity.INFO, "inside_safety_band", text, place)
+    text = f"It stays {least:.1f} mm away, beyond the safety band of {safety:g} mm."
+    return Finding(Severity.INFO, "beyond_safety_band", text, place)
