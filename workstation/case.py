@@ -418,7 +418,7 @@ class Case:
             ]
             document["findings"] += unheard(record["findings"], document["findings"], step.output)
             if record["kind"] == "sheet":
-                document["rows"] = record["rows"]
+                document["rows"] = document.get("rows", []) + record["rows"]
         document["numbers"] = with_bands(plan, document["numbers"])
         return document
 

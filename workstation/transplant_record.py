@@ -72,7 +72,7 @@ HLA = ("hla", *(f"hla_{x}" for x in ("a", "b", "c", "drb1", "drb3", "drb4", "drb
 
 FIELDS = (
     *codes.QUANTITIES, *OWN, *YES_NO, *CROSSMATCH, *LISTS, *HLA, "abo", "rh", "sex", "birth_date",
-    "diameter_VESSEL",
+    "transplant_date", "diameter_VESSEL",
 )  # fmt: skip
 """Keys of our JSON and CSV."""
 
@@ -277,7 +277,7 @@ def _word(key: str, given: Any) -> str:
         found = codes.rh_of_text(text)
     elif key == "sex":
         found = SEXES.get(text.lower(), "")
-    elif key == "birth_date":
+    elif key in ("birth_date", "transplant_date"):
         found = text if moment(text) else ""
     elif key in YES_NO:
         found = WORDS.get(text.lower(), "")

@@ -208,3 +208,22 @@ def test_donors_are_compared_on_the_command_line(tmp_path, capsys):
     assert "no ranking" in capsys.readouterr().out
     assert main(["compare-donors", "--reverse", *people[::-1], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["donor"] == "donor.json"
+
+
+def test_the_pair_becomes_a_followed_twin(tmp_path, capsys):
+    write_pair(pair(), tmp_path)
+    lines = ["key,value,unit,date,source", "transplant_date,2026-03-02,,,surgery"]
+    values = (4.1, 2.2, 1.5, 1.3, 1.25, 1.2, 2.6)
+    lines += [f"creatinine,{v},mg/dL,2026-03-{3 + 2 * n:02d},lab" for n, v in enumerate(values)]
+    (tmp_path / "after.csv").write_text("\n".join(lines), encoding="utf-8")
+    people = [f"--source={name}={tmp_path}/{name}.json" for name in ("donor", "recipient")]
+    people.append(f"--source=followed={tmp_path}/after.csv")
+    days = ["--set", f"sheet.review_date={DAY}", "--set", "course.review_date=2026-03-16"]
+    case = str(tmp_path / "case")
+    assert main(["plan", "transplant", "--case", case, *people, *days, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    verdicts = {row["name"]: row["verdict"] for row in document["rows"]}
+    assert verdicts["follow.creatinine"] == "warn"
+    assert verdicts["follow.tacrolimus"] == "unknown"
+    assert verdicts["abo"] == "pass"
+    assert any(f["code"] == "off_course" for f in document["findings"])

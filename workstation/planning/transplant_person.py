@@ -24,7 +24,7 @@ from workstation.planning.transplant_typing import (
 SAME = 0.005
 """Two readings of one time that differ by a smaller share are one reading, written twice."""
 
-FOREVER = ("abo", "rh", "sex", "birth_date")
+FOREVER = ("abo", "rh", "sex", "birth_date", "transplant_date")
 """Values that never change: two different ones are a contradiction whatever their dates."""
 
 

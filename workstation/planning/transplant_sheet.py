@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Annotated
@@ -96,7 +97,7 @@ def review(
     site: Site,
 ) -> Sheet:
     """Return the sheet of a pair; see `transplant_sheet`."""
-    today, findings = _day(donor, recipient, review_date)
+    today, findings = review_day((donor, recipient), review_date)
     one = Person(donor, "donor", today, site.max_days)
     other = Person(recipient, "recipient", today, site.max_days)
     abo = abo_row(one, other, site)
@@ -119,13 +120,18 @@ def review(
     return replace(sheet, numbers=_numbers(sheet), findings=tuple(findings))
 
 
-def _day(donor: PersonRecord, recipient: PersonRecord, given: str) -> tuple[date, list[Finding]]:
+def review_day(people: Sequence[PersonRecord], given: str) -> tuple[date, list[Finding]]:
+    """Return the day of a review; without one, that of the newest value, and a warning.
+
+    Raises:
+        TransplantError: if what is given is no day.
+    """
     if given:
         when = moment(given)
         if when is None or len(given) < len("2026-03-01"):
             raise TransplantError(f"the review date {given[:40]!r} is none; write it as 2026-03-01")
         return when.date(), []
-    dates = [v.when for record in (donor, recipient) for v in record.values if v.date]
+    dates = [v.when for record in people for v in record.values if v.date]
     day = max(dates).date() if dates else date(1970, 1, 1)
     text = f"no day of the review is set; values are judged as of {day}, the newest in the records"
     remedy = "Set review_date to the day of the review."
