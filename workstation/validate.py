@@ -10,6 +10,7 @@ from typing import Any
 
 from hemodynamics.verification import (
     curved,
+    liver_trends,
     nozzle,
     outlets,
     sac_cases,
@@ -25,6 +26,7 @@ from workstation import validate_examples
 CHECKS: tuple[Check, ...] = (
     Check("examples", "worked examples of scores and indices", validate_examples.worked_examples),
     Check("liver-resistors", "portal pressure after resection", validate_examples.four_resistors),
+    Check("liver", "closed circulation, resections beside measured ones", liver_trends.liver, 0.2),
     Check("poiseuille", "steady flow in a straight tube", straight.poiseuille),
     Check("womersley", "pulsatile flow in a straight tube", straight.womersley),
     Check("convergence", "flow in a straight tube by fineness", tubes.convergence, 4),

@@ -4,11 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import qmc
 
 from hemodynamics.liver import LiverCirculation
 from hemodynamics.liver_loop import (
-    Assumed,
     NotCalibrated,
     Patient,
     calibrate,
@@ -17,6 +15,7 @@ from hemodynamics.liver_loop import (
 )
 from hemodynamics.network_loop import loop_of, means_of
 from hemodynamics.network_solution import periodic
+from hemodynamics.verification.liver_trends import virtual_patients
 
 PATIENT = Patient(85.0, 9.0, 6.0, 4.0, 5.5, 1.0, 0.3)
 
@@ -94,17 +93,6 @@ def test_with_pressures_held_it_is_the_four_resistor_model(fraction):
     state = periphery(PATIENT, fraction, 85.0, 4.0).state
     assert state.portal_mmhg == pytest.approx(resistors.portal_mmhg, rel=1e-12)
     assert state.arterial_flow_l_min == pytest.approx(resistors.arterial_flow_l_min, rel=1e-9)
-
-
-def virtual_patients(count):
-    low = np.array([65, 2, 2.5, 0.15, 4, 0.15, 0.5, 55])
-    high = np.array([110, 10, 14, 0.8, 8.5, 0.30, 0.85, 100])
-    for share in qmc.LatinHypercube(8, rng=3).random(count):
-        arterial, caval, gradient, post, output, liver, vein, rate = low + share * (high - low)
-        yield Patient(
-            arterial, caval + gradient, caval + post * gradient, caval, output,
-            output * liver * vein, output * liver * (1 - vein), Assumed(beats_min=rate),
-        )  # fmt: skip
 
 
 def test_portal_pressure_rises_and_arterial_flow_falls_in_200_virtual_patients():

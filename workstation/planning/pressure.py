@@ -209,5 +209,6 @@ def _assumptions(known: Mapping[str, float], forecast: Forecast) -> Finding:
         f"prospectively. Entered: {', '.join(measured)} (doubt ± {PRESSURE_DOUBT_MMHG:g} mmHg, "
         f"arterial ± {3 * PRESSURE_DOUBT_MMHG:g}; flows ± {FLOW_DOUBT:.0%}, output "
         f"± {OUTPUT_DOUBT:.0%}). Assumed: {told}; compliances, heart rate and lungs. Infusions, "
-        f"bleeding and reflexes are left out.{failed}",
+        "bleeding, reflexes and portal veins that widen are left out, so a steep rise may be "
+        f"overstated.{failed}",
     )
