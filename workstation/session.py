@@ -52,6 +52,7 @@ SOURCE_TYPES = {
     "labels": "LabelMap",
     "surface": "SurfaceMesh",
     "edits": "EditLog",
+    "record": "PersonRecord",
 }
 """Kind of a source in the case to the type of its value."""
 

@@ -23,6 +23,7 @@ from workstation.ui.panels.parts import (
 )
 from workstation.ui.panels.risk_sheet import RiskView
 from workstation.ui.panels.steps import StepList
+from workstation.ui.panels.transplant_rows import TransplantView
 from workstation.ui.stage_rail import group_of
 from workstation.ui.words import readable
 
@@ -86,6 +87,8 @@ class PlanPanel:
         body.addWidget(self.recompute)
         self.risk = RiskView(desk)
         body.addWidget(self.risk)
+        self.transplant = TransplantView(desk)
+        body.addWidget(self.transplant)
         self.widget.heading("Findings")
         body.addWidget(self.findings)
         self.widget.heading("More numbers")
