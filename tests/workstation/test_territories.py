@@ -97,9 +97,10 @@ def test_what_cannot_be_divided_is_said():
     empty = LabelMap(np.zeros(GRID.shape, np.uint8), GRID)
     with pytest.raises(ValueError, match="no voxel"):
         territories(empty, SIDES)
-    with pytest.raises(ValueError, match="no branch has a name"):
-        territories(organ(), tree(("none", ((3, 4, 4), (3, 15, 11)))))
-    with pytest.raises(ValueError, match="hepatic veins"):
+    unnamed = territories(organ(), tree(("none", ((3, 4, 4), (3, 15, 11)))))
+    assert [f.code for f in unnamed.findings] == ["no_named_branch"]
+    assert not unnamed.array.any()
+    with pytest.raises(ValueError, match="lack a tree"):
         territories(organ(), SIDES, by="hepatic")
     with pytest.raises(FrameMismatch):
         territories(organ(), tree(("V", ((3, 4, 4), (3, 15, 11))), frame="g"))

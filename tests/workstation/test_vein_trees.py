@@ -3,7 +3,6 @@
 from functools import cache
 
 import numpy as np
-import pytest
 from scipy import ndimage
 
 from segmentation.volume import Label, LabelMap
@@ -14,6 +13,7 @@ from workstation.phantom.segments import even_line, true_segments
 from workstation.planning.couinaud import hepatic_branches, portal_branches
 from workstation.planning.couinaud_names import SEGMENTS, TERRITORIES, VALUES
 from workstation.planning.territories import territories
+from workstation.planning.vein_parts import one_system, tell_veins_apart
 from workstation.planning.vein_tree import vein_tree
 
 GRID_MM = 1.8
@@ -107,7 +107,36 @@ def test_a_loop_in_the_label_makes_none_in_the_tree():
     assert len(tree.branches) == len(tree.nodes) - 1
 
 
-def test_an_empty_label_is_refused():
+def test_an_empty_label_gives_no_territories_and_says_so():
     liver, portal, _, _, _ = patient()
-    with pytest.raises(ValueError, match="no voxel"):
-        vein_tree(LabelMap(np.zeros_like(portal.array), portal.geometry), liver)
+    empty = LabelMap(np.zeros_like(portal.array), portal.geometry)
+    tree = vein_tree(empty, liver)
+    assert [f.code for f in tree.findings] == ["no_vein"]
+    found = territories(liver, portal_branches(tree, liver))
+    assert [f.code for f in found.findings] == ["no_named_branch"]
+    apart = tell_veins_apart(empty, liver)
+    assert "system_hardly_found" in [f.code for f in apart.findings]
+
+
+def both_veins():
+    liver, portal, hepatic, _, _ = patient()
+    return LabelMap(portal.array | hepatic.array, portal.geometry, {1: Label("vessels")}), liver
+
+
+def test_veins_are_told_apart():
+    _, portal, hepatic, _, _ = patient()
+    found = tell_veins_apart(*both_veins())
+    for truth, name in ((portal, "portal_vein"), (hepatic, "hepatic_vein")):
+        alone = truth.mask() & ~(portal.mask() & hepatic.mask())
+        assert found.mask(name)[alone].mean() > 0.99
+        assert one_system(found, system=name).volume_ml() == found.volume_ml(name)
+    assert np.array_equal(found.mask(), portal.mask() | hepatic.mask())
+
+
+def test_a_click_moves_a_vein_to_the_other_system():
+    found = tell_veins_apart(*both_veins(), hepatic_mm=((-90.0, -46.0, -12.0),))
+    near = found.geometry.to_index((-98.0, -48.0, -33.0))[::-1].round().astype(int)
+    block = tuple(slice(n - 2, n + 3) for n in near)
+    values = found.array[block]
+    assert (values[values > 0] == found.value("hepatic_vein")).all()
+    assert found.volume_ml("portal_vein") > 5.0

@@ -59,6 +59,8 @@ def hepatic_branches(
         ValueError: if the liver is empty.
         FrameMismatch: if tree and liver live in different frames.
     """
+    if not tree.branches:
+        return tree
     progress(0.1, "naming the hepatic veins")
     about = family(tree, liver)
     codes = np.zeros(len(tree.branches), np.uint8)
@@ -96,6 +98,8 @@ def portal_branches(
         ValueError: if the liver is empty.
         FrameMismatch: if tree and liver live in different frames.
     """
+    if not tree.branches:
+        return tree
     progress(0.1, "naming the portal branches")
     about = family(tree, liver)
     borders = _borders(liver, hepatic)
@@ -137,7 +141,7 @@ def _borders(liver: LabelMap, hepatic: Centerline | None) -> Borders:
     findings = []
     hub = place_in(liver, CONFLUENCE_SHARE)
     found = {}
-    if hepatic is not None and len(hepatic.nodes):
+    if hepatic is not None and hepatic.branches:
         hub = np.asarray(hepatic.nodes[hepatic.ends.get("root", 0)].point_mm)
         codes = hepatic.point_data.get("territory", np.zeros(len(hepatic.points_mm)))
         plain = Borders(hub, 0.0, 0.0, ())

@@ -109,7 +109,7 @@ class Template:
         """Return a plan for sources given by template name and content key.
 
         ``kinds`` says of which kind a source is that may be of several. Of the alternatives for a
-        step, the first whose sources are all given is taken.
+        step, the first whose sources are all given is taken, as a whole.
 
         Raises:
             PlanError: if a required source is missing, a given one is unknown, or not exactly
@@ -131,9 +131,8 @@ class Template:
         given = {*source_keys, *(f"{name}:{kind}" for name, kind in kinds.items())}
         chosen: dict[str, Alternative] = {}
         for alternative in self.alternatives:
-            if alternative.when <= given:
-                for output in alternative.replace:
-                    chosen.setdefault(output, alternative)
+            if alternative.when <= given and not chosen.keys() & set(alternative.replace):
+                chosen |= dict.fromkeys(alternative.replace, alternative)
         steps: list[Step] = []
         for step in self.steps:
             taken = chosen.get(step.output)

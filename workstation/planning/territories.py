@@ -30,7 +30,7 @@ SOURCE = "voxel count x voxel volume; nearest named branch (Selle et al. 2002)"
 
 def territories(
     liver: LabelMap,
-    portal: Centerline | LabelMap,
+    portal: Centerline | LabelMap | None = None,
     hepatic: Centerline | LabelMap | None = None,
     *,
     by: Literal["portal", "hepatic", "combined"] = "portal",
@@ -50,7 +50,7 @@ def territories(
         progress: told how far the work is.
 
     Raises:
-        ValueError: if the organ is empty, or no branch has a name.
+        ValueError: if the organ is empty, or the tree that is asked for is not given.
         FrameMismatch: if organ and branches live in different frames.
     """
     trees = {"portal": (portal,), "hepatic": (hepatic,), "combined": (portal, hepatic)}[by]
@@ -62,8 +62,10 @@ def territories(
     maps, apart = [], np.zeros_like(organ)
     for number, tree in enumerate(trees):
         if tree is None:
-            raise ValueError(f"territories {by} need the tree of the hepatic veins; give it")
+            raise ValueError(f"territories by {by} lack a tree of named branches; give it")
         names, points, codes = named_points(tree, grid)
+        if not len(points):
+            return _none_named(liver)
         near = nearest_code(organ, grid, points, codes, _part(progress, number, len(trees)))
         found, alone = hung_together(near, organ, grid, points, codes)
         maps.append((found, names))
@@ -89,7 +91,6 @@ def named_points(
     """Return the labels of a tree by value, its named points (n, 3) in LPS mm and their values.
 
     Raises:
-        ValueError: if nothing has a name.
         FrameMismatch: if tree and grid live in different frames.
     """
     frame = tree.frame_uid if isinstance(tree, Centerline) else tree.geometry.frame_uid
@@ -106,8 +107,6 @@ def named_points(
         codes = np.asarray(tree.point_data.get("territory", np.zeros(len(tree.points_mm))))
         points, codes = tree.points_mm[codes > 0], codes[codes > 0]
         names = TERRITORIES
-    if not len(points):
-        raise ValueError("no branch has a name; name the branches of the tree first")
     used = {int(code): names.get(int(code), Label(f"branch {code}")) for code in np.unique(codes)}
     return used, points, codes.astype(np.uint8)
 
@@ -184,6 +183,17 @@ def volumes(
             Number(f"{label.name}.fraction", 100.0 * count / total, "%", "share of the organ"),
         ]
     return tuple(numbers)
+
+
+def _none_named(liver: LabelMap) -> LabelMap:
+    """Return no territories, and why."""
+    note = Finding(
+        Severity.WARNING,
+        "no_named_branch",
+        "no branch has a name, so there are no territories",
+        remedy="draw the veins, or name the branches of the tree",
+    )
+    return LabelMap(np.zeros(liver.array.shape, np.uint8), liver.geometry, {}, (note,))
 
 
 def _findings(apart_ml: float) -> tuple[Finding, ...]:

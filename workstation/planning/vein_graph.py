@@ -69,21 +69,17 @@ class Ways:
     length_mm: Floats
 
 
-def vein_graph(label: LabelMap) -> VeinGraph:
-    """Return the voxels of a label as a graph of cubes.
-
-    Raises:
-        ValueError: if the label is empty.
-    """
+def vein_graph(label: LabelMap) -> VeinGraph | None:
+    """Return the voxels of a label as a graph of cubes; None where there are too few."""
     block = bounding_block(label.array, (3, 3, 3))
     if block is None:
-        raise ValueError("the vein has no voxel; segment it first")
+        return None
     mask = label.array[block] != 0
     grid = label.geometry.cropped([s.start for s in block][::-1], mask.shape[::-1])
     mask, grid = padded(mask, grid)
     cubes, even = in_cubes(mask, grid)
     if not cubes.any():
-        raise ValueError("the vein is too small to be followed; correct it first")
+        return None
     depth = ndimage.distance_transform_edt(cubes) * STEP_MM - STEP_MM / 2
     places = np.argwhere(cubes)
     return _linked(even.to_world(places[:, ::-1]), depth[cubes], places, cubes.shape)
@@ -191,3 +187,11 @@ def ways_from(graph: VeinGraph, root: int) -> Ways:
         length[place] = length[before[place]] + far
     length[~np.isfinite(cost)] = -1.0
     return Ways(root, before, cost, length)
+
+
+def widest_near_mm(graph: VeinGraph) -> Floats:
+    """Return the largest depth among the neighbours of each cube, in mm."""
+    links = graph.links.tocoo()
+    found = graph.depth_mm.copy()
+    np.maximum.at(found, links.row, graph.depth_mm[links.col])
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from segmentation.volume import LabelMap
-from workstation.planning.vein_graph import Floats, VeinGraph, ways_from
+from workstation.planning.vein_graph import Floats, VeinGraph, ways_from, widest_near_mm
 
 HILUM_SHARE = (0.57, 0.45, 0.45)
 CONFLUENCE_SHARE = (0.62, 0.57, 0.85)
@@ -41,7 +41,7 @@ def portal_root(
     """
     if root_mm is not None:
         return int(np.argmin(np.linalg.norm(graph.points_mm - root_mm, axis=1)))
-    wide = _mean_depth(graph)
+    wide = widest_near_mm(graph)
     if liver is not None:
         away = np.linalg.norm(graph.points_mm - place_in(liver, HILUM_SHARE), axis=1)
         wide = wide * np.exp(-((away / HILUM_SPREAD_MM) ** 2) / 2)
@@ -50,7 +50,7 @@ def portal_root(
     ways = ways_from(graph, middle)
     narrowest = np.full(len(wide), -1.0)
     narrowest[middle] = graph.depth_mm[middle]
-    depth = _mean_depth(graph)
+    depth = widest_near_mm(graph)
     for cube in np.argsort(ways.cost, kind="stable").tolist():
         if ways.before[cube] >= 0:
             narrowest[cube] = min(narrowest[ways.before[cube]], depth[cube])
@@ -58,14 +58,6 @@ def portal_root(
     # The trunk comes from the left, below and behind; its branches go to the right and up.
     inwards = (graph.points_mm - graph.points_mm[middle]) @ np.array([0.5, 0.25, -1.0])
     return int(np.argmax(np.where(trunk, inwards, -np.inf)))
-
-
-def _mean_depth(graph: VeinGraph) -> Floats:
-    """Return the largest depth among the neighbours of each cube, in mm."""
-    links = graph.links.tocoo()
-    found = graph.depth_mm.copy()
-    np.maximum.at(found, links.row, graph.depth_mm[links.col])
-    return found
 
 
 def confluence(graph: VeinGraph, liver: LabelMap | None) -> Floats:

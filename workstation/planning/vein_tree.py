@@ -60,11 +60,15 @@ def vein_tree(
         shortest_mm: twigs that stand out of their vein by less (mm) are left out.
         progress: told how far the work is.
 
+    A label without a vein gives a tree without branches, and says so.
+
     Raises:
-        ValueError: if the label is empty or too small to be followed.
+        ValueError: if the liver is empty.
     """
     progress(0.05, "following the veins")
     graph = vein_graph(vein)
+    if graph is None:
+        return _no_tree(vein, system)
     if system == "hepatic":
         hub = np.asarray(confluence(graph, liver) if root_mm is None else root_mm, float)
         graph = bridged(graph, gap_mm, hub)
@@ -117,15 +121,11 @@ def as_centerline(
     name: str,
     findings: tuple[Finding, ...],
 ) -> Centerline:
-    """Return the kept cubes as branches that run away from the root.
-
-    Raises:
-        ValueError: if nothing is kept but the root.
-    """
+    """Return the kept cubes as branches that run away from the root."""
     cubes = np.flatnonzero(kept)
     children = np.bincount(ways.before[cubes[cubes != ways.root]], minlength=len(kept))
     if len(cubes) < 3:
-        raise ValueError("no vein could be followed from its root; correct the label or the root")
+        return _no_tree(vein, name)
     node_of: dict[int, int] = {}
     nodes: list[Node] = []
 
@@ -166,6 +166,20 @@ def as_centerline(
             Number("branches", float(len(branches)), "", "stretches between forks and ends"),
             Number("length", length, "mm", "along the centrelines of all branches"),
         ),
+    )
+
+
+def _no_tree(vein: LabelMap, name: str) -> Centerline:
+    """Return a tree without branches, and why."""
+    note = Finding(
+        Severity.WARNING,
+        "no_vein",
+        f"no {name} vein could be followed",
+        remedy="draw the vein, or give the point where it begins",
+    )
+    nothing = np.zeros((0, 3))
+    return Centerline(
+        nothing, nothing[:, 0], (), (), {}, vein.geometry.frame_uid, name, findings=(note,)
     )
 
 
