@@ -9,7 +9,7 @@ the full model. What the model leaves out is in no band.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -84,10 +84,11 @@ class Known:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Means before and after a resection; ``bands`` (low, high) by the name of a property."""
+    """Means before and after a resection; bands (low, high) go by the name of a property."""
 
     before: State
     after: State
+    bands_before: Mapping[str, tuple[float, float]]
     bands: Mapping[str, tuple[float, float]]
 
 
@@ -129,17 +130,25 @@ class Forecast:
         after, _ = self.circulation.resected(removed, self.buffer)
         before = self.circulation.before
         pressures = zip(self.arterial(removed), self.caval(removed))
-        states = [
+        drawn = [
             periphery(member, removed, float(high), float(low), self.buffer).state
             for member, (high, low) in zip(self.members, pressures)
         ]
-        bands = {}
-        for name in BANDED:
-            drawn = [getattr(state, name) for state in states]
-            value = getattr(after, name)
-            low, high = (float(v) for v in np.percentile(drawn, BAND_PERCENT))
-            bands[name] = (min(low, value), max(high, value))
-        return Outcome(before, after, bands)
+        drawn_before = [
+            periphery(member, 0.0, member.arterial_mmhg, member.caval_mmhg).state
+            for member in self.members
+        ]
+        return Outcome(before, after, _bands(before, drawn_before), _bands(after, drawn))
+
+
+def _bands(state: State, drawn: Sequence[State]) -> dict[str, tuple[float, float]]:
+    """Return the band of each property, which holds the state's own value."""
+    bands = {}
+    for name in BANDED:
+        value = getattr(state, name)
+        low, high = np.percentile([getattr(other, name) for other in drawn], BAND_PERCENT)
+        bands[name] = (min(float(low), value), max(float(high), value))
+    return bands
 
 
 def patient_of(known: Known) -> Patient:

@@ -55,7 +55,8 @@ def test_the_closed_circulation_gives_every_number_with_its_band():
     assert found["portal_flow_before"].value == pytest.approx(1.0)
     assert found["after_four_resistors"].value == pytest.approx(14.91, abs=0.005)
     for name in (
-        "after", "gradient_after", "portal_flow_after", "arterial_flow_after",
+        "gradient_before", "portal_flow_before", "arterial_flow_before", "after", "gradient_after",
+        "portal_flow_after", "arterial_flow_after",
         "arterial_pressure_after",
     ):  # fmt: skip
         number = found[name]

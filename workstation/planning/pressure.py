@@ -152,19 +152,21 @@ def _outside(removed: float) -> Finding:
 def _numbers(forecast: Forecast, outcome: Outcome, removed: float) -> Iterator[Number]:
     low, high = BAND_PERCENT
     buffer = "; with the arterial buffer response" if forecast.buffer else ""
-    source = (
-        f"{LOOP}{buffer}; band: {low:g}th to {high:g}th percentile of {len(forecast.members)} "
-        "draws from the inputs' doubt"
+    band = (
+        f"band: {low:g}th to {high:g}th percentile of {len(forecast.members)} draws from the "
+        "inputs' doubt"
     )
+    source = f"{LOOP}{buffer}; {band}"
     before, after = outcome.before, outcome.after
     yield Number("before", before.portal_mmhg, "mmHg", "as entered for the patient")
-    tuned = "as entered for the patient, or assumed where not entered"
+    tuned = f"as entered for the patient, or assumed where not entered; {band}"
     for name, unit, attribute in (
         ("gradient_before", "mmHg", "gradient_mmhg"),
         ("portal_flow_before", "L/min", "portal_flow_l_min"),
         ("arterial_flow_before", "L/min", "arterial_flow_l_min"),
     ):
-        yield Number(name, getattr(before, attribute), unit, tuned)
+        limits_before = outcome.bands_before[attribute]
+        yield Number(name, getattr(before, attribute), unit, tuned, *limits_before)
     for name, unit, attribute in (
         ("after", "mmHg", "portal_mmhg"),
         ("gradient_after", "mmHg", "gradient_mmhg"),
