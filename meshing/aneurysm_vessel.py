@@ -151,7 +151,7 @@ def _own_radius(centerline: Centerline, at: int) -> float:
     branch = next(b for b in centerline.branches if b.start <= at < b.stop)
     points, radius = centerline.points_mm[branch.points], centerline.radius_mm[branch.points]
     own = centerline.point_data["beside_sac"][branch.points] == 0
-    here = centerline.radius_mm[at]
+    here = max(centerline.radius_mm[at], float(np.median(radius)))  # a closed tip narrows to 0
     own &= np.linalg.norm(points - centerline.points_mm[at], axis=1) < 3 * here
     return float(np.median(radius[own])) if own.any() else float(here)
 
