@@ -22,6 +22,7 @@ def test_whole_and_proxy_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         return 2.0
 
     monkeypatch.setattr(cutting, "median_ms", once)
+    monkeypatch.setattr(cutting, "drags", list)
     monkeypatch.setattr(cutting, "TARGETS_MS", {20: 1000.0, 10: 50.0})
     whole, proxy = cutting.cuts(peers=False)
     assert (whole.what, proxy.target_ms) == ("plane cut, 4,800 triangles", 50.0)
