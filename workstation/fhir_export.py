@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -69,6 +70,7 @@ def _content(case: Case) -> PlanContent:
     sentences = [f["sentence"] for f in summary["findings"] if f["code"] not in OF_THE_RECORD]
     if late:
         sentences.insert(0, f"Not up to date and left out: {', '.join(late)}.")
+    sentences += [_row(row) for row in summary.get("rows", ())]
     study = case.record.study
     day = study.get("date", "")
     return PlanContent(
@@ -83,6 +85,13 @@ def _content(case: Case) -> PlanContent:
         software=("Hilum", metadata.version("hilum")),
         recorded=now(),
     )
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    """Return a row of a review in words: a verdict has no number that could carry it."""
+    value = "" if row["value"] is None else f" {row['value']} {row['unit']}".rstrip()
+    about = f"{row['source']}, {row['date'] or 'no date'}"
+    return f"{row['verdict']}: {row['name']}{value}. {row['reason']} Rule: {row['rule']} ({about})"
 
 
 def _patient(case: Case) -> ClinicalPatient:

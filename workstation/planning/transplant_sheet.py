@@ -9,10 +9,12 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
 
+from meshing.surface import SurfaceMesh
 from segmentation.contract import Finding, Number, Progress, Severity, silent
 from workstation.clinical import moment
 from workstation.planning.crossmatch import cpra_row, crossmatch_rows, dsa_row, virtual_row
 from workstation.planning.transplant_blood import abo_row, rh_row
+from workstation.planning.transplant_fit import fit_rows
 from workstation.planning.transplant_hla import hla_rows
 from workstation.planning.transplant_person import Person, PersonRecord
 from workstation.planning.transplant_rows import Row, Sheet, in_order
@@ -33,6 +35,7 @@ class TransplantError(ValueError):
 def transplant_sheet(
     donor: PersonRecord,
     recipient: PersonRecord,
+    fit: SurfaceMesh | None = None,
     *,
     organ: Organ = "kidney",
     donation: Donation = "deceased",
@@ -53,6 +56,7 @@ def transplant_sheet(
     """Review the compatibility of a donor and a recipient.
 
     Args:
+        fit: a graft that was placed in the recipient's cavity (`graft_in_cavity`).
         organ: what is to be transplanted.
         donation: whether the donor has died or lives.
         review_date: the day of the review, such as 2026-03-01; later values are not used.
@@ -85,7 +89,7 @@ def transplant_sheet(
         remnant_percent,
     )
     progress(0.0, "reading the records")
-    return review(donor, recipient, organ, donation, review_date, site)
+    return review(donor, recipient, organ, donation, review_date, site, fit)
 
 
 def review(
@@ -95,6 +99,7 @@ def review(
     donation: Donation,
     review_date: str,
     site: Site,
+    fit: SurfaceMesh | None = None,
 ) -> Sheet:
     """Return the sheet of a pair; see `transplant_sheet`."""
     today, findings = review_day((donor, recipient), review_date)
@@ -111,6 +116,7 @@ def review(
         cpra_row(other),
         *hla_rows(one, other),
         *size_rows(organ, one, other, site),
+        *fit_rows(fit),
         *vessel_rows(organ, one, other, site),
         *score_rows(organ, donation, one, other, abo.verdict),
     ]
