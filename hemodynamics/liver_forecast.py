@@ -110,7 +110,7 @@ class Forecast:
         circulation: of the patient's own values.
         members: the ensemble's patients.
         arterial, caval: their mean pressures (mmHg) as functions of the resected fraction.
-        failed: members that no heart of the model fits.
+        failed: draws that contradict themselves or that no heart of the model fits.
         buffer: whether the hepatic arterial buffer response acts.
     """
 
@@ -176,7 +176,10 @@ def prepare(
     arterial, caval = [], []
     for number, turn in enumerate(turns):
         progress(number / members, "ensemble")
-        patient = _drawn(known, turn)
+        try:
+            patient = _drawn(known, turn)
+        except ValueError:  # the draw contradicts itself
+            continue
         solved = _solved(patient, buffer)
         if solved is not None:
             fitted.append(patient)

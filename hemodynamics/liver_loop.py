@@ -35,6 +35,9 @@ LARGEST = 0.9
 LOG_ML = 100.0
 """Weight of a strength's logarithm beside volumes."""
 
+LUNGS_OVER_CAVA_MMHG = 3.0
+"""By how much the pressure before the left heart exceeds that before the right; an assumption."""
+
 BUFFERING = 200
 """Most corrections of the artery."""
 
@@ -55,7 +58,8 @@ class Assumed:
         organs_ml_mmhg, cava_ml_mmhg: veins of the other organs and great veins.
         gut_ml_mmhg, portal_ml_mmhg, liver_ml_mmhg: splanchnic veins and the liver's blood.
         lung_arteries_ml_mmhg, lung_veins_ml_mmhg: the lungs'.
-        lung_veins_mmhg: mean pressure before the left heart (normal wedge pressure 6-12).
+        lung_veins_mmhg: mean pressure before the left heart (normal wedge pressure 6-12), or more
+            where the caval pressure is high.
         lung_resistance: mmHg s/mL (normal below 2 mmHg min/L, that is 0.12).
         beats_min: heart rate.
         buffered: share of a change of portal flow that the artery makes up for, if it does:
@@ -112,6 +116,11 @@ class Patient:
     def others_l_min(self) -> float:
         """Flow through all but gut and liver."""
         return self.cardiac_output_l_min - self.portal_flow_l_min - self.arterial_flow_l_min
+
+    @property
+    def lung_veins_mmhg(self) -> float:
+        """Mean pressure before the left heart, as assumed; a full vena cava means full lungs."""
+        return max(self.assumed.lung_veins_mmhg, self.caval_mmhg + LUNGS_OVER_CAVA_MMHG)
 
 
 @dataclass(frozen=True)
@@ -209,7 +218,7 @@ def _chambers(patient: Patient, heart: Heart) -> list[Element]:
     """Return the heart; that it fills well at the patient's own pressures is assumed."""
     period = 60.0 / patient.assumed.beats_min
     stroke = PER_L_MIN * patient.cardiac_output_l_min * period
-    left, right = patient.assumed.lung_veins_mmhg, patient.caval_mmhg
+    left, right = patient.lung_veins_mmhg, patient.caval_mmhg
 
     def chamber(name: str, contracted: float, relaxed: float, atrial: bool) -> Chamber:
         rise, fall, onset = (0.09, 0.09, 0.83) if atrial else (0.3, 0.15, 0.0)
@@ -342,7 +351,7 @@ def calibrate(patient: Patient, tolerance: float = 1e-5) -> Circulation:
     stroke = PER_L_MIN * patient.cardiac_output_l_min * 60.0 / patient.assumed.beats_min
     strength = np.log([patient.arterial_mmhg / (0.8 * stroke), 16.0 / (0.8 * stroke)])
     weak, strong = (loop_of(network_of(patient, Heart(s, s), WHOLE)) for s in (1.0, 2.0))
-    goal = (patient.arterial_mmhg, patient.caval_mmhg, patient.assumed.lung_veins_mmhg)
+    goal = (patient.arterial_mmhg, patient.caval_mmhg, patient.lung_veins_mmhg)
     seen = [weak.nodes.index(node) for node in ("aorta", "vena cava", "lung veins")]
     sides = [weak.nodes.index(f"{side} ventricle") for side in ("left", "right")]
 
@@ -374,7 +383,7 @@ def calibrate(patient: Patient, tolerance: float = 1e-5) -> Circulation:
 
 def _first(patient: Patient, loop: Loop) -> Floats:
     """Return volumes near those of the patient's mean pressures."""
-    lungs = patient.assumed.lung_veins_mmhg
+    lungs = patient.lung_veins_mmhg
     pressures = {
         "aorta": patient.arterial_mmhg,
         "organ veins": patient.caval_mmhg + 0.04 * (patient.arterial_mmhg - patient.caval_mmhg),

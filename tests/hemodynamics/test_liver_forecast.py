@@ -58,3 +58,10 @@ def test_low_portal_pressure_lowers_an_assumed_caval_pressure_only():
     assert patient_of(Known(4.0)).caval_mmhg == 3.0
     with pytest.raises(ValueError, match="must fall"):
         patient_of(Known(4.0, caval_mmhg=5.0))
+
+
+def test_draws_that_contradict_themselves_are_left_out_and_counted():
+    # Half of the draws have more flow through the liver than the heart gives.
+    forecast = prepare(Known(9.0, 85.0, 6.0, 4.0, 1.5, 1.0, 0.3), 24)
+    assert 0 < forecast.failed <= 12
+    assert len(forecast.members) == 24 - forecast.failed

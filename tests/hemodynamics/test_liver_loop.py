@@ -140,6 +140,13 @@ def test_a_heart_that_cannot_be_is_said():
         calibrate(replace(PATIENT, caval_mmhg=0.05, cardiac_output_l_min=12.0))
 
 
+def test_a_full_vena_cava_is_no_obstacle():
+    congested = Patient(60.0, 30.0, 25.0, 20.0, 3.0, 0.6, 0.15)
+    state, _ = calibrate(congested).resected(0.0)
+    assert state.caval_mmhg == pytest.approx(20.0, rel=1e-4)
+    assert congested.lung_veins_mmhg == 23.0
+
+
 @pytest.mark.parametrize("fraction", [-0.1, 0.95, 1.0])
 def test_too_little_liver_is_refused(tuned, fraction):
     with pytest.raises(ValueError, match="fraction"):

@@ -203,7 +203,9 @@ def _assumptions(known: Mapping[str, float], forecast: Forecast) -> Finding:
     measured = [text for name, text in words.items() if name in known]
     assumed = [text for name, text in usual.items() if name not in known]
     told = "; ".join(assumed) if assumed else "no mean pressure or flow"
-    failed = f" {forecast.failed} draws fit no heart and are left out." if forecast.failed else ""
+    failed = ""
+    if forecast.failed:
+        failed = f" {forecast.failed} draws fit no heart or contradict themselves; left out."
     return Finding(
         Severity.INFO,
         "portal_pressure_assumed",
