@@ -131,11 +131,14 @@ def _numbered(points: Floats, depth: Floats, links: csr_matrix) -> VeinGraph:
     return VeinGraph(points, depth, links, rank[piece].astype(np.int64))
 
 
-def bridged(graph: VeinGraph, gap_mm: float, hub_mm: Floats | None = None) -> VeinGraph:
+def bridged(
+    graph: VeinGraph, gap_mm: float, hub_mm: Floats | None = None, meeting: Bools | None = None
+) -> VeinGraph:
     """Return the graph with its pieces linked where gaps are at most ``gap_mm`` wide.
 
     With a hub, such as the vena cava, which the veins reach outside of the label, a cube is added
-    there at the end, and pieces are linked to it unless another is much nearer.
+    there at the end, and pieces are linked to it unless another is much nearer. The ``meeting``
+    cubes are linked to it besides, as if a thin vein led there.
     """
     points, depth, links = graph.points_mm, graph.depth_mm, graph.links
     pairs = _bridges(points, graph.piece, gap_mm, hub_mm)
@@ -147,6 +150,12 @@ def bridged(graph: VeinGraph, gap_mm: float, hub_mm: Floats | None = None) -> Ve
         a, b, gap = (np.array(column) for column in zip(*pairs))
         cost = gap * BRIDGE / (0.3 * STEP_MM) ** CENTRING
         more = coo_matrix((cost, (a, b)), shape=(len(points),) * 2)
+        links = (links + more + more.T).tocsr()
+    if meeting is not None and hub_mm is not None:
+        own = np.flatnonzero(meeting)
+        cost = np.linalg.norm(points[own] - hub_mm, axis=1) + STEP_MM
+        hub = np.full(len(own), len(points) - 1)
+        more = coo_matrix((cost, (own, hub)), shape=(len(points),) * 2).tocsr()
         links = (links + more + more.T).tocsr()
     return _numbered(points, depth, links)
 

@@ -25,16 +25,19 @@ from workstation.planning.vein_graph import (
     vein_graph,
     widest_near_mm,
 )
-from workstation.planning.vein_roots import CONFLUENCE_SHARE, HILUM_SHARE, HILUM_SPREAD_MM, place_in
+from workstation.planning.vein_roots import (
+    CONFLUENCE_SHARE,
+    HILUM_SHARE,
+    HILUM_SPREAD_MM,
+    meeting,
+    place_in,
+)
 
 Systems = npt.NDArray[np.uint8]
 
 PORTAL, HEPATIC = 1, 2
 GAP_MM = 12.0
 BEGIN_MM = 6.0  # about the widest place near the hilum, or a click: what surely is of one system
-MEET_MM = 36.0  # beside the confluence: the main hepatic veins come in on one level
-MEET_HEIGHT_MM = 20.0  # above and below it
-THICK_MM = 1.1  # deep, and a vein near the confluence is a main one
 ONE_SIDED = 0.1  # share of all veins below which a system was hardly found
 
 
@@ -117,9 +120,8 @@ def _begins(
     away = np.linalg.norm(points - place_in(liver, HILUM_SHARE), axis=1)
     hilum = points[np.argmax(wide * np.exp(-((away / HILUM_SPREAD_MM) ** 2) / 2))]
     found = dict.fromkeys(_about(points, hilum, BEGIN_MM), PORTAL)
-    off = (points - place_in(liver, CONFLUENCE_SHARE)) / (MEET_MM, MEET_MM, MEET_HEIGHT_MM)
-    thick = np.where(wide >= THICK_MM, np.linalg.norm(off, axis=1), np.inf)
-    found |= dict.fromkeys(np.flatnonzero(thick <= 1.0).tolist(), HEPATIC)
+    hub = place_in(liver, CONFLUENCE_SHARE)
+    found |= dict.fromkeys(np.flatnonzero(meeting(graph, hub)).tolist(), HEPATIC)
     for clicks, system in ((portal_mm, PORTAL), (hepatic_mm, HEPATIC)):
         for click in clicks:
             nearest = points[np.argmin(np.linalg.norm(points - click, axis=1))]

@@ -9,12 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from segmentation.volume import LabelMap
-from workstation.planning.vein_graph import Floats, VeinGraph, ways_from, widest_near_mm
+from workstation.planning.vein_graph import Bools, Floats, VeinGraph, ways_from, widest_near_mm
 
 HILUM_SHARE = (0.57, 0.45, 0.45)
 CONFLUENCE_SHARE = (0.62, 0.57, 0.85)
 HILUM_SPREAD_MM = 30.0
 CONFLUENCE_REACH_MM = 35.0
+MEET_MM = 36.0  # beside the confluence: the main hepatic veins come in on one level
+MEET_HEIGHT_MM = 20.0  # above and below it
+THICK_MM = 1.1  # deep, and a vein near the confluence is a main one
 TRUNK = 0.6  # of the widest place: how narrow the trunk may become towards its cut end
 
 
@@ -83,3 +86,10 @@ def confluence(graph: VeinGraph, liver: LabelMap | None) -> Floats:
             break
         place = np.mean(near, axis=0)
     return np.asarray(place, np.float64)
+
+
+def meeting(graph: VeinGraph, hub_mm: Floats) -> Bools:
+    """Return the cubes of thick veins beside the place where the hepatic veins meet."""
+    off = (graph.points_mm - hub_mm) / (MEET_MM, MEET_MM, MEET_HEIGHT_MM)
+    near = np.linalg.norm(off, axis=1) <= 1.0
+    return np.asarray(near & (widest_near_mm(graph) >= THICK_MM))

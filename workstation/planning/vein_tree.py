@@ -28,7 +28,7 @@ from workstation.planning.vein_graph import (
     vein_graph,
     ways_from,
 )
-from workstation.planning.vein_roots import confluence, portal_root
+from workstation.planning.vein_roots import confluence, meeting, portal_root
 
 AROUND = 1.5  # radii about a way that it accounts for
 AROUND_MM = 2.0  # and so much more
@@ -71,7 +71,7 @@ def vein_tree(
         return _no_tree(vein, system)
     if system == "hepatic":
         hub = np.asarray(confluence(graph, liver) if root_mm is None else root_mm, float)
-        graph = bridged(graph, gap_mm, hub)
+        graph = bridged(graph, gap_mm, hub, meeting(graph, hub))
         root = len(graph.points_mm) - 1
     else:
         graph = bridged(graph, gap_mm)
