@@ -312,7 +312,10 @@ def _left_stem(about: Family, top: int) -> list[int]:
     radius = [float(tree.radius_mm[b.points].mean()) for b in tree.branches]
     stem = [top]
     while about.children[stem[-1]]:
-        thick = max(about.children[stem[-1]], key=lambda n: (radius[n], -n))
+        large = [n for n in about.children[stem[-1]] if _part(about, n, top) >= LARGE]
+        if not large:
+            break
+        thick = max(large, key=lambda n: (radius[n], -n))
         if not about.children[thick] or radius[thick] < STEM * radius[top]:
             break
         stem.append(thick)

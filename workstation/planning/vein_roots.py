@@ -51,9 +51,9 @@ def portal_root(
     wide[graph.piece != 0] = 0
     middle = int(np.argmax(wide))
     ways = ways_from(graph, middle)
-    narrowest = np.full(len(wide), -1.0)
-    narrowest[middle] = graph.depth_mm[middle]
     depth = widest_near_mm(graph)
+    narrowest = np.full(len(wide), -1.0)
+    narrowest[middle] = depth[middle]
     for cube in np.argsort(ways.cost, kind="stable").tolist():
         if ways.before[cube] >= 0:
             narrowest[cube] = min(narrowest[ways.before[cube]], depth[cube])

@@ -7,6 +7,7 @@ Sato et al., Pacific Graphics 2000:281. Space is DICOM patient LPS in mm.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -32,6 +33,7 @@ from workstation.planning.vein_roots import confluence, meeting, portal_root
 
 AROUND = 1.5  # radii about a way that it accounts for
 AROUND_MM = 2.0  # and so much more
+MIDDLE = 0.6  # of the radius: so near to the middle, two ways are one
 AROUND_ROOT_MM = 6.0  # how wide the vein is at its root is looked for this near
 SMOOTH = 2.0  # points over which a line is evened out
 LEFT_ML = 0.3  # less that is not reached is not worth a word
@@ -78,14 +80,22 @@ def vein_tree(
         root = portal_root(graph, liver, root_mm)
     progress(0.4, "following the veins")
     ways = ways_from(graph, root)
-    kept = _tree(graph, ways, shortest_mm, progress)
+    kept, ways = _tree(graph, ways, shortest_mm, progress)
     lost_ml = float(np.count_nonzero(ways.length_mm < 0)) * STEP_MM**3 / 1000.0
     progress(0.9, "drawing the tree")
     return as_centerline(graph, ways, kept, vein, system, _findings(lost_ml, gap_mm))
 
 
-def _tree(graph: VeinGraph, ways: Ways, shortest_mm: float, progress: Progress) -> Bools:
-    """Return the cubes on the ways to the tips, the farthest first."""
+def _tree(
+    graph: VeinGraph, ways: Ways, shortest_mm: float, progress: Progress
+) -> tuple[Bools, Ways]:
+    """Return the cubes on the ways to the tips, the farthest first, and the ways that they took.
+
+    Two ways through one wide vein can run side by side; the later joins the earlier where it
+    comes into the middle part of the vein.
+    """
+    before = ways.before.copy()
+    joined = np.full(len(before), -1, np.int64)
     kept = np.zeros(len(graph.points_mm), np.bool_)
     kept[ways.root] = True
     covered = ways.length_mm < 0
@@ -99,7 +109,8 @@ def _tree(graph: VeinGraph, ways: Ways, shortest_mm: float, progress: Progress) 
             continue
         way = [tip]
         while not kept[way[-1]]:
-            way.append(int(ways.before[way[-1]]))
+            here = way[-1]
+            way.append(int(joined[here] if joined[here] >= 0 else before[here]))
         covered[way] = True
         start = way.pop()
         out = ways.length_mm[tip] - ways.length_mm[start] - graph.depth_mm[start]
@@ -107,10 +118,14 @@ def _tree(graph: VeinGraph, ways: Ways, shortest_mm: float, progress: Progress) 
             continue
         progress(0.4 + 0.5 * number / len(order), "following the veins")
         kept[way] = True
+        before[way] = [*way[1:], start]
+        middle = place.query_ball_point(graph.points_mm[way], MIDDLE * graph.depth_mm[way])
+        for cube, near in zip(way, middle):
+            joined[near] = np.where(joined[near] < 0, cube, joined[near])
         reach = AROUND * graph.depth_mm[way] + AROUND_MM
         for near in place.query_ball_point(graph.points_mm[way], reach):
             covered[near] = True
-    return kept
+    return kept, replace(ways, before=before)
 
 
 def as_centerline(
