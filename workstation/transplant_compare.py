@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,18 @@ def compare_people(
     return {
         "recipient" if not many_recipients else "donor": fixed.name,
         "order": "as given; it is no ranking",
+        "crossmatch": "not counted: a record does not say with which donor it was done",
         "pairs": rows,
     }
+
+
+def without_crossmatch(person: PersonRecord) -> PersonRecord:
+    """Return a record without crossmatches: they were done with one donor, and nobody says which.
+
+    Among several donors none of them may count for another.
+    """
+    kept = tuple(v for v in person.values if not v.key.startswith("crossmatch"))
+    return replace(person, values=kept)
 
 
 def _compared(
@@ -79,8 +90,8 @@ def _compared(
         other = read_person(path)
     except (ClinicalError, OSError) as error:
         return {"file": path.name, "label": "", "verdict": "unknown", "error": str(error)}
-    pair = (one, other) if many_recipients else (other, one)
-    sheet = transplant_sheet(*pair, **settings)
+    donor, taker = (one, other) if many_recipients else (other, one)
+    sheet = transplant_sheet(donor, without_crossmatch(taker), **settings)
     by_name = {row.name: row for row in sheet.rows}
     return {
         "file": path.name,

@@ -236,3 +236,22 @@ def test_a_sheet_is_quick() -> None:
     for _ in range(20):
         transplant_sheet(one, other, review_date=DAY)
     assert (time.process_time() - started) / 20 < 0.05
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.permutations(["A1", "A2", "B7", "B8", "DR1", "DR4"]), st.booleans())
+def test_the_order_of_a_typing_and_swapping_equal_people_change_nothing(
+    words: list[str], swapped: bool
+) -> None:
+    people = [{"hla": " ".join(words)}, {"hla": "A1 A3 B7 B44 DR4 DR7"}]
+    one, other = people[::-1] if swapped else people
+    found = sheet(one, other)
+    counts = [found.row(name).value for name in ("hla.a", "hla.b", "hla.dr", "hla.total")]
+    assert counts == [1.0, 1.0, 1.0, 3.0]
+
+
+@given(st.sampled_from([(66, "kg"), (66000, "g"), (66 / 0.45359237, "lb")]))
+def test_units_may_be_mixed(weight: tuple[float, str]) -> None:
+    given_weight = {"value": weight[0], "unit": weight[1]}
+    found = row("size.weight", {"sex": "F", "body_weight": given_weight}, TAKER)
+    assert found.value == pytest.approx(19.0)
