@@ -236,29 +236,25 @@ def _by_height(
     about: Family, stem: int, share: float, above: int, beneath: int, codes: Codes
 ) -> None:
     """Name what follows ``stem`` by whether it supplies what lies above or beneath its fork."""
-    fork = stem
-    while (
-        share >= LARGE
-        and len(large := [c for c in about.children[fork] if _part(about, c, stem) >= LARGE]) == 1
-    ):
-        fork = large[0]
-    level = about.end_mm(fork)[2] if about.children[fork] else _start(about, stem)[2]
+    chain = [stem]
+    while share >= LARGE:
+        large = [c for c in about.children[chain[-1]] if _part(about, c, stem) >= LARGE]
+        if len(large) != 1 or not about.children[large[0]]:
+            break
+        chain.append(large[0])
+    single = share < LARGE or not about.children[stem]
+    level = _start(about, stem)[2] if single else about.end_mm(chain[-1])[2]
     high = about.sums((about.samples_mm[:, 2] > level).astype(float))
     whole = about.sums(np.ones(len(about.owner)))
-
-    def settle(branch: int) -> None:
+    rest = [c for n in chain for c in about.children[n] if c not in chain]
+    rest = [stem] if single else rest
+    while rest:
+        branch = rest.pop()
         part = high[branch] / whole[branch] if whole[branch] else 0.5
         if max(part, 1 - part) >= AGREED or not about.children[branch]:
             codes[about.below(branch)] = above if part >= 0.5 else beneath
-            return
-        for child in about.children[branch]:
-            settle(child)
-
-    if about.children[stem] and share >= LARGE:
-        for child in about.children[stem]:
-            settle(child)
-    else:
-        settle(stem)
+        else:
+            rest += about.children[branch]
 
 
 def _part(about: Family, branch: int, of: int) -> float:
