@@ -18,7 +18,7 @@ from meshing.comparison import point_areas_mm2
 from meshing.nearest import NearestOnSurface
 from meshing.surface import SurfaceMesh, isosurface
 from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
-from segmentation.volume import LabelMap
+from segmentation.volume import ImageGeometry, LabelMap
 from workstation.planning.cut_surface import CutSurface
 from workstation.planning.proposal import Floats, as_point, tight
 from workstation.planning.resection import R0_MM, CutPlane
@@ -50,14 +50,16 @@ def margin_map(
 
     Raises:
         FrameMismatch: if tumour and cut live in different frames.
-        ValueError: if there is no tumour, or the bands overlap.
+        ValueError: if the bands overlap.
     """
     _require_bands(risk_mm, safety_mm)
     if tumor.geometry.frame_uid != cut.frame_uid:
         raise FrameMismatch("tumour and cut live in different frames; register one first")
     lesions = tight(tumor)
     if lesions is None:
-        raise ValueError("the tumour label is empty; mark the tumour first")
+        note = Finding(Severity.WARNING, "no_tumor", "The tumour label is empty: no margin.")
+        nothing = np.empty((0, 3)), np.empty((0, 3), np.int64)
+        return SurfaceMesh(*nothing, cut.frame_uid, "margin", findings=(note,))
     skin = replace(isosurface(lesions), name="margin", findings=())
     progress(0.3, "measuring the margin")
     away = NearestOnSurface(cut.surface)(skin.points_mm, progress).distance_mm
@@ -92,14 +94,13 @@ def critical_distance(
         ValueError: if the structure is empty, or the bands overlap.
     """
     _require_bands(risk_mm, safety_mm)
-    labelled = isinstance(structure, LabelMap)
-    frame = structure.geometry.frame_uid if labelled else structure.frame_uid
-    if frame != cut.frame_uid:
+    place = structure.geometry if isinstance(structure, LabelMap) else structure
+    if place.frame_uid != cut.frame_uid:
         raise FrameMismatch("cut and structure live in different frames; register one first")
     progress(0.2, "measuring distances")
     points = cut.surface.points_mm
     away = _away_mm(structure, points, progress)
-    half = max(structure.geometry.spacing_mm) / 2 if labelled else 0.0
+    half = max(place.spacing_mm) / 2 if isinstance(place, ImageGeometry) else 0.0
     sheet = replace(cut.surface, name="critical distance")
     return _mapped(sheet, NEARNESS, away, (risk_mm, safety_mm), half, "the cut")
 
@@ -113,16 +114,13 @@ def _away_mm(
             raise ValueError("the critical structure is empty; make or load it first")
         distance, nearest = cKDTree(structure.points_mm).query(points)
         return np.asarray(np.maximum(distance - structure.radius_mm[nearest], 0.0))
-    skin = structure
-    if isinstance(structure, LabelMap):
-        whole = tight(structure)
-        if whole is None:
-            raise ValueError("the critical structure has no voxel; segment it first")
-        skin = isosurface(whole)
-    found = NearestOnSurface(skin)
-    if isinstance(structure, LabelMap):
-        return np.maximum(found.signed_mm(points, progress), 0.0)
-    return found(points, progress).distance_mm
+    if isinstance(structure, SurfaceMesh):
+        return NearestOnSurface(structure)(points, progress).distance_mm
+    whole = tight(structure)
+    if whole is None:
+        raise ValueError("the critical structure has no voxel; segment it first")
+    signed = NearestOnSurface(isosurface(whole)).signed_mm(points, progress)
+    return np.asarray(np.maximum(signed, 0.0))
 
 
 def _require_bands(risk_mm: float, safety_mm: float) -> None:

@@ -17,6 +17,7 @@ from segmentation.volume import LabelMap, Vector, Volume
 from workstation.actors import look_of, scene_items
 from workstation.fusion import Layer
 from workstation.picture import SceneItem
+from workstation.planning.cut_surface import CutSurface
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
 from workstation.raster import Overlay, default_window
@@ -29,7 +30,7 @@ from workstation.ui.desk import Desk
 from workstation.ui.scene_view import SceneView
 from workstation.ui.second_image import layer_over
 from workstation.ui.seed_preview import SeedPreview
-from workstation.ui.slice_overlay import CutLine
+from workstation.ui.slice_overlay import CutCurve, CutLine
 from workstation.ui.slice_view import SliceView
 
 GAP_PX = 2
@@ -233,7 +234,8 @@ class FourUp(QWidget):
 
     def _items(self) -> dict[str, SceneItem]:
         """Return what the 3D view shows; what is not up to date is faded."""
-        drawn = {**self.surfaces(), **self._necks()}
+        bent = self.bent_cut() if self._desk.is_shown(CUT_STEP) else None
+        drawn = {**self.surfaces(), **self._necks(), **({CUT_STEP: bent} if bent else {})}
         looks = chosen_looks(scene_items(drawn), self._desk.session.view)
         self._others_shown = {
             name: item
@@ -351,6 +353,17 @@ class FourUp(QWidget):
         found = self._desk.results().items()
         return {n: v for n, v in found if isinstance(v, Neck) and self._desk.is_shown(n)}
 
+    def bent_cut(self) -> CutSurface | None:
+        """Return the plan's cut where it is no plane."""
+        cut = self._desk.value(CUT_STEP)
+        return cut if isinstance(cut, CutSurface) else None
+
+    def show_curve(self, surface: SurfaceMesh) -> None:
+        """Draw where a bent cut meets the slices."""
+        curve = CutCurve((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), CUT_STEP, False, surface)
+        for view in self.slices.values():
+            view.set_lines((curve,))
+
     def show_cut(self, cut: CutPlane | None) -> None:
         """Show a cut plane in all views, or none."""
         stranger = cut is not None and not _lies_in(cut, self._desk.image())
@@ -359,6 +372,9 @@ class FourUp(QWidget):
             self.scene.set_split(None)
             for view in self.slices.values():
                 view.set_lines(())
+            bent = self.bent_cut()
+            if bent is not None and self._desk.is_shown(CUT_STEP):
+                self.show_curve(bent.surface)
             return
         self.show_lines(cut)
         self.show_handle(cut)

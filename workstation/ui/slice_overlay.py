@@ -12,7 +12,9 @@ import numpy as np
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
 
+from meshing.surface import SurfaceMesh
 from segmentation.volume import Vector
+from workstation.planning.cut_surface import lines_where_zero
 from workstation.slices import Placement
 from workstation.ui.theme import DARK, VIEWS
 
@@ -36,6 +38,13 @@ class CutLine:
     normal: Vector
     name: str = ""
     draggable: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class CutCurve(CutLine):
+    """A bent cut to be drawn where its surface meets the slices."""
+
+    surface: SurfaceMesh | None = None
 
 
 def halo_text(
@@ -180,18 +189,27 @@ def draw_cut_line(
     painter: QPainter, placement: Placement, line: CutLine, highlighted: bool
 ) -> None:
     """Draw where a cut plane meets the slice, in the accent colour."""
-    ends = placement.line(line.point_mm, line.normal)
-    if ends is None:
-        return
-    (x0, y0), (x1, y1) = ends.tolist()
+    pieces = _pieces(placement, line)
     for colour, extra in ((QColor(0, 0, 0, 140), 2), (_ACCENT, 0)):
         painter.setPen(QPen(colour, (3 if highlighted else 2) + extra))
-        painter.drawLine(QLineF(x0, y0, x1, y1))
+        painter.drawLines([QLineF(x0, y0, x1, y1) for (x0, y0), (x1, y1) in pieces])
+
+
+def _pieces(placement: Placement, line: CutLine) -> list[list[list[float]]]:
+    """Return where a cut meets the slice as pieces of line, in widget pixels."""
+    if isinstance(line, CutCurve):
+        if line.surface is None or not len(line.surface.triangles):
+            return []
+        away = placement.to_widget(line.surface.points_mm)[:, 2]
+        pieces = placement.to_widget(lines_where_zero(line.surface, away))
+        return pieces[..., :2].tolist()  # type: ignore[no-any-return]
+    ends = placement.line(line.point_mm, line.normal)
+    return [] if ends is None else [ends.tolist()]
 
 
 def distance_to_line_px(placement: Placement, line: CutLine, x: float, y: float) -> float:
     """Return how far, in logical pixels, (x, y) lies from the drawn line of a cut plane."""
-    ends = placement.line(line.point_mm, line.normal)
+    ends = None if isinstance(line, CutCurve) else placement.line(line.point_mm, line.normal)
     if ends is None:
         return float("inf")
     along = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
