@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from meshing.aneurysm_ball import ball_in_sac, climbed, piece_around
+from meshing.aneurysm_crossing import BLUR, unfilled
 from meshing.aneurysm_neck import Neck, NoNeck, neck_of
 from meshing.aneurysm_parts import Parts, divided, divided_at_neck
 from meshing.aneurysm_sac import EITHER, OUTSIDE, level_curve, sac_level, whole_sac
@@ -26,6 +27,7 @@ from meshing.soup import compact
 from meshing.surface import SurfaceMesh, measured, require_watertight
 from meshing.vessel_sections import require_frame
 from segmentation.contract import Finding, Number, Progress, Severity, silent
+from segmentation.volume import LabelMap, Volume
 
 Floats = npt.NDArray[np.float64]
 Vector = tuple[float, float, float]
@@ -41,6 +43,7 @@ DRAWN = 0.3  # of the way in each
 def neck(
     lumen: SurfaceMesh,
     centerline: Centerline,
+    image: Volume | LabelMap | None = None,
     *,
     click_mm: Vector | None = None,
     points_mm: tuple[Vector, ...] = (),
@@ -49,11 +52,15 @@ def neck(
     """Find the neck of an aneurysm: the curve where its sac opens into the vessel.
 
     The vessel is followed beneath the sac, as wide as it is before and after. What stands out
-    of it is the sac; the curve between them is short and runs in the crease at the neck.
+    of it is the sac; the curve between them is short and runs in the crease at the neck. Voxels
+    and blur fill this crease, so its width is measured where both walls, carried on, cross, but
+    no deeper than the blur of the image reaches.
 
     Args:
         lumen: the surface of vessel and aneurysm, open or capped.
         centerline: the branches of this surface.
+        image: the image or label that the surface was made from; its voxels say how far blur
+            fills the crease. Without it the neck is measured as it lies on the surface.
         click_mm: a point in the dome, LPS mm; empty takes the largest sac.
         points_mm: the neck drawn by hand: three or more points around it on the surface, in
             order, LPS mm; empty finds it.
@@ -80,16 +87,31 @@ def neck(
     notes = (*lumen.findings, *_findings(vessel, ball, guessed))
     curve, dome_mm = level_curve(piece.points_mm, piece.triangles, level, tip)
     source = "found in the crease between the sac and its vessel"
+    blur = _blur_mm(image)
+    measured = (_unfilled(piece, level, curve, vessel, blur), blur) if blur else None
     found = neck_of(
         curve, piece.points_mm[tip], dome_mm, lumen.frame_uid, _way(vessel), source,
-        notes, _other_curves(piece, vessel, ball, progress),
+        notes, _other_curves(piece, vessel, ball, blur, progress), measured,
     )  # fmt: skip
     divided_at_neck(lumen, found)
     return found
 
 
+def _blur_mm(image: Volume | LabelMap | None) -> float:
+    """Return the standard deviation of the blur that the voxels of an image tell of, in mm."""
+    return 0.0 if image is None else BLUR * float(np.cbrt(np.prod(image.geometry.spacing_mm)))
+
+
+def _unfilled(
+    piece: Piece, level: Floats, curve: Floats, vessel: ParentVessel, blur_mm: float
+) -> Floats:
+    if not blur_mm:
+        return curve
+    return unfilled(piece.points_mm, level > 0, curve, _way(vessel), blur_mm)
+
+
 def _other_curves(
-    piece: Piece, vessel: ParentVessel, ball: Ball, progress: Progress
+    piece: Piece, vessel: ParentVessel, ball: Ball, blur_mm: float, progress: Progress
 ) -> list[Floats]:
     """Return the necks found when the sac begins a little nearer to its vessel, or farther."""
     curves = []
@@ -97,7 +119,8 @@ def _other_curves(
         progress(0.7 + 0.15 * n, "moving the neck by its doubt")
         try:
             level, tip = sac_level(piece, vessel, ball, OUTSIDE + side)
-            curves.append(level_curve(piece.points_mm, piece.triangles, level, tip)[0])
+            curve = level_curve(piece.points_mm, piece.triangles, level, tip)[0]
+            curves.append(_unfilled(piece, level, curve, vessel, blur_mm))
         except NoNeck:
             continue
     return curves

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class Neck:
         vessel_mm: float64 (m, 3), points along the middle of the parent vessel and its branches
             as they would run without the sac.
         vessel_radius_mm: float64 (m,), the radius of the vessel there.
+        unfilled_mm: float64 (k, 3), the curve moved to where it would run had no blur filled the
+            crease; it is what is measured. Empty where no blur is known: the curve itself.
     """
 
     points_mm: Floats
@@ -58,12 +60,14 @@ class Neck:
     vessel_radius_mm: Floats
     findings: tuple[Finding, ...] = ()
     numbers: tuple[Number, ...] = ()
+    unfilled_mm: Floats = field(default_factory=lambda: np.empty((0, 3)))
 
     def __post_init__(self) -> None:
         arrays = {
             "points_mm": np.array(self.points_mm, np.float64).reshape(-1, 3),
             "vessel_mm": np.array(self.vessel_mm, np.float64).reshape(-1, 3),
             "vessel_radius_mm": np.array(self.vessel_radius_mm, np.float64).ravel(),
+            "unfilled_mm": np.array(self.unfilled_mm, np.float64).reshape(-1, 3),
         }
         if len(arrays["points_mm"]) < 3:
             raise ValueError("a neck needs three or more points")
@@ -83,17 +87,22 @@ class Neck:
     @property
     def width_mm(self) -> float:
         """The mean diameter: mean over all directions of the distance of parallel tangents."""
-        return float(measures(self.section)[5])
+        return float(measures(self._measured)[5])
 
     @property
     def width_maximum_mm(self) -> float:
         """The largest distance of parallel tangents."""
-        return float(measures(self.section)[4])
+        return float(measures(self._measured)[4])
 
     @property
     def area_mm2(self) -> float:
-        """The area that the curve encloses in its plane."""
-        return self.section.area_mm2
+        """The area that the neck encloses in its plane."""
+        return self._measured.area_mm2
+
+    @property
+    def _measured(self) -> Section:
+        curve = self.unfilled_mm if len(self.unfilled_mm) else self.points_mm
+        return _flat(curve, np.array(self.centre_mm), np.array(self.normal))
 
 
 def neck_of(
@@ -105,12 +114,14 @@ def neck_of(
     source: str,
     findings: tuple[Finding, ...] = (),
     others: Sequence[Floats] = (),
+    unfilled: tuple[Floats, float] | None = None,
 ) -> Neck:
     """Return the neck of a closed curve (n, 3), LPS mm, with its plane and numbers.
 
     ``inside_mm`` is a point on the wall of the dome, ``dome_mm`` the mean of that wall; it says
     to which side the normal points. ``vessel`` holds the points and radii of the parent vessel,
     ``source`` says how the curve was found; ``others`` are curves that it might be as well.
+    ``unfilled`` is the curve that is measured instead, and the blur in mm that it allows for.
     """
     ring = np.concatenate([curve_mm, curve_mm[:1]])
     length = float(np.linalg.norm(np.diff(ring, axis=0), axis=1).sum())
@@ -121,7 +132,9 @@ def neck_of(
     centre = _flat(even, middle, normal).centroid_mm
     bare = Neck(
         curve_mm, _vector(centre), _vector(normal), _vector(inside_mm), frame_uid, *vessel,
+        unfilled_mm=unfilled[0] if unfilled else np.empty((0, 3)),
     )  # fmt: skip
+    source += f"; less what a blur of {unfilled[1]:.2g} mm fills" if unfilled else ""
     off = float(np.sqrt(np.mean(((even - centre) @ normal) ** 2)))
     numbers: tuple[Number, ...] = (
         Number("width", bare.width_mm, "mm", f"mean diameter of the neck in its plane; {source}"),
@@ -132,9 +145,11 @@ def neck_of(
     if others:
         likely = [neck_of(c, inside_mm, dome_mm, frame_uid, vessel, source) for c in others]
         numbers = tuple(_banded(n, likely) for n in numbers)
+    if unfilled:
+        numbers = (*(_blurred(n, unfilled[1]) for n in numbers[:2]), *numbers[2:])
     return Neck(
         bare.points_mm, bare.centre_mm, bare.normal, bare.inside_mm, frame_uid,
-        bare.vessel_mm, bare.vessel_radius_mm, findings, numbers,
+        bare.vessel_mm, bare.vessel_radius_mm, findings, numbers, bare.unfilled_mm,
     )  # fmt: skip
 
 
@@ -145,6 +160,14 @@ def _banded(number: Number, others: Sequence[Neck]) -> Number:
     return replace(
         number, low=min(number.value, *values), high=max(number.value, *values), source=text
     )
+
+
+def _blurred(number: Number, blur_mm: float) -> Number:
+    """Return a diameter with a band of at least the blur, as far as known shapes were off."""
+    low = min(number.value if number.low is None else number.low, number.value - blur_mm)
+    high = max(number.value if number.high is None else number.high, number.value + blur_mm)
+    text = f"{number.source}; and the blur either way"
+    return replace(number, low=max(low, 0.0), high=high, source=text)
 
 
 def _flat(points_mm: Floats, centre_mm: Floats, normal: Floats) -> Section:
@@ -172,7 +195,8 @@ def to_record(value: Neck) -> dict[str, Any]:
 
 def to_arrays(value: Neck) -> Arrays:
     """Return the arrays of a neck by name."""
-    names = ("points_mm", "vessel_mm", "vessel_radius_mm")
+    names = ["points_mm", "vessel_mm", "vessel_radius_mm"]
+    names += ["unfilled_mm"] if len(value.unfilled_mm) else []
     return {name: getattr(value, name) for name in names}
 
 
@@ -186,6 +210,7 @@ def from_record(record: Mapping[str, Any], arrays: Mapping[str, Any], **notes: A
         record["frame_uid"],
         arrays["vessel_mm"],
         arrays["vessel_radius_mm"],
+        unfilled_mm=arrays.get("unfilled_mm", np.empty((0, 3))),
         **notes,
     )
 

@@ -82,7 +82,9 @@ def aneurysm_shape(
     shape = shape_of(dome, neck, vessel, beside)
     progress(0.6, "moving the neck by its doubt")
     moved = _moved(dome, neck, vessel, beside, doubt_mm / 2) if doubt_mm else None
-    numbers = tuple(_numbers(shape, moved, vessel, parent, doubt_mm))
+    bare = replace(neck, unfilled_mm=np.empty((0, 3)))
+    on_wall = shape_of(dome, bare, vessel, beside) if moved else shape
+    numbers = tuple(_numbers(shape, moved, on_wall, vessel, parent, doubt_mm))
     height, width = shape.ends_mm
     ratio = shape.values["aspect_ratio"]
     text = f"aspect ratio {ratio:.2f}, {number_text(shape.values['size'], 'mm')}"
@@ -218,6 +220,7 @@ def _moved(
 def _numbers(
     shape: Shape,
     moved: Shape | None,
+    on_wall: Shape,
     vessel_mm: float | None,
     parent: tuple[Limb, ...],
     doubt_mm: float,
@@ -228,7 +231,7 @@ def _numbers(
         unit, text = SOURCES[name]
         number = Number(name, value, unit, text, plain=True)
         if moved is not None and name in moved.values:
-            half = abs(moved.values[name] - value)
+            half = abs(moved.values[name] - on_wall.values[name])
             number = replace(number, low=value - half, high=value + half, source=text + band)
         numbers.append(number)
     if vessel_mm is not None:
