@@ -11,7 +11,17 @@ from typing import Any
 from segmentation.contract import Progress, share, silent
 from workstation.case import Case, CaseError, case_for_writing
 from workstation.importing import start_plan
-from workstation.phantom import HEAD_MRA, AneurysmPhantom, Phantom, abdomen, head, write_dicom
+from workstation.phantom import (
+    HEAD_CT,
+    HEAD_MRA,
+    AneurysmPhantom,
+    Phantom,
+    SkullPhantom,
+    abdomen,
+    head,
+    skull_with_hole,
+    write_dicom,
+)
 from workstation.phantom.aneurysm_truth import exact_shape
 from workstation.phantom.pair import DAY, Pair, pair, write_pair
 from workstation.planning.template import find_template
@@ -91,6 +101,18 @@ def _exact_pair(people: Pair, case: Case) -> dict[str, float]:
     return {}
 
 
+def _make_skull(progress: Progress) -> SkullPhantom:
+    return skull_with_hole(progress=progress)
+
+
+def _write_skull(patient: SkullPhantom, folder: Path, progress: Progress) -> object:
+    return write_dicom(patient, folder, progress, HEAD_CT)
+
+
+def _exact_skull(patient: SkullPhantom, case: Case) -> dict[str, float]:
+    return {"defect.volume": patient.missing_ml}
+
+
 DEMOS: Mapping[str, Demo] = {
     "liver": Demo(
         "an abdominal CT with a liver tumour",
@@ -115,6 +137,15 @@ DEMOS: Mapping[str, Demo] = {
             ("patient", "hypertension", True),
             ("patient", "earlier_sah", False),
         ),
+    ),
+    "cranioplasty": Demo(
+        "a head CT with a hole in the left of the skull",
+        "cranioplasty",
+        "ct",
+        _make_skull,
+        _write_skull,
+        _exact_skull,
+        (("patient", "side", "left"),),
     ),
     "transplant": Demo(
         "a kidney donor and a recipient as records",

@@ -1,7 +1,7 @@
 """Run a campaign: ``python -m tests.campaigns semantic 10000``.
 
-Others: ``bytes 20000``, ``cuts 1000``, ``repair 1000``, ``surfaces 50``, ``vessels 18``; the
-last four need HILUM_DATA.
+Others: ``bytes 20000``, ``cuts 1000``, ``repair 1000``, ``surfaces 50``, ``vessels 18``,
+``implants 24``; the last five need HILUM_DATA.
 """
 
 from __future__ import annotations
@@ -18,7 +18,17 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from tests.campaigns import cuts, damage, domes, flow, mutants, semantic, surfaces, vessels
+from tests.campaigns import (
+    cuts,
+    damage,
+    domes,
+    flow,
+    implants,
+    mutants,
+    semantic,
+    surfaces,
+    vessels,
+)
 from tests.campaigns.organs import organs
 
 Judge = Callable[[int], tuple[str, str, cuts.Verdict | damage.Verdict]]
@@ -172,6 +182,21 @@ def run_vessels(count: int, first: int) -> int:
     return int(missed > 0)
 
 
+def run_implants(count: int, first: int) -> int:
+    """Judge implants for holes cut into a real skull; print each, and the medians."""
+    verdicts = []
+    for case in implants.cases(_data(), first, count):
+        verdicts.append(implants.judge(case))
+        print(verdicts[-1], "misses", verdicts[-1].faults, flush=True)
+    for midline in (False, True):
+        some = [v for v in verdicts if v.midline == midline]
+        if some:
+            middle = {n: sorted(getattr(v, n) for v in some)[len(some) // 2]
+                      for n in ("dice", "hd95_mm", "gap_mm")}  # fmt: skip
+            print(json.dumps({"midline": midline, "holes": len(some), **middle}))
+    return int(any(verdict.faults for verdict in verdicts))
+
+
 def _data() -> Path:
     return Path(os.environ["HILUM_DATA"])
 
@@ -195,6 +220,7 @@ RUNS = {
     "flow": run_flow,
     "vessels": run_vessels,
     "domes": run_domes,
+    "implants": run_implants,
 }
 
 

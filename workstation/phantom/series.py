@@ -50,6 +50,14 @@ ABDOMEN_CT = Examination(
     (400, 50),
     {"ContrastBolusAgent": "SYNTHETIC", "KVP": 120},
 )
+HEAD_CT = Examination(
+    "CT",
+    "HEAD",
+    "SYNTHETIC head",
+    "SYNTHETIC head, hole in the skull",
+    (2000, 500),
+    {"KVP": 120},
+)
 HEAD_MRA = Examination(
     "MR",
     "HEAD",

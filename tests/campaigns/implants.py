@@ -1,0 +1,192 @@
+"""Holes cut into the vault of a real skull, and how well the implant gives the bone back.
+
+The cutting rule. From the middle of the vault a ray leads to where the hole is to be, given by its
+angle off the way up (``polar``) and its bearing from the front towards the patient's left
+(``bearing``). All bone is removed that lies more than 50 mm from the middle, on the side of the
+ray, within a cylinder about that ray whose radius is r (1 + 0.10 cos(3 f) + 0.06 cos(5 f + 1)) at
+the angle f about the ray, with pi r^2 the area asked for. What was removed, its marrow filled
+(closed by 3 mm), is what the implant is compared with.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from meshing.distance_fields import winding
+from meshing.surface import SurfaceMesh, is_watertight, isosurface
+from meshing.symmetry import symmetry_plane
+from segmentation.measured import Measured
+from segmentation.metrics import dice, hausdorff95_mm
+from segmentation.skull import propose_skull
+from segmentation.volume import LabelMap, bounding_block
+from workstation.dicom import files as dicom
+from workstation.planning.cranioplasty import cranial_defect
+from workstation.planning.cranioplasty_rays import vault_centre
+from workstation.planning.fit import implant_fit
+from workstation.planning.implant_body import cranial_implant
+
+HEAD = "head_ct_cptac_C3N-01192.zip"
+MARROW_MM = 3.0
+VAULT_MM = 50.0
+
+PLACES = (  # polar and bearing in degrees, area in cm2; negative bearings lie on the right
+    (55, 90, 40), (55, -90, 40), (60, 45, 20), (60, -45, 30), (70, 100, 60), (70, -110, 60),
+    (50, 130, 50), (50, -130, 50), (44, 95, 120), (44, -80, 120), (65, 60, 80), (65, -60, 80),
+    (45, 90, 30), (45, -100, 20), (70, 140, 40), (70, -140, 40), (50, 85, 100), (50, -95, 100),
+    (40, 0, 40), (60, 0, 60), (30, 180, 60), (50, 10, 80), (10, 0, 50), (60, 120, 20),
+)  # fmt: skip
+"""Where holes are cut."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A skull with a hole, and the bone that was there."""
+
+    name: str
+    skull: LabelMap
+    bone: LabelMap
+    midline: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How an implant agrees with the bone that was cut away."""
+
+    name: str
+    side: str
+    how: str
+    dice: float
+    hd95_mm: float
+    gap_mm: float
+    overlap_ml: float
+    thickness_mm: float
+    closed: bool
+    midline: bool
+    seconds: float
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Which bars are missed."""
+        least, most = (0.85, 3.0) if self.midline else (0.90, 2.0)
+        missed = {
+            "dice": self.dice < least,
+            "hd95": self.hd95_mm > most,
+            "gap": self.gap_mm > 0.5,
+            "overlap": self.overlap_ml > 0,
+            "open": not self.closed,
+        }
+        return tuple(name for name, fault in missed.items() if fault)
+
+
+def head(folder: Path) -> LabelMap:
+    """Return the skull of the real head, cropped to the upper part that holds the vault."""
+    found = dicom.scan([folder / HEAD]).volumes[0]
+    whole = propose_skull(dicom.read(found))
+    return only_skull(whole)
+
+
+def only_skull(whole: LabelMap) -> LabelMap:
+    """Return the label of the skull in a box around it."""
+    value = whole.value("skull")
+    block = bounding_block(whole.array == value, (4, 4, 4))
+    assert block is not None
+    mask = whole.array[block] == value
+    grid = whole.geometry.cropped([s.start for s in block][::-1], mask.shape[::-1])
+    return LabelMap(mask.view(np.uint8), grid, {1: whole.labels[value]})
+
+
+def cut(skull: LabelMap, plane: Measured, polar: float, bearing: float, area_cm2: float) -> Cut:
+    """Return the skull with a hole, by the rule above."""
+    normal = np.asarray(plane.places["normal"])
+    centre, up = vault_centre(
+        skull.mask(), skull.geometry, np.asarray(plane.places["point_mm"]), normal
+    )
+    front = np.cross(normal, up) * (1 if np.cross(normal, up)[1] < 0 else -1)
+    p, b = math.radians(polar), math.radians(bearing)
+    axis = math.cos(p) * up + math.sin(p) * (math.cos(b) * front + math.sin(b) * normal)
+    across = np.cross(axis, up)
+    across /= np.linalg.norm(across)
+    other = np.cross(axis, across)
+    voxels = np.argwhere(skull.mask())
+    away = skull.geometry.to_world(voxels[:, ::-1]) - centre
+    u, v = away @ across, away @ other
+    angle = np.arctan2(v, u)
+    radius = 10 * math.sqrt(area_cm2 / math.pi)
+    outline = radius * (1 + 0.10 * np.cos(3 * angle) + 0.06 * np.cos(5 * angle + 1))
+    within = (np.hypot(u, v) < outline) & (away @ axis > 0)
+    within &= np.linalg.norm(away, axis=1) > VAULT_MM
+    gone = voxels[within]
+    removed = np.zeros(skull.geometry.shape, np.bool_)
+    removed[tuple(gone.T)] = True
+    reach = np.ceil(MARROW_MM / np.asarray(skull.geometry.spacing_kji_mm)).astype(int)
+    block = bounding_block(removed, tuple(2 * reach))
+    assert block is not None
+    left = skull.mask() & ~removed
+    filled = np.zeros_like(removed)
+    filled[block] = _closed(removed[block], skull.geometry.spacing_kji_mm) & ~left[block]
+    left_side = float((away[within] @ normal > 0).mean())
+    return Cut(
+        f"{polar:g}/{bearing:g}/{area_cm2:g}",
+        replace(skull, array=left.view(np.uint8)),
+        replace(skull, array=filled.view(np.uint8)),
+        0.1 <= left_side <= 0.9,
+    )
+
+
+def _closed(mask: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
+    grown = ndimage.distance_transform_edt(~mask, spacing) <= MARROW_MM
+    return np.asarray(ndimage.distance_transform_edt(grown, spacing) > MARROW_MM)
+
+
+def voxels_of(mesh: SurfaceMesh, like: LabelMap) -> LabelMap:
+    """Return the voxels whose centres lie in a surface."""
+    local = like.geometry.to_index(mesh.points_mm)
+    inside = np.abs(winding(local, mesh.triangles, like.geometry.shape)) > 0.5
+    return replace(like, array=inside.view(np.uint8))
+
+
+def judge(case: Cut, plane_of: Measured | None = None) -> Verdict:
+    """Return how the implant for a hole compares with the bone that was there."""
+    start = time.process_time()
+    plane = plane_of or symmetry_plane(isosurface(case.skull, cell_mm=2.5))
+    defect = cranial_defect(case.skull, plane)
+    implant = cranial_implant(case.skull, defect, plane)
+    fit = implant_fit(implant, case.skull, defect)
+    seconds = time.process_time() - start
+    block = bounding_block(case.bone.mask() | defect.mask(), (12, 20, 20))
+    assert block is not None
+    grid = case.bone.geometry.cropped(
+        [s.start for s in block][::-1], case.bone.array[block].shape[::-1]
+    )
+    bone = LabelMap(case.bone.array[block], grid)
+    made = voxels_of(implant, bone)
+    known = {n.quantity: n.value for n in (*fit.numbers, *implant.numbers, *defect.numbers)}
+    how = next((f.code for f in defect.findings if f.code.startswith("target_")), "")
+    return Verdict(
+        case.name,
+        next((f.code for f in defect.findings if f.code.startswith("defect_")), ""),
+        how,
+        dice(bone, made),
+        hausdorff95_mm(bone, made),
+        known["gap.mean"],
+        known["overlap.volume"],
+        known["thickness.minimum"],
+        is_watertight(implant),
+        case.midline,
+        seconds,
+    )
+
+
+def cases(folder: Path, first: int, count: int) -> Iterator[Cut]:
+    """Yield some of the cuts into the real skull."""
+    skull = head(folder)
+    plane = symmetry_plane(isosurface(skull, cell_mm=2.5))
+    for polar, bearing, area in PLACES[first : first + count]:
+        yield cut(skull, plane, polar, bearing, area)
