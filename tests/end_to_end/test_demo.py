@@ -11,6 +11,8 @@ from workstation.__main__ import main
 from workstation.case import open_case
 from workstation.figures import fresh_values, plan_scene, slice_figure
 from workstation.phantom import abdomen
+from workstation.phantom.anatomy import anatomy
+from workstation.phantom.segments import true_segments
 from workstation.picture import render_scene
 
 EXACT = ("liver.volume", "vessels.volume", "tumor.volume", "specimen.volume", "remnant.volume")
@@ -47,6 +49,17 @@ def test_the_distance_is_right_within_half_a_voxel(document):
     half_voxel_mm = (margin["high"] - margin["low"]) / 2
     assert half_voxel_mm < 1.0  # the voxel is 0.9 x 0.9 x 2 mm
     assert margin["value"] == pytest.approx(document["exact"]["margin.minimum"], abs=half_voxel_mm)
+
+
+def test_every_segment_is_found_from_the_ct_alone(demo):
+    with open_case(demo, write=False) as case:
+        found, liver = case.value("territories"), case.value("liver")
+    truth = true_segments(anatomy(1, 1).portal, liver.mask(), liver.geometry)
+    assert np.array_equal(found.mask(), liver.mask())
+    for value, label in truth.labels.items():
+        true, got = truth.array == value, found.array == value
+        dice = 2 * np.count_nonzero(true & got) / (np.count_nonzero(true) + np.count_nonzero(got))
+        assert dice >= 0.9, label.name
 
 
 def test_it_is_marked_synthetic_everywhere(document, demo):
