@@ -13,7 +13,7 @@ from segmentation.contract import FrameMismatch
 from segmentation.volume import Label, LabelMap
 from tests.meshing.shapes import LEFT_HANDED, ellipsoid, grid, label_of, tube
 from workstation.formats import FORMATS, digest_value, kind_of
-from workstation.planning.cut_surface import CutSurface
+from workstation.planning.cut_surface import CutSurface, lines_where_zero
 from workstation.planning.cut_surface_sheet import Sheet, through_line
 from workstation.planning.cut_surface_stages import (
     combine_cuts,
@@ -248,3 +248,15 @@ def test_a_cut_is_kept_and_read_back(tmp_path: Path) -> None:
     assert back.sheet == BENT.sheet
     points = GRID.to_world(np.argwhere(TUMOR.mask())[:, ::-1])
     assert np.array_equal(back.distance_mm(points), BENT.distance_mm(points))
+
+
+def test_lines_on_a_cut_lie_in_their_slice() -> None:
+    points = BENT.surface.points_mm
+    pieces = lines_where_zero(BENT.surface, points[:, 2] - MIDDLE[2])
+    assert len(pieces) > 20
+    assert pieces[..., 2] == pytest.approx(MIDDLE[2])
+    assert np.abs(BENT.distance_mm(pieces)).max() < 1e-6
+    # Together they go once through the organ.
+    length = np.linalg.norm(pieces[:, 1] - pieces[:, 0], axis=1).sum()
+    assert 50 < length < 80
+    assert len(lines_where_zero(BENT.surface, points[:, 2] + 1000)) == 0

@@ -187,7 +187,8 @@ def lines_where_zero(surface: SurfaceMesh, height: Floats) -> Floats:
     ``height`` has a value for each point, such as its distance from a slice.
     """
     above = height >= 0
-    cells = surface.triangles[np.ptp(above[surface.triangles], axis=1)]
+    sides = above[surface.triangles]
+    cells = surface.triangles[sides.any(axis=1) & ~sides.all(axis=1)]
     turned = np.stack([cells, np.roll(cells, -1, axis=1)], axis=-1)
     crossed = above[turned[..., 0]] != above[turned[..., 1]]
     a, b = turned[crossed].T
