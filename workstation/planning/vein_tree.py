@@ -33,7 +33,7 @@ from workstation.planning.vein_roots import confluence, meeting, portal_root
 
 AROUND = 1.5  # radii about a way that it accounts for
 AROUND_MM = 2.0  # and so much more
-MIDDLE = 0.6  # of the radius: so near to the middle, two ways are one
+MIDDLE = 0.8  # of the radius: so near to the middle, two ways are one
 AROUND_ROOT_MM = 6.0  # how wide the vein is at its root is looked for this near
 SMOOTH = 2.0  # points over which a line is evened out
 LEFT_ML = 0.3  # less that is not reached is not worth a word
