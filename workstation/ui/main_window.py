@@ -30,6 +30,7 @@ from workstation.ui.banner import HEIGHT_PX as BANNER_PX
 from workstation.ui.banner import Banner
 from workstation.ui.clip_tool import ClipTool
 from workstation.ui.cut_drag import CutDrag
+from workstation.ui.cut_sheet import SheetTool
 from workstation.ui.deidentify_dialog import show_deidentify
 from workstation.ui.desk import Desk
 from workstation.ui.error_card import CardStack
@@ -95,6 +96,7 @@ class MainWindow(QMainWindow):
         self.banner, self.rail = Banner(self.desk), StageRail(self.desk)
         self.views, self.start_page = FourUp(self.desk), StartPage(self.doors)
         self.drag = CutDrag(self.desk, self.views)
+        self.sheet = SheetTool(self.desk, self.views, self.drag)
         self.measuring = Measuring(self.desk, self.views)
         self.clip = ClipTool(self.desk, self.views)
         self.flow_show = FlowShow(self.desk, self.views)
@@ -122,6 +124,7 @@ class MainWindow(QMainWindow):
         self.model_panel = ModelPanel(self.desk)
         self.measure_panel = MeasurePanel(self.desk, self.measuring, self.clip)
         self.plan_panel = PlanPanel(self.desk)
+        self.plan_panel.bend.clicked.connect(self.sheet.bend)
         self.flow_panel = FlowPanel(self.desk, self.flow_show)
         self.print_panel = PrintPanel(
             self.desk, self.views.scene, self._recent.with_name("printers.json")

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QWidget
 
 from workstation.planning.plan import Step
+from workstation.planning.resection import CutPlane
 from workstation.ui.desk import Desk
 from workstation.ui.panels.add_step import AddStep
 from workstation.ui.panels.clinical import PatientValues
@@ -35,6 +36,8 @@ KEY_NUMBERS = {
     "remnant.fraction": ("Remnant share", "%"),
     "specimen.volume": ("Specimen", "mL"),
     "specimen.fraction": ("Specimen share", "%"),
+    "vessels_cut.crossed": ("Vessels crossed", ""),
+    "portal_pressure.after": ("Portal pressure after", "mmHg"),
 }
 PLACES = {
     "margin.minimum": (0, 0),
@@ -43,6 +46,8 @@ PLACES = {
     "remnant.fraction": (1, 1),
     "specimen.volume": (2, 0),
     "specimen.fraction": (2, 1),
+    "vessels_cut.crossed": (3, 0),
+    "portal_pressure.after": (3, 1),
 }
 
 
@@ -59,6 +64,8 @@ class PlanPanel:
             "Proposed cut", "Go back to the cut that the margin proposes", self._reset
         )
         self.flip = button("Swap sides", "Turn the cut round: specimen and remnant", self._flip)
+        self.bend = QPushButton("Bend")
+        self.bend.setToolTip("Give the cut control points, which are dragged in 3D")
         self.recompute = button(
             "Recompute", "Compute what is not up to date", self._compute, primary=True
         )
@@ -66,6 +73,7 @@ class PlanPanel:
         row.setSpacing(4)
         row.addWidget(self.reset)
         row.addWidget(self.flip)
+        row.addWidget(self.bend)
         self.findings = RecordList(self._finding, "No finding for this plan.")
         self.recipe = RecipeCard()
         for view in self.numbers.values():
@@ -105,7 +113,10 @@ class PlanPanel:
         bindings = desk.bindings
         bindings.enable(self.recompute, desk.lacks_change, "Compute what is not up to date")
         bindings.enable(self.reset, self._lacks_own_cut, "Go back to the proposed cut")
-        bindings.enable(self.flip, self.lacks, "Turn the cut round: swap specimen and remnant")
+        bindings.enable(self.bend, self._lacks_plane, "Give the cut control points")
+        bindings.enable(
+            self.flip, self._lacks_plane, "Turn the cut round: swap specimen and remnant"
+        )
         bindings.add(self._remember)
         bindings.add(self.refresh, self.widget)
 
@@ -126,6 +137,10 @@ class PlanPanel:
         if self._desk.is_current(CUT_STEP):
             return ""
         return "the work that runs to end" if self._desk.busy else "a computed cut; recompute"
+
+    def _lacks_plane(self) -> str:
+        plane = isinstance(self._desk.value(CUT_STEP), CutPlane)
+        return self.lacks() or ("" if plane else "a cut that is a plane")
 
     def _lacks_own_cut(self) -> str:
         step = self._cut_step()
