@@ -4,8 +4,8 @@ The cutting rule. From the middle of the vault a ray leads to where the hole is 
 angle off the way up (``polar``) and its bearing from the front towards the patient's left
 (``bearing``). All bone is removed that lies more than 50 mm from the middle, on the side of the
 ray, within a cylinder about that ray whose radius is r (1 + 0.10 cos(3 f) + 0.06 cos(5 f + 1)) at
-the angle f about the ray, with pi r^2 the area asked for. What was removed, its marrow filled
-(closed by 3 mm), is what the implant is compared with.
+the angle f about the ray; r is that of a circle which cuts the area asked for out of a sphere of
+80 mm. What was removed, its marrow filled (closed by 3 mm), is what the implant is compared with.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from workstation.planning.implant_body import cranial_implant
 
 HEAD = "head_ct_cptac_C3N-01192.zip"
 MARROW_MM = 3.0
-VAULT_MM = 50.0
+VAULT_MM, SPHERE_MM = 50.0, 80.0
 
 PLACES = (  # polar and bearing in degrees, area in cm2; negative bearings lie on the right
     (55, 90, 40), (55, -90, 40), (60, 45, 20), (60, -45, 30), (70, 100, 60), (70, -110, 60),
-    (50, 130, 50), (50, -130, 50), (44, 95, 120), (44, -80, 120), (65, 60, 80), (65, -60, 80),
+    (50, 130, 50), (50, -130, 50), (42, 95, 120), (42, -80, 120), (65, 60, 80), (65, -60, 80),
     (45, 90, 30), (45, -100, 20), (70, 140, 40), (70, -140, 40), (50, 85, 100), (50, -95, 100),
     (40, 0, 40), (60, 0, 60), (30, 180, 60), (50, 10, 80), (10, 0, 50), (60, 120, 20),
 )  # fmt: skip
@@ -118,7 +118,8 @@ def cut(skull: LabelMap, plane: Measured, polar: float, bearing: float, area_cm2
     away = skull.geometry.to_world(voxels[:, ::-1]) - centre
     u, v = away @ across, away @ other
     angle = np.arctan2(v, u)
-    radius = 10 * math.sqrt(area_cm2 / math.pi)
+    cosine = 1 - 100 * area_cm2 / (2 * math.pi * SPHERE_MM**2)
+    radius = SPHERE_MM * math.sqrt(1 - cosine**2)
     outline = radius * (1 + 0.10 * np.cos(3 * angle) + 0.06 * np.cos(5 * angle + 1))
     within = (np.hypot(u, v) < outline) & (away @ axis > 0)
     within &= np.linalg.norm(away, axis=1) > VAULT_MM
