@@ -34,6 +34,7 @@ Vector = tuple[float, float, float]
 
 DOME_COLOUR = (0xD9, 0x53, 0x4F)
 GROWN = 1.1  # times the radius of what was found first, and a sac is larger than that
+HARDLY = 1.2  # radii of the vessel: a sac that is no larger may be no sac
 FAIRING = 40  # rounds in which the new wall is drawn to the vessel and smoothed
 FLARE = 1.0  # radii of the vessel around the neck in which its wall may move, where it
 RISEN = 0.15  # radii stands out of the vessel
@@ -296,8 +297,8 @@ def _findings(vessel: ParentVessel, ball: Ball, guessed: bool) -> tuple[Finding,
         text = "What stands out of the vessel farthest was taken for the sac; the line lists none."
         remedy = "Click in the dome if it is elsewhere."
         found.append(Finding(Severity.WARNING, "sac_assumed", text, (x, y, z), remedy))
-    if ball.radius_mm < vessel.size_mm:
-        text = "The sac is no wider than its vessel, so the neck is uncertain."
-        remedy = "Look at the neck, and draw it by hand if it is not where you see it."
+    if ball.radius_mm < HARDLY * vessel.size_mm:
+        text = "The sac is hardly wider than its vessel: it may be the stump of a branch."
+        remedy = "Look at it; click in the dome if it is elsewhere, or draw the neck by hand."
         found.append(Finding(Severity.WARNING, "sac_narrow", text, (x, y, z), remedy))
     return tuple(found)

@@ -127,6 +127,13 @@ def test_what_has_no_sac_has_no_neck(lumen, line, found):
         neck(lumen, line, points_mm=((0, 0, 0), (1, 0, 0)))
 
 
+def test_a_sac_hardly_wider_than_its_vessel_may_be_a_stump(found):
+    small = ball_on_tube(1.65, 2.6, VESSEL)
+    told = [f.code for f in neck(small, centerline(small)).findings]
+    assert "sac_narrow" in told
+    assert "sac_narrow" not in [finding.code for finding in found.findings]
+
+
 MODELS = ("bleb", "tip", "two sacs, 2")
 
 
