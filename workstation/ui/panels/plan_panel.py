@@ -39,6 +39,9 @@ KEY_NUMBERS = {
     "vessels_cut.crossed": ("Vessels crossed", ""),
     "portal_pressure.after": ("Portal pressure after", "mmHg"),
 }
+ASKED = ("margin", "remnant", "specimen")
+"""What is shown of a plan with a cut even where it has no such step."""
+
 PLACES = {
     "margin.minimum": (0, 0),
     "remnant.functional_fraction": (0, 1),
@@ -217,6 +220,7 @@ class PlanPanel:
         states = {step["output"]: step["state"] for step in summary["steps"]}
         for name, view in self.numbers.items():
             output = name.split(".")[0]
+            view.setVisible(output in states or output in ASKED)
             if name in records:
                 view.show_number(records[name], self._recipe(records[name]))
             elif self._live is not None and name in self._live:
