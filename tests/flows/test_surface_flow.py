@@ -82,3 +82,17 @@ def test_a_surface_file_is_added_to_the_open_case(
     settle()
     assert is_watertight(window.desk.results()["implant"])
     assert {"implant"} == {"part", "implant"} & set(window.views.surfaces())
+
+
+def test_a_case_of_surfaces_only_gives_3d_all_the_space(
+    window: MainWindow, damaged: Path, settle: Settle
+) -> None:
+    window.open(damaged)
+    settle()
+    choose(window.import_panel.surface.unit, "cm")
+    window.import_panel.start.click()
+    settle()
+    assert window.views.alone == "3d"
+    window.views.show_only("")  # taken back by a person
+    window.views.refresh()
+    assert window.views.alone == ""

@@ -66,6 +66,7 @@ class FourUp(QWidget):
         self._speed: Layer | None = None
         self._handle: tuple[Vector, Vector, float] = ((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), 0.0)
         self.dragging = self._placed = self._posed = False
+        self._widened = False
         self._given = self.scene.camera
         self.brushwork = Brushwork(desk, self._show_painted)
         self.seed_preview = SeedPreview(desk)
@@ -176,6 +177,9 @@ class FourUp(QWidget):
         """Let go of everything that is shown: it belongs to a case that is left."""
         self.pending_cut, self._image, self._handle_of = None, None, None
         self.dragging = self._placed = self._posed = False
+        if self._widened:
+            self._widened = False
+            self.show_only("")
         for view in self.slices.values():
             view.set_overlays(())
             view.set_lines(())
@@ -219,6 +223,7 @@ class FourUp(QWidget):
         self.scene.set_outlining(desk.hand.tool == "scissors")
         untouched = self.scene.camera == self._given
         items = self._items()
+        self._widen(image, bool(items))
         self.scene.set_values(items)
         self.scene.set_clip(view.clip)
         marked = image is not None or self._flow
@@ -231,6 +236,15 @@ class FourUp(QWidget):
         self.scene.set_notice(notice)
         for one in self.slices.values():
             one.set_notice(notice)
+
+    def _widen(self, image: Volume | None, filled: bool) -> None:
+        """Give the 3D view all the space in a case of surfaces only; a person may take it back."""
+        if image is None and filled and not self._widened:
+            self._widened = True
+            self.show_only("3d")
+        elif image is not None and self._widened:
+            self._widened = False
+            self.show_only("")
 
     def _items(self) -> dict[str, SceneItem]:
         """Return what the 3D view shows; what is not up to date is faded."""
