@@ -114,6 +114,7 @@ def climbed(piece: Piece, start: Floats) -> Ball:
     wall = NearestOnSurface(SurfaceMesh(piece.points_mm, piece.triangles, ""))
     centre, depth = start, -float(wall.signed_mm(start[None])[0])
     steps = np.array([(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1)])
+    steps = steps / np.maximum(np.linalg.norm(steps, axis=1, keepdims=True), 1)  # none favoured
     least = STRIDE * piece.mean_radius_mm
     for _ in range(CLIMB):
         around = centre + STRIDE * max(depth, least) * steps
