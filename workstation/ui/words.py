@@ -19,6 +19,19 @@ _WORDS = {
     "mca": "MCA",
     "pca": "PCA",
     "pcom": "PCom",
+    "hla": "HLA",
+    "dr": "DR",
+    "dq": "DQ",
+    "dp": "DP",
+    "abo": "ABO",
+    "cdc": "CDC",
+    "kdri": "KDRI",
+    "epts": "EPTS",
+    "lkdpi": "LKDPI",
+    "meld": "MELD",
+    "flr": "FLR",
+    "albi": "ALBI",
+    "icg": "ICG",
 }
 _ALONE = {"map": "MAP"}  # mean arterial pressure; beside other words it is a map of something
 MARKS = {"fresh": "✓", "stale": "↻", "missing": "○", "failed": "▲", "running": "●"}
@@ -36,6 +49,8 @@ def readable(name: str) -> str:
     """Return the name of a step, result or quantity in sentence case."""
     words = name.replace(".", " ").replace("_", " ").split()
     known = _WORDS | _ALONE if len(words) == 1 else _WORDS
+    if words[:1] == ["hla"]:  # the loci A, B and C
+        words = [word.upper() if len(word) == 1 else word for word in words]
     text = " ".join(known.get(word, word) for word in words)
     return text[:1].upper() + text[1:]
 

@@ -60,7 +60,8 @@ class PlanPanel:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self.widget = Sheet(
-            "Plan", "The numbers that decide. A cut is moved by its line or handle; they follow."
+            "Plan",
+            "The numbers that decide. They follow whatever is changed, such as a cut that is moved.",
         )
         self.numbers = {name: NumberView(title) for name, (title, _) in KEY_NUMBERS.items()}
         self.reset = button(
