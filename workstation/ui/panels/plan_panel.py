@@ -61,7 +61,7 @@ class PlanPanel:
         self._desk = desk
         self.widget = Sheet(
             "Plan",
-            "The numbers that decide. They follow whatever is changed, such as a cut that is moved.",
+            "The numbers that decide. They follow what is changed, as when a cut is moved.",
         )
         self.numbers = {name: NumberView(title) for name, (title, _) in KEY_NUMBERS.items()}
         self.reset = button(
