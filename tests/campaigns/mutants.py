@@ -127,6 +127,10 @@ def mutate(rng: random.Random, content: bytes, other: bytes) -> bytes:
     return bytes(data)
 
 
+def _largest_child_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+
+
 @dataclass
 class Tally:
     """What happened to how many files, and the worst that a worker took."""
@@ -134,6 +138,7 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     slowest_s: float = 0.0
     slowest: str = ""
+    before_bytes: int = field(default_factory=_largest_child_bytes)
 
     def note(self, outcome: str, seconds: float = 0.0, name: str = "") -> None:
         """Count one file, or one step of it."""
@@ -143,8 +148,9 @@ class Tally:
 
     @property
     def largest_child_bytes(self) -> int:
-        """The peak memory of the largest worker that has ended."""
-        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+        """The peak memory of the largest worker that has ended; 0 if an earlier child's was more."""
+        peak = _largest_child_bytes()
+        return peak if peak > self.before_bytes else 0
 
 
 def batches(count: int, first: int, folder: Path) -> Iterator[Path]:
