@@ -148,7 +148,7 @@ class Tally:
 
     @property
     def largest_child_bytes(self) -> int:
-        """The peak memory of the largest worker that has ended; 0 if an earlier child's was more."""
+        """The peak memory of the largest worker that ended; 0 if an earlier child's was more."""
         peak = _largest_child_bytes()
         return peak if peak > self.before_bytes else 0
 
