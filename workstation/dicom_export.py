@@ -73,12 +73,16 @@ def write_measurements(
 
 
 def group_of(name: str, value: Any) -> MeasuredGroup:
-    """Return the numbers of the result ``name``, under the name of its only label if it has one."""
-    code = ""
+    """Return the numbers of the result ``name``, under the name of its only label if it has one.
+
+    A map of parts that happens to have one part keeps its name: its numbers name the part.
+    """
+    code, numbers = "", tuple(getattr(value, "numbers", ()))
     if isinstance(value, LabelMap) and len(value.labels) == 1:
         (label,) = value.labels.values()
-        name, code = label.name or name, label.code
-    return MeasuredGroup(name, tuple(getattr(value, "numbers", ())), code)
+        if not any(number.quantity.startswith(f"{label.name}.") for number in numbers):
+            name, code = label.name or name, label.code
+    return MeasuredGroup(name, numbers, code)
 
 
 def comment_of(finding: Mapping[str, Any]) -> str:

@@ -425,6 +425,9 @@ def _quantity(item: Dataset, unit: str, below: dict[str, Dataset]) -> str:
         wanted = derivation.value if derivation else ""
         if (concept.value, wanted, known) == (_named(item), how, unit):
             return quantity
-    words = text(item.ConceptNameCodeSequence[0], "CodeMeaning").lower().replace(" ", "_")
+    concept = item.ConceptNameCodeSequence[0]
+    words = text(concept, "CodeMeaning").replace(" ", "_")
+    if text(concept, "CodingSchemeDesignator") != SCHEME:  # of our own the case counts
+        words = words.lower()
     derived_words = text(derived, "CodeMeaning").lower() if derived is not None else ""
     return f"{words}.{derived_words}" if derived_words else words
