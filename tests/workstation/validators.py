@@ -1,14 +1,17 @@
 """Programs of other makers that judge and read our DICOM objects; absent ones skip the test."""
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 
 def program(name: str, where: str) -> str:
-    found = shutil.which(name)
+    beside = str(Path(sys.executable).parent)  # what pip installed, though no venv is active
+    found = shutil.which(name, path=os.pathsep.join((beside, os.environ.get("PATH", ""))))
     if found is None:
         pytest.skip(f"{name} is not here ({where})")
     return found
