@@ -24,6 +24,10 @@ from workstation.slices import SlicePlane, ViewName, parts_in_slice, slice_plane
 ACCENT = (0x4D, 0xA3, 0xFF)
 
 
+DOUBLED = {"margin_map": "tumor_surface"}
+"""A result to the one whose place it takes in 3D, since both are the same surface."""
+
+
 def fresh_values(case: Case, plan: Plan) -> dict[str, object]:
     """Return every computed result of ``plan`` that is shown in pictures, by name."""
     keys = plan.keys()
@@ -69,6 +73,9 @@ def plan_scene(
     }
     if "remnant_surface" in shown:
         shown.pop("liver_surface", None)
+    for upper, lower in DOUBLED.items():
+        if upper in shown:
+            shown.pop(lower, None)
     return scene_items(shown)
 
 

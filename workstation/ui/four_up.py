@@ -15,6 +15,7 @@ from meshing.surface import SurfaceMesh
 from segmentation.prompted import marked
 from segmentation.volume import LabelMap, Vector, Volume
 from workstation.actors import look_of, scene_items
+from workstation.figures import DOUBLED
 from workstation.fusion import Layer
 from workstation.picture import SceneItem
 from workstation.planning.cut_surface import CutSurface
@@ -356,11 +357,13 @@ class FourUp(QWidget):
 
     def surfaces(self) -> dict[str, object]:
         """Return the surfaces to show in 3D."""
-        return {
+        shown = {
             name: value
             for name, value in self._desk.results().items()
             if isinstance(value, SurfaceMesh) and self._desk.is_shown(name)
         }
+        hidden = {lower for upper, lower in DOUBLED.items() if upper in shown}
+        return {name: value for name, value in shown.items() if name not in hidden}
 
     def _necks(self) -> dict[str, object]:
         """Return the necks of aneurysms to show in 3D."""
