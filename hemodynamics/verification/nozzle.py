@@ -51,9 +51,8 @@ RAMP_S, WINDOW_S, MOST_S, SETTLED = 0.35, 0.1, 1.6, 0.005
 velocity on the axis, averaged over a window, changes by less than a share of the largest."""
 
 VELOCITY, PRESSURE = "plot-z-distribution-axial-velocity", "plot-wall-distribution-pressure"
-WIDTH, DIFFERENCE = 2.0, 0.10
-"""Half of the laboratories' band: standard deviations between these measurements, and at the least
-the share by which the three laboratories are said to differ at most places."""
+WIDTH = 2.0
+"""Half of the laboratories' band: standard deviations between their measurements."""
 
 LEAST_SETS = 3
 """Measurements that a place must have to be compared."""
@@ -111,7 +110,7 @@ def band(curves: list[Curve], least_mm: float, most_mm: float) -> Band:
     values = [[curve[p] for curve in curves if p in curve] for p in kept]
     mean = np.array([np.mean(row) for row in values])
     spread = np.array([np.std(row, ddof=1) for row in values])
-    return Band(np.array(kept), mean, np.maximum(WIDTH * spread, DIFFERENCE * np.abs(mean)))
+    return Band(np.array(kept), mean, WIDTH * spread)
 
 
 def lumen() -> SurfaceMesh:

@@ -122,8 +122,9 @@ def test_a_laboratorys_file_is_read_and_withdrawn_plots_are_not(archive):
     assert sets[0][nozzle.PRESSURE] == {-20.0: 100.0, 32.0: 0.0}
     band = nozzle.band([found[nozzle.VELOCITY] for found in sets], -30, 30)
     assert np.allclose(band.mean, [0.7, 0.7])
-    assert np.allclose(band.half, [0.2, 0.07])
-    assert band.outside(np.array([0.89, 0.76])) == 0
+    assert np.allclose(band.half, [0.2, 0.0])
+    assert band.outside(np.array([0.89, band.mean[1]])) == 0
+    assert band.outside(np.array([0.89, 0.76])) == 1
     assert band.outside(np.array([0.91, np.nan])) == 2
 
 
