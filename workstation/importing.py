@@ -16,6 +16,7 @@ from workstation.dicom import files as dicom
 from workstation.planning.clinical_values import with_clinical
 from workstation.planning.plan import Plan
 from workstation.planning.template import Template, TemplateSource
+from workstation.restaging import set_one
 from workstation.stages import check_plan, find_stage
 from workstation.surface_source import check_reading, is_surface_file, plain_name
 
@@ -349,9 +350,8 @@ def _said_of_files(
 
 
 def with_settings(plan: Plan, settings: Sequence[tuple[str, str, Any]]) -> Plan:
-    """Return ``plan`` with parameters set as (step, parameter, value)."""
-    for output, parameter, value in settings:
-        plan = plan.with_params(output, **{parameter: value})
-        step = plan.step(output)
-        find_stage(step).check_params(step.params)
+    """Return ``plan`` with parameters set as (step, parameter, value); `set_one` tells more."""
+    for output, word, value in settings:
+        plan = set_one(plan, output, word, value)
+    check_plan(plan)
     return plan

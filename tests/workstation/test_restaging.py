@@ -1,0 +1,96 @@
+"""Another stage for a result of a plan: inputs, parameters, combinations and the way back."""
+
+import pytest
+
+from workstation.importing import with_settings
+from workstation.planning.plan import Plan, PlanError, Step
+from workstation.restaging import restaged
+from workstation.stage import StageError
+from workstation.stages import check_plan
+
+POINT, NORMAL = (1.0, 2.0, 3.0), (0.0, 1.0, 0.0)
+PLANE, WEDGE = "planning.cut_plane", "planning.cut_wedge"
+SHEET, BORDER = "planning.cut_surface", "planning.cut_by_territories"
+BOTH = "planning.combine_cuts"
+
+
+@pytest.fixture
+def plan():
+    liver = Step(
+        "segmentation.threshold",
+        "liver",
+        inputs={"volume": "ct"},
+        params={"lower_hu": 80.0, "upper_hu": 300.0},
+    )
+    params = {"point_mm": POINT, "normal": NORMAL, "margin_mm": 5.0}
+    return Plan(
+        "",
+        {"ct": "0", "territories": "2", "tumor": "1"},
+        (
+            liver,
+            Step(PLANE, "cut", inputs={"liver": "liver"}, params=params),
+            Step("planning.remnant", "remnant", inputs={"liver": "liver", "cut": "cut"}),
+        ),
+    )
+
+
+def test_shared_inputs_and_parameters_stay_and_what_is_needed_is_found(plan):
+    wedge = restaged(plan, "cut", WEDGE)
+    assert wedge.step("cut").params == {"margin_mm": 5.0}
+    assert wedge.step("cut").inputs == {"liver": "liver", "tumor": "tumor"}
+    sheet = restaged(plan, "cut", SHEET).step("cut")
+    assert (sheet.params["point_mm"], sheet.params["normal"]) == (POINT, NORMAL)
+    border = with_settings(plan, [("cut", "stage", BORDER), ("cut", "names", ["VI", "VII"])])
+    assert border.step("cut").inputs["territories"] == "territories"
+    assert border.step("remnant") == plan.step("remnant")
+
+
+def test_a_combination_keeps_the_first_cut_and_gives_it_back(plan):
+    settings = [("cut_other", "stage", WEDGE), ("cut", "stage", BOTH), ("cut", "operation", "both")]
+    both = with_settings(plan, settings)
+    assert [s.output for s in both.steps] == [
+        "liver",
+        "cut_other",
+        "cut_proposal",
+        "cut",
+        "remnant",
+    ]
+    assert dict(both.step("cut").inputs) == {
+        "liver": "liver",
+        "cut": "cut_proposal",
+        "other": "cut_other",
+    }
+    assert both.step("cut_proposal").params == plan.step("cut").params
+    check_plan(both)
+    assert restaged(both, "cut", PLANE) == plan
+    assert restaged(both, "cut", SHEET) == restaged(plan, "cut", SHEET)
+
+
+def test_the_second_cut_that_something_else_needs_stays(plan):
+    both = with_settings(plan, [("cut_other", "stage", WEDGE), ("cut", "stage", BOTH)])
+    used = both.added(
+        Step("planning.specimen", "piece", inputs={"liver": "liver", "cut": "cut_other"})
+    )
+    assert "cut_other" in [s.output for s in restaged(used, "cut", PLANE).steps]
+
+
+def test_an_input_can_be_named(plan):
+    changed = with_settings(plan, [("cut", "tumor", "tumor")])
+    assert changed.step("cut").inputs["tumor"] == "tumor"
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ([("cut", "stage", "planning.cut_circle")], PlanError, "planning.cut_wedge"),
+        ([("cut", "stage", "planning.patient")], PlanError, "choose another stage"),
+        ([("cut", "stage", BOTH)], PlanError, "lacks its input: other"),
+        ([("cut", "stage", BORDER)], StageError, "names"),
+        ([("cut", "tumor", "tumour")], PlanError, "tumour"),
+        ([("cut", "radius_mm", 3)], StageError, "no parameter 'radius_mm'"),
+        ([("cat", "radius_mm", 3)], PlanError, "no step 'cat'"),
+    ],
+)
+def test_what_is_wrong_is_named(plan, settings, error, words):
+    with pytest.raises(error, match=words):
+        with_settings(plan, settings)
