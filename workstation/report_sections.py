@@ -18,7 +18,7 @@ from workstation.actors import scene_items
 from workstation.camera import SIDES, Side
 from workstation.looks import scalar_map
 from workstation.picture import render_scene
-from workstation.planning.aneurysm_risk import NAMES, RiskRow, RiskSheet
+from workstation.planning.aneurysm_risk import NAMES, RiskRow, RiskSheet, merged
 from workstation.planning.plan import Plan, Step
 from workstation.planning.transplant_rows import Sheet
 from workstation.report_layout import Picture, shown_band, shown_value, table, text
@@ -57,13 +57,14 @@ def sections(
 ) -> list[Flowable]:
     """Return the pages about what the plan computed: flows, risk scores, treatments tried."""
     story: list[Flowable] = []
+    sheets = [v for v in (values.get(s.output) for s in plan.steps) if isinstance(v, RiskSheet)]
     for number, step in enumerate(plan.steps):
         value = values.get(step.output)
         progress(number / len(plan.steps), step.output)
         if isinstance(value, FlowResult) and len(value.times_s):
             story += _flow(step.output, value, values, summary)
         elif isinstance(value, RiskSheet):
-            story += _risk(value)
+            story += _risk(merged(sheets)) if value is sheets[-1] else []
         elif isinstance(value, Sheet):
             story += sheet_pages(value)
         elif step.stage == EFFECT and value is not None:
@@ -171,11 +172,11 @@ def _worded(value: object) -> str:
 # Risk ------------------------------------------------------------------------------------
 
 
-def _risk(sheet: RiskSheet) -> list[Flowable]:
+def _risk(models: Sequence[RiskRow]) -> list[Flowable]:
     """Return every score with its population, what it was given and what it lacks."""
     head = ("score", "result", "of whom it speaks", "what it was given, and what it lacks")
     rows: list[list[Any]] = [[text(h, "head") for h in head]]
-    rows += [_risk_row(row) for row in sheet.rows]
+    rows += [_risk_row(row) for row in models]
     note = (
         "Each score speaks of the patients that it was derived from. Nothing is assumed: a score "
         "that lacks an input has no value. None of them is a decision."

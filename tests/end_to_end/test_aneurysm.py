@@ -114,6 +114,10 @@ def test_a_label_becomes_flow_in_the_dome_and_what_coils_change(from_label):
     numbers = numbers_of(document)
     assert set(numbers) >= SHAPE | FLOW
     assert numbers["flow.inlet.flow"] == pytest.approx(2.0, rel=0.02)
+    with open_case(from_label[0], write=False) as case:
+        given = {row.model: row.inputs for row in case.value("risk_with_flow").rows}
+    assert given["xiang"]["wss_normalised"] == pytest.approx(numbers["wss.dome_normalised"])
+    assert given["detmer"]["wss_pa"] == pytest.approx(numbers["wss.dome_mean"])
     steps = {step["output"] for step in document["steps"]}
     assert not {"vessels", "tree", "region"} & steps
     compared = [name for name in COMPARED if f"coil_effect.{name}.change" in numbers]

@@ -20,6 +20,7 @@ STEPS = (
         "planning.aneurysm_risk",
         "risk_with_flow",
         inputs={"shape": "shape", "patient": "patient", "dome_flow": "shape"},
+        params={"models": "flow"},
     ),
 )
 AGE_MODEL = {

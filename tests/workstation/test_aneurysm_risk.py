@@ -11,7 +11,7 @@ from hemodynamics.score_coefficients import UnusableCoefficients
 from segmentation.contract import Measurements, Number
 from workstation.formats import FORMATS, digest_value, kind_of
 from workstation.planning.aneurysm_patient import aneurysm_patient, known_from_images
-from workstation.planning.aneurysm_risk import NAMES, QUANTITIES, aneurysm_risk
+from workstation.planning.aneurysm_risk import NAMES, QUANTITIES, aneurysm_risk, merged
 from workstation.planning.plan import Plan, Step
 from workstation.stage import StageError
 from workstation.stages import STAGES, check_plan
@@ -136,6 +136,21 @@ def test_models_without_coefficients_show_their_inputs():
     assert (xiang.value, xiang.label) == (None, "needs coefficients")
     assert dict(xiang.inputs) == {"osi": 0.1, "wss_normalised": 0.4}
     assert xiang.missing == ("size_ratio",)
+
+
+def test_a_second_sheet_holds_only_what_waits_for_the_flow():
+    shape, patient = measured(size=8.0, size_ratio=4.0), aneurysm_patient(**WORKED)
+    first = aneurysm_risk(shape, patient)
+    flow = measured(osi__dome_mean=0.1, wss__dome_normalised=0.4)
+    second = aneurysm_risk(shape, patient, flow, models="flow")
+    assert [one.model for one in second.rows] == ["suzuki", "xiang", "detmer"]
+    assert not second.numbers, "no score is told twice"
+    assert not second.findings, "nor what it needs"
+    rows = {one.model: one for one in merged((first, second))}
+    assert list(rows) == list(NAMES)
+    assert rows["phases"].value == row(first, "phases").value
+    assert rows["xiang"].missing == ()
+    assert row(first, "xiang").missing == ("wss_normalised", "osi")
 
 
 def test_coefficients_switch_a_model_on():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from inspect import Parameter, getdoc, signature
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from hemodynamics import rupture, rupture_slots, rupture_uiats
 from hemodynamics.flow_result import FlowResult
@@ -27,6 +27,9 @@ NAMES = {
     "detmer": "Detmer 2018",
 }
 """Models in the order of the sheet, as people call them."""
+
+WITH_FLOW = tuple(slot.name for slot in rupture_slots.SLOTS)
+"""Models that numbers of the flow enter."""
 
 QUANTITIES = {
     "size_mm": "size",
@@ -142,6 +145,7 @@ def aneurysm_risk(
     dome_flow: Measurements | FlowResult | None = None,
     *,
     coefficients: tuple[dict[str, Any], ...] = (),
+    models: Literal["all", "flow"] = "all",
     progress: Progress = silent,
 ) -> RiskSheet:
     """Compute every rupture and growth score whose inputs are known, and list what others lack.
@@ -152,19 +156,22 @@ def aneurysm_risk(
     Args:
         coefficients: Contents of files of coefficients that switch further models on, each with
             its source.
+        models: All of them, or only those that flow enters, which wait for it.
 
     Raises:
         UnusableCoefficients: if coefficients are refused, or are those of no model here.
     """
-    models = models_with(coefficients)
+    chosen = models_with(coefficients)
+    if models == "flow":
+        chosen = [model for model in chosen if model.name in WITH_FLOW]
     measured = {number.quantity: number for number in shape.numbers}
     if dome_flow is not None:
         measured |= {n.quantity: n for n in dome_flow.numbers if n.quantity not in measured}
     facts = dict(patient.facts)
     known = _named(measured, "value") | facts
     scored = []
-    for count, model in enumerate(models):
-        progress(count / len(models), NAMES[model.name])
+    for count, model in enumerate(chosen):
+        progress(count / len(chosen), NAMES[model.name])
         row, score = _scored(model, known)
         ends = [_scored(model, _named(measured, end) | facts)[0] for end in ("low", "high")]
         scored.append((_with_band(row, ends), score))
@@ -172,7 +179,7 @@ def aneurysm_risk(
     progress(1.0)
     return RiskSheet(
         tuple(number for row, score in scored for number in _numbers(row, score)),
-        (*_warnings(rows), *_lacks(rows)),
+        (*_warnings(rows), *_lacks(rows), *(_idle(rows) if models == "all" else ())),
         rows,
     )
 
@@ -305,12 +312,23 @@ def _lacks(rows: Sequence[RiskRow]) -> list[Finding]:
             text = f"{NAMES[row.model]} is not computed; not known: {words}"
             remedy = "Enter what is known of the patient, and compute shape and flow"
             found.append(Finding(Severity.INFO, "risk_inputs", text, remedy=remedy))
-    idle = [NAMES[row.model] for row in rows if row.label == NEEDS_COEFFICIENTS]
-    if idle:
-        text = f"These models have no value without published coefficients: {', '.join(idle)}"
-        remedy = "Give a file of coefficients with its source"
-        found.append(Finding(Severity.INFO, "needs_coefficients", text, remedy=remedy))
     return found
+
+
+def _idle(rows: Sequence[RiskRow]) -> list[Finding]:
+    """Return which models wait for a file of coefficients."""
+    idle = [NAMES[row.model] for row in rows if row.label == NEEDS_COEFFICIENTS]
+    if not idle:
+        return []
+    text = f"These models have no value without published coefficients: {', '.join(idle)}"
+    remedy = "Give a file of coefficients with its source"
+    return [Finding(Severity.INFO, "needs_coefficients", text, remedy=remedy)]
+
+
+def merged(sheets: Iterable[RiskSheet]) -> tuple[RiskRow, ...]:
+    """Return one row for each model, from the last of ``sheets`` that has it."""
+    rows = {row.model: row for sheet in sheets for row in sheet.rows}
+    return tuple(rows[name] for name in NAMES if name in rows)
 
 
 def _lower(sentence: str) -> str:

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QToolButton, QVB
 
 from hemodynamics.score_coefficients import NEEDS_COEFFICIENTS, read_coefficients, unit_of
 from workstation.planning.aneurysm_patient import FROM_IMAGES, Fact, known_from_images
-from workstation.planning.aneurysm_risk import NAMES, RiskRow, RiskSheet, models_with
+from workstation.planning.aneurysm_risk import NAMES, RiskRow, RiskSheet, merged, models_with
 from workstation.planning.plan import Step, to_plain_json
 from workstation.stages import STAGES
 from workstation.ui.desk import Desk
@@ -110,7 +110,7 @@ class RiskView(QWidget):
         return "" if held else "coefficients that were added"
 
     def _steps(self) -> list[Step]:
-        """Return the steps that score: the first without flow, perhaps, and later ones with it."""
+        """Return the steps that score: the first at once, later ones when the flow is there."""
         plan = self._desk.session.plan
         steps = plan.steps if plan is not None else ()
         return [step for step in steps if step.stage == RISK_STAGE]
@@ -122,6 +122,18 @@ class RiskView(QWidget):
         if done:
             return done[-1]
         return steps[0] if steps else None
+
+    def _rows(self) -> list[tuple[RiskRow, bool]]:
+        """Return one row for each model, up to date before stale, with flow before without."""
+        known = [
+            (self._desk.is_current(s.output), self._desk.value(s.output)) for s in self._steps()
+        ]
+        sheets = [(current, v) for current, v in known if isinstance(v, RiskSheet)]
+        fresh = merged(sheet for current, sheet in sheets if current)
+        names = {row.model for row in fresh}
+        stale = [row for row in merged(sheet for _, sheet in sheets) if row.model not in names]
+        found = [*((row, True) for row in fresh), *((row, False) for row in stale)]
+        return sorted(found, key=lambda shown: list(NAMES).index(shown[0].model))
 
     def _patient(self) -> Step | None:
         """Return the step that holds the facts which the scores take."""
@@ -222,9 +234,9 @@ class RiskView(QWidget):
             return
         self.form.setEnabled(patient is not None)
         self.form.show_values(patient.params if patient is not None else {})
-        sheet, current = self._desk.value(step.output), self._desk.is_current(step.output)
-        rows = sheet.rows if isinstance(sheet, RiskSheet) else ()
-        self.cards.show_records([(row, current) for row in rows])
+        shown = self._rows()
+        self.cards.show_records(shown)
+        rows, current = [row for row, _ in shown], all(current for _, current in shown)
         known = sum(row.value is not None for row in rows)
         idle = sum(row.label == NEEDS_COEFFICIENTS for row in rows)
         words = f"{known} of {len(rows)} have a value"
