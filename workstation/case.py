@@ -55,7 +55,7 @@ from workstation.case_sources import (
 from workstation.clinical_match import match, patient_of_images
 from workstation.dicom import files as dicom
 from workstation.dicom.label_source import split_structure
-from workstation.formats import DamagedValue, digest_source, digest_value
+from workstation.formats import digest_source, digest_value
 from workstation.planning.clinical_values import differences
 from workstation.planning.plan import Plan, read_plan
 from workstation.planning.transplant_person import PersonRecord
@@ -63,6 +63,7 @@ from workstation.review import review_states
 from workstation.runs import read_runs, step_states, write_run
 from workstation.stages import StepRun, run_plan
 from workstation.store import ResultStore, sweep, write_atomically, write_json
+from workstation.value_format import DamagedValue
 from workstation.variants import Spread, one_by_one
 
 LEFT_OVER = (".lock", ".part-")

@@ -22,15 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from segmentation.volume import EarlierEdits, EditLog
-from workstation.formats import (
-    FORMATS,
-    DamagedValue,
-    Format,
-    Record,
-    digest_value,
-    kind_of,
-    size_of,
-)
+from workstation.formats import FORMATS, digest_value, kind_of, size_of
+from workstation.value_format import DamagedValue, Format, Record
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -97,7 +90,7 @@ class ResultStore(MutableMapping[str, Any]):
         try:
             record: Record = json.loads((self.folder / f"{key}.json").read_text("utf-8"))
             form = FORMATS[record["kind"]]
-            size = self._data_path(key, form).stat().st_size if form.write else 0
+            size = self._data_path(key, form).stat().st_size if form.ending else 0
             whole = size == record["bytes"]
         except (FileNotFoundError, ValueError, TypeError):
             whole = False
@@ -144,10 +137,9 @@ class ResultStore(MutableMapping[str, Any]):
             self[value.earlier.digest] = value.earlier.load()
         self.folder.mkdir(parents=True, exist_ok=True)
         record = form.record(value) | {"kind": kind, "digest": digest_value(value), "bytes": 0}
-        write = form.write
-        if write is not None:
+        if form.ending:
             path = self._data_path(key, form)
-            write_atomically(path, lambda part: write(value, part))
+            write_atomically(path, lambda part: form.write(value, part))
             record["bytes"] = path.stat().st_size
         write_json(self.folder / f"{key}.json", record)
         self._keep(key, value)

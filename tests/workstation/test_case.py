@@ -15,15 +15,16 @@ import pytest
 from meshing.surface import SurfaceMesh
 from segmentation.images import write_labels, write_volume
 from segmentation.volume import EditLog, ImageGeometry, Label, LabelMap, LabelPatch, Volume
-from workstation import formats
+from workstation import value_format
 from workstation.case import CaseError, case_for_writing, create_case, open_case
 from workstation.dicom import files as dicom
-from workstation.formats import DamagedValue, digest_value
+from workstation.formats import digest_value
 from workstation.phantom import abdomen, write_dicom
 from workstation.planning.plan import Plan, PlanError, Step
 from workstation.runs import read_runs
 from workstation.stages import StepFailed
 from workstation.store import ResultStore, write_json
+from workstation.value_format import DamagedValue
 
 FLIPPED = (0, 1, 0, 1, 0, 0, 0, 0, -1)
 GRID = ImageGeometry((14, 12, 10), (0.8, 0.9, 2.0), (-5, 7, 11), FLIPPED, "1.2")
@@ -388,8 +389,8 @@ def test_a_full_disk_is_told_in_words_and_leaves_nothing(case, monkeypatch):
     plan = plan_for(case)
     case.add_plan(plan, "Start")
     with monkeypatch.context() as patch:
-        patch.setattr(formats.sitk, "WriteImage", fail)
-        patch.setattr(formats.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+        patch.setattr(value_format.sitk, "WriteImage", fail)
+        patch.setattr(value_format.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
         with pytest.raises(StepFailed, match="failed: The disk is full") as error:
             case.run(plan)
     assert error.value.remedy.startswith("Free some space")

@@ -7,9 +7,10 @@ import pytest
 
 from segmentation.volume import EditLog, LabelPatch
 from tests.workstation.test_session import make_session, replayed
-from workstation.formats import DamagedValue, digest_value, size_of
+from workstation.formats import digest_value, size_of
 from workstation.session import Session
 from workstation.store import ResultStore
+from workstation.value_format import DamagedValue
 
 ACTIONS = 500
 CAP_BYTES = 20_000
