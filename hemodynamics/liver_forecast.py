@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +69,8 @@ STRETCH = 0.4
 class Known:
     """What was measured before the resection; None where it was not.
 
-    Pressures in mmHg, flows in L/min, ``surface_m2`` the body surface.
+    Pressures in mmHg, flows in L/min, ``beats_min`` the heart rate, ``surface_m2`` that of the
+    body.
     """
 
     portal_mmhg: float
@@ -79,6 +80,7 @@ class Known:
     cardiac_output_l_min: float | None = None
     portal_flow_l_min: float | None = None
     arterial_flow_l_min: float | None = None
+    beats_min: float | None = None
     surface_m2: float | None = None
 
 
@@ -134,11 +136,16 @@ class Forecast:
             periphery(member, removed, float(high), float(low), self.buffer).state
             for member, (high, low) in zip(self.members, pressures)
         ]
-        drawn_before = [
+        return Outcome(before, after, self.bands_before, _bands(after, drawn))
+
+    @cached_property
+    def bands_before(self) -> Mapping[str, tuple[float, float]]:
+        """The bands of the means before any resection."""
+        drawn = [
             periphery(member, 0.0, member.arterial_mmhg, member.caval_mmhg).state
             for member in self.members
         ]
-        return Outcome(before, after, _bands(before, drawn_before), _bands(after, drawn))
+        return _bands(self.circulation.before, drawn)
 
 
 def _bands(state: State, drawn: Sequence[State]) -> dict[str, tuple[float, float]]:
@@ -233,7 +240,8 @@ def _drawn(known: Known, turns: Floats) -> Patient:
         vein = known.portal_flow_l_min * (1 + FLOW_DOUBT * t[5])
     if known.arterial_flow_l_min is not None:
         artery = known.arterial_flow_l_min * (1 + FLOW_DOUBT * t[6])
-    assumed = _stretched(Assumed(), float(np.exp(STRETCH * t[7])), float(np.exp(STRETCH * t[8])))
+    usual = Assumed() if known.beats_min is None else Assumed(beats_min=known.beats_min)
+    assumed = _stretched(usual, float(np.exp(STRETCH * t[7])), float(np.exp(STRETCH * t[8])))
     return Patient(arterial, portal, sinusoidal, caval, output, vein, artery, assumed)
 
 

@@ -232,7 +232,7 @@ _TABLE = (
     Stage("Plan", resection_reserve.liver_reserve),
     Stage("Plan", resection.cut_vessels),
     Stage("Plan", drainage.lost_territory),
-    Stage("Plan", pressure.portal_pressure, version=2),
+    Stage("Plan", pressure.portal_pressure, version=3),
     Stage("Plan", aneurysm_risk.aneurysm_risk),
     Stage("Plan", transplant_fit.graft_in_cavity),
     Stage("Case", cranioplasty.cranial_patient),

@@ -5,7 +5,8 @@ import pytest
 
 from segmentation.contract import Measurements, Number, Severity
 from segmentation.volume import ImageGeometry, Label, LabelMap
-from workstation.planning.pressure import known_of, portal_pressure
+from workstation.planning.pressure import portal_pressure, pressure_after
+from workstation.planning.pressure_inputs import known_of
 
 AXES = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 GRID = ImageGeometry((20, 10, 10), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), AXES, "2.25.7")
@@ -67,12 +68,19 @@ def test_the_closed_circulation_gives_every_number_with_its_band():
     text = told(result)["portal_pressure_assumed"].sentence
     assert "not validated prospectively" in text
     assert "Assumed: cardiac output 6" in text
+    assert found["cardiac_output_before"].source.startswith("assumed: cardiac output 6")
+    assert found["portal_flow_before"].source.startswith("measured: portal vein flow;")
+    # 1 L/min through 2 mL of liver, and what is left of it through 40 % of that.
+    assert found["portal_flow_per_100_ml_before"].value == pytest.approx(1e5 / 4)
+    left = found["portal_flow_after"].value * 1e5 / 1.6
+    assert found["portal_flow_per_100_ml_after"].value == pytest.approx(left)
 
 
 def test_the_portal_pressure_alone_is_enough_and_what_is_assumed_is_said():
     result = pressed({"portal_pressure_mmhg": 9.0, "height_cm": 175.0, "body_weight_kg": 75.0})
     text = told(result)["portal_pressure_assumed"].sentence
-    assert "Entered: portal vein pressure (" in text
+    measured = told(result)["portal_pressure_measured"].sentence
+    assert measured.startswith("Measured: portal vein pressure 9 (")
     for words in ("mean arterial pressure 87.5", "central venous pressure 4", "per m²"):
         assert words in text
     all_known = named(pressed(EVERY))["after"]
@@ -125,3 +133,25 @@ def test_the_buffer_response_is_an_option_and_stated():
 def test_body_surface_is_mosteller():
     known = known_of({"portal_pressure_mmhg": 9.0, "height_cm": 175.0, "body_weight_kg": 75.0})
     assert known.surface_m2 == pytest.approx(1.9094, abs=1e-4)
+
+
+def test_what_was_measured_takes_the_place_of_what_is_assumed():
+    usual = named(pressed({"portal_pressure_mmhg": 9.0}))
+    values = {"portal_pressure_mmhg": 9.0, "cardiac_output_l_min": 8.0, "heart_rate_per_min": 90.0}
+    result = pressed(values)
+    found = named(result)
+    assert found["cardiac_output_before"].value == pytest.approx(8.0)
+    assert found["cardiac_output_before"].source.startswith("measured: cardiac output;")
+    # The liver's flows follow the cardiac output where they were not measured.
+    assert found["portal_flow_before"].value == pytest.approx(8.0 * 0.25 * 0.75)
+    assert found["after"].value != usual["after"].value
+    assert "cardiac output 8, heart rate 90" in told(result)["portal_pressure_measured"].sentence
+    text = told(result)["portal_pressure_assumed"].sentence
+    assert "cardiac output" not in text.split("Assumed:")[1].split("portal flow")[0]
+    assert "heart rate" not in text
+
+
+def test_prepared_once_it_tells_what_the_step_tells():
+    after = pressure_after(EVERY, part("liver", 20).volume_ml(), members=16)
+    assert after(0.6) == pressed(EVERY)
+    assert after(0.0).numbers == after(0.95).numbers == ()

@@ -14,6 +14,7 @@ PARAMETERS = {
     "height": "height_cm",
     "mean_arterial_pressure": "map_mmhg",
     "central_venous_pressure": "cvp_mmhg",
+    "heart_rate": "heart_rate_per_min",
     "bilirubin": "bilirubin_mg_dl",
     "albumin": "albumin_g_dl",
     "inr": "inr",

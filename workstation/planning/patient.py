@@ -15,6 +15,8 @@ UNITS = {
     "portal_pressure_mmhg": "mmHg",
     "sinusoidal_pressure_mmhg": "mmHg",
     "cvp_mmhg": "mmHg",
+    "cardiac_output_l_min": "L/min",
+    "heart_rate_per_min": "1/min",
     "portal_flow_l_min": "L/min",
     "arterial_flow_l_min": "L/min",
     "bilirubin_mg_dl": "mg/dL",
@@ -38,6 +40,8 @@ def patient(
     portal_pressure_mmhg: Annotated[float, Gt(0), Le(80)] | None = None,
     sinusoidal_pressure_mmhg: Annotated[float, Gt(0), Le(80)] | None = None,
     cvp_mmhg: Annotated[float, Gt(0), Le(60)] | None = None,
+    cardiac_output_l_min: Annotated[float, Gt(0), Le(20)] | None = None,
+    heart_rate_per_min: Annotated[float, Ge(10), Le(350)] | None = None,
     portal_flow_l_min: Annotated[float, Gt(0), Le(10)] | None = None,
     arterial_flow_l_min: Annotated[float, Gt(0), Le(10)] | None = None,
     bilirubin_mg_dl: Annotated[float, Gt(0), Le(100)] | None = None,
@@ -62,8 +66,10 @@ def patient(
         portal_pressure_mmhg: Portal vein pressure, measured.
         sinusoidal_pressure_mmhg: Pressure in the hepatic sinusoids (wedged hepatic venous).
         cvp_mmhg: Central venous (caval) pressure.
-        portal_flow_l_min: Portal vein flow.
-        arterial_flow_l_min: Hepatic artery flow.
+        cardiac_output_l_min: Cardiac output, measured.
+        heart_rate_per_min: Heart rate at rest.
+        portal_flow_l_min: Portal vein flow, measured (Doppler, flow MRI or at surgery).
+        arterial_flow_l_min: Hepatic artery flow, measured.
         bilirubin_mg_dl: Total bilirubin in the serum.
         albumin_g_dl: Albumin in the serum.
         inr: International normalised ratio of the prothrombin time.
@@ -83,6 +89,8 @@ def patient(
         "portal_pressure_mmhg": portal_pressure_mmhg,
         "sinusoidal_pressure_mmhg": sinusoidal_pressure_mmhg,
         "cvp_mmhg": cvp_mmhg,
+        "cardiac_output_l_min": cardiac_output_l_min,
+        "heart_rate_per_min": heart_rate_per_min,
         "portal_flow_l_min": portal_flow_l_min,
         "arterial_flow_l_min": arterial_flow_l_min,
         "bilirubin_mg_dl": bilirubin_mg_dl,

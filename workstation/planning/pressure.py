@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from math import sqrt
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
 from hemodynamics.liver import LiverCirculation
-from hemodynamics.liver_forecast import (
-    BAND_PERCENT,
-    FLOW_DOUBT,
-    NORMAL_CVP,
-    NORMAL_INDEX,
-    NORMAL_MAP,
-    NORMAL_OUTPUT,
-    OUTPUT_DOUBT,
-    PRESSURE_DOUBT_MMHG,
-    SINUSOIDAL_SHARE,
-    Forecast,
-    Known,
-    Outcome,
-    prepare,
-)
+from hemodynamics.liver_forecast import BAND_PERCENT, Forecast, Outcome, prepare
 from hemodynamics.liver_loop import LARGEST, periphery
 from segmentation.contract import (
     Finding,
@@ -34,27 +19,24 @@ from segmentation.contract import (
     silent,
 )
 from segmentation.volume import LabelMap
+from workstation.planning.pressure_inputs import (
+    NEEDED,
+    PORTAL,
+    TAKEN,
+    assumed,
+    inputs,
+    known_of,
+    missing,
+)
 from workstation.planning.pressure_limits import limits
 
-NEEDED = {
-    "map_mmhg": "mean arterial pressure",
-    "portal_pressure_mmhg": "portal vein pressure",
-    "sinusoidal_pressure_mmhg": "sinusoidal pressure",
-    "cvp_mmhg": "central venous pressure",
-    "portal_flow_l_min": "portal vein flow",
-    "arterial_flow_l_min": "hepatic artery flow",
-}
+Model = Literal["closed_loop", "four_resistor"]
+After = Callable[[float], Measurements]
+"""Tells the circulation after a volume fraction of the liver was removed."""
+
 RESISTORS = "steady four-resistor model, not validated; hepatic resistances scale with 1 / remnant"
 LOOP = "closed circulation tuned to the patient, not validated prospectively; no reflexes"
-FIELDS = {
-    "map_mmhg": "arterial_mmhg",
-    "sinusoidal_pressure_mmhg": "sinusoidal_mmhg",
-    "cvp_mmhg": "caval_mmhg",
-    "cardiac_output_l_min": "cardiac_output_l_min",
-    "portal_flow_l_min": "portal_flow_l_min",
-    "arterial_flow_l_min": "arterial_flow_l_min",
-}
-"""What of a patient's values the closed circulation takes besides the portal pressure."""
+PER_100_ML = "flow / volume of the liver that is there"
 
 
 def portal_pressure(
@@ -62,7 +44,7 @@ def portal_pressure(
     remnant: LabelMap,
     patient: Measurements,
     *,
-    model: Literal["closed_loop", "four_resistor"] = "closed_loop",
+    model: Model = "closed_loop",
     cardiac_output_l_min: Annotated[float, Gt(0), Le(20)] | None = None,
     buffer_response: bool = False,
     members: Annotated[int, Ge(16), Le(200)] = 48,
@@ -77,44 +59,88 @@ def portal_pressure(
 
     Args:
         model: Closed circulation with a beating heart, or four resistors between fixed pressures.
-        cardiac_output_l_min: Cardiac output; empty takes that of a normal adult.
+        cardiac_output_l_min: Cardiac output; empty takes the patient's, or a normal adult's.
         buffer_response: Whether the hepatic artery narrows as portal flow per mass rises.
         members: How many draws from the doubt of the inputs make the bands.
     """
-    known = {number.quantity: number.value for number in patient.numbers}
-    if cardiac_output_l_min is not None:
-        known["cardiac_output_l_min"] = cardiac_output_l_min
-    removed = 1.0 - remnant.volume_ml() / liver.volume_ml()
-    if model == "four_resistor":
-        progress(1.0)
-        return _four_resistors(known, removed)
-    if "portal_pressure_mmhg" not in known:
-        progress(1.0)
-        return _missing(["portal vein pressure"], "every further value narrows its band")
+    whole_ml = liver.volume_ml()
+    removed = 1.0 - remnant.volume_ml() / whole_ml
     if not 0.0 < removed <= LARGEST:
         progress(1.0)
         return Measurements(findings=(_outside(removed),))
-    forecast = prepare(known_of(known), members, buffer_response, progress)
-    outcome = forecast.at(removed)
-    progress(1.0)
-    return Measurements(
-        tuple(_numbers(forecast, outcome, removed)),
-        (_assumptions(known, forecast), *limits(outcome)),
+    after = pressure_after(
+        {number.quantity: number.value for number in patient.numbers},
+        whole_ml,
+        model=model,
+        cardiac_output_l_min=cardiac_output_l_min,
+        buffer_response=buffer_response,
+        members=members,
+        progress=progress,
     )
+    result = after(removed)
+    progress(1.0)
+    return result
 
 
-def known_of(values: Mapping[str, float]) -> Known:
-    """Return what the closed circulation takes from a patient's values, by their quantity."""
-    given = {field: values[name] for name, field in FIELDS.items() if name in values}
-    height, weight = values.get("height_cm"), values.get("body_weight_kg")
-    surface = sqrt(height * weight / 3600) if height and weight else None  # Mosteller 1987
-    return Known(values["portal_pressure_mmhg"], surface_m2=surface, **given)
+def pressure_after(
+    values: Mapping[str, float],
+    whole_ml: float,
+    *,
+    model: Model = "closed_loop",
+    cardiac_output_l_min: float | None = None,
+    buffer_response: bool = False,
+    members: int = 48,
+    progress: Progress = silent,
+) -> After:
+    """Prepare once what tells, within milliseconds, all numbers after any resection.
+
+    Args:
+        values: of the patient, by their quantity.
+        whole_ml: volume of the whole liver.
+        model, cardiac_output_l_min, buffer_response, members: as in `portal_pressure`.
+        progress: told how far the work is.
+
+    Raises:
+        ValueError: if the patient's values contradict each other.
+    """
+    known = dict(values)
+    if cardiac_output_l_min is not None:
+        known["cardiac_output_l_min"] = cardiac_output_l_min
+    if model == "four_resistor":
+        return lambda removed: _held(removed) or _four_resistors(known, removed)
+    if PORTAL not in known:
+        lacks = missing([NEEDED[PORTAL]], "every further value narrows its band")
+        return lambda removed: Measurements(findings=(lacks,))
+    forecast = prepare(known_of(known), members, buffer_response, progress)
+    said = inputs(known, forecast)
+
+    def after(removed: float) -> Measurements:
+        outside = _held(removed)
+        if outside is not None:
+            return outside
+        outcome = forecast.at(removed)
+        numbers = (
+            *_before(known, forecast, outcome),
+            *_after(forecast, outcome, removed),
+            *_by_volume(outcome, whole_ml, removed),
+        )
+        return Measurements(numbers, (*said, *limits(outcome)))
+
+    return after
+
+
+def _held(removed: float) -> Measurements | None:
+    """Return what is said where no model holds."""
+    if 0.0 < removed <= LARGEST:
+        return None
+    return Measurements(findings=(_outside(removed),))
 
 
 def _four_resistors(known: Mapping[str, float], removed: float) -> Measurements:
-    missing = [words for name, words in NEEDED.items() if name not in known]
-    if missing:
-        return _missing(missing, "or take the closed circulation, which assumes what is missing")
+    lacks = [words for name, words in NEEDED.items() if name not in known]
+    if lacks:
+        besides = "or take the closed circulation, which assumes what is missing"
+        return Measurements(findings=(missing(lacks, besides),))
     before = LiverCirculation(*(known[name] for name in NEEDED))
     after = before.after_resection(removed)
     return Measurements(
@@ -125,14 +151,6 @@ def _four_resistors(known: Mapping[str, float], removed: float) -> Measurements:
             Number("portal_flow_after", after.portal_flow_l_min, "L/min", RESISTORS),
             Number("arterial_flow_after", after.arterial_flow_l_min, "L/min", RESISTORS),
         )
-    )
-
-
-def _missing(names: list[str], besides: str) -> Measurements:
-    sentence = f"The portal pressure is not estimated; not entered: {', '.join(names)}."
-    remedy = f"Enter the patient's values to get an estimate; {besides}"
-    return Measurements(
-        findings=(Finding(Severity.INFO, "portal_pressure_inputs", sentence, remedy=remedy),)
     )
 
 
@@ -149,70 +167,70 @@ def _outside(removed: float) -> Finding:
     )
 
 
-def _numbers(forecast: Forecast, outcome: Outcome, removed: float) -> Iterator[Number]:
+def _drawn(forecast: Forecast) -> str:
     low, high = BAND_PERCENT
-    buffer = "; with the arterial buffer response" if forecast.buffer else ""
-    band = (
+    return (
         f"band: {low:g}th to {high:g}th percentile of {len(forecast.members)} draws from the "
         "inputs' doubt"
     )
-    source = f"{LOOP}{buffer}; {band}"
-    before, after = outcome.before, outcome.after
-    yield Number("before", before.portal_mmhg, "mmHg", "as entered for the patient")
-    tuned = f"as entered for the patient, or assumed where not entered; {band}"
-    for name, unit, attribute in (
-        ("gradient_before", "mmHg", "gradient_mmhg"),
-        ("portal_flow_before", "L/min", "portal_flow_l_min"),
-        ("arterial_flow_before", "L/min", "arterial_flow_l_min"),
-    ):
-        limits_before = outcome.bands_before[attribute]
-        yield Number(name, getattr(before, attribute), unit, tuned, *limits_before)
-    for name, unit, attribute in (
-        ("after", "mmHg", "portal_mmhg"),
-        ("gradient_after", "mmHg", "gradient_mmhg"),
-        ("portal_flow_after", "L/min", "portal_flow_l_min"),
-        ("arterial_flow_after", "L/min", "arterial_flow_l_min"),
-        ("arterial_pressure_after", "mmHg", "arterial_mmhg"),
-    ):
-        yield Number(name, getattr(after, attribute), unit, source, *outcome.bands[attribute])
+
+
+BEFORE = (
+    ("before", "mmHg", "portal_mmhg", (PORTAL,)),
+    ("gradient_before", "mmHg", "gradient_mmhg", (PORTAL, "cvp_mmhg")),
+    ("portal_flow_before", "L/min", "portal_flow_l_min", ("portal_flow_l_min",)),
+    ("arterial_flow_before", "L/min", "arterial_flow_l_min", ("arterial_flow_l_min",)),
+    ("arterial_pressure_before", "mmHg", "arterial_mmhg", ("map_mmhg",)),
+    ("cardiac_output_before", "L/min", "cardiac_output_l_min", ("cardiac_output_l_min",)),
+)
+"""Number, unit, property, and the inputs that it is."""
+
+
+def _before(known: Mapping[str, float], forecast: Forecast, outcome: Outcome) -> Iterator[Number]:
+    guessed = assumed(known, forecast)
+    for name, unit, attribute, needs in BEFORE:
+        value = getattr(outcome.before, attribute)
+        if name == "before":
+            yield Number(name, value, unit, "measured: as entered for the patient")
+            continue
+        made = [f"assumed: {guessed[key]}" for key in needs if key in guessed]
+        made += [f"measured: {TAKEN[key]}" for key in needs if key not in guessed]
+        source = f"{'; '.join(made)}; {_drawn(forecast)}"
+        yield Number(name, value, unit, source, *outcome.bands_before[attribute])
+
+
+AFTER = (
+    ("after", "mmHg", "portal_mmhg"),
+    ("gradient_after", "mmHg", "gradient_mmhg"),
+    ("portal_flow_after", "L/min", "portal_flow_l_min"),
+    ("arterial_flow_after", "L/min", "arterial_flow_l_min"),
+    ("arterial_pressure_after", "mmHg", "arterial_mmhg"),
+)
+
+
+def _after(forecast: Forecast, outcome: Outcome, removed: float) -> Iterator[Number]:
+    buffer = "; with the arterial buffer response" if forecast.buffer else ""
+    source = f"{LOOP}{buffer}; {_drawn(forecast)}"
+    for name, unit, attribute in AFTER:
+        value = getattr(outcome.after, attribute)
+        yield Number(name, value, unit, source, *outcome.bands[attribute])
+    before = outcome.before
     held = (before.arterial_mmhg, before.caval_mmhg)
     simple = periphery(forecast.circulation.patient, removed, *held).state
     yield Number("after_four_resistors", simple.portal_mmhg, "mmHg", RESISTORS)
 
 
-def _assumptions(known: Mapping[str, float], forecast: Forecast) -> Finding:
-    """Return the finding that says what was measured, what was assumed, and what is unproven."""
-    patient = forecast.circulation.patient
-    index, spread = NORMAL_INDEX
-    surface = known_of(known).surface_m2
-    heart = f"{NORMAL_OUTPUT[0]:g} ± {NORMAL_OUTPUT[1]:g} L/min, normal adult"
-    if surface is not None:
-        heart = f"{index:g} ± {spread:g} L/min per m² of body surface, normal adult"
-    share = f"{SINUSOIDAL_SHARE[0]:.0%} ± {SINUSOIDAL_SHARE[1]:.0%} of the portocaval gradient"
-    usual = {
-        "map_mmhg": f"mean arterial pressure {NORMAL_MAP[0]:g} ± {NORMAL_MAP[1]:g} mmHg",
-        "cvp_mmhg": f"central venous pressure {NORMAL_CVP[0]:g} ± {NORMAL_CVP[1]:g} mmHg",
-        "sinusoidal_pressure_mmhg": f"drop behind the sinusoids {share}",
-        "cardiac_output_l_min": f"cardiac output {heart}",
-        "portal_flow_l_min": f"portal flow {patient.portal_flow_l_min:.2f} L/min, 75 % of the "
-        "liver's quarter of the cardiac output",
-        "arterial_flow_l_min": f"hepatic artery flow {patient.arterial_flow_l_min:.2f} L/min, the "
-        "rest of that quarter",
-    }
-    words = NEEDED | {"cardiac_output_l_min": "cardiac output"}
-    measured = [text for name, text in words.items() if name in known]
-    assumed = [text for name, text in usual.items() if name not in known]
-    told = "; ".join(assumed) if assumed else "no mean pressure or flow"
-    failed = ""
-    if forecast.failed:
-        failed = f" {forecast.failed} draws fit no heart or contradict themselves; left out."
-    return Finding(
-        Severity.INFO,
-        "portal_pressure_assumed",
-        "The portal pressure after the resection is an estimate of a model that is not validated "
-        f"prospectively. Entered: {', '.join(measured)} (doubt ± {PRESSURE_DOUBT_MMHG:g} mmHg, "
-        f"arterial ± {3 * PRESSURE_DOUBT_MMHG:g}; flows ± {FLOW_DOUBT:.0%}, output "
-        f"± {OUTPUT_DOUBT:.0%}). Assumed: {told}; compliances, heart rate and lungs. Infusions, "
-        "bleeding, reflexes and portal veins that widen are left out, so a steep rise may be "
-        f"overstated.{failed}",
-    )
+def _by_volume(outcome: Outcome, whole_ml: float, removed: float) -> Iterator[Number]:
+    """Yield the flows by the volume of the liver before, and of the remnant after."""
+    left_ml = (1.0 - removed) * whole_ml
+    for vessel in ("portal", "arterial"):
+        attribute = f"{vessel}_flow_l_min"
+        for when, state, bands, volume_ml in (
+            ("before", outcome.before, outcome.bands_before, whole_ml),
+            ("after", outcome.after, outcome.bands, left_ml),
+        ):
+            each = 1000.0 * 100.0 / volume_ml
+            low, high = bands[attribute]
+            value = each * getattr(state, attribute)
+            name = f"{vessel}_flow_per_100_ml_{when}"
+            yield Number(name, value, "mL/min", PER_100_ML, each * low, each * high)

@@ -15,7 +15,7 @@ from segmentation.contract import FrameMismatch, Measurements
 from segmentation.volume import LabelMap, Vector
 from workstation.jobs import Job
 from workstation.planning.live import LiveNumbers, LivePreview, Pressure
-from workstation.planning.pressure import known_of
+from workstation.planning.pressure_inputs import known_of
 from workstation.planning.resection import CutPlane
 from workstation.ui.desk import Desk
 from workstation.ui.four_up import CUT_STEP, FourUp
