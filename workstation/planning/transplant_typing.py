@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from workstation.planning.tissue_type import LOCI, SPLITS, UnreadableTyping
-from workstation.planning.transplant_serology import BW4, BW6, antigen_of, related
+from workstation.planning.transplant_serology import BW4, BW6, OTHER_BW, antigens_of, related
 
 LOCUS_OF = {"DR": "DRB1", "DQ": "DQB1", "DP": "DPB1", "DQA": "DQA1", "DPA": "DPA1"}
 """Beginning of an antigen's name to the locus whose product it is on."""
@@ -182,8 +182,8 @@ def _products(
     allele = f"{locus}*{fields[0]}:{fields[1]}" if len(fields) > 1 else ""
     if suffix == NO_EXPRESSION:
         yield Product(locus, "", allele, True)
-    else:
-        antigen = "" if suffix else antigen_of(locus, fields)
+        return
+    for antigen in ("",) if suffix else antigens_of(locus, fields) or ("",):
         yield Product(locus, antigen, allele)
 
 
@@ -200,9 +200,9 @@ def _one_of(genotypes: list[dict[str, list[Copy]]]) -> dict[str, list[Copy]]:
 
 
 def _said(copy: Copy) -> str:
-    if len(copy) > 3:
-        return f"{len(copy)} possible products"
-    words = [p.allele or p.antigen or f"{p.locus} not known" for p in copy]
+    words = {p.allele or p.antigen or f"{p.locus} not known" for p in copy}
+    if len(words) > 3:
+        return f"{len(words)} possible products"
     return "/".join(sorted(words))
 
 
@@ -213,7 +213,7 @@ def carries(product: Product, target: Product) -> str:
     if target.locus == "BW":
         epitope = BW4 if target.antigen == "BW4" else BW6
         other = BW6 if target.antigen == "BW4" else BW4
-        if not product.antigen:
+        if not product.antigen or product.allele in OTHER_BW:
             return "perhaps"
         if product.antigen in epitope:
             return "yes"
@@ -243,7 +243,9 @@ def read_target(text: str) -> Product:
     word = text.strip().rstrip("*")
     if "*" in word:
         locus, fields, suffix = _fields(word)
-        found = next(iter(_products(locus, fields, suffix, {})))
+        found, *others = _products(locus, fields, suffix, {})
+        if others:  # what carries it serologically is not sure
+            found = Product(locus, "", found.allele)
         if not found.allele and not found.antigen:
             raise UnreadableTyping(f"{text[:40]!r} does not say which allele")
         return found
