@@ -140,3 +140,19 @@ def test_a_click_moves_a_vein_to_the_other_system():
     values = found.array[block]
     assert (values[values > 0] == found.value("hepatic_vein")).all()
     assert found.volume_ml("portal_vein") > 5.0
+
+
+def test_a_whisker_of_noise_is_no_branch():
+    """A thread of voxels from the wall of the left branch would take from IV and give it to II."""
+    liver, portal, _, _, _ = patient()
+    wall, tip = np.array([-1.0, -34.0, 22.5]), np.array([7.0, -27.0, 17.0])
+    line = wall + np.linspace(0, 1, 30)[:, None] * (tip - wall)
+    k, j, i = np.rint(portal.geometry.to_index(line)).astype(int).T[::-1]
+    thread = portal.array.copy()
+    thread[k, j, i] = 1
+    assert np.count_nonzero(thread) > np.count_nonzero(portal.array) + 4
+    tree = vein_tree(LabelMap(thread, portal.geometry, portal.labels), liver)
+    assert np.linalg.norm(tree.points_mm - tip, axis=1).min() > 6.0
+    thick = ndimage.binary_dilation(thread != portal.array, iterations=1) | portal.mask()
+    tree = vein_tree(LabelMap(thick.astype(np.uint8), portal.geometry, portal.labels), liver)
+    assert np.linalg.norm(tree.points_mm - tip, axis=1).min() < 3.0

@@ -35,6 +35,7 @@ AROUND = 1.5  # radii about a way that it accounts for
 AROUND_MM = 2.0  # and so much more
 MIDDLE = 0.8  # of the radius: so near to the middle, two ways are one
 AROUND_ROOT_MM = 6.0  # how wide the vein is at its root is looked for this near
+THIN = 0.75  # of a cube: what is not deeper is one or two cubes wide, as noise on a wall is
 SMOOTH = 2.0  # points over which a line is evened out
 LEFT_ML = 0.3  # less that is not reached is not worth a word
 
@@ -59,7 +60,8 @@ def vein_tree(
         root_mm: a point at the root, LPS mm: in the trunk of the portal vein, or where the
             hepatic veins meet; empty finds it.
         gap_mm: gaps in a vein up to this length (mm) are bridged.
-        shortest_mm: twigs that stand out of their vein by less (mm) are left out.
+        shortest_mm: twigs that stand out of their vein by less (mm) are left out; twigs as thin
+            as noise, by less than twice that.
         progress: told how far the work is.
 
     A label without a vein gives a tree without branches, and says so.
@@ -114,7 +116,7 @@ def _tree(
         covered[way] = True
         start = way.pop()
         out = ways.length_mm[tip] - ways.length_mm[start] - graph.depth_mm[start]
-        if out < shortest_mm:
+        if out * _weight(graph, way, start) < shortest_mm:
             continue
         progress(0.4 + 0.5 * number / len(order), "following the veins")
         kept[way] = True
@@ -126,6 +128,13 @@ def _tree(
         for near in place.query_ball_point(graph.points_mm[way], reach):
             covered[near] = True
     return kept, replace(ways, before=before)
+
+
+def _weight(graph: VeinGraph, way: list[int], start: int) -> float:
+    """Return by how much the length of a twig counts: what is as thin as noise counts half."""
+    away = np.linalg.norm(graph.points_mm[way] - graph.points_mm[start], axis=1)
+    outside = graph.depth_mm[way][away > graph.depth_mm[start]]
+    return 1.0 - 0.5 * float((outside < THIN * STEP_MM).mean()) if len(outside) else 1.0
 
 
 def as_centerline(
