@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from meshing.centering import Line
 from meshing.curves import arc_length_mm, curvature_and_torsion
+from meshing.known_ends import called_as, cap_centres, uncapped
 from meshing.lumen import Piece, split_pieces
 from meshing.sections import FIELDS
 from meshing.surface import SurfaceMesh, isosurface
@@ -184,13 +185,15 @@ def centerline(
 ) -> Centerline:
     """Find the centerline of a vessel: its branches, radii, bifurcations and ends.
 
-    Open ends of a surface are its ends. A closed surface or a label is followed to its tips:
-    a flat cut, as at the edge of an image, or a blind end. A pouch, such as the dome of an
-    aneurysm, is listed as a sac and gets no branch; the line passes beneath it.
+    Open ends of a surface are its ends, and so are caps that have a name. A closed surface or a
+    label is followed to its tips: a flat cut, as at the edge of an image, or a blind end. A
+    pouch, such as the dome of an aneurysm, is listed as a sac and gets no branch; the line passes
+    beneath it.
 
     Args:
         lumen: the inside of the vessel, as a surface (open or closed) or a label.
-        inlet_mm: a point near the end where blood comes in, LPS mm; empty takes the widest end.
+        inlet_mm: a point near the end where blood comes in, LPS mm; empty takes the cap of the
+            name inlet, else the widest end.
         ends_mm: further points that the line must reach, LPS mm, such as the tip of a dome.
         find_ends: find the ends; off follows only the points given.
         names: new names of ends, such as "inlet=ica, outlet_1=mca".
@@ -203,7 +206,8 @@ def centerline(
     """
     progress(0.0, "preparing the lumen")
     mesh = isosurface(lumen, label=label) if isinstance(lumen, LabelMap) else lumen
-    pieces = split_pieces(mesh)
+    caps = cap_centres(mesh)
+    pieces = split_pieces(uncapped(mesh))
     asked = _assigned(pieces, np.array(ends_mm, float).reshape(-1, 3))
     trees: list[tuple[Piece, Tree]] = []
     errors = []
@@ -221,7 +225,7 @@ def centerline(
             else NoCenterline("no end was given; give points, or let the ends be found")
         )
     progress(0.98, "naming the ends")
-    return _assembled(mesh, trees, len(errors), inlet_mm, names)
+    return _assembled(mesh, trees, len(errors), inlet_mm or caps.get("inlet"), names)
 
 
 def _assigned(pieces: list[Piece], points: Floats) -> list[Floats]:
@@ -273,6 +277,8 @@ def _assembled(
                 )
             )
         ends |= named_ends([numbered[n] for n in ranked], ends)
+    places = {number: (node.point_mm, node.radius_mm) for number, node in enumerate(nodes)}
+    ends = called_as(ends, places, cap_centres(mesh))
     points = np.concatenate([line.points_mm for line in lines])
     radius = np.concatenate([line.radius_mm for line in lines])
     sacs = sorted((b for _, t in trees for b in t.bulges), key=lambda b: (-b.radius_mm, *b.tip_mm))

@@ -168,7 +168,7 @@ _TABLE = (
     Stage("Model", curve_cut.cut_along_curve),
     Stage("Model", booleans.combine_surfaces),
     Stage("Model", tetrahedra.tetrahedralize, version=2),
-    Stage("Model", centerline.centerline),
+    Stage("Model", centerline.centerline, version=2),
     Stage("Model", vessel_geometry.vessel_shape),
     Stage("Model", vessel_sections.vessel_section),
     Stage("Model", vessel_findings.stenosis),
