@@ -20,6 +20,12 @@ Floats = npt.NDArray[np.float64]
 
 METHOD = "lumped network, second backward difference"
 TIME = "time_s"
+QUANTITIES = {
+    "pressure_mmhg": ("Pressure", "mmHg"),
+    "flow_ml_s": ("Flow", "mL/s"),
+    "volume_ml": ("Volume", "mL"),
+}
+"""What columns hold: the ending of their names to its title and unit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +39,20 @@ class Courses(Measurements):
         for column in columns.values():
             column.setflags(write=False)
         object.__setattr__(self, "columns", MappingProxyType(columns))
+
+    @property
+    def times_s(self) -> Floats:
+        """The times of all columns, in s."""
+        return self.columns[TIME]
+
+    def of(self, quantity: str) -> dict[str, Floats]:
+        """Return the courses of one of `QUANTITIES` by the name of the node or element."""
+        ending = f".{quantity}"
+        return {
+            name.removesuffix(ending): values
+            for name, values in self.columns.items()
+            if name.endswith(ending)
+        }
 
 
 def circulation(

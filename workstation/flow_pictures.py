@@ -60,6 +60,7 @@ ENOUGH = 500_000  # values that tell the limits of a bar
 DECADES = 2.0  # of a logarithmic bar whose lower end nobody chose
 BALL = 0.6  # radius of the ball of seeds about the crosshair, of the vessel's
 PICTURE_PX = (900, 700)
+PARENT, DOME, RATIO = "wss.parent_mean", "wss.dome_mean", "wss.dome_normalised"
 
 
 @dataclass(frozen=True)
@@ -395,6 +396,33 @@ def flow_picture(
     chosen = peak(flow) if frame is None else frame
     scene = prepare(flow, look, marks=Marks(crosshair_mm=place), frames=(chosen,))
     return render_scene(_seen(scene, chosen), camera or best_view(flow, size, scene.cut), size)
+
+
+def flow_views(
+    flow: FlowResult, look: FlowLook, cameras: Sequence[Camera], size: Size = PICTURE_PX
+) -> list[Picture]:
+    """Return pictures of a flow at the time of the largest inflow, one from each eye.
+
+    Raises:
+        ValueError: if the flow was not computed, or the look asks for what there is not.
+    """
+    frame = peak(flow)
+    shown = _seen(prepare(flow, look, frames=(frame,)), frame)
+    return [render_scene(shown, camera, size) for camera in cameras]
+
+
+def parent_shear_pa(numbers: Iterable[Mapping[str, Any]]) -> float | None:
+    """Return the mean wall shear of the parent artery that the numbers of a plan tell, if any."""
+    told = {
+        known: float(number["value"])
+        for number in numbers
+        for known in (PARENT, DOME, RATIO)
+        if number["name"] == known or number["name"].endswith(f".{known}")
+    }
+    if PARENT in told:
+        return told[PARENT]
+    ratio = told.get(RATIO, 0.0)
+    return told[DOME] / ratio if ratio > 0 and DOME in told else None
 
 
 def flow_movie(

@@ -38,6 +38,9 @@ from workstation.report_layout import (
     SlicePicture,
     font,
     font_for,
+    number_rows,
+    number_title,
+    readable,
     shown_band,
     shown_date,
     shown_value,
@@ -45,7 +48,7 @@ from workstation.report_layout import (
     table,
     text,
 )
-from workstation.report_sections import number_rows, readable, sections
+from workstation.report_sections import sections
 from workstation.review import review_findings
 from workstation.stages import STAGES
 from workstation.store import write_atomically
@@ -198,11 +201,6 @@ def _key_numbers(figures: Figures, summary: Mapping[str, Any]) -> Flowable:
         if name in by_name
     ]
     return table(rows, (70, 38, 70)) if rows else text("No number is computed yet.", "body")
-
-
-def number_title(figures: Figures, name: str) -> str:
-    """Return the title of a number of the plan, by its full name."""
-    return {**figures.titles, **figures.key_numbers}.get(name, readable(name))
 
 
 def _findings(summary: Mapping[str, Any]) -> list[Flowable]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
+from xml.sax.saxutils import escape
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from reportlab.pdfbase.ttfonts import TTFError, TTFont
 from reportlab.platypus import Flowable, Paragraph, Table, TableStyle
 
 from workstation.figures import SliceFigure
+from workstation.planning.template import Figures
 
 SMALL = ("mL", "Pa", "mL/s", "m/s", "%")
 """Units of amounts that may be far below one."""
@@ -133,6 +135,32 @@ def table(rows: list[list[Any]], widths_mm: Sequence[float], head: bool = False)
         )
     )
     return made
+
+
+def readable(name: str) -> str:
+    """Return the name of a result or number as words."""
+    return name.replace("_", " ")
+
+
+def number_title(figures: Figures, name: str) -> str:
+    """Return the title of a number of the plan, by its full name."""
+    return {**figures.titles, **figures.key_numbers}.get(name, readable(name))
+
+
+def number_rows(
+    numbers: Sequence[Mapping[str, Any]], titled: Callable[[str], str] = readable
+) -> list[list[Any]]:
+    """Return a table of numbers with head, bands and sources."""
+    rows: list[list[Any]] = [[text(h, "head") for h in ("number", "", "band", "source")]]
+    return rows + [
+        [
+            text(escape(titled(n["name"])), "small"),
+            text(shown_value(n), "right"),
+            text(shown_band(n), "small"),
+            text(escape(n["source"]), "small"),
+        ]
+        for n in numbers
+    ]
 
 
 # Pictures --------------------------------------------------------------------------------

@@ -2,51 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
-import numpy as np
-from reportlab.lib.units import mm
-from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Spacer, Table
+from reportlab.platypus import Flowable, KeepTogether
 
 from hemodynamics.flow_result import FlowResult
-from meshing.aneurysm_neck import Neck
+from hemodynamics.network import Courses
 from segmentation.contract import Progress, silent
-from workstation.actors import scene_items
-from workstation.camera import SIDES, Side
-from workstation.looks import scalar_map
-from workstation.picture import render_scene
+from workstation.flow_report import course_pages, flow_pages
 from workstation.planning.aneurysm_risk import NAMES, RiskRow, RiskSheet, merged
 from workstation.planning.plan import Plan, Step
 from workstation.planning.transplant_rows import Sheet
-from workstation.report_layout import Picture, shown_band, shown_value, table, text
+from workstation.report_layout import readable, shown_value, table, text
 from workstation.transplant_report import sheet_pages
 
-MAP_PX = (900, 760)
-WALL_MAPS = {"tawss_pa": "mean wall shear stress", "osi": "oscillatory shear index"}
 EFFECT = "planning.treatment_effect"
-OPPOSITE: Mapping[Side, Side] = {"A": "P", "P": "A", "L": "R", "R": "L", "S": "I", "I": "S"}
-CONDITIONS = {
-    "kind": "kind",
-    "mean_flow_ml_s": "mean flow (mL/s)",
-    "mean_flow": "mean flow is",
-    "inflow_profile": "inflow profile",
-    "inflow_shares": "share of the inflow",
-    "outlets": "outlets by",
-    "outflow_shares": "share of the outflow",
-    "exponent": "power of the diameter",
-    "mean_pressure_mmhg": "mean pressure (mmHg)",
-    "waveform": "waveform",
-    "period_s": "period (s)",
-    "cycles": "cycles",
-    "density_kg_m3": "density (kg/m³)",
-    "viscosity_pa_s": "viscosity (Pa·s)",
-    "rheology": "rheology",
-    "wall": "wall",
-}
-"""What drove a flow, in words; anything else that a result tells follows under its own name."""
 
 
 def sections(
@@ -62,7 +34,9 @@ def sections(
         value = values.get(step.output)
         progress(number / len(plan.steps), step.output)
         if isinstance(value, FlowResult) and len(value.times_s):
-            story += _flow(step.output, value, values, summary)
+            story += flow_pages(plan, step.output, value, values, summary)
+        elif isinstance(value, Courses):
+            story += course_pages(step.output, value)
         elif isinstance(value, RiskSheet):
             story += _risk(merged(sheets)) if value is sheets[-1] else []
         elif isinstance(value, Sheet):
@@ -70,103 +44,6 @@ def sections(
         elif step.stage == EFFECT and value is not None:
             story += _what_if(plan, step, summary)
     return story
-
-
-# Flow ------------------------------------------------------------------------------------
-
-
-def _flow(
-    output: str, flow: FlowResult, values: Mapping[str, object], summary: Mapping[str, Any]
-) -> list[Flowable]:
-    """Return wall maps, what drove a flow, and how far its numbers can be trusted."""
-    kind = "pulsatile" if flow.conditions.get("kind") == "pulsatile" else "steady"
-    maps = [name for name in WALL_MAPS if name == "tawss_pa" or kind == "pulsatile"]
-    story: list[Flowable] = [
-        CondPageBreak(120 * mm),
-        text(f"Blood flow: {readable(output)}, {kind}", "heading"),
-    ]
-    facing = _facing(values)
-    for name in maps:
-        views = (facing, OPPOSITE[facing])
-        pictures = [Picture(_wall_map(output, flow, name, view), 87 * mm) for view in views]
-        said = [text(f"{WALL_MAPS[name].capitalize()}, {seen_from(v)}.", "caption") for v in views]
-        story.append(KeepTogether([_side_by_side(pictures, said), Spacer(1, 2 * mm)]))
-    numbers = [n for n in summary["numbers"] if n["step"] == output]
-    story.append(table(number_rows(numbers), (52, 30, 46, 50), head=True))
-    story += [
-        text("What the flow was driven by", "heading"),
-        table(_condition_rows(flow.conditions), (60, 118)),
-    ]
-    return story
-
-
-def _wall_map(output: str, flow: FlowResult, quantity: str, side: Side) -> Any:
-    item = scene_items({output: flow})[output]
-    coloured = replace(item, scalars=scalar_map(flow.wall, quantity), opacity=1.0)
-    return render_scene({output: coloured}, side, MAP_PX)
-
-
-def _facing(values: Mapping[str, object]) -> Side:
-    """Return the side from which one looks onto the dome, the front where there is no neck."""
-    neck = next((value for value in values.values() if isinstance(value, Neck)), None)
-    if neck is None:
-        return "A"
-    return max(SIDES, key=lambda side: float(np.dot(SIDES[side][0], neck.normal)))
-
-
-def seen_from(side: Side) -> str:
-    """Return in words from where a picture is seen."""
-    words = {"A": "the front", "P": "behind", "S": "above", "I": "below"}
-    return f"seen from {words.get(side, 'the patient’s ' + ('left' if side == 'L' else 'right'))}"
-
-
-def _side_by_side(above: Sequence[Flowable], below: Sequence[Flowable]) -> Table:
-    return Table(
-        [list(above), list(below)],
-        colWidths=[89 * mm] * len(above),
-        style=[("LEFTPADDING", (0, 0), (-1, -1), 0), ("VALIGN", (0, 0), (-1, -1), "TOP")],
-    )
-
-
-def readable(name: str) -> str:
-    """Return the name of a result or number as words."""
-    return name.replace("_", " ")
-
-
-def number_rows(
-    numbers: Sequence[Mapping[str, Any]], titled: Callable[[str], str] = readable
-) -> list[list[Any]]:
-    """Return a table of numbers with head, bands and sources."""
-    rows: list[list[Any]] = [[text(h, "head") for h in ("number", "", "band", "source")]]
-    return rows + [
-        [
-            text(escape(titled(n["name"])), "small"),
-            text(shown_value(n), "right"),
-            text(shown_band(n), "small"),
-            text(escape(n["source"]), "small"),
-        ]
-        for n in numbers
-    ]
-
-
-def _condition_rows(conditions: Mapping[str, Any]) -> list[list[Any]]:
-    named = {name: conditions[name] for name in CONDITIONS if name in conditions}
-    named |= {name: value for name, value in conditions.items() if name not in CONDITIONS}
-    return [
-        [text(escape(CONDITIONS.get(n, readable(n))), "small"), text(escape(_worded(v)), "small")]
-        for n, v in named.items()
-    ]
-
-
-def _worded(value: object) -> str:
-    """Return a condition as a person reads it."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{readable(str(k))} {_worded(v)}" for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_worded, value))
-    if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return str(value)
 
 
 # Risk ------------------------------------------------------------------------------------

@@ -30,6 +30,9 @@ TOLD = (
     "Lacks:",
     "Blood flow: flow, steady",
     "What the flow was driven by",
+    "Flow in the dome",
+    "Pressure, against the outlets",
+    "Streamlines, seen from",
     "What if: coil",
 )
 FLOW = {"wss.dome_mean", "wss.dome_normalised", "pressure_loss_coefficient"}

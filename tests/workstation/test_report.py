@@ -11,8 +11,15 @@ from workstation.case import CaseError, create_case
 from workstation.importing import start_plan
 from workstation.picture import probe
 from workstation.planning.template import find_template
-from workstation.report import RESEARCH_USE, SYNTHETIC, number_title, write_report
-from workstation.report_layout import shown_band, shown_date, shown_value, size_to_fit, text
+from workstation.report import RESEARCH_USE, SYNTHETIC, write_report
+from workstation.report_layout import (
+    number_title,
+    shown_band,
+    shown_date,
+    shown_value,
+    size_to_fit,
+    text,
+)
 
 FLIPPED = (0, 1, 0, 1, 0, 0, 0, 0, -1)
 GRID = ImageGeometry((44, 40, 24), (4.0, 4.0, 6.0), (-80, -60, 90), FLIPPED, "1.2")

@@ -26,6 +26,7 @@ from workstation.flow_pictures import (
     Marks,
     items,
     limits,
+    parent_shear_pa,
     peak,
     prepare,
     some_speeds,
@@ -41,7 +42,6 @@ CYCLE_MS = 3000  # in which a cycle is played
 LEAST_MS = 40  # between two pictures
 SPEED_OPACITY = 0.75
 PAUSE_MS = 120  # that a crosshair rests before a plane follows it
-PARENT, DOME, RATIO = "wss.parent_mean", "wss.dome_mean", "wss.dome_normalised"
 
 
 class FlowShow(QObject):
@@ -96,18 +96,8 @@ class FlowShow(QObject):
 
     def parent_pa(self) -> float | None:
         """Return the mean wall shear of the parent artery that the plan knows, if it does."""
-        case = self._desk.session.case
-        numbers = self._desk.session.summary()["numbers"] if case is not None else ()
-        ending = {
-            known: float(n["value"])
-            for n in numbers
-            for known in (PARENT, DOME, RATIO)
-            if n["name"] == known or n["name"].endswith(f".{known}")
-        }
-        if PARENT in ending:
-            return ending[PARENT]
-        ratio = ending.get(RATIO, 0.0)
-        return ending[DOME] / ratio if ratio > 0 and DOME in ending else None
+        session = self._desk.session
+        return parent_shear_pa(session.summary()["numbers"] if session.case is not None else ())
 
     def _others(self) -> tuple[FlowResult, ...]:
         """Return the other flows of the plan, which it may be compared with."""
