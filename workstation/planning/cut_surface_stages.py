@@ -118,7 +118,7 @@ def cut_surface(
     findings: tuple[Finding, ...] = ()
     count = len(heights_mm) or control_points
     if line_mm:
-        sheet = _drawn(organ, tumor, np.asarray(line_mm, float), depth, normal, count)
+        sheet = drawn_sheet(organ, tumor, np.asarray(line_mm, float), depth, normal, count)
     else:
         direction = None if normal is None else unit_normal(normal)
         if point_mm is None or direction is None:
@@ -145,7 +145,7 @@ def _with_heights(sheet: Sheet, heights_mm: Heights) -> Sheet:
     return replace(sheet, heights_mm=tuple(tuple(float(v) for v in row) for row in heights_mm))
 
 
-def _drawn(
+def drawn_sheet(
     organ: LabelMap,
     tumor: LabelMap | None,
     line: Floats,
@@ -153,7 +153,13 @@ def _drawn(
     normal: Point | None,
     count: int,
 ) -> Sheet:
-    """Return the sheet through a line, down into the depth."""
+    """Return the sheet through a line (n, 3), LPS mm, of a tight organ, down into the depth.
+
+    Its specimen lies on the side of ``normal`` (LPS), or of the tumour, or to the patient's right.
+
+    Raises:
+        ValueError: if the line is too short, or runs into the depth.
+    """
     if len(line) < 2 or not np.isfinite(line).all():
         raise ValueError("a drawn cut needs a line of at least two points; draw it longer")
     down = np.asarray(unit_normal(depth))

@@ -31,6 +31,7 @@ from workstation.ui.banner import Banner
 from workstation.ui.clip_tool import ClipTool
 from workstation.ui.cut_drag import CutDrag
 from workstation.ui.cut_sheet import SheetTool
+from workstation.ui.cut_sketch import CutSketch
 from workstation.ui.deidentify_dialog import show_deidentify
 from workstation.ui.desk import Desk
 from workstation.ui.error_card import CardStack
@@ -99,6 +100,7 @@ class MainWindow(QMainWindow):
         self.sheet = SheetTool(self.desk, self.views, self.drag)
         self.measuring = Measuring(self.desk, self.views)
         self.clip = ClipTool(self.desk, self.views)
+        self.sketch = CutSketch(self.desk, self.views, self.drag)
         self.flow_show = FlowShow(self.desk, self.views)
         self.cards, self.job_bar = CardStack(), JobBar(self.desk.jobs)
         self._make_panels()
@@ -125,6 +127,8 @@ class MainWindow(QMainWindow):
         self.measure_panel = MeasurePanel(self.desk, self.measuring, self.clip)
         self.plan_panel = PlanPanel(self.desk)
         self.plan_panel.bend.clicked.connect(self.sheet.bend)
+        self.plan_panel.cut_choice.sheet.draw.clicked.connect(self.sketch.take)
+        self.sketch.taken.connect(self.plan_panel.cut_choice.sheet.draw.setChecked)
         self.flow_panel = FlowPanel(self.desk, self.flow_show)
         self.print_panel = PrintPanel(
             self.desk, self.views.scene, self._recent.with_name("printers.json")
@@ -376,6 +380,8 @@ class MainWindow(QMainWindow):
             self.desk.take_tool("navigate")
         if name != "Measure":
             self.measuring.put_away()
+        if name != "Plan" and self.sketch.on:
+            self.sketch.take(False)
         if name != "Flow":
             self.flow_show.play(False)
 

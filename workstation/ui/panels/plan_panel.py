@@ -13,6 +13,7 @@ from workstation.planning.resection import CutPlane
 from workstation.ui.desk import Desk
 from workstation.ui.panels.add_step import AddStep
 from workstation.ui.panels.clinical import PatientValues
+from workstation.ui.panels.cut_choice import CutChoice
 from workstation.ui.panels.parts import (
     FindingRow,
     NumberView,
@@ -94,6 +95,8 @@ class PlanPanel:
         for name, place in PLACES.items():
             grid.addWidget(self.numbers[name], *place)
         grid.addLayout(row, len(PLACES), 0, 1, 2)
+        self.cut_choice = CutChoice(desk)
+        body.addWidget(self.cut_choice)
         body.addWidget(self._cut)
         body.addWidget(self.recipe)
         body.addWidget(self.recompute)
@@ -209,6 +212,7 @@ class PlanPanel:
         session = self._desk.session
         cuts = session.plan is None or self._cut_step() is not None
         self._cut.setVisible(cuts)
+        self.cut_choice.setVisible(self._cut_step() is not None)
         self.widget.show_needs(self.lacks() if cuts else "")
         if session.plan is None:
             for view in self.numbers.values():

@@ -1,0 +1,79 @@
+"""Choosing the kind of the cut in the Plan page: each is one change, and all numbers follow."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from workstation.planning.cut_surface import CutSurface
+from workstation.planning.resection import CutPlane
+from workstation.ui.main_window import MainWindow
+from workstation.ui.panels.cut_choice import BORDER, JOINED, PLANE, PLANES, WEDGE
+
+Settle = Callable[[], None]
+
+
+def specimen(window: MainWindow) -> float:
+    numbers = {n["name"]: n["value"] for n in window.session.summary()["numbers"]}
+    return float(numbers["specimen.volume"])
+
+
+def test_kinds_of_cut_follow_each_other_and_are_undone(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+) -> None:
+    window.open_case(make_case())
+    settle()
+    choice, first = window.plan_panel.cut_choice, specimen(window)
+    choice.choose(WEDGE)
+    settle()
+    wedge = specimen(window)
+    assert 0 < wedge < first
+    assert not choice.wedge.isHidden()
+    choice.wedge.margin.setValue(5.0)
+    choice.wedge.margin.editingFinished.emit()
+    settle()
+    assert specimen(window) < wedge
+    choice.choose(PLANES)
+    settle()
+    cut = window.desk.value("cut")
+    assert isinstance(cut, CutSurface)
+    assert cut.kind == "planes"
+    assert len(choice.planes.rows) == 2
+    for _ in range(3):
+        window.undo()
+    settle()
+    assert isinstance(window.desk.value("cut"), CutPlane)
+    assert specimen(window) == first
+
+
+def test_two_cuts_are_combined_and_each_is_changed_by_itself(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+) -> None:
+    window.open_case(make_case())
+    settle()
+    choice, first = window.plan_panel.cut_choice, specimen(window)
+    choice.choose(JOINED)
+    settle()
+    assert specimen(window) >= 0.99 * first  # the plane, and the wedge beside it
+    choice.join.which[1].click()
+    assert choice.edited == "cut_other"
+    assert not choice.wedge.isHidden()
+    choice.join.operation.setCurrentIndex(1)  # both
+    choice.join.operation.activated.emit(1)
+    settle()
+    assert 0 < specimen(window) < first
+    choice.choose(PLANE)
+    settle()
+    assert [s.output for s in window.session.require_plan().steps if "cut" in s.output] == ["cut"]
+    assert specimen(window) == first
+
+
+def test_what_a_kind_lacks_is_said(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+) -> None:
+    window.open_case(make_case())
+    settle()
+    said: list[object] = []
+    window.desk.failed.connect(said.append)
+    window.plan_panel.cut_choice.choose(BORDER)
+    assert len(said) == 1
+    assert "territories" in str(said[0])
+    assert window.plan_panel.cut_choice.kind.currentData() == PLANE

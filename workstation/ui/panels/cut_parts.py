@@ -1,0 +1,252 @@
+"""What each kind of cut asks a person: planes, sheet, wedge, and how two cuts are combined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QSignalBlocker, Signal
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QPushButton,
+    QRadioButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workstation.ui.panels.parts import button, keep_narrow, label
+
+Change = Callable[[str, Mapping[str, Any]], None]
+"""Takes the words for undo, and parameters."""
+
+WORDS = {
+    "either": "Removed by either cut",
+    "both": "Removed by both cuts only",
+    "first_without_second": "Removed by the first, not the second",
+}
+SIDES = {"between": "Removed: beyond all planes", "beyond_any": "Removed: beyond any plane"}
+LESIONS = {"all": "Around all lesions", "largest": "Around the largest lesion"}
+STEP_MM = 15.0  # how far from the last one a plane that is added begins
+
+
+class Part(QWidget):
+    """The settings of one kind of cut."""
+
+    def __init__(self, change: Change) -> None:
+        super().__init__()
+        self._tell = change
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(0, 0, 0, 0)
+        self.column.setSpacing(4)
+
+    def show_params(self, params: Mapping[str, Any]) -> None:
+        """Show the parameters of the step."""
+
+
+class SheetPart(Part):
+    """A deformable sheet: draw it, or make it flat again."""
+
+    def __init__(self, change: Change) -> None:
+        super().__init__(change)
+        self.draw = QPushButton("Draw the cut")
+        self.draw.setCheckable(True)
+        self.draw.setToolTip(
+            "Draw a line on the organ in 3D, or on a slice; the cut goes through it into the "
+            "depth of that view. Esc gives it back"
+        )
+        self.flatten = button(
+            "Flatten", "Make the sheet a plane again", partial(change, "Flatten the cut", FLAT)
+        )
+        row = QHBoxLayout()
+        row.addWidget(self.draw)
+        row.addWidget(self.flatten)
+        self.column.addLayout(row)
+
+    def show_params(self, params: Mapping[str, Any]) -> None:
+        """Show whether there is something to flatten."""
+        bent = bool(np.any(params.get("heights_mm", ()))) or bool(params.get("line_mm"))
+        self.flatten.setEnabled(bent)
+
+
+FLAT: Mapping[str, Any] = {"heights_mm": None, "line_mm": None}
+
+
+class PlanesPart(Part):
+    """A list of planes; the chosen one has the handle in 3D."""
+
+    chosen = Signal()
+
+    def __init__(self, change: Change) -> None:
+        super().__init__(change)
+        self.number = 0
+        self._params: Mapping[str, Any] = {}
+        self.rows: list[QRadioButton] = []
+        self._group = QButtonGroup(self)
+        self._list = QVBoxLayout()
+        self._list.setSpacing(0)
+        self.column.addLayout(self._list)
+        self.add = button("Add a plane", "One more plane beside the chosen one", self._add)
+        self.turn = button("Swap sides", "Turn the chosen plane round", self._turn)
+        self.remove = button("Remove", "Remove the chosen plane", self._remove)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        for one in (self.add, self.turn, self.remove):
+            row.addWidget(one)
+        self.column.addLayout(row)
+        self.specimen = _choice(SIDES, "What several planes remove")
+        self.specimen.activated.connect(
+            lambda _: change("Sides of the cut", {"specimen": self.specimen.currentData()})
+        )
+        self.column.addWidget(self.specimen)
+
+    def _lists(self) -> tuple[list[Any], list[Any]]:
+        return list(self._params.get("points_mm", ())), list(self._params.get("normals", ()))
+
+    def _add(self) -> None:
+        points, normals = self._lists()
+        away = STEP_MM * np.asarray(normals[self.number], float)
+        points.append(tuple((np.asarray(points[self.number], float) + away).tolist()))
+        normals.append(normals[self.number])
+        self.number = len(points) - 1
+        self._tell("Add a plane", {"points_mm": points, "normals": normals})
+
+    def _turn(self) -> None:
+        _, normals = self._lists()
+        normals[self.number] = tuple(-v for v in normals[self.number])
+        self._tell("Turn a plane", {"normals": normals})
+
+    def _remove(self) -> None:
+        points, normals = self._lists()
+        del points[self.number], normals[self.number]
+        self.number = 0
+        self._tell("Remove a plane", {"points_mm": points, "normals": normals})
+
+    def choose(self, number: int) -> None:
+        """Give the handle to a plane."""
+        self.number = number
+        self.chosen.emit()
+
+    def show_params(self, params: Mapping[str, Any]) -> None:
+        """Show one row for each plane."""
+        self._params = params
+        count = len(params.get("points_mm", ()))
+        self.number = min(self.number, max(count - 1, 0))
+        while len(self.rows) > count:
+            gone = self.rows.pop()
+            self._group.removeButton(gone)
+            gone.setParent(None)
+            gone.deleteLater()
+        while len(self.rows) < count:
+            row = QRadioButton(f"Plane {len(self.rows) + 1}")
+            row.setToolTip("Give this plane the handle in 3D")
+            row.clicked.connect(partial(self.choose, len(self.rows)))
+            self._group.addButton(row)
+            self._list.addWidget(row)
+            self.rows.append(row)
+        if self.rows:
+            self.rows[self.number].setChecked(True)
+        self.remove.setEnabled(count > 1)
+        _show(self.specimen, params.get("specimen", "between"))
+
+
+class WedgePart(Part):
+    """A wedge: its margin, how wide it opens, and around what."""
+
+    def __init__(self, change: Change) -> None:
+        super().__init__(change)
+        self.margin = _number(0, 50, 1, " mm", "Margin of the wedge around the tumour")
+        self.opening = _number(0, 120, 5, "°", "Whole angle of the cone towards the surface")
+        self.margin.editingFinished.connect(lambda: self._take("margin_mm", self.margin))
+        self.opening.editingFinished.connect(lambda: self._take("opening_degrees", self.opening))
+        self.lesions = _choice(LESIONS, "Lesions")
+        self.lesions.activated.connect(
+            lambda _: change("Lesions of the wedge", {"lesions": self.lesions.currentData()})
+        )
+        row = QHBoxLayout()
+        for text, box in (("Margin", self.margin), ("Opening", self.opening)):
+            row.addWidget(label(text, wrap=False))
+            row.addWidget(box, 1)
+        self.column.addLayout(row)
+        self.column.addWidget(self.lesions)
+        self._shown: dict[str, float] = {}
+
+    def _take(self, name: str, box: QDoubleSpinBox) -> None:
+        if box.value() != self._shown.get(name):
+            self._shown[name] = box.value()
+            self._tell(f"Wedge: {name.split('_')[0]}", {name: box.value()})
+
+    def show_params(self, params: Mapping[str, Any]) -> None:
+        """Show margin, opening and lesions."""
+        for name, box, usual in (
+            ("margin_mm", self.margin, 10.0),
+            ("opening_degrees", self.opening, 30.0),
+        ):
+            value = float(params.get(name, usual))
+            self._shown[name] = value
+            if not box.hasFocus():
+                with QSignalBlocker(box):
+                    box.setValue(value)
+        _show(self.lesions, params.get("lesions", "all"))
+
+
+class JoinPart(QWidget):
+    """How two cuts are combined, and which of them is being changed."""
+
+    def __init__(self, change: Change, edit: Callable[[str], None]) -> None:
+        super().__init__()
+        self.operation = _choice(WORDS, "How both cuts are combined")
+        self.operation.activated.connect(
+            lambda _: change("Combine the cuts", {"operation": self.operation.currentData()})
+        )
+        self._parts: Sequence[str] = ()
+        row = QHBoxLayout()
+        row.addWidget(label("Change the", wrap=False))
+        self.which = [QRadioButton(text) for text in ("first", "second")]
+        for number, one in enumerate(self.which):
+            one.setToolTip(f"Change the {one.text()} of both cuts")
+            one.clicked.connect(lambda _=False, n=number: edit(self._parts[n]))
+            row.addWidget(one)
+        row.addWidget(label("cut", wrap=False), 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.operation)
+        column.addLayout(row)
+
+    def show_parts(self, params: Mapping[str, Any], parts: Sequence[str], edited: str) -> None:
+        """Show how the parts, by name, are combined, and which of them is ``edited``."""
+        self._parts = parts
+        _show(self.operation, params.get("operation", "either"))
+        for one, name in zip(self.which, parts):
+            one.setChecked(name == edited)
+
+
+def _number(low: float, high: float, step: float, unit: str, tip: str) -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    box.setRange(low, high)
+    box.setSingleStep(step)
+    box.setDecimals(1)
+    box.setSuffix(unit)
+    box.setToolTip(tip)
+    box.setAccessibleName(tip)
+    return box
+
+
+def _choice(words: Mapping[str, str], name: str) -> QComboBox:
+    box = QComboBox()
+    keep_narrow(box)
+    box.setAccessibleName(name)
+    box.setToolTip(name)
+    for key, text in words.items():
+        box.addItem(text, key)
+    return box
+
+
+def _show(box: QComboBox, key: str) -> None:
+    with QSignalBlocker(box):
+        box.setCurrentIndex(box.findData(key))
