@@ -40,7 +40,7 @@ def compare_donors(options: argparse.Namespace, work: Work) -> int:
         print(_pair_line(pair, shown))
         if pair.get("blocking"):
             print(f"    blocks: {', '.join(pair['blocking'])}")
-    print("Crossmatches are not counted here: a record does not say with which donor.")
+    print("Crossmatches count for the donor that they name; one that names none is left out.")
     print("The order is the one given and no ranking. People decide.")
     print("Research use only, not for clinical decisions.")
     return DONE

@@ -69,17 +69,17 @@ def compare_people(
     return {
         "recipient" if not many_recipients else "donor": fixed.name,
         "order": "as given; it is no ranking",
-        "crossmatch": "not counted: a record does not say with which donor it was done",
+        "crossmatch": "those that name a donor count for that one; the others for none",
         "pairs": rows,
     }
 
 
-def without_crossmatch(person: PersonRecord) -> PersonRecord:
-    """Return a record without crossmatches: they were done with one donor, and nobody says which.
+def of_named_donors(person: PersonRecord) -> PersonRecord:
+    """Return a record without the crossmatches that do not say with which donor they were done.
 
-    Among several donors none of them may count for another.
+    Among several donors they may not count for any.
     """
-    kept = tuple(v for v in person.values if not v.key.startswith("crossmatch"))
+    kept = tuple(v for v in person.values if not v.key.startswith("crossmatch") or v.specimen)
     return replace(person, values=kept)
 
 
@@ -91,7 +91,7 @@ def _compared(
     except (ClinicalError, OSError) as error:
         return {"file": path.name, "label": "", "verdict": "unknown", "error": str(error)}
     donor, taker = (one, other) if many_recipients else (other, one)
-    sheet = transplant_sheet(donor, without_crossmatch(taker), **settings)
+    sheet = transplant_sheet(donor, of_named_donors(taker), **settings)
     by_name = {row.name: row for row in sheet.rows}
     return {
         "file": path.name,

@@ -2,7 +2,9 @@
 
 Our JSON is ``{"hilum": "transplant-record", "role": "donor", "values": [...]}``; each value is
 ``{"key", "value", "unit", "date", "source", "confirmed_by", "confirmed_on"}`` with the keys of
-`FIELDS`. CSV has these words as its header. What is not understood is listed, never dropped.
+`FIELDS`; one with ``"set_aside_by"`` is kept and does not count, and a crossmatch names in
+``"donor"`` with whose cells it was done. CSV has these words as its header. What is not
+understood is listed, never dropped.
 """
 
 from __future__ import annotations
@@ -18,15 +20,22 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from segmentation.contract import Finding
 from workstation.clinical import ClinicalError, ClinicalValue, NotRead, moment, ordered
 from workstation.fhir import codes
 from workstation.fhir.reading import read_clinical
 from workstation.planning.tissue_type import UnreadableTyping
 from workstation.planning.transplant_person import PersonRecord, Remark
+from workstation.planning.transplant_tables import HlaTables, UnreadableTable, read_tables
 from workstation.planning.transplant_typing import read_target, read_typing
 
 FORMAT = "transplant-record"
 SIZE_CAP_BYTES = 20_000_000
+TABLES = (".csv", ".tsv", ".txt")
+"""Endings of files that may hold a table beside the people; see `transplant_tables`."""
+
 LAST_DAY = date(9990, 1, 1)
 """A file is read alike on every day; which values are in the future the review decides."""
 
@@ -67,6 +76,7 @@ WORDS = {"yes": "yes", "true": "yes", "no": "no", "false": "no", "1": "yes", "0"
 SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
 RESULTS = {"positive": "positive", "pos": "positive", "negative": "negative", "neg": "negative"}
 LISTS = ("antibody", "unacceptable_antigen")
+STATES = ("final", "amended", "corrected", "preliminary")
 HLA = ("hla", *(f"hla_{x}" for x in ("a", "b", "c", "drb1", "drb3", "drb4", "drb5", "dqb1", "dqa1",
                                      "dpb1", "dpa1")))  # fmt: skip
 
@@ -75,6 +85,10 @@ FIELDS = (
     "transplant_date", "diameter_VESSEL",
 )  # fmt: skip
 """Keys of our JSON and CSV."""
+
+
+_NOT_READ: TypeAdapter[Any] = TypeAdapter(tuple[NotRead, ...])
+_NOTES: TypeAdapter[Any] = TypeAdapter(tuple[Finding, ...])
 
 
 class UnreadableRecord(ClinicalError):
@@ -93,6 +107,9 @@ def read_person(path: Path) -> PersonRecord:
         raise UnreadableRecord(f"{path.name} is too large for the record of one person")
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
+    tables = _tables(data, path) if path.suffix.lower() in TABLES else None
+    if tables is not None:
+        return PersonRecord(sha256=digest, tables=tables)
     if path.suffix.lower() == ".csv":
         return _from_rows(_csv_rows(data, path.name), {}, digest)
     document = _json(data)
@@ -120,6 +137,15 @@ def from_document(document: Mapping[str, Any], name: str, digest: str = "") -> P
     if not isinstance(values, list):
         raise UnreadableRecord(f"{name} holds no list of values")
     return _from_rows(values, document, digest)
+
+
+def _tables(data: bytes, path: Path) -> HlaTables | None:
+    try:
+        return read_tables(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return None
+    except UnreadableTable as error:
+        raise UnreadableRecord(f"{path.name}: {error}; nothing of it was read") from error
 
 
 def _json(data: bytes) -> Any:
@@ -168,8 +194,13 @@ class _Reading:
             self.missed.append(NotRead(place, "it is no record with key and value"))
             return
         key = str(row.get("key", "")).strip().lower()
+        if row.get("set_aside_by"):
+            who = f"{row['set_aside_by']} {row.get('set_aside_on', '')}".strip()[:80]
+            what = f"{key} {row.get('value')}"[:80]
+            self.missed.append(NotRead(what, f"set aside by {who}", 1, place))
+            return
         try:
-            for value in _values(key, row, place):
+            for value in read_values(key, row, place):
                 self.values.append(value)
         except (ValueError, UnreadableTyping) as error:
             self.missed.append(NotRead(key[:40] or place, str(error)[:200], 1, place))
@@ -190,33 +221,47 @@ def _from_rows(rows: Iterable[Any], document: Mapping[str, Any], digest: str) ->
         role if role in ("donor", "recipient") else "",
         str(document.get("label", ""))[:60],
         digest,
-        tuple(reading.missed),
+        (*reading.missed, *_kept(_NOT_READ, document.get("not_read"))),
         reading.confirmed,
         {str(k).upper(): str(v) for k, v in table.items()} if isinstance(table, dict) else {},
+        _kept(_NOTES, document.get("notes")),
     )
 
 
-def _values(key: str, row: Mapping[str, Any], place: str) -> list[ClinicalValue]:
+def _kept(adapter: TypeAdapter[Any], given: Any) -> tuple[Any, ...]:
+    """Return what the file that a document was made from could not say, () if it is damaged."""
+    try:
+        return tuple(adapter.validate_python(given or ()))
+    except ValidationError:
+        return ()
+
+
+def read_values(key: str, row: Mapping[str, Any], place: str) -> list[ClinicalValue]:
     """Return the values of one entry.
 
     Raises:
-        ValueError: saying why it cannot be used.
+        ValueError, UnreadableTyping: saying why it cannot be used.
     """
     given, unit = row.get("value"), str(row.get("unit") or "").strip()
     when = str(row.get("date") or "").strip()
     if when and moment(when) is None:
         raise ValueError(f"its date {when[:40]!r} is none; write it as 2026-03-01")
     source = str(row.get("source") or place)[:120]
+    status = str(row.get("status") or STATES[0]).lower()
+    if status not in STATES:
+        raise ValueError(f"its status {status[:20]!r} is not known (known: {', '.join(STATES)})")
     said = f"{given} {unit}".strip()[:200]
+    cells = str(row.get("donor") or "").strip()[:80] if key in CROSSMATCH else ""
     if given is None or given == "":
         raise ValueError("it has no value")
 
     def made(value: float | None, kind: str, text: str) -> ClinicalValue:
         return ClinicalValue(
-            key, value, kind, text, said, "", "", key, date=when, resource=source
+            key, value, kind, text, said, "", "", key, date=when, status=status,
+            specimen=cells, resource=source,
         )  # fmt: skip
 
-    quantity = _quantity_of(key)
+    quantity = quantity_of(key)
     if quantity is not None:
         return [made(_number(key, quantity, given, unit), quantity.unit, "")]
     if key in LISTS:
@@ -224,7 +269,8 @@ def _values(key: str, row: Mapping[str, Any], place: str) -> list[ClinicalValue]
     return [made(None, "", _word(key, given))]
 
 
-def _quantity_of(key: str) -> codes.Quantity | None:
+def quantity_of(key: str) -> codes.Quantity | None:
+    """Return of what kind a number is, None for a word."""
     if key.startswith("diameter_"):
         return DIAMETER
     return OWN.get(key) or codes.QUANTITIES.get(key)

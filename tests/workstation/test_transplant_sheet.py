@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.workstation.transplant_people import DAY, record, row, sheet
-from workstation.planning.transplant_rows import ORDER, Sheet
+from workstation.planning.transplant_rows import ORDER, Row, Sheet
 from workstation.planning.transplant_sheet import TransplantError, transplant_sheet
 
+CELLS = "donor 7"
 TYPED = {"hla": "A1 A2 B7 B8 Cw1 Cw7 DR1 DR4 DQ5 DQ7", "abo": "O"}
 FULL = {
     **TYPED, "sex": "F", "age": 40, "height": 165, "body_weight": 65, "creatinine": 1.0,
@@ -20,8 +21,8 @@ FULL = {
 TAKER = {
     **TYPED, "sex": "M", "age": 55, "height": 178, "body_weight": 85, "diabetes": "no",
     "prior_transplant": "no", "dialysis_years": 2, "unacceptable_antigen": "none",
-    "antibody": "none", "crossmatch_flow": "negative", "diameter_external_iliac_artery": 7,
-    "diameter_external_iliac_vein": 12,
+    "antibody": "none", "crossmatch_flow": {"value": "negative", "donor": CELLS},
+    "diameter_external_iliac_artery": 7, "diameter_external_iliac_vein": 12,
 }  # fmt: skip
 
 
@@ -161,11 +162,50 @@ def test_no_antibody_test_is_no_negative_one() -> None:
     assert row("crossmatch", TYPED, {}).verdict == "unknown"
 
 
+def crossmatched(*results: tuple[str, str, str], label: str = CELLS) -> Row:
+    """Return the row of CDC crossmatches given as result, day and donor."""
+    tests = [{"value": r, "date": day, "donor": cells} for r, day, cells in results]
+    donor, taker = record({}, label=label), record({"crossmatch_cdc_t": tests})
+    return transplant_sheet(donor, taker, review_date=DAY).row("crossmatch.cdc_t")
+
+
 def test_the_newest_crossmatch_counts_and_an_earlier_positive_one_is_told() -> None:
-    tests = [{"value": "positive", "date": "2026-02-01"}, {"value": "negative"}]
-    found = row("crossmatch.cdc_t", TYPED, {"crossmatch_cdc_t": tests})
+    positive = ("positive", "2026-02-01", CELLS)
+    found = crossmatched(positive, ("negative", DAY, "Donor  7"))
     assert (found.verdict, found.date) == ("warn", DAY)
-    assert row("crossmatch.cdc_t", {}, {"crossmatch_cdc_t": tests[:1]}).verdict == "block"
+    assert crossmatched(positive).verdict == "block"
+    assert crossmatched(("negative", DAY, CELLS)).verdict == "pass"
+
+
+@pytest.mark.parametrize("result", ["positive", "negative"])
+def test_a_crossmatch_with_another_donor_never_counts(result: str) -> None:
+    found = crossmatched((result, DAY, "donor 8"))
+    assert found.verdict == "unknown"
+    assert "donor 8" in found.reason
+    other = ("negative" if result == "positive" else "positive", DAY, "donor 8")
+    counts = crossmatched((result, "2026-02-20", CELLS), other)
+    assert counts.verdict == {"positive": "block", "negative": "pass"}[result]
+    assert crossmatched((result, DAY, CELLS), label="").verdict == "unknown"
+
+
+def test_a_crossmatch_that_names_no_donor_never_passes() -> None:
+    assert crossmatched(("negative", DAY, "")).verdict == "unknown"
+    assert crossmatched(("positive", DAY, "")).verdict == "block"
+    assert crossmatched(("negative", DAY, CELLS), ("positive", DAY, "")).verdict == "warn"
+
+
+def test_a_crossmatch_of_an_old_serum_says_so() -> None:
+    assert crossmatched(("negative", "2025-12-01", CELLS)).verdict == "pass"  # 90 days
+    old = crossmatched(("negative", "2025-11-30", CELLS))
+    assert (old.verdict, old.expires) == ("unknown", "2026-02-28")
+    assert "too old" in old.reason
+    assert "Too old" in crossmatched(("positive", "2025-11-30", CELLS)).reason
+
+
+def test_the_stage_can_be_told_how_results_call_the_donor() -> None:
+    taker = record({"crossmatch_flow": {"value": "negative", "donor": "D-17"}})
+    found = transplant_sheet(record({}), taker, review_date=DAY, donor_name="D-17")
+    assert found.row("crossmatch.flow").verdict == "pass"
 
 
 def test_values_that_contradict_each_other_are_shown_and_none_is_chosen() -> None:
@@ -196,7 +236,7 @@ def test_old_values_never_pass_and_future_ones_are_not_used() -> None:
 
 
 def test_a_full_pair_has_few_unknowns_and_keeps_its_order() -> None:
-    found = sheet(FULL, TAKER)
+    found = transplant_sheet(record(FULL, label=CELLS), record(TAKER), review_date=DAY)
     assert [r.name for r in found.rows if r.verdict == "unknown"] == []
     verdicts = [ORDER[r.verdict] for r in found.rows]
     assert verdicts == sorted(verdicts)

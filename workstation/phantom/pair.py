@@ -66,9 +66,10 @@ def pair() -> Pair:
         _value("unacceptable_antigen", "A1, B8, DQ2", source=_SERUM),
         _value("antibody", "DR15", source=_SERUM, mfi=2300),
         _value("antibody", "B8", source=_SERUM, mfi=9100),
-        _value("crossmatch_flow", "negative", source=_SERUM),
-        _value("crossmatch_cdc_t", "positive", source="demo serum 1") | {"date": "2025-11-03"},
-        _value("crossmatch_cdc_t", "negative", source=_SERUM),
+        _value("crossmatch_flow", "negative", source=_SERUM, donor="demo donor"),
+        _value("crossmatch_cdc_t", "positive", source="demo serum 1", donor="demo donor")
+        | {"date": "2025-11-03"},
+        _value("crossmatch_cdc_t", "negative", source=_SERUM, donor="demo donor"),
         _value("diameter_external_iliac_artery", 7.1, "mm", "demo CT"),
         _value("diameter_external_iliac_vein", 13.0, "mm", "demo CT"),
     ]

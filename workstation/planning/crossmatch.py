@@ -8,7 +8,8 @@ from workstation.clinical import ClinicalValue
 from workstation.planning.donor_scores import cpra
 from workstation.planning.tissue_type import UnreadableTyping
 from workstation.planning.transplant_hla import typed
-from workstation.planning.transplant_person import Known, Person
+from workstation.planning.transplant_panel import Share, mixture, out_of_reach
+from workstation.planning.transplant_person import Known, Person, PersonRecord
 from workstation.planning.transplant_rows import SITE, Row, Verdict
 from workstation.planning.transplant_site import Site, Use, made, unknown
 from workstation.planning.transplant_typing import Product, copy_carries, read_target
@@ -22,6 +23,13 @@ DSA_RULE = (
     "(PMID 29864460)"
 )
 CPRA_RULE = "cPRA = 1 - (1 - sum p)^2 over haplotypes (doi:10.1097/TP.0000000000001830)"
+GROUPS_RULE = (
+    "cPRA = sum over groups of weight x (1 - (1 - sum p)^2), p of the haplotypes that carry an "
+    "unacceptable antigen (doi:10.1097/TP.0000000000001830); loaded table"
+)
+HARDLY = 0.0005
+"""Two bounds of a share that differ by less are one number."""
+
 TESTS: Mapping[str, tuple[str, Verdict]] = {
     "crossmatch_cdc_t": ("CDC crossmatch, T cells", "block"),
     "crossmatch_cdc_b": ("CDC crossmatch, B cells", "warn"),
@@ -61,12 +69,12 @@ def virtual_row(donor: Person, recipient: Person) -> Row:
     uses: list[Use] = [_donor_use(donor), _list_use(recipient, listed, "unacceptable_antigen")]
     if not listed:
         return unknown(name, uses, VXM_RULE, "", "an empty list must say so: none")
-    hits, unsure, unread = _sorted(donor, [v for v in listed if not _says_none(v)])
+    hits, unsure, unread = _sorted(donor, [v for v in listed if not says_none(v)])
     if hits:
         said = ", ".join(dict.fromkeys(v.text for v in hits))
         reason = f"The donor carries what the recipient must not be given: {said}."
         return made(name, "block", said, "", uses, VXM_RULE, reason, "another list or typing")
-    if len(listed) > 1 and any(map(_says_none, listed)):
+    if len(listed) > 1 and any(map(says_none, listed)):
         return unknown(name, uses, VXM_RULE, "", "the list says none and names antigens")
     if unsure or unread:
         said = ", ".join(dict.fromkeys(v.text for v in [*unsure, *unread]))
@@ -86,8 +94,8 @@ def dsa_row(donor: Person, recipient: Person, site: Site) -> Row:
     uses: list[Use] = [_donor_use(donor), _list_use(recipient, listed, "antibody")]
     if not listed:
         return unknown(name, uses, DSA_RULE, "MFI", "no antibody test; a negative one must say so")
-    current = _newest(listed)
-    hits, unsure, unread = _sorted(donor, [v for v in current if not _says_none(v)])
+    current = newest_antibodies(listed)
+    hits, unsure, unread = _sorted(donor, [v for v in current if not says_none(v)])
     lacks = [v for v in hits if v.value is None]
     strongest = max(
         (v for v in hits if v.value is not None), key=lambda v: v.value or 0, default=None
@@ -118,47 +126,63 @@ def dsa_row(donor: Person, recipient: Person, site: Site) -> Row:
     return made(name, "pass", peak, "MFI", uses, DSA_RULE, reason)
 
 
-def crossmatch_rows(recipient: Person) -> list[Row]:
-    """Return a row per kind of crossmatch that was done, the newest result counting."""
+def crossmatch_rows(donor: Person, recipient: Person) -> list[Row]:
+    """Return a row per kind of crossmatch that was done; only those with this donor count."""
     rows = []
     for key, (title, positive) in TESTS.items():
         every = recipient.lists(key)
-        if not every:
-            continue
-        known = recipient.chosen(key)
-        rule = f"{title} with cells of this donor; the newest counts"
-        uses: list[Use] = [(recipient, known)]
-        name = key.replace("_", ".", 1)
-        if known.text == "positive":
-            rows.append(
-                made(
-                    name,
-                    positive,
-                    "positive",
-                    "",
-                    uses,
-                    rule,
-                    f"{title} positive.",
-                    "a negative crossmatch with a newer serum",
-                )
-            )
-        elif known.text == "negative":
-            earlier = any(v.text == "positive" for v in every)
-            reason = f"{title} negative" + (", an earlier one was positive." if earlier else ".")
-            rows.append(
-                made(name, "warn" if earlier else "pass", "negative", "", uses, rule, reason)
-            )
-        else:
-            rows.append(unknown(name, uses, rule))
+        if every:
+            rows.append(_crossmatch(key, title, positive, donor, recipient))
     if rows:
         return rows
     missing = Known(None, "no crossmatch with this donor is in the record")
     return [unknown("crossmatch", [(recipient, missing)], "crossmatch with cells of this donor")]
 
 
-def cpra_row(recipient: Person) -> Row | None:
-    """Return the row that tells how many donors are out of reach, None where nobody says."""
+def _crossmatch(key: str, title: str, positive: Verdict, donor: Person, recipient: Person) -> Row:
+    name = key.replace("_", ".", 1)
+    rule = f"{title} with cells of this donor; the newest counts"
+    every = recipient.lists(key)
+    mine = [v for v in every if v.specimen and is_called(donor, v.specimen)]
+    unnamed = [v for v in every if not v.specimen]
+    others = sorted({v.specimen for v in every if v.specimen and v not in mine})
+    if not mine and not unnamed:
+        called = donor.record.label or "this one has no name in its record"
+        doubt = f"done with other donors only ({', '.join(others)}), not with {called}"
+        return unknown(name, [(recipient, Known(None, doubt))], rule)
+    known = recipient.chosen_of(key, mine or unnamed)
+    uses: list[Use] = [(recipient, known)]
+    about = "" if mine else "; the record does not say with whose cells"
+    if known.text == "positive":
+        change = "a negative crossmatch with a newer serum"
+        reason = f"{title} positive{about}."
+        return made(name, positive, "positive", "", uses, rule, reason, change)
+    if known.text != "negative":
+        return unknown(name, uses, rule)
+    if not mine:
+        return unknown(name, uses, rule, "", f"{title} negative{about}")
+    earlier = any(v.text == "positive" for v in (*mine, *unnamed))
+    reason = f"{title} negative" + (", an earlier one was positive." if earlier else ".")
+    return made(name, "warn" if earlier else "pass", "negative", "", uses, rule, reason)
+
+
+def is_called(donor: Person, name: str) -> bool:
+    """Tell whether ``name`` is that of the donor's record."""
+    return bool(donor.record.label) and _plain(donor.record.label) == _plain(name)
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def cpra_row(recipient: Person, table: PersonRecord | None = None) -> Row | None:
+    """Return the row that tells how many donors are out of reach, None where nobody says.
+
+    Frequencies that were loaded go before a summed one, and that before the laboratory's.
+    """
     frequencies, given = recipient.chosen("haplotype_frequency_sum"), recipient.chosen("cpra")
+    if table is not None and table.tables.groups:
+        return _of_groups(recipient, table, given)
     if frequencies.number is not None:
         share = cpra(haplotype_frequency_sum=frequencies.number).value
         assert share is not None
@@ -170,6 +194,35 @@ def cpra_row(recipient: Person) -> Row | None:
         return unknown("cpra", [(recipient, given)], CPRA_RULE, "%")
     rule = "cPRA as the laboratory gave it"
     return made("cpra", "pass", given.number, "%", [(recipient, given)], rule, TOLD)
+
+
+def _of_groups(recipient: Person, table: PersonRecord, given: Known) -> Row:
+    listed = recipient.lists("unacceptable_antigen")
+    uses: list[Use] = [(recipient, _list_use(recipient, listed, "unacceptable_antigen")[1])]
+    if not listed:
+        return unknown("cpra", uses, GROUPS_RULE, "%", "an empty list must say so: none")
+    try:
+        targets = [read_target(v.text) for v in listed if not says_none(v)]
+    except UnreadableTyping as error:
+        return unknown("cpra", uses, GROUPS_RULE, "%", str(error))
+    groups = table.tables.groups
+    shares = {name: out_of_reach(group, targets) for name, group in groups.items()}
+    whole = mixture([(groups[name].weight, share) for name, share in shares.items()])
+    told = ", ".join(f"{name} {_percent(share)}" for name, share in shares.items())
+    reason = f"By group: {told}. {TOLD}"
+    if given.number is not None:
+        reason = f"The laboratory's own is {given.number:g} %. {reason}"
+    if whole.high - whole.low < HARDLY:
+        value: float | str = round(100 * whole.low, 4)
+    else:
+        value = _percent(whole).removesuffix(" %")
+        reason = f"The table does not list all haplotypes, or not all their loci. {reason}"
+    return made("cpra", "pass", value, "%", uses, GROUPS_RULE, reason)
+
+
+def _percent(share: Share) -> str:
+    low, high = f"{100 * share.low:.1f}", f"{100 * share.high:.1f}"
+    return f"{low} %" if low == high else f"{low} to {high} %"
 
 
 TOLD = "It tells how many donors are out of reach, and nothing about this one."
@@ -193,7 +246,7 @@ def _sorted(
     return hits, unsure, unread
 
 
-def _newest(values: tuple[ClinicalValue, ...]) -> list[ClinicalValue]:
+def newest_antibodies(values: tuple[ClinicalValue, ...]) -> list[ClinicalValue]:
     """Return the last reading of each antigen; the strongest of those at one time."""
     last: dict[str, ClinicalValue] = {}
     for value in values:
@@ -205,7 +258,8 @@ def _newest(values: tuple[ClinicalValue, ...]) -> list[ClinicalValue]:
     return list(last.values())
 
 
-def _says_none(value: ClinicalValue) -> bool:
+def says_none(value: ClinicalValue) -> bool:
+    """Tell whether an entry of a list says that the list is empty."""
     return value.text.strip().lower() in NONE
 
 

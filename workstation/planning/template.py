@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from types import MappingProxyType
@@ -141,7 +141,8 @@ class Template:
             elif step.output == taken.replace[0]:
                 steps += taken.steps
         named = {self.sources[name].source_name: key for name, key in source_keys.items()}
-        return Plan(frame_uid, named, tuple(steps), self.name)
+        absent = {s.source_name for s in self.sources.values() if s.source_name not in named}
+        return Plan(frame_uid, named, tuple(_without(s, absent) for s in steps), self.name)
 
     def with_options(self, plan: Plan, names: Sequence[str]) -> Plan:
         """Return a plan of this template with the steps of some of its options.
@@ -223,6 +224,12 @@ def _read(record: Mapping[str, Any]) -> Template:
         _figures(record.get("figures", {})),
         {name: _option(about) for name, about in record.get("options", {}).items()},
     )
+
+
+def _without(step: Step, absent: Collection[str]) -> Step:
+    """Return a step without inputs that are sources which were not given."""
+    kept = {name: source for name, source in step.inputs.items() if source not in absent}
+    return step if len(kept) == len(step.inputs) else replace(step, inputs=kept)
 
 
 def _several(given: str | Sequence[str]) -> tuple[str, ...]:

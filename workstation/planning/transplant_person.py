@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from types import MappingProxyType
@@ -14,11 +14,13 @@ from segmentation.contract import Finding, Number
 from workstation.clinical import ClinicalValue, NotRead, moment
 from workstation.planning.tissue_type import UnreadableTyping
 from workstation.planning.transplant_serology import related
+from workstation.planning.transplant_tables import HlaTables
 from workstation.planning.transplant_typing import (
     Copy,
     LocusTyping,
     Typing,
     read_typing,
+    unknown_codes,
 )
 
 SAME = 0.005
@@ -26,6 +28,8 @@ SAME = 0.005
 
 FOREVER = ("abo", "rh", "sex", "birth_date", "transplant_date")
 """Values that never change: two different ones are a contradiction whatever their dates."""
+
+NO_TABLES = HlaTables()
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class PersonRecord:
         confirmed: key to who confirmed its value.
         multiple_codes: NMDP codes to alleles, where the file brings their table.
         frame_uid: none; a record lies nowhere in space.
+        tables: what a laboratory loads beside people; such a file describes nobody.
     """
 
     values: tuple[ClinicalValue, ...] = ()
@@ -61,6 +66,7 @@ class PersonRecord:
     findings: tuple[Finding, ...] = ()
     numbers: tuple[Number, ...] = ()
     frame_uid: str = ""
+    tables: HlaTables = NO_TABLES
 
     def series(self, key: str) -> tuple[ClinicalValue, ...]:
         """Return all readings of ``key``, oldest first."""
@@ -138,7 +144,10 @@ class Person:
         Of readings at one time none is chosen when they differ; of a value that never changes
         none is chosen when any differ; a dated reading goes before an undated one.
         """
-        every = self.record.series(key)
+        return self.chosen_of(key, self.record.series(key))
+
+    def chosen_of(self, key: str, every: Sequence[ClinicalValue]) -> Known:
+        """Return which of several readings of ``key``, oldest first, counts; see `chosen`."""
         if not every:
             return Known(None, f"the {self.role}'s {said(key)} is not in the record")
         past = [v for v in every if not self.is_future(v)]
@@ -191,6 +200,13 @@ class Person:
         """Return why a locus has no typing, "" if it has one."""
         found, doubts = self._read_typing()
         return "" if locus in found else doubts.get(locus, doubts.get("", ""))
+
+    def unknown_codes(self) -> tuple[str, ...]:
+        """Return the NMDP codes of the typings that no loaded table explains."""
+        texts = [v.text for v in self.record.values if v.key.startswith("hla")]
+        table = self.record.multiple_codes
+        found = (code for text in texts for code in unknown_codes(text, table))
+        return tuple(dict.fromkeys(found))
 
     def typing_source(self) -> tuple[str, str]:
         """Return source and newest date of the typing."""

@@ -122,8 +122,10 @@ def aged(row: Row, old: str, expires: str) -> Row:
     ``old`` names what is too old, "" for nothing.
     """
     row = replace(row, expires=expires)
-    if not old or row.verdict in ("block", "unknown"):
+    if not old or row.verdict == "unknown":
         return row
+    if row.verdict == "block":
+        return replace(row, reason=f"{row.reason} Too old or without a date: {old}.".strip())
     return replace(
         row,
         verdict="unknown",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from segmentation.contract import Finding, Number, Progress, Severity, silent
 from workstation.clinical import moment
 from workstation.planning.crossmatch import cpra_row, crossmatch_rows, dsa_row, virtual_row
 from workstation.planning.transplant_blood import abo_row, rh_row
+from workstation.planning.transplant_eplets import eplet_rows
 from workstation.planning.transplant_fit import fit_rows
 from workstation.planning.transplant_hla import hla_rows
 from workstation.planning.transplant_person import Person, PersonRecord
@@ -25,6 +26,11 @@ from workstation.planning.transplant_size import Organ, size_rows, vessel_rows
 Days = Annotated[float, Ge(1), Le(36500)]
 MFI = Annotated[float, Gt(0), Le(100000)]
 Titre = Annotated[float, Ge(1), Le(1000000)]
+WANTED = {
+    "codes": ("NMDP codes", "code, alleles"),
+    "eplets": ("eplets", "allele, eplets"),
+    "groups": ("haplotype frequencies", "group, weight, haplotype, frequency"),
+}
 CONFIRM = "The sheet reviews; people decide. It allocates nothing."
 
 
@@ -36,10 +42,14 @@ def transplant_sheet(
     donor: PersonRecord,
     recipient: PersonRecord,
     fit: SurfaceMesh | None = None,
+    codes: PersonRecord | None = None,
+    eplets: PersonRecord | None = None,
+    frequencies: PersonRecord | None = None,
     *,
     organ: Organ = "kidney",
     donation: Donation = "deceased",
     review_date: str = "",
+    donor_name: str = "",
     mfi_warn: MFI | None = None,
     mfi_block: MFI | None = None,
     anti_a_igg_limit: Titre | None = None,
@@ -57,9 +67,13 @@ def transplant_sheet(
 
     Args:
         fit: a graft that was placed in the recipient's cavity (`graft_in_cavity`).
+        codes: a table of NMDP codes and their alleles.
+        eplets: a table of alleles and their eplets.
+        frequencies: a table of haplotype frequencies by population group, for cPRA.
         organ: what is to be transplanted.
         donation: whether the donor has died or lives.
         review_date: the day of the review, such as 2026-03-01; later values are not used.
+        donor_name: by what crossmatch results call this donor, if not as the donor's record.
         mfi_warn: fluorescence of a donor-specific antibody from which on your centre warns.
         mfi_block: fluorescence from which on your centre does not transplant.
         anti_a_igg_limit: highest anti-A IgG titre (16 for 1:16) for an A2 organ.
@@ -73,7 +87,7 @@ def transplant_sheet(
         remnant_percent: least part of the liver that a living donor keeps.
 
     Raises:
-        TransplantError: if the day of the review is no date.
+        TransplantError: if the day of the review is no date, or a table holds none.
     """
     site = Site(
         mfi_warn,
@@ -89,7 +103,26 @@ def transplant_sheet(
         remnant_percent,
     )
     progress(0.0, "reading the records")
-    return review(donor, recipient, organ, donation, review_date, site, fit)
+    if donor_name:
+        donor = replace(donor, label=donor_name)
+    tables = Tables(_table(eplets, "eplets"), _table(frequencies, "groups"), _table(codes, "codes"))
+    return review(donor, recipient, organ, donation, review_date, site, fit, tables)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables that were loaded beside a pair, None for those that were not."""
+
+    eplets: PersonRecord | None = None
+    frequencies: PersonRecord | None = None
+    codes: PersonRecord | None = None
+
+
+def _table(table: PersonRecord | None, name: str) -> PersonRecord | None:
+    if table is not None and not getattr(table.tables, name):
+        wanted = WANTED[name]
+        raise TransplantError(f"a file that was given for {wanted[0]} has no columns {wanted[1]}")
+    return table
 
 
 def review(
@@ -100,8 +133,11 @@ def review(
     review_date: str,
     site: Site,
     fit: SurfaceMesh | None = None,
+    tables: Tables = Tables(),
 ) -> Sheet:
     """Return the sheet of a pair; see `transplant_sheet`."""
+    if tables.codes is not None:
+        donor, recipient = (_explained(p, tables.codes) for p in (donor, recipient))
     today, findings = review_day((donor, recipient), review_date)
     one = Person(donor, "donor", today, site.max_days)
     other = Person(recipient, "recipient", today, site.max_days)
@@ -112,9 +148,10 @@ def review(
         rh_row(one, other),
         virtual_row(one, other),
         dsa_row(one, other, site),
-        *crossmatch_rows(other),
-        cpra_row(other),
+        *crossmatch_rows(one, other),
+        cpra_row(other, tables.frequencies),
         *hla_rows(one, other),
+        *eplet_rows(one, other, tables.eplets, site),
         *size_rows(organ, one, other, site),
         *fit_rows(fit),
         *vessel_rows(organ, one, other, site),
@@ -124,6 +161,11 @@ def review(
     sheet = Sheet(ordered, organ, today.isoformat())
     findings = [*findings, *_told(sheet, one, other)]
     return replace(sheet, numbers=_numbers(sheet), findings=tuple(findings))
+
+
+def _explained(person: PersonRecord, codes: PersonRecord) -> PersonRecord:
+    """Return a record with the loaded codes; those that its own file brings go first."""
+    return replace(person, multiple_codes={**codes.tables.codes, **person.multiple_codes})
 
 
 def review_day(people: Sequence[PersonRecord], given: str) -> tuple[date, list[Finding]]:
@@ -188,6 +230,11 @@ def _told(sheet: Sheet, *people: Person) -> list[Finding]:
         if future:
             text = f"values of the {person.role} dated after the review are not used: "
             found.append(Finding(Severity.WARNING, "after_review", text + ", ".join(future)))
+        coded = person.unknown_codes()
+        if coded:
+            text = f"multiple allele codes of the {person.role} are unknown: {', '.join(coded)}"
+            remedy = "Give a file of NMDP codes."
+            found.append(Finding(Severity.WARNING, "unknown_codes", text, remedy=remedy))
         if person.record.not_read:
             listed = "; ".join(f"{n.what} ({n.reason})" for n in person.record.not_read[:8])
             count = sum(n.count for n in person.record.not_read)

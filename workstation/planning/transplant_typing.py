@@ -25,11 +25,15 @@ ALLELE_LOCI = (
 """Loci that are known."""
 
 NO_EXPRESSION = "N"
+WHOLE_GROUP = "XX"
+"""In the place of a code: any allele of the group."""
+
 LONGEST = 4000
 """Characters of a typing that are read."""
 
 _ALLELE = re.compile(r"(?:HLA-)?([A-Z]+\d*)\*([0-9A-Z:]+?)([NLSCAQ]?)", re.I)
 _ANTIGEN = re.compile(r"(?:HLA-)?(BW(?=[46]$)|[A-Z]+?)W?(\d{1,4})", re.I)
+_CODED = re.compile(r"[A-Z]+\d*\*\d+:([A-Z]{2,})")
 _SEROLOGY = re.compile(r"[,;+\s]+")
 
 
@@ -93,6 +97,12 @@ def read_typing(
         if len(copies) > 2:
             raise UnreadableTyping(f"three products of the locus {locus}: {text[:80]}")
     return {locus: LocusTyping(locus, tuple(copies)) for locus, copies in found.items()}
+
+
+def unknown_codes(text: str, multiple_codes: Mapping[str, str]) -> list[str]:
+    """Return the words of a typing whose NMDP code is not in the table, such as B*40:ABC."""
+    found = [match for match in _CODED.finditer(text.upper()) if match[1] != WHOLE_GROUP]
+    return [match[0] for match in found if match[1] not in multiple_codes]
 
 
 def _locus_part(text: str, codes: Mapping[str, str]) -> dict[str, list[Copy]]:
