@@ -84,6 +84,7 @@ def _content(case: Case) -> PlanContent:
         sentences=sentences,
         software=("Hilum", metadata.version("hilum")),
         recorded=now(),
+        rows=summary.get("rows", ()),
     )
 
 

@@ -22,6 +22,7 @@ from tests.workstation.fhir_bundles import (
 )
 from workstation.__main__ import main
 from workstation.clinical import ClinicalError
+from workstation.fhir.review_rows import read_rows
 from workstation.phantom.pair import pair, write_pair
 from workstation.planning.transplant_sheet import transplant_sheet
 from workstation.transplant_compare import compare_people
@@ -175,12 +176,23 @@ def test_the_built_in_pair_is_a_plan_with_rows_tables_and_a_report(tmp_path, cap
     assert document["synthetic"]
     names = {"name", "verdict", "value", "unit", "source", "date", "rule"}
     assert all(names <= set(row) for row in document["rows"])
+    read = names | {"reason", "change", "expires", "confirmed"}
     assert document["rows"][0]["verdict"] == "unknown"
     for ending in ("json", "csv"):
         assert main(["export", str(case), "sheet", str(tmp_path / f"sheet.{ending}")]) == 0
     written = json.loads((tmp_path / "sheet.json").read_text("utf-8"))
     assert written["rows"] == document["rows"]
     assert len((tmp_path / "sheet.csv").read_text("utf-8").splitlines()) == len(written["rows"]) + 1
+    assert main(["export", str(case), "plan", str(tmp_path / "p.fhir.json")]) == 0
+    bundle = json.loads((tmp_path / "p.fhir.json").read_text("utf-8"))
+    resources = [entry["resource"] for entry in bundle["entry"]]
+    assert read_rows(resources) == [{k: row[k] for k in read} for row in document["rows"]]
+    verdicts = {r["method"]["coding"][0]["code"]: r for r in resources if "interpretation" in r}
+    asked = verdicts[document["rows"][0]["name"]]["interpretation"][0]["coding"]
+    assert [c["code"] for c in asked] == ["IND", "unknown"]
+    assert verdicts["vessel.artery"]["category"][0]["coding"][0]["code"] == "imaging"
+    report = next(r for r in resources if r["resourceType"] == "DiagnosticReport")
+    assert len(report["result"]) == len(document["numbers"]) + len(document["rows"])
     assert main(["report", str(case), str(tmp_path / "r.pdf")]) == 0
     assert main(["run", str(case), "--check"]) == 0
 

@@ -16,6 +16,7 @@ from fhir.resources.R4B.bundle import Bundle
 
 from workstation.clinical import ClinicalPatient
 from workstation.fhir.codes import LOINC, UCUM
+from workstation.fhir.review_rows import row_observation
 
 CODES = "urn:x-hilum:number"
 PLAN_DIGESTS = "urn:x-hilum:plan-digest"
@@ -64,6 +65,7 @@ class PlanContent:
         sentences: what a reader must know.
         software: name and version of the program.
         recorded: when the bundle was made, ISO 8601 with a zone.
+        rows: those of a review, as `hilum show --json` prints them.
     """
 
     patient: ClinicalPatient
@@ -76,6 +78,7 @@ class PlanContent:
     sentences: Sequence[str]
     software: tuple[str, str]
     recorded: str
+    rows: Sequence[Mapping[str, Any]] = ()
 
 
 def plan_bundle(content: PlanContent) -> dict[str, Any]:
@@ -113,9 +116,10 @@ class _Bundle:
         resources = {"patient": _patient(self._content.patient), "device": self._software()}
         if self._content.study_uid:
             resources["study"] = self._imaging_study()
-        resources |= numbers
-        resources["report"] = self._report(list(numbers))
-        resources["provenance"] = self._provenance([*numbers, "report"])
+        rows = {f"row/{row['name']}": self._row(row) for row in self._content.rows}
+        resources |= numbers | rows
+        resources["report"] = self._report([*numbers, *rows])
+        resources["provenance"] = self._provenance([*numbers, *rows, "report"])
         return [
             {"fullUrl": self._address(name), "resource": resource}
             for name, resource in resources.items()
@@ -172,6 +176,16 @@ class _Bundle:
             if number[end] is not None
         ]
         return made | ({"component": bounds} if bounds else {})
+
+    def _row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "resourceType": "Observation",
+            "status": "preliminary",
+            "subject": self._subject,
+            "issued": self._content.recorded,
+            "device": self._device,
+            "note": [{"text": RESEARCH}],
+        } | row_observation(row, UNITS, self._content.software[1])
 
     def _report(self, numbers: Sequence[str]) -> dict[str, Any]:
         made: dict[str, Any] = {
