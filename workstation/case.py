@@ -46,13 +46,13 @@ from workstation.case_record import (
 from workstation.case_sources import (
     IMAGES,
     check_name,
+    check_patient,
     family_name,
     keep_originals,
     read_file_source,
     reread_series,
     source_record,
 )
-from workstation.clinical_match import match, patient_of_images
 from workstation.dicom import files as dicom
 from workstation.dicom.label_source import split_structure
 from workstation.formats import digest_source, digest_value
@@ -113,29 +113,31 @@ class Case:
         progress: Progress = silent,
         family: Sequence[dicom.ScannedVolume] = (),
         volume: Volume | None = None,
+        person: str = "",
     ) -> Volume:
         """Read one volume, keep its originals byte-identical, and name it as a source.
 
         The originals of a ``family`` of volumes, ``scanned`` among them, are kept together.
-        ``volume`` is what `dicom.read` made of ``scanned``, where it was read before.
+        ``volume`` is what `dicom.read` made of ``scanned``, where it was read before; ``person``
+        says whose it is in a case of several people.
 
         Raises:
             CaseError: if the case holds another patient, or the name cannot be one.
             dicom.DicomError: if the volume cannot be read.
         """
         check_name(name)
-        self._check_patient(scanned)
+        whose = check_patient(self.record, scanned, person)
         volume = volume or dicom.read(scanned, share(progress, 0, 2))
         place = f"dicom/{family_name(family) or f'{name}-{digest_source(volume)[:12]}'}"
         keep_originals(self.folder, place, family or [scanned], share(progress, 1, 2))
-        if not self.record.patient:
+        if not self.record.patient and not person:
             self.record.patient = asdict(scanned.patient)
             self.record.study = {
                 "uid": scanned.identity.study_uid,
                 "date": scanned.identity.study_date,
             }
         self.record.synthetic |= scanned.synthetic
-        self._add_source(name, volume, source_record(scanned, place))
+        self._add_source(name, volume, source_record(scanned, place) | whose)
         self.save()
         return volume
 
@@ -196,15 +198,6 @@ class Case:
             "versions": versions,
         }
         return key
-
-    def _check_patient(self, scanned: dicom.ScannedVolume) -> None:
-        here, there = self.record.patient, asdict(scanned.patient)
-        for file in () if here else self.record.clinical:
-            match(file.record.patient, patient_of_images(there))
-        if here and any(here.get(tag, "") != there.get(tag, "") for tag in ("patient_id", "name")):
-            raise CaseError(
-                "the images belong to another patient than this case; make a new case for them"
-            )
 
     def reread_source(self, name: str, key: str, progress: Progress = silent) -> Any:
         """Read a source anew from the kept originals, not from its cached value."""

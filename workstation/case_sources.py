@@ -15,6 +15,7 @@ from segmentation.contract import Progress, silent
 from segmentation.images import read_labels, read_volume
 from segmentation.volume import ImageGeometry, LabelMap, Volume
 from workstation.case_record import CaseError, CaseRecord, now
+from workstation.clinical_match import match, patient_of_images
 from workstation.dicom import files as dicom
 from workstation.dicom.label_source import is_dicom, read_label_source
 from workstation.planning.transplant_person import PersonRecord
@@ -67,6 +68,37 @@ def keep_originals(
     sync_folder(case_folder / "dicom")
 
 
+def check_patient(
+    record: CaseRecord, scanned: dicom.ScannedVolume, person: str = ""
+) -> dict[str, Any]:
+    """Raise unless images belong to the case; return what its source says of their ``person``.
+
+    A case of a donor and a recipient holds images of two people; else there is one patient.
+
+    Raises:
+        CaseError: if the images are another patient's, or donor and recipient are one patient.
+    """
+    there = asdict(scanned.patient)
+    if person:
+        for about in record.sources.values():
+            other = about.get("patient", {})
+            alike = there["patient_id"] and other.get("patient_id") == there["patient_id"]
+            if alike and about["person"] != person:
+                raise CaseError(
+                    f"the images of the {person} and of the {about['person']} are of one patient; "
+                    "choose the right images for each"
+                )
+        return {"person": person, "patient": there}
+    here = record.patient
+    for file in () if here else record.clinical:
+        match(file.record.patient, patient_of_images(there))
+    if here and any(here.get(tag, "") != there.get(tag, "") for tag in ("patient_id", "name")):
+        raise CaseError(
+            "the images belong to another patient than this case; make a new case for them"
+        )
+    return {}
+
+
 def source_record(scanned: dicom.ScannedVolume, place: str) -> dict[str, Any]:
     """Return what ``case.json`` says about a volume whose originals lie in ``place``."""
     record: dict[str, Any] = {
@@ -76,6 +108,7 @@ def source_record(scanned: dicom.ScannedVolume, place: str) -> dict[str, Any]:
         "series_uid": scanned.series_uid,
         "modality": scanned.modality,
         "description": scanned.description,
+        "date": scanned.identity.study_date,
     }
     if scanned.part is not None:
         record["part"] = asdict(scanned.part)

@@ -27,6 +27,9 @@ LISTED = 5
 REVIEW_DATE = "review_date"
 """Parameter of a stage that judges how old values are."""
 
+ACQUIRED = "acquired"
+"""Parameter of a stage that wants to know the day of the images."""
+
 DOMINANT = 3
 """A series with this many times the slices of every other is the one that is meant."""
 
@@ -128,11 +131,12 @@ def import_volume(
     modality: str | None = None,
     accept: Collection[str] = (),
     progress: Progress = silent,
+    person: str = "",
 ) -> str:
     """Bring one volume into the case as a source; return the source's name.
 
     The name defaults to the modality in small letters; ``accept`` lists the repairs that may
-    be made.
+    be made, ``person`` says whose it is in a case of several people.
     """
     surface = next((path for path in paths if is_surface_file(path)), None)
     if surface is not None:
@@ -144,7 +148,7 @@ def import_volume(
     found = scan(paths, share(progress, 0, 2))
     chosen = choose_volume(found, series_uid, modality, accept)
     name = name or chosen.modality.lower() or "image"
-    case.import_dicom(chosen, name, share(progress, 1, 2))
+    case.import_dicom(chosen, name, share(progress, 1, 2), person=person)
     return name
 
 
@@ -275,8 +279,9 @@ def start_plan(
     frame_uid: str | None = None
     for source in sorted(template.sources.values(), key=lambda s: not s.is_image):
         if source.name in paths and source.is_image:
-            modality = source.modality or None
-            import_volume(case, [paths[source.name]], source.name, None, modality, accept, progress)
+            modality, at = source.modality or None, [paths[source.name]]
+            whose = source.person
+            import_volume(case, at, source.name, None, modality, accept, progress, whose)
         elif source.name in paths:
             path, own, kind = paths[source.name], source.source_name, kinds[source.name]
             case.import_file(path, own, kind, frame_uid, said.get(source.name, {}), progress)
@@ -286,13 +291,14 @@ def start_plan(
     keys, accepted = {}, {}
     for name in dict.fromkeys((*paths, *held)):
         about = here[template.sources[name].source_name]
-        if name in paths or about["frame_uid"] == frame_uid:
+        apart = bool(template.sources[name].person) or not about["frame_uid"]
+        if name in paths or apart or about["frame_uid"] == frame_uid:
             keys[name] = about["sha256"]
             if accepted_codes(about):
                 accepted[template.sources[name].source_name] = accepted_codes(about)
     plan = template.with_options(template.plan(frame_uid or "", keys, kinds), options)
     plan = with_settings(with_clinical(plan, case.record.clinical_record()), settings)
-    plan = of_today(_at_present(template.agreed(plan, options)))
+    plan = of_today(_dated(_at_present(template.agreed(plan, options)), here))
     plan = replace(plan, accepted=accepted)
     check_plan(plan)
     case.add_plan(plan, f"Start {template.title.lower()}")
@@ -311,6 +317,20 @@ def of_today(plan: Plan) -> Plan:
         known = find_stage(step).parameters
         if REVIEW_DATE in known and not step.params.get(REVIEW_DATE):
             plan = plan.with_params(step.output, **{REVIEW_DATE: now()[:10]})
+    return plan
+
+
+def _dated(plan: Plan, sources: Mapping[str, Mapping[str, Any]]) -> Plan:
+    """Return ``plan`` where steps that ask for the day of their images have it from the images."""
+    images: dict[str, set[str]] = {name: {name} for name in plan.sources}
+    for step in plan.steps:
+        own = set[str]().union(*(images.get(name, set()) for name in step.inputs.values()))
+        images[step.output] = own
+        days = {str(sources[name].get("date", "")) for name in own} - {""}
+        if ACQUIRED in find_stage(step).parameters and len(days) == 1:
+            (day,) = days
+            iso = f"{day[:4]}-{day[4:6]}-{day[6:8]}"
+            plan = plan.with_params(step.output, **{ACQUIRED: iso})
     return plan
 
 

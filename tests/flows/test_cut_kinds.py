@@ -77,3 +77,29 @@ def test_what_a_kind_lacks_is_said(
     assert len(said) == 1
     assert "territories" in str(said[0])
     assert window.plan_panel.cut_choice.kind.currentData() == PLANE
+
+
+def test_a_plane_of_several_is_moved_by_its_line_and_by_its_handle(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+) -> None:
+    window.open_case(make_case())
+    settle()
+    choice = window.plan_panel.cut_choice
+    choice.choose(PLANES)
+    settle()
+    axial, scene = window.views.slices["axial"], window.views.scene
+    before = window.session.require_plan().step("cut").params
+    lines = axial.marks.lines
+    assert [line.name for line in lines if line.draggable] == ["plane 0", "plane 1"]
+    assert len(scene.handles) == 1
+    x, y, z = lines[1].normal
+    a, b, c = lines[1].point_mm
+    axial.move_line(1, lines[1], (a + 8 * x, b + 8 * y, c + 8 * z))
+    axial.release_line()
+    settle()
+    after = window.session.require_plan().step("cut").params
+    assert after["points_mm"][0] == before["points_mm"][0]
+    assert after["points_mm"][1] != before["points_mm"][1]
+    assert choice.planes.number == 1
+    window.undo()
+    assert window.session.require_plan().step("cut").params == before

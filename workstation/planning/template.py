@@ -19,6 +19,7 @@ class TemplateSource:
     Attributes:
         kinds: what it may be: "volume", "labels", "surface" or "record" (of a person).
         modality: of an image that must be of one, such as "CT".
+        person: whose it is in a case of several people, such as "donor"; "" for the one patient.
     """
 
     name: str
@@ -26,6 +27,7 @@ class TemplateSource:
     required: bool
     description: str
     modality: str = ""
+    person: str = ""
 
     @property
     def is_image(self) -> bool:
@@ -243,6 +245,7 @@ def _source(name: str, about: Mapping[str, Any]) -> TemplateSource:
         about["required"],
         about["description"],
         about.get("modality", ""),
+        about.get("person", ""),
     )
 
 

@@ -26,15 +26,12 @@ from PySide6.QtWidgets import (
 
 from workstation.planning.plan import to_plain_json
 from workstation.stage import Parameter, Stage
-from workstation.ui.icons import set_icon
+from workstation.ui.form_lists import Changed, Crosshair, NamesField, tool
 from workstation.ui.words import choice_text, parameter_label
 
 SHOWN = 4  # optional parameters beyond the first few are folded, unless they are set
 NOT_BY_HAND = ("origins", "coefficients")  # what a program writes beside a person's values
 SIZES = ("build_mm", "size_mm")  # three lengths that are no place
-Changed = Callable[[Any], None]
-Crosshair = Callable[[], Sequence[float] | None]
-"""Where the crosshair stands, LPS mm."""
 
 
 def _core_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -77,13 +74,7 @@ class NumberField(QLineEdit):
 
 def _taking(tip: str, take: Callable[[], None]) -> QToolButton:
     """Return the button that takes the crosshair's place."""
-    taking = QToolButton()
-    set_icon(taking, "ph.crosshair")
-    taking.setMinimumSize(28, 26)
-    taking.setToolTip(tip)
-    taking.setAccessibleName(tip)
-    taking.clicked.connect(take)
-    return taking
+    return tool("ph.crosshair", tip, take)
 
 
 class VectorField(QWidget):
@@ -220,7 +211,7 @@ class TextField(QLineEdit):
             self.setText("" if value is None else str(value))
 
 
-Field = NumberField | VectorField | PointsField | ChoiceField | SwitchField | TextField
+Field = NumberField | VectorField | PointsField | NamesField | ChoiceField | SwitchField | TextField
 
 
 def field_for(parameter: Parameter, changed: Changed, crosshair: Crosshair | None = None) -> Field:
@@ -235,7 +226,13 @@ def field_for(parameter: Parameter, changed: Changed, crosshair: Crosshair | Non
     if kind == "array":
         if _is_vector(schema):
             return VectorField(parameter, changed, crosshair)
-        places = _is_vector(schema.get("items", {}))
+        item = schema.get("items", {})
+        first = item.get("prefixItems", ({},))[0]
+        if "enum" in item:
+            return NamesField(item["enum"], changed)
+        if "enum" in first and item.get("maxItems") == 4 and crosshair is not None:
+            return NamesField(first["enum"], changed, crosshair)
+        places = _is_vector(item)
         return PointsField(changed, crosshair if places else None)
     if kind == "boolean":
         unknown = schema is not parameter.schema  # a switch cannot show that nobody said no

@@ -30,6 +30,7 @@ from workstation.ui.banner import HEIGHT_PX as BANNER_PX
 from workstation.ui.banner import Banner
 from workstation.ui.clip_tool import ClipTool
 from workstation.ui.cut_drag import CutDrag
+from workstation.ui.cut_planes import PlanesTool
 from workstation.ui.cut_sheet import SheetTool
 from workstation.ui.cut_sketch import CutSketch
 from workstation.ui.deidentify_dialog import show_deidentify
@@ -127,6 +128,7 @@ class MainWindow(QMainWindow):
         self.measure_panel = MeasurePanel(self.desk, self.measuring, self.clip)
         self.plan_panel = PlanPanel(self.desk)
         self.plan_panel.bend.clicked.connect(self.sheet.bend)
+        self.planes = PlanesTool(self.desk, self.views, self.plan_panel.cut_choice.planes)
         self.plan_panel.cut_choice.sheet.draw.clicked.connect(self.sketch.take)
         self.sketch.taken.connect(self.plan_panel.cut_choice.sheet.draw.setChecked)
         self.flow_panel = FlowPanel(self.desk, self.flow_show)

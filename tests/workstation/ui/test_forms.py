@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 from segmentation.contract import Measurements, Progress, silent
 from workstation.stage import Stage
 from workstation.stages import STAGES
+from workstation.ui.form_lists import NamesField
 from workstation.ui.forms import (
     NOT_BY_HAND,
     ChoiceField,
@@ -210,3 +211,36 @@ def test_what_may_stay_unknown_is_no_no(qtbot: QtBot) -> None:
     assert site.currentText() == "basilar tip"
     form.show_values({"site": "mca"})
     assert site.currentText() == "MCA"
+
+
+def test_names_with_places_are_taken_from_the_crosshair_and_removed(qtbot: QtBot) -> None:
+    form = ParameterForm(STAGES["planning.portal_branches"], crosshair=lambda: (1.234, -2.0, 30.0))
+    qtbot.addWidget(form)
+    told: list[object] = []
+    form.changed.connect(lambda name, value: told.append(value))
+    field = form.fields["names"]
+    assert isinstance(field, NamesField)
+    field.show_value((("V", 0.0, 0.0, 0.0),))
+    field.choice.setCurrentIndex(field.choice.findData("VI"))
+    field.add.click()
+    assert told == [[["V", 0.0, 0.0, 0.0], ["VI", 1.23, -2.0, 30.0]]]
+    field.remove(0)
+    assert told[-1] == [["VI", 1.23, -2.0, 30.0]]
+    form.show_values({"names": (("VI", 1.23, -2.0, 30.0),)})
+    field.remove(0)
+    assert told[-1] is None
+
+
+def test_clamped_branches_are_chosen_by_name(qtbot: QtBot) -> None:
+    form = ParameterForm(STAGES["planning.lost_territory"])
+    qtbot.addWidget(form)
+    told: list[object] = []
+    form.changed.connect(lambda name, value: told.append((name, value)))
+    field = form.fields["clamped"]
+    assert isinstance(field, NamesField)
+    assert field.choice.findData("none") == -1
+    for _ in range(2):  # once is enough
+        field.choice.setCurrentIndex(field.choice.findData("left_hepatic_vein"))
+        field.add.click()
+    assert field.entries == ["left_hepatic_vein"]
+    assert set(map(str, told)) == {"('clamped', ['left_hepatic_vein'])"}
