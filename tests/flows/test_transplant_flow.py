@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from PySide6.QtWidgets import QLineEdit
+
 from workstation.case import open_case
 from workstation.demo import start_demo
 from workstation.ui.main_window import MainWindow
@@ -34,6 +36,39 @@ def test_the_rows_of_a_pair_stand_in_the_window_and_follow_the_settings(
     settle()
     assert "block" in shown(window)["donor_specific_antibodies"]
     assert next(iter(shown(window))) == "donor_specific_antibodies"
+
+
+def test_a_pair_without_images_has_the_middle_and_values_are_entered_there(
+    window: MainWindow, tmp_path: Path, settle: Settle
+) -> None:
+    start_demo(tmp_path / "case", "transplant")
+    with open_case(tmp_path / "case") as case:
+        case.run(case.plan())
+    window.open_case(tmp_path / "case")
+    settle()
+    page = window.pair
+    assert window.middle.currentWidget() is page
+    assert page.review.counts["unknown"].text() == "1"
+    assert "DQ" in page.review.changes.records[0]
+    page.tabs.setCurrentIndex(2)
+    settle()
+    rows = {row.key: row for row in page.people["recipient"].form.rows}
+    weight = rows["body_weight"]
+    assert isinstance(weight.value, QLineEdit)
+    weight.value.setText("840")
+    weight.leave()
+    assert "plausible" in weight.told.text()
+    assert not window.session.undo_label
+    weight.value.setText("52")
+    weight.leave()
+    settle()
+    assert window.session.undo_label == "Set Body weight of the recipient"
+    assert window.session.value("sheet").row("size.weight").value == -14.0
+    window.undo()
+    settle()
+    rows = {row.key: row for row in page.people["recipient"].form.rows}
+    assert isinstance(rows["body_weight"].value, QLineEdit)
+    assert rows["body_weight"].value.text() == "84"
 
 
 def test_a_plan_without_a_pair_shows_no_rows(

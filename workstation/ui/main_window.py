@@ -57,6 +57,7 @@ from workstation.ui.panels.plan_panel import PlanPanel
 from workstation.ui.panels.print_panel import PrintPanel
 from workstation.ui.panels.report_panel import ReportPanel
 from workstation.ui.panels.segment_panel import SegmentPanel
+from workstation.ui.panels.transplant_page import TransplantPage
 from workstation.ui.recent import recent_cases, recent_file, remember
 from workstation.ui.settings import LARGEST, SMALLEST, keep_settings, read_settings
 from workstation.ui.slice_paint import Tool
@@ -163,8 +164,12 @@ class MainWindow(QMainWindow):
         self.import_panel.widget.body.addWidget(find)
         send = button("Send to a PACS…", "As DICOM objects", partial(self.show_pacs, "Send"))
         self.report_panel.widget.body.addWidget(send)
+        self.pair = TransplantPage(self.desk)
+        self.pair.turned.connect(self._show_middle)
+        self.plan_panel.transplant.opened.connect(self.pair.ask)
         self.middle = QStackedWidget()
-        for middle in (self.start_page, self.views, self.import_panel.page, self.pacs):
+        pages = (self.start_page, self.views, self.import_panel.page, self.pacs, self.pair)
+        for middle in pages:
             self.middle.addWidget(middle)
         self._right = QWidget()
         self._right.setFixedWidth(PANEL_PX)
@@ -457,7 +462,9 @@ class MainWindow(QMainWindow):
         """Show the import report while images are looked at, else the views or the start page."""
         arriving = self.desk.arriving is not None
         shown = arriving or self.session.case is not None
-        page: QWidget = self.views if shown else self.start_page
+        reviewed: QWidget = self.pair if self.pair.is_wanted else self.views
+        self.plan_panel.transplant.show_page(self.pair.is_wanted)
+        page: QWidget = reviewed if shown else self.start_page
         importing = self.panels.currentWidget() is self.import_panel.widget
         if importing and self.import_panel.offers and not arriving:
             page = self.import_panel.page

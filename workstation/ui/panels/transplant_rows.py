@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from workstation.planning.plan import Step
@@ -13,7 +13,7 @@ from workstation.planning.transplant_rows import Row, Sheet
 from workstation.stages import STAGES
 from workstation.ui.desk import Desk
 from workstation.ui.forms import ParameterForm
-from workstation.ui.panels.parts import RecordList, bold, label, set_role
+from workstation.ui.panels.parts import RecordList, bold, button, label, set_role
 from workstation.ui.theme import CORNER_FONT_PX, ui_font
 from workstation.ui.words import readable
 
@@ -33,7 +33,7 @@ class RowCard(QFrame):
         super().__init__()
         self.setProperty("role", "card")
         self.setToolTip("\n".join(part for part in (row.rule, row.change) if part))
-        value = "" if row.value is None else f"{_short(row.value)} {row.unit}".strip()
+        value = row_value(row)
         head = QHBoxLayout()
         head.setSpacing(4)
         head.addWidget(bold(readable(row.name)), 1)
@@ -57,6 +57,8 @@ class RowCard(QFrame):
 class TransplantView(QWidget):
     """The rows of the plan's sheets and the settings behind them; hidden without a sheet."""
 
+    opened = Signal(bool)
+
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self._desk = desk
@@ -66,7 +68,10 @@ class TransplantView(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 8, 0, 0)
         column.setSpacing(4)
-        for part in (bold("Transplant review"), label(NOTE, "muted"), self.told, self.cards):
+        self.open = button("Show the sheet and both people", "", lambda: self.opened.emit(True))
+        self.close_page = button("Show the images", "", lambda: self.opened.emit(False))
+        parts = (bold("Transplant review"), label(NOTE, "muted"), self.told, self.open)
+        for part in (*parts, self.close_page, self.cards):
             column.addWidget(part)
         for stage, form in self.forms.items():
             form.changed.connect(partial(self._change, stage))
@@ -86,6 +91,13 @@ class TransplantView(QWidget):
         text = f"Set {readable(name)}"
         if self._desk.attempt(lambda: session.set_params(step.output, text, **{name: value})):
             self._desk.compute()
+
+    def show_page(self, shown: bool) -> None:
+        """Say whether the sheet stands in the middle; then its rows need not stand here too."""
+        pictured = bool(self._desk.session.view.image)
+        self.cards.setVisible(not shown)
+        self.open.setVisible(not shown)
+        self.close_page.setVisible(shown and pictured)
 
     def refresh(self) -> None:
         """Show the rows of the plan's sheets."""
@@ -109,5 +121,9 @@ class TransplantView(QWidget):
         self.told.setVisible(bool(shown))
 
 
-def _short(value: float | str) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else value
+def row_value(row: Row) -> str:
+    """Return the value of a row with its unit, "" for none."""
+    if row.value is None:
+        return ""
+    value = f"{row.value:.4g}" if isinstance(row.value, float) else row.value
+    return f"{value} {row.unit}".strip()

@@ -1,0 +1,167 @@
+"""A transplant pair in the middle of the window: the sheet, both people, and other pairs."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QScrollArea,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workstation.planning.plan import Plan, Step
+from workstation.planning.transplant_rows import Sheet
+from workstation.planning.transplant_size import Organ
+from workstation.transplant_entry import keep_document, kept_document
+from workstation.ui.desk import Desk
+from workstation.ui.panels.parts import button, label
+from workstation.ui.panels.transplant_form import PersonForm
+from workstation.ui.panels.transplant_review import ReviewPage
+
+REVIEW = "planning.transplant_sheet"
+ROLES = ("donor", "recipient")
+RECORDS = "Records (*.json *.ndjson *.csv);;All files (*)"
+
+
+class PersonTab(QWidget):
+    """The record of one person: where it comes from, another file, and the form."""
+
+    def __init__(self, desk: Desk, role: str) -> None:
+        super().__init__()
+        self._desk, self.role, self.source = desk, role, f"{role}_file"
+        self._shown = ("", "")
+        self.form = PersonForm(role)
+        self.form.edited.connect(self._keep)
+        self.about = label("", "muted")
+        opened = button("Open a file…", f"FHIR R4, our JSON or CSV of the {role}", self._ask)
+        line = QHBoxLayout()
+        line.setContentsMargins(12, 8, 12, 0)
+        line.addWidget(self.about, 1)
+        line.addWidget(opened)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(line)
+        column.addWidget(scrolled(self.form), 1)
+        desk.left.connect(self._forget)
+
+    def _forget(self) -> None:
+        self._shown = ("", "")
+
+    def _ask(self) -> None:
+        chosen = QFileDialog.getOpenFileName(self, f"Record of the {self.role}", "", RECORDS)[0]
+        if chosen:
+            self.take(Path(chosen))
+
+    def take(self, path: Path) -> None:
+        """Let a file be the person's record."""
+
+        def keep() -> None:
+            session = self._desk.session
+            case = session.require_case()
+            case.import_file(path, self.source, "record")
+            key = case.record.sources[self.source]["sha256"]
+            plan = session.require_plan().with_sources(**{self.source: key})
+            session.do(f"Open the record of the {self.role}", plan)
+
+        if self._desk.attempt(keep):
+            self._desk.compute()
+
+    def _keep(self, document: Any, said: str) -> None:
+        session = self._desk.session
+        plan: list[Plan] = []
+
+        def keep() -> None:
+            case = session.require_case()
+            plan.append(keep_document(case, session.require_plan(), self.source, document))
+            if not said.startswith("Settle"):
+                self._shown = (plan[0].sources[self.source], self._shown[1])
+            session.do(said, plan[0])
+
+        if self._desk.attempt(keep):
+            self._desk.compute()
+
+    def refresh(self, organ: Organ) -> None:
+        """Show the record that the plan uses; fields in work are left alone."""
+        session = self._desk.session
+        case, plan = session.case, session.plan
+        if case is None or plan is None or self.source not in plan.sources:
+            return
+        wanted = (plan.sources[self.source], organ)
+        record = case.value(self.source, plan)
+        if wanted != self._shown:
+            self._shown = wanted
+            self.form.show_person(kept_document(case, plan, self.source, self.role), organ)
+        self.form.show_conflicts(record)
+        missed = "; ".join(f"{n.what}: {n.reason}" for n in record.not_read)
+        about = case.record.sources[self.source]["versions"][wanted[0]]["description"]
+        self.about.setText(f"{about}. Not used: {missed}." if missed else about)
+
+
+class TransplantPage(QWidget):
+    """Stands in the middle while the plan reviews a pair and there is no image to look at."""
+
+    turned = Signal()
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+        self._asked = False
+        self.review = ReviewPage()
+        self.people = {role: PersonTab(desk, role) for role in ROLES}
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
+        self.tabs.addTab(scrolled(self.review), "Review")
+        for role, tab in self.people.items():
+            self.tabs.addTab(tab, role.capitalize())
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.tabs)
+        self.tabs.currentChanged.connect(lambda _: self.refresh())
+        desk.left.connect(partial(self.ask, False))
+        desk.bindings.add(self.refresh)
+
+    def ask(self, shown: bool) -> None:
+        """Show the page instead of images, or the images again."""
+        self._asked = shown
+        self.turned.emit()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the page is to stand in the middle: it was asked for, or there is no image."""
+        session = self._desk.session
+        return self.step() is not None and (self._asked or not session.view.image)
+
+    def step(self) -> Step | None:
+        """Return the step of the plan that reviews a pair."""
+        plan = self._desk.session.plan
+        steps = plan.steps if plan is not None else ()
+        return next((step for step in steps if step.stage == REVIEW), None)
+
+    def refresh(self) -> None:
+        """Show the sheet or the person whose tab is open."""
+        step = self.step()
+        if step is None:
+            return
+        sheet = self._desk.value(step.output)
+        shown = sheet if isinstance(sheet, Sheet) else None
+        self.review.show_sheet(shown, self._desk.is_current(step.output))
+        tab = self.tabs.currentWidget()
+        if isinstance(tab, PersonTab):
+            tab.refresh(step.params.get("organ", "kidney"))
+
+
+def scrolled(widget: QWidget) -> QScrollArea:
+    """Return ``widget`` in an area that scrolls up and down."""
+    area = QScrollArea()
+    area.setProperty("role", "panel")
+    area.setWidgetResizable(True)
+    area.setWidget(widget)
+    return area
