@@ -88,8 +88,8 @@ def neck(
     notes = (*lumen.findings, *_findings(vessel, ball, guessed))
     curve, dome_mm = level_curve(piece.points_mm, piece.triangles, level, tip)
     source = "found in the crease between the sac and its vessel"
-    blur = _blur_mm(image)
-    measured = (_unfilled(piece, level, curve, vessel, blur), blur) if blur else None
+    blur = _blur(image)
+    measured = (_unfilled(piece, level, curve, vessel, blur), blur[0]) if blur[0] else None
     found = neck_of(
         curve, piece.points_mm[tip], dome_mm, lumen.frame_uid, _way(vessel), source,
         notes, _other_curves(piece, vessel, ball, blur, progress), measured,
@@ -98,21 +98,27 @@ def neck(
     return found
 
 
-def _blur_mm(image: Volume | LabelMap | None) -> float:
-    """Return the standard deviation of the blur that the voxels of an image tell of, in mm."""
-    return 0.0 if image is None else BLUR * float(np.cbrt(np.prod(image.geometry.spacing_mm)))
+def _blur(image: Volume | LabelMap | None) -> tuple[float, bool]:
+    """Return the standard deviation (mm) of the blur that voxels tell of, and if it draws in.
+
+    The edge in an image is drawn in where it is round; the surface of a label is not.
+    """
+    if image is None:
+        return 0.0, False
+    size_mm = BLUR * float(np.cbrt(np.prod(image.geometry.spacing_mm)))
+    return size_mm, isinstance(image, Volume)
 
 
 def _unfilled(
-    piece: Piece, level: Floats, curve: Floats, vessel: ParentVessel, blur_mm: float
+    piece: Piece, level: Floats, curve: Floats, vessel: ParentVessel, blur: tuple[float, bool]
 ) -> Floats:
-    if not blur_mm:
+    if not blur[0]:
         return curve
-    return unfilled(piece.points_mm, level > 0, curve, _way(vessel), blur_mm)
+    return unfilled(piece.points_mm, level > 0, curve, _way(vessel), *blur)
 
 
 def _other_curves(
-    piece: Piece, vessel: ParentVessel, ball: Ball, blur_mm: float, progress: Progress
+    piece: Piece, vessel: ParentVessel, ball: Ball, blur: tuple[float, bool], progress: Progress
 ) -> list[Floats]:
     """Return the necks found when the sac begins a little nearer to its vessel, or farther."""
     curves = []
@@ -121,7 +127,7 @@ def _other_curves(
         try:
             level, tip = sac_level(piece, vessel, ball, OUTSIDE + side)
             curve = level_curve(piece.points_mm, piece.triangles, level, tip)[0]
-            curves.append(_unfilled(piece, level, curve, vessel, blur_mm))
+            curves.append(_unfilled(piece, level, curve, vessel, blur))
         except NoNeck:
             continue
     return curves

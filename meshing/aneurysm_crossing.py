@@ -3,8 +3,11 @@
 Voxels, the scanner's blur and smoothing fill a crease: its bottom lies outside of where sac and
 vessel meet, and any curve on it is too wide. So both walls are carried on beneath the fill, each
 from where it is free of it, until they cross; and the curve moves there, but by no more than a
-blur of the known width fills a crease of that angle. A neck that is round itself stays so. Points
-are (x, y, z) in DICOM patient LPS millimetres.
+blur of the known width fills a crease of that angle. A neck that is round itself stays so.
+
+In an image, blur also draws the edge of a round wall inward, by its variance times the wall's mean
+curvature (to first order in the variance, as the heat equation moves a level); both walls are put
+back by this. Points are (x, y, z) in DICOM patient LPS millimetres.
 """
 
 from __future__ import annotations
@@ -36,30 +39,37 @@ ANGLES = np.radians(np.arange(0, 171, 10))  # between the outward normals of bot
 
 
 def unfilled(
-    points: Floats, sac: Bools, curve: Floats, vessel: tuple[Floats, Floats], blur_mm: float
+    points: Floats,
+    sac: Bools,
+    curve: Floats,
+    vessel: tuple[Floats, Floats],
+    blur_mm: float,
+    drawn_in: bool = False,
 ) -> Floats:
     """Return a closed curve on a wall moved to where it would run had no blur filled the crease.
 
     ``points`` are those of the wall, ``sac`` tells which belong to the sac, ``vessel`` holds
     points along the middle of the vessel and its radius there, ``blur_mm`` is the standard
-    deviation of the blur. The curve comes back as it is where the walls are too short to tell.
+    deviation of the blur. Walls ``drawn_in`` lie on the edge in a blurred image. The curve comes
+    back as it is where the walls are too short to tell.
     """
-    ring = np.concatenate([curve, curve[:1]])
-    length = float(np.linalg.norm(np.diff(ring, axis=0), axis=1).sum())
-    even = resampled(ring, length / PLACES)[:-1]
+    even = _even(curve)
     away = cKDTree(even).query(points)[0]
     free = away > FILLED * blur_mm
     near = away < (FILLED + 2 * BEYOND) * blur_mm
     walls = points[sac & free], points[~sac & free & near]
     if min(map(len, walls)) < LEAST:
         return curve
-    gaps: tuple[Gap, Gap] = (_ball_gap(walls[0]), _tube_gap(*vessel))
+    centre, radius = _ball(walls[0])
+    gaps: tuple[Gap, Gap] = (_ball_gap(centre, radius), _tube_gap(*vessel))
+    bends = np.array([1 / max(radius, blur_mm), 0.5 / float(np.median(vessel[1]))])
+    inward = drawn_in * blur_mm**2 * bends
     fits = [_residual(g, w, even, BEYOND * blur_mm) for g, w in zip(gaps, walls)]
 
     def beyond(at: Floats) -> Floats:
         arms = at - even
         parts = [g(at) - f[:, 0] - (arms * f[:, 1:]).sum(axis=1) for g, f in zip(gaps, fits)]
-        return np.stack(parts, axis=1)
+        return np.stack(parts, axis=1) - inward
 
     met = even.copy()
     for _ in range(STEPS):
@@ -78,6 +88,27 @@ def unfilled(
     return np.asarray(met + rest[:, None] * arms)
 
 
+def followed(points: Floats, curve: Floats, moved: Floats, blur_mm: float) -> Floats:
+    """Return points (n, 3) of a wall after the curve on it moved as `unfilled` says.
+
+    Next to the curve they move as it does, and less and less up to where the wall is free of the
+    fill. They stay where the curve did.
+    """
+    even = _even(curve)
+    if blur_mm <= 0 or len(moved) != len(even):
+        return points
+    gap, place = cKDTree(even).query(points)
+    share = np.clip(1 - gap / (FILLED * blur_mm), 0, 1) ** 2
+    return np.asarray(points + share[:, None] * (moved - even)[place])
+
+
+def _even(curve: Floats) -> Floats:
+    """Return places at equal distances along a closed curve."""
+    ring = np.concatenate([curve, curve[:1]])
+    length = float(np.linalg.norm(np.diff(ring, axis=0), axis=1).sum())
+    return resampled(ring, length / PLACES)[:-1]
+
+
 def _slopes(beyond: Callable[[Floats], Floats], at: Floats) -> Floats:
     """Return the gradients (n, 2, 3) of both gaps."""
     here = beyond(at)
@@ -93,12 +124,16 @@ def _tube_gap(middle: Floats, radius: Floats) -> Gap:
     return gap
 
 
-def _ball_gap(wall: Floats) -> Gap:
-    """Return the gap to the sphere that fits points best: least squares of its equation."""
+def _ball(wall: Floats) -> tuple[Floats, float]:
+    """Return the sphere that fits points best: least squares of its equation."""
     rows = np.column_stack([2 * wall, np.ones(len(wall))])
     found = np.linalg.lstsq(rows, (wall**2).sum(axis=1), rcond=None)[0]
     centre = found[:3]
     radius = float(np.sqrt(max(found[3] + centre @ centre, 0.0)))
+    return centre, radius
+
+
+def _ball_gap(centre: Floats, radius: float) -> Gap:
     return lambda at: np.asarray(np.linalg.norm(at - centre, axis=1) - radius)
 
 

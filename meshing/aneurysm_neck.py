@@ -49,6 +49,7 @@ class Neck:
         vessel_radius_mm: float64 (m,), the radius of the vessel there.
         unfilled_mm: float64 (k, 3), the curve moved to where it would run had no blur filled the
             crease; it is what is measured. Empty where no blur is known: the curve itself.
+        blur_mm: the standard deviation of this blur, 0 where none is known.
     """
 
     points_mm: Floats
@@ -61,6 +62,7 @@ class Neck:
     findings: tuple[Finding, ...] = ()
     numbers: tuple[Number, ...] = ()
     unfilled_mm: Floats = field(default_factory=lambda: np.empty((0, 3)))
+    blur_mm: float = 0.0
 
     def __post_init__(self) -> None:
         arrays = {
@@ -100,6 +102,15 @@ class Neck:
         return self._measured.area_mm2
 
     @property
+    def base_mm(self) -> Floats:
+        """The centroid of the area that is measured; heights are taken from there."""
+        if not len(self.unfilled_mm):
+            return np.array(self.centre_mm)
+        normal = np.array(self.normal)
+        flat = self._measured.centroid_mm
+        return np.asarray(flat + (self.unfilled_mm.mean(axis=0) - flat) @ normal * normal)
+
+    @property
     def _measured(self) -> Section:
         curve = self.unfilled_mm if len(self.unfilled_mm) else self.points_mm
         return _flat(curve, np.array(self.centre_mm), np.array(self.normal))
@@ -133,6 +144,7 @@ def neck_of(
     bare = Neck(
         curve_mm, _vector(centre), _vector(normal), _vector(inside_mm), frame_uid, *vessel,
         unfilled_mm=unfilled[0] if unfilled else np.empty((0, 3)),
+        blur_mm=unfilled[1] if unfilled else 0.0,
     )  # fmt: skip
     source += f"; less what a blur of {unfilled[1]:.2g} mm fills" if unfilled else ""
     off = float(np.sqrt(np.mean(((even - centre) @ normal) ** 2)))
@@ -150,6 +162,7 @@ def neck_of(
     return Neck(
         bare.points_mm, bare.centre_mm, bare.normal, bare.inside_mm, frame_uid,
         bare.vessel_mm, bare.vessel_radius_mm, findings, numbers, bare.unfilled_mm,
+        bare.blur_mm,
     )  # fmt: skip
 
 
@@ -190,6 +203,7 @@ def to_record(value: Neck) -> dict[str, Any]:
         "centre_mm": list(value.centre_mm),
         "normal": list(value.normal),
         "inside_mm": list(value.inside_mm),
+        "blur_mm": value.blur_mm,
     }
 
 
@@ -211,6 +225,7 @@ def from_record(record: Mapping[str, Any], arrays: Mapping[str, Any], **notes: A
         arrays["vessel_mm"],
         arrays["vessel_radius_mm"],
         unfilled_mm=arrays.get("unfilled_mm", np.empty((0, 3))),
+        blur_mm=float(record.get("blur_mm", 0.0)),
         **notes,
     )
 

@@ -15,11 +15,14 @@ from scipy.spatial import ConvexHull, cKDTree
 from scipy.spatial.distance import pdist, squareform
 
 from meshing.aneurysm import dome as dome_of
+from meshing.aneurysm_crossing import followed
+from meshing.aneurysm_evened import evened
 from meshing.aneurysm_limbs import Limb, limbs, parent_limbs
 from meshing.aneurysm_neck import FINE, Neck, NoNeck, neck_of
 from meshing.aneurysm_sac import level_curve
 from meshing.centerline import Centerline
 from meshing.curves import resampled
+from meshing.holes import half_edges
 from meshing.integrals import area_of, volume_of
 from meshing.sections import in_plane
 from meshing.surface import SurfaceMesh
@@ -32,6 +35,7 @@ Ints = npt.NDArray[np.int64]
 LEVELS = 40  # planes along the height in which the width is measured
 DIRECTIONS = 500  # in which the ends of the largest distance are looked for
 MANY = 1000  # corners
+EVENED = 2.0  # times the blur, about a voxel's diagonal: what is narrower is no shape of the wall
 HEMISPHERE = (18 * np.pi) ** (1 / 3)
 
 
@@ -60,7 +64,8 @@ def aneurysm_shape(
     across the neck's plane by its mean diameter (Ujiie et al., Neurosurgery 45 (1999) 119). Size
     ratio: largest distance from the middle of the neck by the diameter of the parent vessel;
     angles of aneurysm and vessel to the neck (Dhar et al., Neurosurgery 63 (2008) 185).
-    Undulation, nonsphericity and ellipticity (Raghavan et al., J Neurosurg 102 (2005) 355).
+    Undulation, nonsphericity and ellipticity (Raghavan et al., J Neurosurg 102 (2005) 355). Where
+    the neck knows the blur of its image, the filled crease and steps of voxels are taken back.
 
     Args:
         dome: the dome with its parts wall and neck.
@@ -109,18 +114,22 @@ def _require(dome: SurfaceMesh, neck: Neck, centerline: Centerline) -> None:
 def shape_of(
     dome: SurfaceMesh, neck: Neck, vessel_mm: float | None, beside: tuple[Limb, ...] = ()
 ) -> Shape:
-    """Return the measures of a dome on a neck; ``vessel_mm`` is the parent vessel's diameter."""
+    """Return the measures of a dome on a neck; ``vessel_mm`` is the parent vessel's diameter.
+
+    Where the blur of its image is known, what this adds to the dome is taken back.
+    """
+    places, cells = _less_fill(dome, neck)
     wall = dome.triangles[dome.boundaries["wall"]]
     rim = np.unique(dome.triangles[dome.boundaries["neck"]])
-    points = dome.points_mm[np.unique(wall)]
-    centre, normal = np.array(neck.centre_mm), np.array(neck.normal)
-    volume = float(volume_of(dome.points_mm, dome.triangles))
-    area = float(area_of(dome.points_mm, wall))
-    hull_volume, hull_area = _hull(dome.points_mm, np.unique(wall), rim)
+    points = places[np.unique(wall)]
+    centre, normal = neck.base_mm, np.array(neck.normal)
+    volume = float(volume_of(places, cells))
+    area = float(area_of(places, wall))
+    hull_volume, hull_area = _hull(places, np.unique(wall), rim)
     away = np.linalg.norm(points - centre, axis=1)
     tip = points[int(np.argmax(away))]
     height = float(((points - centre) @ normal).max())
-    width, width_ends = _widest(dome.points_mm, wall, centre, normal, height)
+    width, width_ends = _widest(places, wall, centre, normal, height)
     axis = (tip - centre) / max(float(away.max()), 1e-9)
     neck_mm = neck.width_mm
     values = {
@@ -143,6 +152,24 @@ def shape_of(
         cosine = float(np.clip(inflow.direction @ axis, -1, 1))
         values["inflow_angle"] = float(np.degrees(np.arccos(cosine)))
     return Shape(values, (np.stack([centre, tip]), width_ends))
+
+
+def _less_fill(dome: SurfaceMesh, neck: Neck) -> tuple[Floats, Ints]:
+    """Return points and triangles of a dome without what voxels and blur add to it.
+
+    Where blur has filled the crease at the neck, the wall next to it goes back with the neck, and
+    a fan closes it in place of its membrane; steps of voxels are evened out.
+    """
+    moved = followed(dome.points_mm, neck.points_mm, neck.unfilled_mm, neck.blur_mm)
+    if moved is dome.points_mm:
+        return dome.points_mm, dome.triangles
+    wall = dome.triangles[dome.boundaries["wall"]]
+    start, end = half_edges(wall)
+    free = ~np.isin(end * len(moved) + start, start * len(moved) + end)
+    moved = evened(moved, wall, EVENED * neck.blur_mm)
+    middle = np.full(int(free.sum()), len(moved))
+    fan = np.stack([end[free], start[free], middle], axis=1)
+    return np.concatenate([moved, neck.base_mm[None]]), np.concatenate([wall, fan])
 
 
 def _above_plane(direction: Floats, normal: Floats) -> float:

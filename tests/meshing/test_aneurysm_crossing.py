@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
+from scipy.spatial import ConvexHull
+from scipy.special import ndtr
 from scipy.stats import multivariate_normal
 
-from meshing.aneurysm import neck
+from meshing.aneurysm import dome, neck
 from meshing.aneurysm_crossing import _FILLS, ANGLES, unfilled
 from meshing.aneurysm_neck import from_record, neck_of, to_arrays, to_record
+from meshing.aneurysm_shape import shape_of
 from meshing.centerline import centerline
 from meshing.isosurface import isosurface
 from segmentation.volume import ImageGeometry, Label, LabelMap
@@ -51,6 +55,54 @@ def test_the_width_of_a_neck_of_voxels_is_that_of_the_shapes(radius, height):
     assert on_wall.width_mm > 1.07 * known
     again = from_record(to_record(found), to_arrays(found))
     assert again.width_mm == found.width_mm
+    assert again.blur_mm == found.blur_mm == pytest.approx(0.325)
+    undulation = shape_of(dome(lumen, found), found, None).values["undulation_index"]
+    bare = shape_of(dome(lumen, on_wall), on_wall, None).values["undulation_index"]
+    exact = undulation_of(radius, height)
+    assert undulation == pytest.approx(exact, abs=0.01)
+    assert bare > exact + 0.018
+
+
+def undulation_of(radius, height):
+    """What the hull of a ball above its neck has more than the ball, closed by a fan."""
+    count = 20_000
+    turn, level = np.pi * (1 + 5**0.5) * np.arange(count), 1 - (2 * np.arange(count) + 1) / count
+    ring = np.sqrt(1 - level**2)
+    points = radius * np.stack([ring * np.cos(turn), ring * np.sin(turn), level], axis=1)
+    points = points[np.hypot(points[:, 1], points[:, 2] + height) > VESSEL]
+    rim = neck_points(radius, height, VESSEL) - [0, 0, height]
+    cones = np.cross(rim, np.roll(rim, -1, axis=0)) @ rim.mean(axis=0)
+    volume = 4 / 3 * np.pi * radius**3 * len(points) / count + np.abs(cones).sum() / 6
+    return 1 - volume / ConvexHull(np.concatenate([points, rim])).volume
+
+
+def test_the_edge_of_a_blurred_ball_is_drawn_in_by_its_curvature():
+    radius, blur = 3.0, 0.35
+
+    def seen(at):
+        near, far = (radius - at) / blur, (radius + at) / blur
+        bells = np.exp(-(near**2) / 2) - np.exp(-(far**2) / 2)
+        return ndtr(near) + ndtr(far) - 1 - blur / at / np.sqrt(2 * np.pi) * bells
+
+    edge = brentq(lambda at: seen(at) - 0.5, 2.0, 4.0)
+    assert radius - edge == pytest.approx(blur**2 / radius, rel=0.05)
+
+
+def test_walls_that_were_drawn_in_are_put_back():
+    sphere = np.random.default_rng(4).normal(size=(6000, 3))
+    sphere *= 3.0 / np.linalg.norm(sphere, axis=1, keepdims=True)
+    sphere = sphere[sphere[:, 2] > -1.5]
+    z, turn = np.random.default_rng(5).uniform([-6, 0], [-1.5, 2 * np.pi], (6000, 2)).T
+    side = np.stack([1.5 * np.cos(turn), 1.5 * np.sin(turn), z], axis=1)
+    side = side[side[:, 2] < -np.sqrt(9 - 1.5**2)]
+    about = np.linspace(0, 2 * np.pi, 300, endpoint=False)
+    ring = np.stack([1.5 * np.cos(about), 1.5 * np.sin(about), 0 * about - 2.6], axis=1)
+    points = np.concatenate([sphere, side])
+    sac = np.arange(len(points)) < len(sphere)
+    vessel = (np.column_stack([np.zeros((40, 2)), np.linspace(-9, -2, 40)]), np.full(40, 1.5))
+    widths = [width_of(unfilled(points, sac, ring, vessel, 0.3, d)) for d in (False, True)]
+    assert widths[0] == pytest.approx(3.0, abs=0.05)
+    assert widths[1] - widths[0] == pytest.approx(2 * 0.5 * 0.3**2 / 1.5, rel=0.3)
 
 
 def test_a_crease_is_filled_until_half_of_the_blur_lies_in_it():

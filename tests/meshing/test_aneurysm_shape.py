@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.spatial import ConvexHull
 
+from meshing.aneurysm_evened import evened
 from meshing.aneurysm_neck import neck_of
 from meshing.aneurysm_shape import shape_of
 from meshing.surface import SurfaceMesh
@@ -104,3 +106,20 @@ def test_a_leaning_dome_tells_its_angle_and_height():
     assert values["height"] == pytest.approx(6, rel=2e-3)
     assert values["height_maximum"] > 6 / np.cos(np.radians(40))
     assert values["aneurysm_angle"] < 50
+
+
+@pytest.mark.parametrize(("steps", "sides"), [(24, 48), (40, 72)])
+def test_steps_of_a_wall_are_evened_out_and_its_shape_stays(steps, sides):
+    dome, _ = cap(sphere(3.0, 2.0, steps), (1.0, 1.2), sides)
+    wall = dome.triangles[dome.boundaries["wall"]]
+    used = np.unique(wall)
+    even = evened(dome.points_mm, wall, 0.7)
+    assert np.linalg.norm(even - dome.points_mm, axis=1).max() < 0.03
+    rough = dome.points_mm.copy()
+    rough[used] += 0.05 * np.random.default_rng(2).normal(size=(len(used), 3))
+    again = evened(rough, wall, 0.7)
+    hulls = [ConvexHull(points[used]).volume for points in (dome.points_mm, rough, again)]
+    assert hulls[1] > 1.03 * hulls[0]
+    assert hulls[2] == pytest.approx(hulls[0], rel=0.013)
+    film = np.setdiff1d(np.arange(len(rough)), used)
+    assert np.array_equal(again[film], rough[film])
