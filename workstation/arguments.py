@@ -196,10 +196,11 @@ def _add_results(command: Command) -> None:
     show.add_argument("case", type=Path, metavar="CASE")
 
     _add_export(command)
-    review = command("review", "note that a person looked at labels and accepts them as they are")
+    review = command("review", "note that a person looked at labels or rows and accepts them")
     review.add_argument("case", type=Path, metavar="CASE")
-    review.add_argument("names", nargs="+", metavar="NAME", help="labels of the plan")
+    review.add_argument("names", nargs="+", metavar="NAME", help="labels or rows of the plan")
     review.add_argument("--by", default="", metavar="NAME", help="who looked at them")
+    review.add_argument("--comment", default="", metavar="TEXT", help="beside a row's name")
     review.add_argument("--withdraw", action="store_true", help="take the review back")
 
     doubt = command("doubt", "repeat a result with small changes: bands, and where to look next")

@@ -59,7 +59,7 @@ from workstation.formats import digest_source, digest_value
 from workstation.planning.clinical_values import differences
 from workstation.planning.plan import Plan, read_plan
 from workstation.planning.transplant_person import PersonRecord
-from workstation.review import review_states
+from workstation.review import confirmed_rows, review_states
 from workstation.runs import read_runs, step_states, write_run
 from workstation.stages import StepRun, run_plan
 from workstation.store import ResultStore, sweep, write_atomically, write_json
@@ -412,7 +412,8 @@ class Case:
             ]
             document["findings"] += unheard(record["findings"], document["findings"], step.output)
             if record["kind"] == "sheet":
-                document["rows"] = document.get("rows", []) + record["rows"]
+                rows = confirmed_rows(record["rows"], self.record)
+                document["rows"] = document.get("rows", []) + rows
         document["numbers"] = with_bands(plan, document["numbers"])
         return document
 

@@ -53,6 +53,7 @@ class Review:
     by: str
     at: str
     digest: str
+    comment: str = ""
 
 
 @dataclass

@@ -288,6 +288,9 @@ def _review(options: argparse.Namespace) -> int:
     for step in summary["steps"]:
         if step["review"] is not None:
             print(f"  {step['output']:20} {review_commands.review_text(step['review'])}")
+    for row in summary.get("rows", ()):
+        if row["confirmed"]:
+            print(f"  {row['name']:20} confirmed by {row['confirmed']}")
     return DONE
 
 

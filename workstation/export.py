@@ -32,7 +32,7 @@ from workstation.planning.aneurysm_patient import PatientFacts
 from workstation.planning.aneurysm_risk import RiskSheet
 from workstation.planning.plan import Plan
 from workstation.planning.resection import Cut, CutPlane
-from workstation.planning.transplant_rows import Row, Sheet
+from workstation.planning.transplant_rows import Row, Sheet, as_shown
 from workstation.store import write_atomically, write_json
 
 IMAGES = (".nii", ".nii.gz", ".nrrd", ".mha")
@@ -61,7 +61,8 @@ def export(
     cuts as an encapsulated STL, and measurements as a report. ``form`` is that of the
     segmentation; see `workstation.model_export.draft_model` for ``despite`` and ``coloured_by``.
 
-    The points of a centerline and of a neck go to .csv and .vtp; volume meshes to .vtu, Gmsh's
+    The courses of a circulation go to .csv, the points of a centerline and of a neck to .csv and
+    .vtp; volume meshes to .vtu, Gmsh's
     .msh, Abaqus' .inp and FEBio's .feb; the cells of a flow to .vtu and the wall with its shear to
     .vtp; for its tables, times and pictures see `workstation.flow_export.write_flow`.
 
@@ -84,6 +85,8 @@ def export(
     elif isinstance(value, FlowResult) and ending in FLOWS:
         save = flow_files.write_vtu if ending == ".vtu" else flow_files.write_vtp
         write_atomically(path, lambda part: save(value, part))
+    elif isinstance(value, Courses) and ending == ".csv":
+        write_atomically(path, value.write_csv)
     elif ending in TABLES:
         _write_table(case, plan, name, value, path)
     elif ending in VOLUME_ENDINGS and isinstance(value, VolumeMesh):
@@ -158,7 +161,8 @@ def _write_table(case: Case, plan: Plan, name: str, value: Any, path: Path) -> N
         if isinstance(value, RiskSheet):
             record |= {"rows": [row.to_json() for row in value.rows]}
         if isinstance(value, Sheet):
-            record |= {key: value.to_json()[key] for key in ("organ", "review_date", "rows")}
+            shown = as_shown(value, summary.get("rows", ())).to_json()
+            record |= {key: shown[key] for key in ("organ", "review_date", "rows")}
         if isinstance(value, PatientFacts):
             record |= {"facts": dict(value.facts), "origins": dict(value.origins)}
         if isinstance(value, Centerline):

@@ -14,7 +14,7 @@ from segmentation.contract import Progress, silent
 from workstation.flow_report import course_pages, flow_pages
 from workstation.planning.aneurysm_risk import NAMES, RiskRow, RiskSheet, merged
 from workstation.planning.plan import Plan, Step
-from workstation.planning.transplant_rows import Sheet
+from workstation.planning.transplant_rows import Sheet, as_shown
 from workstation.report_layout import readable, shown_value, table, text
 from workstation.transplant_report import sheet_pages
 
@@ -40,7 +40,7 @@ def sections(
         elif isinstance(value, RiskSheet):
             story += _risk(merged(sheets)) if value is sheets[-1] else []
         elif isinstance(value, Sheet):
-            story += sheet_pages(value)
+            story += sheet_pages(as_shown(value, summary.get("rows", ())))
         elif step.stage == EFFECT and value is not None:
             story += _what_if(plan, step, summary)
     return story

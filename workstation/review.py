@@ -6,13 +6,14 @@ change of what the label is made of ends it by itself, and undoing that change b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from segmentation.contract import Finding, Severity
 from workstation.case_record import CaseError, CaseRecord, CaseValues, Review, now
 from workstation.planning.plan import Plan, Step, to_plain_json
 from workstation.planning.template import templates
+from workstation.planning.transplant_rows import row_key
 from workstation.stage import Stage
 from workstation.stages import STAGES
 
@@ -75,6 +76,39 @@ def withdraw_review(plan: Plan, record: CaseRecord, output: str) -> None:
         CaseError: for what is no label of the plan.
     """
     record.reviews.pop(_key_of(plan, output), None)
+
+
+def confirm_row(record: CaseRecord, row: Mapping[str, Any], by: str, comment: str = "") -> None:
+    """Note in ``record`` that ``by`` confirms a row of a review sheet as it stands.
+
+    The confirmation ends by itself when a reading behind the row, or the row, changes.
+
+    Raises:
+        CaseError: without a name.
+    """
+    name, said = " ".join(by.split()), " ".join(comment.split())
+    if not name:
+        raise CaseError("a confirmation needs the name of the person; give it with --by NAME")
+    key = row_key(row)
+    record.reviews[key] = Review(name, now(), key.partition(":")[2], said)
+
+
+def withdraw_row(record: CaseRecord, row: Mapping[str, Any]) -> None:
+    """Take back the confirmation of a row as it stands, if there is one."""
+    record.reviews.pop(row_key(row), None)
+
+
+def confirmed_rows(rows: Iterable[Mapping[str, Any]], record: CaseRecord) -> list[dict[str, Any]]:
+    """Return rows with who confirmed them in the case, after those that the records name."""
+    found = []
+    for row in rows:
+        review = record.reviews.get(row_key(row))
+        said = [row["confirmed"]] if row["confirmed"] else []
+        if review is not None:
+            comment = f": {review.comment}" if review.comment else ""
+            said.append(f"{review.by} ({review.at[:10]}){comment}")
+        found.append({**row, "confirmed": ", ".join(said)})
+    return found
 
 
 def _key_of(plan: Plan, output: str) -> str:

@@ -6,19 +6,29 @@ import argparse
 from typing import Any
 
 from workstation.case import open_case
-from workstation.review import mark_reviewed, withdraw_review
+from workstation.review import (
+    confirm_row,
+    mark_reviewed,
+    withdraw_review,
+    withdraw_row,
+)
 
 
 def review(options: argparse.Namespace) -> dict[str, Any]:
-    """Review the labels that ``options`` name, all or none; return the case's summary.
+    """Review the labels and rows that ``options`` name, all or none; return the case's summary.
 
     Raises:
-        CaseError: for a name that is no computed label of the plan, or no person's name.
+        CaseError: for a name that is no computed label or row of the plan, or no person's name.
     """
     with open_case(options.case) as case:
         plan = case.plan()
+        rows = {row["name"]: row for row in case.summary().get("rows", ())}
         for name in options.names:
-            if options.withdraw:
+            if name in rows and options.withdraw:
+                withdraw_row(case.record, rows[name])
+            elif name in rows:
+                confirm_row(case.record, rows[name], options.by, options.comment)
+            elif options.withdraw:
                 withdraw_review(plan, case.record, name)
             else:
                 mark_reviewed(plan, case.record, case.values, name, options.by)

@@ -8,6 +8,8 @@ import random
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.workstation.fhir_bundles import (
     LOINC,
@@ -20,6 +22,7 @@ from tests.workstation.fhir_bundles import (
     quantity,
     write,
 )
+from tests.workstation.transplant_people import sheet
 from workstation.__main__ import main
 from workstation.clinical import ClinicalError
 from workstation.fhir.review_rows import read_rows
@@ -155,17 +158,17 @@ def test_a_thousand_damaged_bundles_crash_nothing_and_choose_nothing(tmp_path):
             taker = read_person(write(path, document))
         except ClinicalError:
             continue
-        sheet = transplant_sheet(donor, taker, review_date=DAY)
+        found = transplant_sheet(donor, taker, review_date=DAY)
         groups = {v.text for v in taker.series("abo") if v.date[:4] != "2999"}
         assert disputed or len(groups) < 2
         if len(groups) > 1:
             conflicts += 1
-            row = sheet.row("abo")
+            row = found.row("abo")
             assert row.verdict == "unknown"
             assert "given twice" in row.reason
         typings = {v.text for v in taker.series("hla_a") if v.date[:4] != "2999"}
         if len(typings) > 1:
-            assert sheet.row("hla.a").verdict == "unknown"
+            assert found.row("hla.a").verdict == "unknown"
     assert conflicts > 100
 
 
@@ -176,7 +179,7 @@ def test_the_built_in_pair_is_a_plan_with_rows_tables_and_a_report(tmp_path, cap
     assert document["synthetic"]
     names = {"name", "verdict", "value", "unit", "source", "date", "rule"}
     assert all(names <= set(row) for row in document["rows"])
-    read = names | {"reason", "change", "expires", "confirmed"}
+    read = names | {"reason", "change", "expires", "confirmed", "inputs"}
     assert document["rows"][0]["verdict"] == "unknown"
     for ending in ("json", "csv"):
         assert main(["export", str(case), "sheet", str(tmp_path / f"sheet.{ending}")]) == 0
@@ -240,3 +243,52 @@ def test_the_pair_becomes_a_followed_twin(tmp_path, capsys):
     assert verdicts["follow.tacrolimus"] == "unknown"
     assert verdicts["abo"] == "pass"
     assert any(f["code"] == "off_course" for f in document["findings"])
+
+
+def test_a_row_is_confirmed_by_name_until_what_stands_behind_it_changes(tmp_path, capsys):
+    case = tmp_path / "case"
+    assert main(["demo", "transplant", "--headless", "--case", str(case), "--json"]) == 0
+
+    def confirmed():
+        capsys.readouterr()
+        assert main(["show", str(case), "--json"]) == 0
+        rows = json.loads(capsys.readouterr().out)["rows"]
+        return {row["name"]: row["confirmed"] for row in rows if "Dr Ada" in row["confirmed"]}
+
+    assert main(["review", str(case), "abo", "hla.dr"]) == 1  # by nobody
+    by = ["--by", "Dr  Ada", "--comment", "seen in both files"]
+    assert main(["review", str(case), "abo", "hla.dr", "size.weight", *by]) == 0
+    assert set(confirmed()) == {"abo", "hla.dr", "size.weight"}
+    assert "seen in both files" in confirmed()["abo"]
+    assert confirmed()["abo"].startswith("two readers")  # whom the record names
+    assert main(["review", str(case), "size.weight", "--withdraw"]) == 0
+    assert main(["export", str(case), "sheet", str(tmp_path / "sheet.json")]) == 0
+    assert "Dr Ada" in (tmp_path / "sheet.json").read_text("utf-8")
+    settings = ["sheet.mfi_warn=500"]
+    assert main(["change", str(case), *settings]) == 0
+    assert set(confirmed()) == {"abo", "hla.dr"}  # a limit that they do not use
+    assert main(["change", str(case), "sheet.review_date=2026-02-26"]) == 0
+    assert not confirmed()  # the typings are of a later day, and so are not used
+
+
+@given(st.sampled_from(["abo", "creatinine", "body_weight", "hla", "antibody"]))
+def test_any_reading_behind_a_row_changes_its_digest(key):
+    values = {
+        "abo": "A", "creatinine": 1.0, "body_weight": 70, "hla": "A1 A2 B7 B8 DR1 DR4",
+        "antibody": {"value": "B8", "mfi": 900},
+    }  # fmt: skip
+    other = {
+        "abo": "A1", "creatinine": 1.1, "body_weight": 71, "hla": "A1 A2 B7 B8 DR1 DR7",
+        "antibody": {"value": "B8", "mfi": 901},
+    }  # fmt: skip
+    names = {
+        "abo": "abo", "creatinine": "score.kdri", "body_weight": "size.weight",
+        "hla": "hla.dr", "antibody": "donor_specific_antibodies",
+    }  # fmt: skip
+
+    def behind(people):
+        return sheet(people, people).row(names[key]).inputs
+
+    assert behind(values) == behind(dict(values))
+    assert behind(values) != behind({**values, key: other[key]})
+    assert behind(values) != behind({**values, key: [values[key], other[key]]})

@@ -28,7 +28,7 @@ INTERPRETED: Mapping[str, tuple[str, str]] = {
 }
 IMAGING = ("vessel", "fit")
 OTHER = ("size", "score", "records", "follow")
-SAID = ("source", "reason", "change", "expires", "confirmed")
+SAID = ("source", "reason", "change", "expires", "confirmed", "inputs")
 """Parts of a row that are words and stand in components."""
 
 

@@ -137,6 +137,7 @@ class Person:
         self.today = today
         self._max_days = max_days
         self._typing: tuple[Typing, dict[str, str]] | None = None
+        self._readings: dict[str, str] = {}
 
     def chosen(self, key: str) -> Known:
         """Return the newest reading of ``key``, or why none can be used.
@@ -161,6 +162,17 @@ class Person:
             both = f"{_short(other)} and {_short(last)}"
             return Known(last, f"the {self.role}'s {said(key)} is given twice: {both}")
         return self._dated(key, last)
+
+    def readings(self, key: str) -> str:
+        """Return all readings of ``key``, or of the whole typing, in words that differ if any does.
+
+        Later readings that are not used yet are among them.
+        """
+        kind = "hla" if key.startswith("hla") else key
+        if kind not in self._readings:
+            found = (v for v in self.record.values if v.key == kind or _of_typing(v, kind))
+            self._readings[kind] = "; ".join(map(repr, found))
+        return self._readings[kind]
 
     def lists(self, key: str) -> tuple[ClinicalValue, ...]:
         """Return the readings of a list, such as antibodies, that are not in the future."""
@@ -256,6 +268,10 @@ class Person:
             return Known(value, "", "", old=True)
         last = when.date() + timedelta(days=int(days))
         return Known(value, "", last.isoformat(), self.today > last)
+
+
+def _of_typing(value: ClinicalValue, kind: str) -> bool:
+    return kind == "hla" and value.key.startswith(kind)
 
 
 def said(key: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -30,7 +32,8 @@ class Row:
         reason: why the verdict is what it is, in one sentence.
         change: what would change the verdict, "" for nothing that a record could say.
         expires: the day after which a value in it is too old by the site's rule, "" for none.
-        confirmed: who confirmed the values, as the records say.
+        confirmed: who confirmed the values, as the records say, or the row, as the case keeps.
+        inputs: a digest of every reading behind the row; a confirmation holds as long as it does.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Row:
     change: str = ""
     expires: str = ""
     confirmed: str = ""
+    inputs: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form; `from_json` reverses it."""
@@ -109,6 +113,22 @@ class Sheet:
             if row.name == name:
                 return row
         raise KeyError(name)
+
+
+def row_key(row: Mapping[str, Any]) -> str:
+    """Return under what a confirmation of a row is kept: it changes with all that the row says."""
+    told = {"inputs": ""} | {name: value for name, value in row.items() if name != "confirmed"}
+    return f"row:{hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()}"
+
+
+def as_shown(sheet: Sheet, rows: Iterable[Mapping[str, Any]]) -> Sheet:
+    """Return a sheet with the confirmations that its rows have in a case's summary, ``rows``."""
+    confirmed = {row_key(row): str(row["confirmed"]) for row in rows}
+    shown = [
+        replace(row, confirmed=confirmed.get(row_key(row.to_json()), row.confirmed))
+        for row in sheet.rows
+    ]
+    return replace(sheet, rows=tuple(shown))
 
 
 def in_order(rows: Iterable[Row]) -> tuple[Row, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ from workstation.planning.transplant_person import Known, Person
 from workstation.planning.transplant_rows import Row, Verdict, aged
 
 Use = tuple[Person, Known]
+
+DIGEST = 16
+"""Characters of a row's digest of its inputs."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,17 @@ def made(
         reason,
         change,
         confirmed=", ".join(dict.fromkeys(said)),
+        inputs=_digest(uses),
     )
     return aged(row, ", ".join(dict.fromkeys(old)), min(expiries, default=""))
+
+
+def _digest(uses: Sequence[Use]) -> str:
+    told = [
+        (person.role, known.doubt, person.readings(known.value.key if known.value else ""))
+        for person, known in uses
+    ]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:DIGEST] if told else ""
 
 
 def unknown(name: str, uses: Sequence[Use], rule: str, unit: str = "", also: str = "") -> Row:
