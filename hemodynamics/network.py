@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
@@ -53,6 +55,13 @@ class Courses(Measurements):
             for name, values in self.columns.items()
             if name.endswith(ending)
         }
+
+    def write_csv(self, path: Path) -> None:
+        """Write all courses as a table with one row for each time, units in the head."""
+        with path.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(self.columns)
+            table.writerows(zip(*(values.tolist() for values in self.columns.values())))
 
 
 def circulation(

@@ -187,3 +187,31 @@ def test_the_cycle_plays_and_stops_with_its_page(
     settle()
     assert show.flow is None
     assert visible(window) == {}
+
+
+def test_bands_are_asked_for_on_the_page(
+    opened: MainWindow, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = opened.flow_panel.bands
+    assert card.isVisible()
+    assert card.lacks() == "a computed flow whose inflow is known"
+    assert not card.measure.isEnabled()
+    session = opened.session
+    told = {"name": "flow.inlet.flow", "step": "flow", "value": 3.0, "unit": "mL/s"}
+    whole = session.summary()
+    monkeypatch.setattr(session, "summary", lambda: whole | {"numbers": [told]})
+    opened.flow_panel.refresh()
+    assert card.measure.isEnabled()
+    assert "inflow 2.43 to 3.57 mL/s (± 19 %" in card.told.text()
+    started: list[str] = []
+    monkeypatch.setattr(opened.desk, "compute", lambda *names: started.extend(names))
+    card.members.setValue(4)
+    card.measure.click()
+    assert started == ["flow_spread"]
+    step = session.require_plan().step("flow_spread")
+    assert step.params["members"] == 4
+    (name, low, high), *_ = step.params["vary"]
+    assert name == "flow.mean_flow_ml_s"
+    assert (low, high) == pytest.approx((2.43, 3.57))
+    opened.undo()
+    settle()

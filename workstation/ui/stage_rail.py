@@ -35,7 +35,7 @@ ICONS = {
     "Print": "ph.printer",
     "Report": "ph.file-text",
 }
-FLOW_KIND = "FlowResult"
+FLOW_KINDS = ("FlowResult", "Courses")
 DONE, WORKING, OPEN, STALE, FAILED = "✓", "●", "○", "↻", "▲"
 MEANING = {
     DONE: "done",
@@ -69,7 +69,7 @@ def group_of(step: Mapping[str, Any]) -> str:
 def makes_flow(step: Mapping[str, Any]) -> bool:
     """Tell whether a step of a summary computes blood flow."""
     stage = STAGES.get(step["stage"])
-    return stage is not None and stage.output_kind == FLOW_KIND
+    return stage is not None and stage.output_kind in FLOW_KINDS
 
 
 def _mark(states: Sequence[str]) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 from workstation.flow_surfaces import TITLES
 from workstation.ui.desk import Desk
 from workstation.ui.flow_show import FlowShow
+from workstation.ui.panels.bands_card import BandsCard
+from workstation.ui.panels.courses_card import CoursesCard
 from workstation.ui.panels.flow_cards import CycleCard, LinesCard, PlaneCard, WallCard, choice
 from workstation.ui.panels.look_card import offer
 from workstation.ui.panels.parts import FindingRow, RecordList, Sheet, label
@@ -28,7 +30,9 @@ class FlowPanel:
         self.cycle, self.wall = CycleCard(show), WallCard(show)
         self.lines, self.plane = LinesCard(show), PlaneCard(show)
         self.here = label("", "")
+        self.courses, self.bands = CoursesCard(desk), BandsCard(desk)
         self.findings = RecordList(self._finding, "None.")
+        body.addWidget(self.courses)
         body.addWidget(self.flow)
         body.addWidget(self.cycle)
         for title, card in (("Wall", self.wall), ("Inside", self.lines)):
@@ -37,6 +41,7 @@ class FlowPanel:
         body.addWidget(self.plane)
         self.widget.heading("At the crosshair")
         body.addWidget(self.here)
+        body.addWidget(self.bands)
         self.widget.heading("Findings")
         body.addWidget(self.findings)
         desk.bindings.add(self.refresh, self.widget)
@@ -46,7 +51,8 @@ class FlowPanel:
         """Return what the page needs, "" when there is a flow to show."""
         if self._desk.session.plan is None:
             return "a plan"
-        return "" if self._show.flow is not None else "a computed flow that is shown"
+        there = self._show.flow is not None or self.courses.found()
+        return "" if there else "a computed flow that is shown"
 
     def _finding(self, record: Mapping[str, Any]) -> FindingRow:
         row = FindingRow(record)
@@ -68,6 +74,8 @@ class FlowPanel:
         for card in (self.cycle, self.wall, self.lines, self.plane):
             card.setEnabled(show.flow is not None)
             card.refresh()
+        self.courses.refresh()
+        self.bands.show_flow(show.name)
         found = show.at_crosshair()
         lines = []
         for key, value in found.items():
