@@ -164,12 +164,14 @@ class Windkessel:
 
 
 class Outflow:
-    """The pressures that outlets are held at so that each follows its law.
+    """What outlets answer to the waves that reach them, so that each follows its law.
 
     Every outlet is met by a wave p + Z Q from inside, with the acoustic impedance Z = rho c / A
     of its section, and answers with a wave p - Z Q. The answer is drawn toward what the law asks
-    for, so that slow changes follow the law and fast ones, which are sound, leave. An outlet
-    with a prescribed flow knows it; the others obey p = a + b Q of their `Windkessel`.
+    for, so that slow changes follow the law and fast ones, which are sound, leave. What enters
+    the lumen is known, and blood is not compressed: as it changes the answers change at once, by
+    the outlets' shares, so that outflow does not lag behind. An outlet with a prescribed flow
+    knows it; the others obey p = a + b Q of their `Windkessel`.
 
     The uniform part of the pressure moves nothing in a stiff vessel. It is taken out here as
     ``gauge_pa``, the mean of the outlets' pressures weighted by their shares of the flow.
@@ -186,46 +188,49 @@ class Outflow:
         self.gauge_pa = 0.0
         self._z, self._shares, self._laws, self._pull = impedances, shares, list(laws), pull
         self._answers = np.zeros(len(shares))
+        self._expected = np.zeros(len(shares))
 
     def start(self, pressures_pa: Floats, flows_ml_s: Floats) -> None:
         """Begin from pressures, less the gauge, and outflows that hold already."""
         self._answers = pressures_pa - self._z * flows_ml_s
+        self._expected = np.array(flows_ml_s)
 
     def state(self) -> Floats:
-        """Return (2, outlets) all that changes: answers and stored pressures, 0 without a law."""
+        """Return (3, outlets) all that changes.
+
+        It is answers, stored pressures, 0 without a law, and the flows that were expected.
+        """
         stored = [law.stored_pa if law else 0.0 for law in self._laws]
-        return np.array([self._answers, stored])
+        return np.array([self._answers, stored, self._expected])
 
     def restore(self, state: Floats) -> None:
         """Go back to what `state` returned."""
-        self._answers = np.array(state[0])
+        self._answers, self._expected = np.array(state[0]), np.array(state[2])
         for law, stored in zip(self._laws, state[1].tolist()):
             if law is not None:
                 law.stored_pa = stored
 
-    def pressures_pa(
-        self,
-        pressures_pa: Floats,
-        flows_ml_s: Floats,
-        inflow_ml_s: float,
-        step_s: float,
-        begun: bool = True,
+    def answers_pa(
+        self, flows_ml_s: Floats, inflow_ml_s: float, step_s: float, begun: bool = True
     ) -> Floats:
-        """Return the pressures to hold, less the gauge, from those and the outflows there now.
+        """Return the answers p - Z Q of the outlets, less the gauge, from the outflows now.
 
         Until the flow has ``begun`` compliances keep their charge, which little flow would drain.
         """
-        waves = pressures_pa + self._z * flows_ml_s
+        waves = self._answers + 2.0 * self._z * flows_ml_s
         lines: list[Any] = [law.line(step_s) if law else (0.0, 0.0) for law in self._laws]
         a, b = np.array(lines).T
         self.gauge_pa = float(self._shares @ (a + b * flows_ml_s))
         wanted = waves - 2.0 * self._z * (waves + self.gauge_pa - a) / (self._z + b)
         # A prescribed flow is approached by what is missing from it, which leaves no remainder.
-        missing = self._shares * inflow_ml_s - flows_ml_s
+        expected = self._shares * inflow_ml_s
+        missing = expected - flows_ml_s
         given = np.array([law is None for law in self._laws])
         wanted[given] = (self._answers - 2.0 * self._z * missing)[given]
         self._answers += self._pull * (wanted - self._answers)
+        self._answers -= self._z * (expected - self._expected)
+        self._expected = expected
         for law, flow in zip(self._laws, flows_ml_s):
             if law is not None and begun:
                 law.advance(float(flow), step_s)
-        return np.asarray(0.5 * (waves + self._answers))
+        return self._answers.copy()

@@ -24,7 +24,7 @@ Singles = npt.NDArray[np.float32]
 
 Device = Literal["auto", "cpu", "cuda"]
 
-CALM = 0.5
+CALM = 0.35
 """How fast outlets follow their laws, in crossings of the lumen by sound: the answer to sound
 is weak where this is small, and the laws lag where it is smaller still."""
 
@@ -127,13 +127,18 @@ class Run:
         ]
         self.outlets = [named[name] for name in shares_out]
         self._held = {
-            opening.name: outlet(links, opening.links, opening.inside, opening.factors)
+            opening.name: outlet(
+                links, opening.links, opening.inside, opening.factors, opening.normal
+            )
             for opening in domain.openings
         }
-        impedances = np.array([scales.impedance(o.area_mm2) for o in self.outlets])
+        # Sound goes by the area that the links have: in coarse cells it is not quite the cap's.
+        areas_mm2 = [self._held[o.name].area * scales.spacing_mm**2 for o in self.outlets]
+        impedances = np.array([scales.impedance(area) for area in areas_mm2])
         extent = np.ptp(domain.cells_mm, axis=0).max() / domain.spacing_mm
         pull = min(CALM / np.sqrt(3.0) / extent, 0.2)
         shares = np.array(list(shares_out.values()))
+        self._impedances = impedances * scales.flow_ml_s / scales.stress_pa
         self._outflow = Outflow(impedances, shares, laws, pull)
         self.inflow_ml_s = np.zeros(len(self.inlets))
         self.outflow_ml_s = np.zeros(len(self.outlets))
@@ -193,16 +198,15 @@ class Run:
         flows = push * self._waveform.harmonics_ml_s * turns / scales.flow_ml_s
         for inlet in self.inlets:
             lattice.push(inlet.opening.links, inlet.share * (flows @ inlet.shapes).real)
-        held = self._outflow.pressures_pa(
-            np.array([self._pressure(o) for o in self.outlets]),
+        answers = self._outflow.answers_pa(
             self.outflow_ml_s,
             float(flows.sum().real) * scales.flow_ml_s,
             scales.step_s,
             begun=self.time_s >= self._ramp,
         )
         lattice.meet()
-        for opening, pressure in zip(self.outlets, held):
-            lattice.hold(self._held[opening.name], 3.0 * pressure / scales.stress_pa)
+        for opening, answer, impedance in zip(self.outlets, answers, self._impedances):
+            lattice.hold(self._held[opening.name], answer / scales.stress_pa, float(impedance))
         self.inflow_ml_s = np.array([self._flow(i.opening) for i in self.inlets])
         self.outflow_ml_s = -np.array([self._flow(o) for o in self.outlets])
 

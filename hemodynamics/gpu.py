@@ -225,10 +225,22 @@ def _differences(now: Any, plus: Any, minus: Any, out: Any) -> None:
 
 
 @_kernel
-def _outlets(now: Any, targets: Any, sources: Any, factors: Any, weights: Any, shift: Any) -> None:
+def _weighed(now: Any, at: Any, gains: Any, out: Any) -> None:
+    """Sum populations with factors; one block of threads for each row of factors."""
+    found, row = 0.0, cuda.blockIdx.x
+    for n in range(cuda.threadIdx.x, len(at), THREADS):
+        found += gains[row, n] * now[at[n]]
+    _added_up(found, out, row)
+
+
+@_kernel
+def _outlets(
+    now: Any, targets: Any, sources: Any, factors: Any, weights: Any, slopes: Any, density: Any,
+    speed: Any,
+) -> None:  # fmt: skip
     n = cuda.grid(1)
     if n < len(targets):
-        value = shift * weights[n]
+        value = density * weights[n] + speed * slopes[n]
         for k in range(sources.shape[1]):
             value += factors[n, k] * now[sources[n, k]]
         now[targets[n]] = value
@@ -279,6 +291,7 @@ class CudaLattice(Lattice):
         self._card_sources = tuple(put(np.ascontiguousarray(at)) for at in self._sources)
         self._card_gains = put(np.zeros(_blocks(len(layout.order))))
         self._card_spread, self._card_sum = put(np.zeros(1, np.float32)), put(np.zeros(1))
+        self._card_sums = put(np.zeros(2))
         self._law = (put(self._rates), self._half, put(self._linear), put(self._quadratic))
 
     @property
@@ -305,14 +318,13 @@ class CudaLattice(Lattice):
             known.last, self._added[at] = values, values
             _place[_blocks(len(at)), THREADS](self._card_added, places, cuda.to_device(values))
 
-    def hold(self, outlet: Outlet, excess: float) -> None:
-        """Fill what enters through an outlet whose density, less one, is ``excess``."""
+    def hold(self, outlet: Outlet, pressure: float, impedance: float = 0.0) -> None:
+        """Fill what enters through an outlet; see `Lattice.hold`."""
+        density, speed = self._beyond(outlet, pressure, impedance)
         known = self._opening(outlet, self._of_outlet)
-        targets, sources, _ = known.arrays[self._stays]
-        factors, weights = known.given
-        shift = np.float32(excess - self.density(outlet))
+        targets, sources = known.arrays[self._stays][:2]
         _outlets[_blocks(len(outlet.links)), THREADS](
-            self._card_now, targets, sources, factors, weights, shift
+            self._card_now, targets, sources, *known.given[:3], density, speed
         )
 
     def meet(self) -> None:
@@ -376,6 +388,13 @@ class CudaLattice(Lattice):
     def _sum(self, plus: Any, minus: Any) -> float:
         _differences[1, THREADS](self._card_now, plus, minus, self._card_sum)
         return float(self._card_sum.copy_to_host()[0])
+
+    def _weighed(self, outlet: Outlet) -> tuple[float, float]:
+        known = self._opening(outlet, self._of_outlet)
+        places, gains = known.arrays[self._stays][3], known.given[3]
+        _weighed[2, THREADS](self._card_now, places, gains, self._card_sums)
+        more, flow = self._card_sums.copy_to_host()
+        return float(more), float(flow)
 
     def _mean(self, cells: Any) -> float:
         return self._sum(cells, cells[:0]) * 27 / len(cells)

@@ -215,7 +215,8 @@ def rate_at(size: Cell, rates: Any, half: Cell) -> Cell:
     """
     root = sqrt(size)
     place = root / (root + half) * np.float32(len(rates) - 1)
-    low = min(np.int32(place), np.int32(len(rates) - 2))
+    # A flow that blew up has no place in the table, and must not be looked up outside of it.
+    low = max(min(np.int32(place), np.int32(len(rates) - 2)), np.int32(0))
     return rates[low] + (place - np.float32(low)) * (rates[low + 1] - rates[low])
 
 

@@ -51,12 +51,23 @@ def inlets(now: Any, count: Any, targets: Any, sources: Any, factors: Any, added
 
 @for_processor
 def outlets(now: Any, targets: Any, sources: Any, factors: Any, shift: Any) -> Any:
-    """Fill the incoming values of an outlet from populations inside, shifted in density."""
+    """Fill the incoming values of an outlet from those inside, shifted in density and speed."""
     for n in range(len(targets)):
         value = shift[n]
         for k in range(sources.shape[1]):
             value += factors[n, k] * now[np.uint64(sources[n, k])]
         now[np.uint64(targets[n])] = value
+
+
+@for_processor
+def weighed(now: Any, at: Any, gains: Any) -> Any:
+    """Return two sums of populations, each with factors of its own."""
+    one, two = 0.0, 0.0
+    for n in range(len(at)):
+        value = now[np.uint64(at[n])]
+        one += gains[0, n] * value
+        two += gains[1, n] * value
+    return one, two
 
 
 @for_processor

@@ -21,13 +21,14 @@ from hemodynamics.lattice import (
     BLOCK,
     LANES,
     OPPOSITE,
+    VELOCITIES,
     WEIGHTS,
     fields,
     gaussian,
     step_cells,
     step_resisting_cells,
 )
-from hemodynamics.link_passes import CHUNK, inlets, outlets, total, walls
+from hemodynamics.link_passes import CHUNK, inlets, outlets, total, walls, weighed
 from hemodynamics.rheology import Rates
 
 Ints = npt.NDArray[np.int64]
@@ -184,33 +185,65 @@ class Outlet:
     Attributes:
         links: numbers of the links.
         sources, factors: (links, 8) names and factors of the populations inside.
-        weights: (links,) of the incoming directions.
+        weights: (links,) of the incoming directions: what a unit of density adds.
+        slopes: (links,) what a unit of speed out of the lumen adds; mostly negative.
         cells: (27 k,) names of all populations of the k cells that are copied from.
+        departed: names of what leaves through the outlet, and of what comes in inside.
+        arrived: addresses that what goes out inside arrives at, among those of its cells.
+        gains: (2, departed and arrived) factors of two sums over them: by how much more leaves
+            than goes out inside, and the flow inside.
     """
 
     links: Ints
     sources: npt.NDArray[np.uint32]
     factors: Singles
     weights: Singles
+    slopes: Singles
     cells: npt.NDArray[np.uint32]
+    departed: npt.NDArray[np.uint32]
+    arrived: npt.NDArray[np.uint32]
+    gains: Singles
+
+    @property
+    def area(self) -> float:
+        """The area of the outlet in faces of cells, as its links count it."""
+        return -2.0 * float(self.slopes.sum())
 
 
-def outlet(links: Links, chosen: Ints, inside: Ints, factors: Floats) -> Outlet:
+def outlet(links: Links, chosen: Ints, inside: Ints, factors: Floats, normal: Floats) -> Outlet:
     """Return the outlet of the chosen links, each copied from up to 8 cells ``inside``.
 
     ``inside`` and ``factors`` are (8, links); the factors of a link sum to one. The copied
-    cells lie behind the link's far end, against the outlet's normal, so that flow that no
-    longer changes along the vessel passes unchanged.
+    cells lie behind the link's far end, against the outlet's outward ``normal``, so that flow
+    that no longer changes along the vessel passes unchanged.
     """
-    incoming = OPPOSITE[links.direction[chosen]]
+    out = links.direction[chosen]
+    incoming = OPPOSITE[out]
     cells = np.unique(inside[factors > 0])
+    own, entering = name(out, links.cell[chosen]), name(incoming, inside)
+    back, less = _summed(entering, factors)
+    arrived, share = _summed(address(out, inside), factors)
+    gains = np.zeros((2, len(own) + len(back) + len(arrived)))
+    gains[0, : len(own)] = 1.0
+    gains[1, len(own) : len(own) + len(back)] = -less
+    gains[:, len(own) + len(back) :] = np.stack([-share, share])
     return Outlet(
         chosen,
-        np.ascontiguousarray(name(incoming, inside).T, np.uint32),
+        np.ascontiguousarray(entering.T, np.uint32),
         np.ascontiguousarray(factors.T, np.float32),
         WEIGHTS[incoming].astype(np.float32),
+        (3.0 * WEIGHTS[incoming] * (VELOCITIES[incoming] @ normal)).astype(np.float32),
         name(np.arange(27)[:, None], cells).ravel().astype(np.uint32),
+        np.concatenate([own, back]).astype(np.uint32),
+        arrived.astype(np.uint32),
+        gains.astype(np.float32),
     )
+
+
+def _summed(places: Ints, factors: Floats) -> tuple[Ints, Floats]:
+    """Return each place once, ascending, with the sum of its factors."""
+    once, number = np.unique(places, return_inverse=True)
+    return once, np.asarray(np.bincount(number.ravel(), factors.ravel()), np.float64)
 
 
 @dataclass(frozen=True)
@@ -235,7 +268,7 @@ class Opened:
     Attributes:
         asked_for: what the caller named it by, kept so that its identity stays its own.
         arrays: addresses by whether populations stay: where they arrive, where they come from
-            and, of an outlet, all that its cells hold.
+            and, of an outlet, all that its cells hold and what its two sums are over.
         given: what does not change from step to step.
         density: the step and the mean density, less one, that an outlet had then.
         last: the speeds that were last set.
@@ -332,11 +365,30 @@ class Lattice:
         """Return the mean sum of 27 populations."""
         return float(total(self._now, cells) * 27 / len(cells))
 
-    def hold(self, outlet: Outlet, excess: float) -> None:
-        """Fill what enters through an outlet whose density, less one, is ``excess``."""
-        shift = np.float32(excess - self.density(outlet)) * outlet.weights
-        targets, sources, _ = self._opening(outlet, self._of_outlet).arrays[self._stays]
+    def hold(self, outlet: Outlet, pressure: float, impedance: float = 0.0) -> None:
+        """Fill what enters through an outlet: it has ``pressure`` and ``impedance`` by outflow."""
+        density, speed = self._beyond(outlet, pressure, impedance)
+        shift = density * outlet.weights + speed * outlet.slopes
+        targets, sources = self._opening(outlet, self._of_outlet).arrays[self._stays][:2]
         outlets(self._now, targets, sources, outlet.factors, shift)
+
+    def _beyond(self, outlet: Outlet, pressure: float, impedance: float) -> tuple[Any, Any]:
+        """Return by how much density and speed are higher at an outlet than inside.
+
+        Sound that goes out inside comes to the outlet later. What leaves there is made of both
+        density and speed; that its pressure is p + Z Q is the second equation.
+        """
+        more, flow = self._weighed(outlet)
+        weight = float(outlet.weights.sum())
+        lacking = pressure + impedance * (flow + 2.0 * more) - self.density(outlet) / 3.0
+        density = lacking / (2.0 * impedance * weight + 1.0 / 3.0)
+        return np.float32(density), np.float32(2.0 * (more - weight * density) / outlet.area)
+
+    def _weighed(self, outlet: Outlet) -> tuple[float, float]:
+        """Return the two sums of an outlet."""
+        places = self._opening(outlet, self._of_outlet).arrays[self._stays][3]
+        more, flow = weighed(self._now, places, outlet.gains)
+        return float(more), float(flow)
 
     def meet(self) -> None:
         """Fill what comes back from walls and enters through inlets, before `hold` and `step`."""
@@ -422,11 +474,13 @@ class Lattice:
 
     def _of_outlet(self, outlet: Outlet) -> Opened:
         at, pull = self.layout.place[outlet.links], self.layout.pull
-        triples = [
-            (self._targets[0][at], outlet.sources, np.sort(outlet.cells)),
-            (self._targets[1][at], pull[outlet.sources], np.sort(pull[outlet.cells])),
+        gone, come = outlet.departed, outlet.arrived
+        gone, come = np.append(gone, pull[come]), np.append(pull[gone], come)
+        groups = [
+            (self._targets[0][at], outlet.sources, np.sort(outlet.cells), gone),
+            (self._targets[1][at], pull[outlet.sources], np.sort(pull[outlet.cells]), come),
         ]
-        return Opened(outlet, triples, (outlet.factors, outlet.weights))
+        return Opened(outlet, groups, (outlet.factors, outlet.weights, outlet.slopes, outlet.gains))
 
 
 def singles(force: Sequence[float] | npt.NDArray[Any]) -> tuple[Any, Any, Any]:

@@ -20,14 +20,14 @@ def beside(steps, **law):
     inlet = np.flatnonzero((links.part == 1) & (np.arange(len(links.part)) % 2 == 0))
     exits = np.flatnonzero((x[links.cell] == 2) & (VELOCITIES[links.direction, 0] == 1))
     inside = np.repeat((links.cell[exits] - 1)[None], 8, axis=0)
-    out = outlet(links, exits, inside, np.full(inside.shape, 1 / 8))
+    out = outlet(links, exits, inside, np.full(inside.shape, 1 / 8), np.array([1.0, 0.0, 0.0]))
     pair = [kind(layout, links, 0.6, **law) for kind in (Lattice, CudaLattice)]
     sums = []
     for lattice in pair:
         lattice.push(inlet, -VELOCITIES[links.direction[inlet], 0] * 0.01)
         for n in range(steps):
             lattice.meet()
-            lattice.hold(out, 0.002 * n)
+            lattice.hold(out, 0.0007 * n, 0.02)
             found = [lattice.inflow(inlet), lattice.inflow(exits), lattice.density(out)]
             lattice.step((1e-4, 2e-4, -1e-4))
         lattice.meet()

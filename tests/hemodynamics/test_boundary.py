@@ -84,10 +84,8 @@ class Junction:
         """Return pressures and flows of the outlets after a step."""
         pressure = (inflow + (self.answers / self.z).sum()) / (1 / self.z).sum()
         flows = (pressure - self.answers) / self.z
-        pressures = np.full(len(flows), pressure)
-        held = self.outflow.pressures_pa(pressures, flows, inflow, dt)
-        self.answers = 2 * held - (pressures + self.z * flows)
-        return held, flows
+        self.answers = self.outflow.answers_pa(flows, inflow, dt)
+        return self.answers + self.z * flows, flows
 
 
 def test_outlets_settle_to_their_laws():
@@ -112,11 +110,11 @@ def test_a_prescribed_share_is_met():
 def test_a_fast_wave_leaves():
     z = np.array([100.0])
     outflow = Outflow(z, np.ones(1), [Windkessel()], 0.01)
-    for n in range(200):  # a pulse of sound: p = Z Q, over in a few steps
+    answers = np.zeros(1)
+    for n in range(200):  # a pulse of sound, over in a few steps: p + Z Q is twice its size
         size = np.exp(-(((n - 20) / 5) ** 2))
-        held = outflow.pressures_pa(np.array([size]), np.array([size / z[0]]), 0.0, 1e-4)
-        returned = held[0] - size
-        assert abs(returned) < 0.1
+        answers = outflow.answers_pa((size - answers / 2) / z, 0.0, 1e-4)
+        assert abs(answers[0]) < 0.2
 
 
 def test_steady_flow_has_no_harmonics():

@@ -84,7 +84,7 @@ def test_the_profile_of_oscillating_flow_is_womersleys(tube):
 def test_what_flows_in_flows_out(tube):
     mesh, axis, domain = tube
     inlet, exit_ = domain.openings
-    held = outlet(domain.links, exit_.links, exit_.inside, exit_.factors)
+    held = outlet(domain.links, exit_.links, exit_.inside, exit_.factors, exit_.normal)
     lattice = Lattice(lay_out(domain.neighbours, domain.links), domain.links, 0.6)
     section = profiles.section_of(mesh, "inlet")
     shape = profiles.at(section, profiles.developed(section), domain.crossings_mm[inlet.links])

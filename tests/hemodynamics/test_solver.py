@@ -161,3 +161,11 @@ def test_a_checkpoint_of_another_lattice_is_refused():
         lattices.append(Lattice(lay_out(neighbours, links), links, 0.6))
     with pytest.raises(ValueError, match="does not fit a lattice"):
         lattices[0].restore(lattices[1].state_arrays())
+
+
+def test_a_flow_that_blew_up_can_still_be_read():
+    neighbours, links = closed_box(3)
+    lattice = Lattice(lay_out(neighbours, links), links, 0.6)
+    lattice.start(np.full((10, 27), np.nan, np.float32))
+    lattice.meet()
+    assert np.isnan(lattice.state()).all()
