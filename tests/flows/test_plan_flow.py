@@ -94,12 +94,15 @@ def test_the_numbers_follow_the_cut_and_undo_brings_it_back(
     assert heard, "no live number came while the line moved"
     live = heard[-1]
     assert isinstance(live, dict)
-    assert live["remnant.volume"] < before - 5  # to the patient's left: more is removed
-    assert live["margin.minimum"] > margin + 2
+    assert live["margin.minimum"] > margin
     assert not window.desk.jobs.jobs, "nothing is computed while the hand moves"
     assert window.plan_panel.numbers["margin.minimum"].band.text() == "while moving"
     QTest.mouseRelease(window.views.slices["axial"], Qt.MouseButton.LeftButton, pos=end)
     assert window.session.undo_label == "Move cut plane"
+    live = heard[-1]  # what was overtaken by the hand is not told, the last place always is
+    assert isinstance(live, dict)
+    assert live["remnant.volume"] < before - 5  # to the patient's left: more is removed
+    assert live["margin.minimum"] > margin + 2
     settle()
     assert number(window, "remnant.volume") == pytest.approx(live["remnant.volume"], rel=0.01)
     assert number(window, "margin.minimum") == pytest.approx(live["margin.minimum"], abs=0.01)

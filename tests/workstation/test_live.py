@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from meshing.centerline import Branch, Centerline, Node
-from segmentation.contract import FrameMismatch
+from segmentation.contract import FrameMismatch, Measurements, Number
 from tests.meshing.shapes import LEFT_HANDED, ellipsoid, grid, label_of
 from workstation.planning.cut_surface_stages import cut_surface
 from workstation.planning.live import LivePreview
@@ -38,9 +38,11 @@ def forked() -> Centerline:
     )
 
 
-PREVIEW = LivePreview(
-    LIVER, TUMOR, portal=forked(), pressure=lambda removed: (10 + removed, 9.0, 12.0)
-)
+def pressure(removed: float) -> Measurements:
+    return Measurements((Number("after", 10 + removed, "mmHg", "told", 9.0, 12.0),))
+
+
+PREVIEW = LivePreview(LIVER, TUMOR, portal=forked(), pressure=pressure)
 
 
 def test_bent_sheets_agree_with_the_stages() -> None:
@@ -83,7 +85,31 @@ def test_branches_crossed_and_what_lies_beyond_them() -> None:
     assert left.crossed_mm == pytest.approx((8.0,))
     assert left.devascularised_ml == pytest.approx(left.remnant_ml, rel=1e-6)
     assert left.congested_ml is None
-    assert left.portal_mmhg == pytest.approx((10 + left.specimen_ml / LIVER.volume_ml(), 9, 12))
+    assert left.pressure is not None
+    share = left.specimen_ml / LIVER.volume_ml()
+    assert left.pressure.numbers[0].value == pytest.approx(10 + share)
+
+
+@pytest.mark.parametrize(("by_mm", "words"), [(-60, "removes nothing"), (60, "the whole organ")])
+def test_a_cut_that_takes_nothing_or_everything_is_said_and_not_computed_on(
+    by_mm: float, words: str
+) -> None:
+    found = PREVIEW.at(MIDDLE + np.array([by_mm, 0, 0]), (-1, 0, 0))
+    assert words in found.findings[0].sentence
+    assert (found.margin_mm, found.functional_percent, found.crossed_mm) == (None, None, None)
+    assert (found.devascularised_ml, found.pressure) == (None, None)
+    assert {found.specimen_ml, found.remnant_ml} == {0.0, LIVER.volume_ml()}
+
+
+@pytest.mark.parametrize(
+    ("x", "code"),
+    [(-4.0, None), (-15.0, "tumor_crossed"), (-25.0, "tumor_outside_specimen")],
+)
+def test_a_tumour_left_behind_is_said(x: float, code: str | None) -> None:
+    found = PREVIEW.at(MIDDLE + np.array([x, 0, 0]), (-1, 0, 0))
+    assert [f.code for f in found.findings] == ([] if code is None else [code])
+    assert found.margin_mm is not None
+    assert (found.margin_mm > 0) == (code is None)
 
 
 def test_trees_of_another_frame_are_refused() -> None:

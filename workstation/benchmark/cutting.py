@@ -7,15 +7,15 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from hemodynamics.liver_forecast import Forecast, Known, prepare
-from hemodynamics.liver_loop import LARGEST
 from meshing.centerline import Branch, Centerline, Node
 from meshing.cutting import cut_by_plane
 from meshing.surface import SurfaceMesh
 from segmentation.volume import ImageGeometry, Label, LabelMap
 from workstation.benchmark.rows import Row, median_ms
 from workstation.planning.cut_surface_stages import cut_surface
+from workstation.planning.drainage import lost_territory
 from workstation.planning.live import LivePreview
+from workstation.planning.pressure import pressure_after
 from workstation.planning.resection import margin, remnant, specimen
 
 WHOLE, PROXY = 194, 71
@@ -59,12 +59,14 @@ def cuts(peers: bool) -> list[Row]:
 
 
 def drags() -> list[Row]:
-    """Measure all numbers of a moving cut, and the exact ones after its release."""
+    """Measure all numbers of a moving cut, and the exact ones after its release.
+
+    All are volumes, margin, branches crossed, devascularised and congested volume, pressures and
+    flows before and after with their bands, and what the limits say.
+    """
     liver, tumor, portal = _liver_in_voxels(), _tumor_in_voxels(), _tree()
-    forecast = prepare(Known(10.0))
-    live = LivePreview(
-        liver, tumor, portal=portal, hepatic=portal, pressure=lambda f: _pressure(forecast, f)
-    )
+    pressure = pressure_after({"portal_pressure_mmhg": 10.0}, liver.volume_ml())
+    live = LivePreview(liver, tumor, portal=portal, hepatic=portal, pressure=pressure)
     rng = np.random.default_rng(1)
     bent = cut_surface(liver, point_mm=POINT_MM, normal=NORMAL)
     assert bent.sheet is not None
@@ -84,22 +86,16 @@ def drags() -> list[Row]:
         remnant(liver, cut, tumor)
         specimen(liver, cut)
         margin(tumor, cut)
+        lost_territory(liver, portal, cut)
+        lost_territory(liver, portal, cut, effect="congested")
+        pressure(0.4)
 
     return [
         Row("cut", "all numbers of a tilted plane", median_ms(tilt, 30), 50.0),
         Row("cut", "all numbers of a moved control point", median_ms(pull, 30), 50.0),
-        Row(
-            "cut", "portal pressure", median_ms(lambda: forecast.at(rng.uniform(0.1, 0.8)), 9), 50.0
-        ),
-        Row("cut", "exact cut, parts and margin after release", median_ms(release, 3), 1000.0),
+        Row("cut", "portal pressure", median_ms(lambda: pressure(rng.uniform(0.1, 0.8)), 9), 50.0),
+        Row("cut", "exact cut and all its numbers after release", median_ms(release, 3), 1000.0),
     ]
-
-
-def _pressure(forecast: Forecast, removed: float) -> tuple[float, float, float] | None:
-    if not 0.0 < removed <= LARGEST:
-        return None
-    outcome = forecast.at(removed)
-    return (outcome.after.portal_mmhg, *outcome.bands["portal_mmhg"])
 
 
 def _ball(radii_mm: tuple[float, float, float], middle_mm: tuple[float, float, float]) -> LabelMap:

@@ -14,8 +14,8 @@ from segmentation.contract import Finding, FrameMismatch, Number, Progress, Seve
 from segmentation.marks import Points
 from segmentation.volume import Label, LabelMap, bounding_block
 from workstation.planning.couinaud_names import VALUES, BranchName
-from workstation.planning.resection import Cut
-from workstation.planning.territories import nearest_code
+from workstation.planning.nearest_lost import nearest_is_lost
+from workstation.planning.resection import Cut, removed_by
 from workstation.planning.vein_crossings import Crossing, behind, crossed_branches
 
 LISTED = 6  # crossings named in a sentence at the most
@@ -62,17 +62,13 @@ def lost_territory(
         raise ValueError("the liver has no voxel; segment it first")
     crossings = () if cut is None else crossed_branches(tree, cut.distance_mm)
     stops = [c.point for c in crossings] + _clamps(tree, clamped, clamps_mm)
-    stays = liver.mask()[block]
+    stays = liver.array[block] != 0
     grid = liver.geometry.cropped([s.start for s in block][::-1], stays.shape[::-1])
     if cut is not None:
-        index = np.argwhere(stays)
-        side = np.asarray(cut.distance_mm(grid.to_world(index[:, ::-1]))) < 0
-        stays = stays.copy()
-        stays[tuple(index.T)] = side
+        stays &= ~removed_by(cut, stays, grid)
     lost = np.zeros_like(stays)
     if stops and stays.any():
-        codes = behind(tree, stops).astype(np.uint8)
-        lost = nearest_code(stays, grid, tree.points_mm, codes, progress) > 0
+        lost = nearest_is_lost(stays, grid, tree.points_mm, behind(tree, stops), progress)
     array = np.zeros(liver.array.shape, np.uint8)
     array[block] = lost
     count, whole = int(np.count_nonzero(lost)), int(np.count_nonzero(stays))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,9 @@ from scipy.spatial import cKDTree
 
 from meshing.centerline import Centerline
 from meshing.surface import isosurface
-from segmentation.contract import FrameMismatch
+from segmentation.contract import Finding, FrameMismatch, Measurements, Severity
 from segmentation.volume import LabelMap
+from workstation.planning.cut_surface import EVERYTHING, NOTHING
 from workstation.planning.cut_surface_sheet import Sheet
 from workstation.planning.live_tree import LiveTree
 from workstation.planning.proposal import (
@@ -24,7 +26,7 @@ from workstation.planning.proposal import (
 )
 
 Bools = npt.NDArray[np.bool_]
-Pressure = Callable[[float], tuple[float, float, float] | None]
+Pressure = Callable[[float], Measurements]
 
 SAMPLES = 300_000
 SKIN = 2_000  # points of a lesion's surface that are looked at over a bent sheet
@@ -36,6 +38,8 @@ REACH_VOXELS = 2.0  # a branch this far outside the label still counts as in the
 class LiveNumbers:
     """What a cut means, close to the full computation and fast.
 
+    Where nothing or everything would be removed, a finding says so and no number follows.
+
     Attributes:
         specimen_ml, remnant_ml: the parts' volumes; together exactly the organ's.
         remnant_percent: remnant, share of the whole organ label.
@@ -46,8 +50,9 @@ class LiveNumbers:
         crossed_mm: diameters of the branches crossed, widest first; None without a tree.
         devascularised_ml: remnant whose portal branch is cut off; None without the tree.
         congested_ml: remnant whose hepatic vein is cut off; None without the tree.
-        portal_mmhg: portal pressure after the resection with its band (value, low, high); None
-            where it is not known.
+        pressure: the circulation before and after the resection, as the plan's step tells it, or
+            why there is none; None where it was not asked for.
+        findings: what is wrong with the cut, in plain words.
     """
 
     specimen_ml: float
@@ -58,7 +63,8 @@ class LiveNumbers:
     crossed_mm: tuple[float, ...] | None = None
     devascularised_ml: float | None = None
     congested_ml: float | None = None
-    portal_mmhg: tuple[float, float, float] | None = None
+    pressure: Measurements | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 class LivePreview:
@@ -75,7 +81,7 @@ class LivePreview:
     ) -> None:
         """Prepare the organ and, where they are there, the tumour, both trees and the pressure.
 
-        ``pressure`` tells the portal pressure after a share of the organ was removed.
+        ``pressure`` tells the circulation after a share of the organ was removed.
 
         Raises:
             ValueError: if the organ is empty.
@@ -158,7 +164,13 @@ class LivePreview:
     def _numbers(
         self, stays: Bools, reach: list[Floats], portal: Bools | None, hepatic: Bools | None
     ) -> LiveNumbers:
-        share = np.count_nonzero(stays) / len(stays)
+        count = np.count_nonzero(stays)
+        share = count / len(stays)
+        remnant_ml = share * self._whole_ml
+        parts = self._whole_ml - remnant_ml, remnant_ml, 100.0 * share
+        if count in (0, len(stays)):
+            text = NOTHING if count else EVERYTHING
+            return LiveNumbers(*parts, None, None, findings=(_impossible("no_cut", text),))
         functional = margin = None
         if self._healthy is not None:
             removed = [distance for distance in reach if distance.max() >= 0] or reach
@@ -166,7 +178,6 @@ class LivePreview:
             healthy = np.count_nonzero(self._healthy)
             if healthy:
                 functional = 100.0 * np.count_nonzero(stays & self._healthy) / healthy
-        remnant_ml = share * self._whole_ml
         crossed: tuple[float, ...] | None = None
         lost: list[float | None] = []
         for tree, sides in ((self._portal, portal), (self._hepatic, hepatic)):
@@ -176,17 +187,29 @@ class LivePreview:
             crossed = tuple(sorted((*(crossed or ()), *tree.crossed_mm(sides)), reverse=True))
             cut_off = np.count_nonzero(tree.beyond(sides) & stays)
             lost.append(cut_off / len(stays) * self._whole_ml)
-        return LiveNumbers(
-            self._whole_ml - remnant_ml,
-            remnant_ml,
-            100.0 * share,
-            functional,
-            margin,
-            crossed,
-            lost[0],
-            lost[1],
-            None if self._pressure is None else self._pressure(1.0 - share),
-        )
+        pressure = None if self._pressure is None else self._pressure(1.0 - share)
+        found = _left_behind(reach)
+        return LiveNumbers(*parts, functional, margin, crossed, lost[0], lost[1], pressure, found)
+
+
+def _left_behind(reach: list[Floats]) -> tuple[Finding, ...]:
+    """Return what is wrong with a cut for the lesions, from the distances of their surfaces."""
+    crossed = sum(float(d.min()) < 0 <= float(d.max()) for d in reach)
+    left = sum(float(d.max()) < 0 for d in reach)
+    found = []
+    if crossed:
+        text = f"The cut goes through the tumour ({crossed} of {len(reach)} lesions)."
+        found.append(_impossible("tumor_crossed", text))
+    if left:
+        text = f"{left} of {len(reach)} lesions lie outside the specimen."
+        found.append(_impossible("tumor_outside_specimen", text))
+    return tuple(found)
+
+
+def _impossible(
+    code: Literal["no_cut", "tumor_crossed", "tumor_outside_specimen"], text: str
+) -> Finding:
+    return Finding(Severity.PROBLEM, code, text)
 
 
 class _Bend:

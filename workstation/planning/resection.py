@@ -233,15 +233,25 @@ def _sides(liver: LabelMap, cut: Cut) -> tuple[Bools, Bools]:
     block = bounding_block(mask)
     if block is None:
         raise ValueError("the organ to cut has no voxel; segment it first")
-    crop = liver.geometry.cropped([s.start for s in block][::-1], mask[block].shape[::-1])
+    organ = mask[block]
+    crop = liver.geometry.cropped([s.start for s in block][::-1], organ.shape[::-1])
+    inside = removed_by(cut, organ, crop)
+    require_both(inside[organ])
     removed = np.zeros_like(mask)
+    removed[block] = inside
+    stays = mask
+    stays[block] &= ~inside
+    return removed, stays
+
+
+def removed_by(cut: Cut, organ: Bools, geometry: ImageGeometry) -> Bools:
+    """Return the voxels [k, j, i] of an organ whose centre lies on the specimen's side."""
     if isinstance(cut, CutPlane):
-        removed[block] = mask[block] & (_distances_mm(crop, cut) >= 0)
-    else:
-        inside = np.argwhere(mask)
-        removed[tuple(inside.T)] = cut.side_mm(liver.geometry.to_world(inside[:, ::-1])) >= 0
-    require_both(removed[mask])
-    return removed, mask & ~removed
+        return np.asarray(organ & (_distances_mm(geometry, cut) >= 0))
+    index = np.argwhere(organ)
+    removed = np.zeros_like(organ)
+    removed[tuple(index.T)] = cut.side_mm(geometry.to_world(index[:, ::-1])) >= 0
+    return removed
 
 
 def _part(liver: LabelMap, mask: Bools, label: Label, extra: tuple[Number, ...] = ()) -> LabelMap:

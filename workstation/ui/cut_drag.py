@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QObject, QTimer
 
-from hemodynamics.liver_forecast import prepare
-from hemodynamics.liver_loop import LARGEST
 from meshing.centerline import Centerline
-from segmentation.contract import FrameMismatch, Measurements
+from segmentation.contract import Finding, FrameMismatch, Measurements, Severity
 from segmentation.volume import LabelMap, Vector
 from workstation.jobs import Job
 from workstation.planning.live import LiveNumbers, LivePreview, Pressure
-from workstation.planning.pressure_inputs import known_of
+from workstation.planning.plan import Plan
+from workstation.planning.pressure import pressure_after
 from workstation.planning.resection import CutPlane
 from workstation.ui.desk import Desk
 from workstation.ui.four_up import CUT_STEP, FourUp
+from workstation.ui.steady import Steady
 
 SAME = 1e-6
 PAUSE_MS = 80
 TREES = ("portal_tree", "hepatic_tree")
+PRESSURE_STAGE = "planning.portal_pressure"
 
 
 class CutDrag(QObject):
@@ -37,6 +39,7 @@ class CutDrag(QObject):
         # A picture in 3D can take longer than a slice and all numbers, so it waits for a pause.
         self._pause = QTimer(self, singleShot=True, interval=PAUSE_MS)
         self._pause.timeout.connect(self._show_handle)
+        self._steady = Steady(self)
         for view in views.slices.values():
             view.plane_dragged.connect(self._drag_line)
             view.plane_released.connect(self._release)
@@ -60,24 +63,35 @@ class CutDrag(QObject):
     def _move(self, before: CutPlane, cut: CutPlane, from_scene: bool) -> None:
         self._moved = cut
         if _same(before, cut):  # given back
+            self.give_up()
             self._release()
             return
         self._views.begin_drag()
         self._views.show_lines(cut)
         if not from_scene:
             self._pause.start()
-        self._tell(cut)
+        self.follow(lambda preview: preview.at(cut.point_mm, cut.normal))
 
     def _show_handle(self) -> None:
         if self._moved is not None:
             self._views.show_handle(self._moved)
 
-    def _tell(self, cut: CutPlane) -> None:
-        if self._preview is None:
-            return
-        tell(self._desk, self._preview.at(cut.point_mm, cut.normal))
+    def follow(self, numbers: Callable[[LivePreview], LiveNumbers]) -> None:
+        """Tell the numbers of a moving cut as often as there is time for them."""
+        preview = self._preview
+        if preview is not None:
+            self._steady.call(lambda: tell(self._desk, numbers(preview)))
+
+    def arrive(self) -> None:
+        """Tell the numbers that still wait: the cut rests."""
+        self._steady.finish()
+
+    def give_up(self) -> None:
+        """Tell no number that still waits: the cut is given back."""
+        self._steady.forget()
 
     def _release(self) -> None:
+        self.arrive()
         before, cut = self._views.current_cut(), self._moved
         self._moved, self._views.dragging = None, False
         if cut is None or before is None:
@@ -94,6 +108,7 @@ class CutDrag(QObject):
     def _forget(self) -> None:
         """Let go of a case that is left."""
         self._preview, self._prepared, self._moved = None, (), None
+        self.give_up()
 
     # Preparation ---------------------------------------------------------------------
 
@@ -111,7 +126,9 @@ class CutDrag(QObject):
         liver, tumor = (self._desk.value(step.inputs.get(n, "")) for n in ("liver", "tumor"))
         if tumor is None:  # a cut of another kind does not take it, the margin does
             tumor = self._desk.value("tumor")
-        known = (liver, tumor, *(self._desk.value(name) for name in ("patient", *TREES)))
+        values = (liver, tumor, *(self._desk.value(name) for name in ("patient", *TREES)))
+        asked = asked_pressure(plan) if plan else None
+        known = (*values, asked)
         if not isinstance(liver, LabelMap) or known == self._prepared:
             return
         self._prepared, self._preview = known, None
@@ -126,40 +143,53 @@ class CutDrag(QObject):
         self._desk.jobs.start(Job("Prepare live numbers", work), take, light=True)
 
 
+def asked_pressure(plan: Plan) -> Mapping[str, Any] | None:
+    """Return the parameters of a plan's forecast of the portal pressure; None where it has none."""
+    return next((s.params for s in plan.steps if s.stage == PRESSURE_STAGE), None)
+
+
 def prepared(
-    liver: LabelMap, tumor: object, patient: object, portal: object, hepatic: object
+    liver: LabelMap,
+    tumor: object,
+    patient: object,
+    portal: object,
+    hepatic: object,
+    asked: Mapping[str, Any] | None = None,
 ) -> LivePreview | None:
-    """Return what judges a moving cut, from what there is of a plan; None where nothing can."""
+    """Return what judges a moving cut, from what there is of a plan; None where nothing can.
+
+    ``asked`` are the parameters of the plan's forecast of the portal pressure, if it has one.
+    """
     lesion = tumor if isinstance(tumor, LabelMap) else None
     trees = [t if isinstance(t, Centerline) else None for t in (portal, hepatic)]
     values = patient.numbers if isinstance(patient, Measurements) else ()
+    known = {number.quantity: number.value for number in values}
+    pressure = None if asked is None else _pressure(known, liver.volume_ml(), asked)
     try:
-        pressure = _pressure({number.quantity: number.value for number in values})
         return LivePreview(liver, lesion, portal=trees[0], hepatic=trees[1], pressure=pressure)
     except (FrameMismatch, ValueError):  # nothing to preview; the steps say why
         return None
 
 
-def _pressure(known: Mapping[str, float]) -> Pressure | None:
-    """Return how portal pressure follows the removed share, where the pressure was measured."""
-    if "portal_pressure_mmhg" not in known:
-        return None
-    forecast = prepare(known_of(known))
-
-    def after(removed: float) -> tuple[float, float, float] | None:
-        if not 0.0 < removed <= LARGEST:
-            return None
-        outcome = forecast.at(removed)
-        low, high = outcome.bands["portal_mmhg"]
-        return outcome.after.portal_mmhg, low, high
-
-    return after
+def _pressure(
+    known: Mapping[str, float], whole_ml: float, asked: Mapping[str, Any]
+) -> Pressure | None:
+    """Return how the circulation follows the removed share, or what says why it cannot."""
+    try:
+        return pressure_after(known, whole_ml, **asked)
+    except ValueError as error:  # values that contradict each other, or fit no heart
+        said = Finding(Severity.PROBLEM, "portal_pressure_values", str(error))
+        return lambda removed: Measurements(findings=(said,))
 
 
 def tell(desk: Desk, live: LiveNumbers) -> None:
-    """Show the numbers of a cut that moves, by their names in a plan."""
+    """Show the numbers of a cut that moves, by their names in a plan, and what they mean.
+
+    What the cut has no value for is None.
+    """
     crossed = live.crossed_mm
-    values = {
+    circulation = live.pressure or Measurements()
+    values: dict[str, float | None] = {
         "remnant.volume": live.remnant_ml,
         "remnant.fraction": live.remnant_percent,
         "specimen.volume": live.specimen_ml,
@@ -168,11 +198,14 @@ def tell(desk: Desk, live: LiveNumbers) -> None:
         "margin.minimum": live.margin_mm,
         "vessels_cut.crossed": None if crossed is None else float(len(crossed)),
         "vessels_cut.largest_diameter": crossed[0] if crossed else None,
-        "devascularised": live.devascularised_ml,
-        "congested": live.congested_ml,
-        "portal_pressure.after": None if live.portal_mmhg is None else live.portal_mmhg[0],
+        "devascularised.volume": live.devascularised_ml,
+        "congested.volume": live.congested_ml,
+        "portal_pressure.after": None,
     }
-    desk.previewed.emit({name: value for name, value in values.items() if value is not None})
+    for number in circulation.numbers:
+        values[number.full_name("portal_pressure")] = number.value
+    desk.judged.emit(replace(circulation, findings=(*live.findings, *circulation.findings)))
+    desk.previewed.emit(values)
 
 
 def _same(a: CutPlane, b: CutPlane) -> bool:

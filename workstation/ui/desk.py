@@ -46,6 +46,7 @@ class Desk(QObject):
     left = Signal()
     arrived = Signal(object, object)
     previewed = Signal(object)
+    judged = Signal(object)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)

@@ -14,6 +14,7 @@ from workstation.ui.desk import Desk
 from workstation.ui.panels.add_step import AddStep
 from workstation.ui.panels.clinical import PatientValues
 from workstation.ui.panels.cut_choice import CutChoice
+from workstation.ui.panels.forecast_card import ForecastCard
 from workstation.ui.panels.parts import (
     FindingRow,
     NumberView,
@@ -38,6 +39,8 @@ KEY_NUMBERS = {
     "specimen.volume": ("Specimen", "mL"),
     "specimen.fraction": ("Specimen share", "%"),
     "vessels_cut.crossed": ("Vessels crossed", ""),
+    "devascularised.volume": ("Devascularised", "mL"),
+    "congested.volume": ("Congested", "mL"),
     "portal_pressure.after": ("Portal pressure after", "mmHg"),
 }
 ASKED = ("margin", "remnant", "specimen")
@@ -52,6 +55,8 @@ PLACES = {
     "specimen.fraction": (2, 1),
     "vessels_cut.crossed": (3, 0),
     "portal_pressure.after": (3, 1),
+    "devascularised.volume": (4, 0),
+    "congested.volume": (4, 1),
 }
 
 
@@ -85,7 +90,7 @@ class PlanPanel:
             view.asked.connect(partial(self.recipe.explain, view))
         self.others = RecordList(self._number, "None yet.")
         self.steps = StepList(desk, "Plan")
-        self._live: Mapping[str, float] | None = None
+        self._live: Mapping[str, float | None] | None = None
         self._earlier: dict[str, Mapping[str, Any]] = {}
         body = self.widget.body
         self._cut = QWidget()  # what a plan without a cut has no use for
@@ -95,10 +100,12 @@ class PlanPanel:
         for name, place in PLACES.items():
             grid.addWidget(self.numbers[name], *place)
         grid.addLayout(row, len(PLACES), 0, 1, 2)
+        self.forecast = ForecastCard(desk)
         self.cut_choice = CutChoice(desk)
         body.addWidget(self.cut_choice)
         body.addWidget(self._cut)
         body.addWidget(self.recipe)
+        body.addWidget(self.forecast)
         body.addWidget(self.recompute)
         self.risk = RiskView(desk)
         body.addWidget(self.risk)
@@ -195,11 +202,13 @@ class PlanPanel:
 
     # Refresh -------------------------------------------------------------------------
 
-    def show_live(self, values: Mapping[str, float] | None) -> None:
-        """Show values (by number name) of a cut that moves; None ends that."""
+    def show_live(self, values: Mapping[str, float | None] | None) -> None:
+        """Show values (by number name) of a cut that moves; None ends that, and is no value."""
         self._live = values
         for name, value in (values or {}).items():
-            if name in self.numbers:
+            if name in self.numbers and value is None:
+                self.numbers[name].show_nothing("none for this cut")
+            elif name in self.numbers and value is not None:
                 self.numbers[name].show_live(value, KEY_NUMBERS[name][1])
 
     def _remember(self) -> None:
@@ -237,7 +246,8 @@ class PlanPanel:
                 why = {None: f"the plan has no {readable(output).lower()}", "fresh": "no value"}
                 later = "being computed" if self._desk.busy else "recompute to see it"
                 view.show_nothing(why.get(state, later))
-        if all(name in records for name in self._live or ()):
+        asked = [name for name in self._live or () if name.split(".")[0] in states]
+        if all(states[name.split(".")[0]] == "fresh" for name in asked):
             self._live = None  # the plan has caught up with the hand
         outputs = {s["output"] for s in summary["steps"] if group_of(s) == "Plan"}
         self.others.show_records(
