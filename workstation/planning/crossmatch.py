@@ -34,9 +34,9 @@ TESTS: Mapping[str, tuple[str, Verdict]] = {
     "crossmatch_cdc_t": ("CDC crossmatch, T cells", "block"),
     "crossmatch_cdc_b": ("CDC crossmatch, B cells", "warn"),
     "crossmatch_cdc": ("CDC crossmatch", "block"),
-    "crossmatch_flow_t": ("flow crossmatch, T cells", "warn"),
-    "crossmatch_flow_b": ("flow crossmatch, B cells", "warn"),
-    "crossmatch_flow": ("flow crossmatch", "warn"),
+    "crossmatch_flow_t": ("Flow crossmatch, T cells", "warn"),
+    "crossmatch_flow_b": ("Flow crossmatch, B cells", "warn"),
+    "crossmatch_flow": ("Flow crossmatch", "warn"),
 }
 """Key of a crossmatch to its name and the verdict of a positive one."""
 
@@ -116,7 +116,8 @@ def dsa_row(donor: Person, recipient: Person, site: Site) -> Row:
         return made(name, "pass", 0.0, "MFI", uses, DSA_RULE, reason)
     assert strongest is not None
     total = sum(v.value or 0.0 for v in hits)
-    words = f"{strongest.text} at {peak:g}; {len(hits)} against the donor, {total:g} in sum"
+    several = f"{len(hits)} antibodies are" if len(hits) > 1 else "1 antibody is"
+    words = f"{strongest.text} at {peak:g} MFI; {several} against the donor, {total:g} in sum"
     if site.mfi_warn is None and site.mfi_block is None:
         also = f"the site has set no limit of MFI; {words}"
         return unknown(name, uses, DSA_RULE, "MFI", also)
@@ -161,8 +162,11 @@ def _crossmatch(key: str, title: str, positive: Verdict, donor: Person, recipien
         return unknown(name, uses, rule)
     if not mine:
         return unknown(name, uses, rule, "", f"{title} negative{about}")
-    earlier = any(v.text == "positive" for v in (*mine, *unnamed))
-    reason = f"{title} negative" + (", an earlier one was positive." if earlier else ".")
+    earlier = [v for v in (*mine, *unnamed) if v.text == "positive"]
+    told = (
+        f", an earlier one ({earlier[-1].date[:10] or 'no date'}) was positive" if earlier else ""
+    )
+    reason = f"{title} negative{told}."
     return made(name, "warn" if earlier else "pass", "negative", "", uses, rule, reason)
 
 

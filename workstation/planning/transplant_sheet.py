@@ -222,7 +222,8 @@ def _told(sheet: Sheet, *people: Person) -> list[Finding]:
             found.append(Finding(Severity.PROBLEM, "transplant_block", text))
     unknown = [row.name for row in sheet.rows if row.verdict == "unknown"]
     if unknown:
-        text = f"{len(unknown)} rows are unknown: {', '.join(unknown)}"
+        are = "row is" if len(unknown) == 1 else "rows are"
+        text = f"{len(unknown)} {are} unknown: {', '.join(unknown)}"
         found.append(Finding(Severity.WARNING, "transplant_unknown", text))
     for person in people:
         found += person.record.findings

@@ -210,10 +210,16 @@ def _one_of(genotypes: list[dict[str, list[Copy]]]) -> dict[str, list[Copy]]:
 
 
 def _said(copy: Copy) -> str:
-    words = {p.allele or p.antigen or f"{p.locus} not known" for p in copy}
-    if len(words) > 3:
-        return f"{len(words)} possible products"
-    return "/".join(sorted(words))
+    antigens: dict[str, set[str]] = {}
+    for p in copy:
+        word = p.allele or p.antigen or f"{p.locus} not known"
+        antigens.setdefault(word, set()).update({p.antigen} if p.allele and p.antigen else ())
+    if len(antigens) > 3:
+        return f"{len(antigens)} possible products"
+    return "/".join(
+        f"{word} ({' or '.join(sorted(antigens[word]))})" if antigens[word] else word
+        for word in sorted(antigens)
+    )
 
 
 def carries(product: Product, target: Product) -> str:
