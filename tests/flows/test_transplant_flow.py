@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QLineEdit
 
 from workstation.case import open_case
 from workstation.demo import start_demo
+from workstation.phantom.pair import pair, write_pair
 from workstation.ui.main_window import MainWindow
 from workstation.ui.panels.transplant_rows import SHEETS, RowCard
 
@@ -64,6 +65,16 @@ def test_a_pair_without_images_has_the_middle_and_values_are_entered_there(
     settle()
     assert window.session.undo_label == "Set Body weight of the recipient"
     assert window.session.value("sheet").row("size.weight").value == -14.0
+    others = tmp_path / "others"
+    others.mkdir()
+    write_pair(pair(), others)
+    (others / "bad.json").write_text("{}")
+    page.compare.compare([others / "donor.json", others / "bad.json"], many_recipients=False)
+    settle()
+    table = page.compare.table
+    assert [table.item(row, 0).text() for row in range(2)] == ["unknown", "unknown"]
+    assert "DQ" in table.item(0, table.columnCount() - 1).text()
+    assert "neither" in table.item(1, 1).text()
     window.undo()
     settle()
     rows = {row.key: row for row in page.people["recipient"].form.rows}

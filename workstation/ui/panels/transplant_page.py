@@ -16,12 +16,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from segmentation.contract import Progress
+from workstation.importing import start_plan
 from workstation.planning.plan import Plan, Step
+from workstation.planning.template import find_template
 from workstation.planning.transplant_rows import Sheet
 from workstation.planning.transplant_size import Organ
 from workstation.transplant_entry import keep_document, kept_document
 from workstation.ui.desk import Desk
 from workstation.ui.panels.parts import button, label
+from workstation.ui.panels.transplant_compare_tab import CompareTab
 from workstation.ui.panels.transplant_form import PersonForm
 from workstation.ui.panels.transplant_review import ReviewPage
 
@@ -41,9 +45,12 @@ class PersonTab(QWidget):
         self.form.edited.connect(self._keep)
         self.about = label("", "muted")
         opened = button("Open a file…", f"FHIR R4, our JSON or CSV of the {role}", self._ask)
+        tip = f"A folder of DICOM: the liver of the {role} is proposed and measured"
+        images = button("Add a CT…", tip, self._ask_images)
         line = QHBoxLayout()
         line.setContentsMargins(12, 8, 12, 0)
         line.addWidget(self.about, 1)
+        line.addWidget(images)
         line.addWidget(opened)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -58,6 +65,34 @@ class PersonTab(QWidget):
         chosen = QFileDialog.getOpenFileName(self, f"Record of the {self.role}", "", RECORDS)[0]
         if chosen:
             self.take(Path(chosen))
+
+    def _ask_images(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, f"CT of the {self.role}")
+        if chosen:
+            self.take_images(Path(chosen))
+
+    def take_images(self, path: Path) -> None:
+        """Import a CT of the person and start the review anew with it and all that is there."""
+        session = self._desk.session
+        case, plan = session.require_case(), session.require_plan()
+        template, name = find_template(plan.template), f"{self.role}_ct"
+        review = next(step for step in plan.steps if step.stage == REVIEW)
+        kept = [
+            (review.output, word, value)
+            for word, value in review.params.items()
+            if word not in ("organ", "donation")
+        ]
+
+        def work(progress: Progress) -> Plan:
+            return start_plan(case, template, {name: path}, kept, progress)
+
+        def then(made: Plan) -> None:
+            if session.case is case:
+                session.plan = made
+                session.set_view(image=name, crosshair_mm=None)
+                self._desk.compute()
+
+        self._desk.run(f"CT of the {self.role}", work, then)
 
     def take(self, path: Path) -> None:
         """Let a file be the person's record."""
@@ -121,6 +156,8 @@ class TransplantPage(QWidget):
         self.tabs.addTab(scrolled(self.review), "Review")
         for role, tab in self.people.items():
             self.tabs.addTab(tab, role.capitalize())
+        self.compare = CompareTab(desk)
+        self.tabs.addTab(self.compare, "Compare")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.tabs)
@@ -153,6 +190,7 @@ class TransplantPage(QWidget):
         sheet = self._desk.value(step.output)
         shown = sheet if isinstance(sheet, Sheet) else None
         self.review.show_sheet(shown, self._desk.is_current(step.output))
+        self.compare.refresh(step)
         tab = self.tabs.currentWidget()
         if isinstance(tab, PersonTab):
             tab.refresh(step.params.get("organ", "kidney"))
