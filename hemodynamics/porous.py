@@ -12,9 +12,14 @@ import numpy.typing as npt
 from hemodynamics.solver import Drag
 from meshing.distance_fields import winding
 from meshing.mesh import SurfaceMesh, require_watertight
+from meshing.nearest import NearestOnSurface
+from meshing.thickness import thickness_map
 from segmentation.contract import Finding, FrameMismatch, Number, Progress, silent
 
 Floats = npt.NDArray[np.float64]
+
+CELLS_THICK = 2.0
+"""Cells that a region counts as thick at the least: the diagonal of a cell is 1.73."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +74,11 @@ def inside(
     return found
 
 
+def thickness_mm(region: PorousRegion) -> float:
+    """Return how thick a region is in mm: the diameter of the largest ball that it holds."""
+    return float(thickness_map(region.surface).point_data["thickness_mm"].max())
+
+
 def drag_of(
     region: PorousRegion,
     cells_mm: Floats,
@@ -77,10 +87,32 @@ def drag_of(
     nu_mm2_s: float,
     progress: Progress = silent,
 ) -> Drag:
-    """Return what slows each cell of a lattice, in its units; nothing outside of the region."""
-    mine = inside(region, cells_mm, spacing_mm, progress).astype(np.float64)
+    """Return what slows each cell of a lattice, in its units; nothing outside of the region.
+
+    Blood would pass between the cells of a region thinner than `CELLS_THICK` of them, so it
+    counts as that thick, and resists less in each place: the pressure that it costs is the same.
+    """
+    mine = inside(region, cells_mm, spacing_mm, progress)
+    thick_mm, weaker = thickness_mm(region), 1.0
+    if thick_mm < CELLS_THICK * spacing_mm:
+        whole_mm = CELLS_THICK * spacing_mm
+        near = _within(region, cells_mm, 0.5 * (whole_mm - thick_mm))
+        mine, weaker = mine | near, thick_mm / whole_mm
+    share = weaker * mine.astype(np.float64)
     linear = nu_mm2_s * step_s / (1e6 * region.permeability_m2)
-    return Drag(linear * mine, 0.5e-3 * region.inertial_1_m * spacing_mm * mine)
+    return Drag(linear * share, 0.5e-3 * region.inertial_1_m * spacing_mm * share)
+
+
+def _within(region: PorousRegion, cells_mm: Floats, reach_mm: float) -> npt.NDArray[np.bool_]:
+    """Return which cells lie no farther from the surface of a region than that."""
+    points = region.surface.points_mm
+    low, high = points.min(axis=0) - reach_mm, points.max(axis=0) + reach_mm
+    around = np.flatnonzero(((cells_mm >= low) & (cells_mm <= high)).all(axis=1))
+    found = np.zeros(len(cells_mm), np.bool_)
+    if len(around):
+        away = NearestOnSurface(region.surface)(cells_mm[around]).distance_mm
+        found[around] = away <= reach_mm
+    return found
 
 
 def require_same_frame(region: PorousRegion, lumen: SurfaceMesh) -> None:

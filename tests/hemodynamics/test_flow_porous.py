@@ -37,6 +37,16 @@ def test_a_plug_costs_the_pressure_of_darcy_and_forchheimer(tube, free):
     assert found.conditions["porous"]["permeability_m2"] == permeability
 
 
+def test_a_screen_thinner_than_a_cell_costs_what_it_would_in_fine_cells(tube, free):
+    thin_mm, permeability, inertial = 0.12, 2e-9, 4e5  # cells are 0.5 mm wide, and askew
+    plate = replace(capped_tube(RADIUS + 1.0, thin_mm, name="screen")[0], boundaries={})
+    found = simulate_flow(tube, PorousRegion(plate, permeability, inertial), **OPTIONS)
+    speed = FLOW * 1e-6 / (np.pi * (RADIUS * 1e-3) ** 2)
+    lost = 0.0035 / permeability * speed + 0.5 * 1060 * inertial * speed**2
+    extra = number(found, "outlet_1.pressure_drop") - number(free, "outlet_1.pressure_drop")
+    assert extra == pytest.approx(1e-3 * thin_mm * lost, rel=0.1)
+
+
 def test_a_region_elsewhere_or_of_another_frame_is_refused(tube):
     plug = capped_tube(1.0, 2.0)[0]
     away = replace(plug, points_mm=plug.points_mm + 40.0)

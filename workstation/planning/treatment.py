@@ -138,8 +138,8 @@ def flow_diverter(
         neck: the neck of the aneurysm.
         porosity_percent: open share of the braid's area.
         thread_mm: diameter of the braid's threads.
-        thickness_mm: of the sheet in the computation, more than a cell; its resistance is that of
-            the braid whatever it is.
+        thickness_mm: of the sheet in the computation, which takes it as two cells at the least;
+            its resistance is that of the braid whatever it is.
         progress: told how far the work is.
 
     Raises:
@@ -230,9 +230,6 @@ COMPARED = (
 """Quantities of the flow in a dome that are put beside each other, where both flows have them."""
 
 INFLOW, DIVERTER = "neck.inflow", "flow_diverter"
-THICK = 1.5
-"""Cells that a sheet is thick, at the least, to have no gap in any direction."""
-
 DRIVEN = ("kind", "mean_flow_ml_s", "outflow_shares", "waveform", "period_s", "viscosity_pa_s")
 """Conditions that must agree for two flows to differ by the treatment alone."""
 
@@ -273,8 +270,7 @@ def treatment_effect(
         and not (name == INFLOW and region is not None and region.name == DIVERTER)
         for number in _beside(name, known[0][name], known[1][name])
     ]
-    doubts = (*_driven(flow, treated), *_leaky(treated, region))
-    findings = dict.fromkeys((*before.findings, *after.findings, *doubts))
+    findings = dict.fromkeys((*before.findings, *after.findings, *_driven(flow, treated)))
     return Measurements(tuple(numbers), tuple(findings))
 
 
@@ -288,20 +284,6 @@ def _beside(name: str, before: Number, after: Number) -> list[Number]:
         change = 100.0 * (after.value - before.value) / abs(before.value)
         found.append(Number(f"{name}.change", change, "%", "of the value before the treatment"))
     return found
-
-
-def _leaky(treated: FlowResult, region: PorousRegion | None) -> list[Finding]:
-    """Return a warning if a sheet is so thin that blood passes between its cells."""
-    sizes = {n.quantity: n.value for n in region.numbers} if region is not None else {}
-    thickness = sizes.get("thickness")
-    if thickness is None or thickness > treated.spacing_mm * THICK:
-        return []
-    text = (
-        f"the sheet over the neck is {thickness:.2g} mm thick and the cells "
-        f"{treated.spacing_mm:.2g} mm wide, so blood may pass beside it"
-    )
-    remedy = f"make it {1.01 * THICK * treated.spacing_mm:.2g} mm thick or take finer cells"
-    return [Finding(Severity.WARNING, "sheet_too_thin", text, remedy=remedy)]
 
 
 def _driven(flow: FlowResult, treated: FlowResult) -> list[Finding]:
