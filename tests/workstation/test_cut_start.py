@@ -40,3 +40,12 @@ def test_a_turned_sheet_is_the_same_surface_with_the_sides_swapped():
     sheet = Sheet((1.0, 2.0, 3.0), (0.0, 0.6, 0.8), (1.0, 0.0, 0.0), (30.0, 20.0), heights)
     points = np.random.default_rng(1).uniform(-25, 25, (50, 3))
     np.testing.assert_allclose(turned(sheet).side_mm(points), -sheet.side_mm(points), atol=1e-9)
+
+
+def test_a_pulled_sheet_moves_as_far_as_asked_there_and_less_elsewhere():
+    heights = tuple((0.0,) * 4 for _ in range(4))
+    sheet = Sheet((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (30.0, 20.0), heights)
+    pulled = sheet.pulled((10.0, -5.0, 0.0), 7.0)
+    assert pulled.side_mm([(10.0, -5.0, 7.0)]) == pytest.approx(0.0, abs=1e-9)
+    rims = [(-30.0, 20.0, 0.0), (-30.0, -20.0, 0.0), (30.0, 20.0, 0.0)]
+    assert np.abs(pulled.side_mm(rims)).max() < 2.0

@@ -125,7 +125,7 @@ def from_level(
     empty = SurfaceMesh(np.empty((0, 3)), np.empty((0, 3), np.int64), geometry.frame_uid)
     cut = CutSurface(array, geometry, empty, kind, sheet)
     require_both(cut.side_mm(sample_mm(organ, CHECKED)) >= 0)
-    surface = _inside(organ, _zero(array, geometry))
+    surface = inside(organ, _zero(array, geometry))
     if not len(surface.triangles):
         raise ValueError(NOTHING)
     source = "triangles of the cut inside the organ"
@@ -166,7 +166,8 @@ def _zero(level: npt.NDArray[np.float32], geometry: ImageGeometry) -> SurfaceMes
     return SurfaceMesh(world, cells if facing else cells[:, ::-1], geometry.frame_uid)
 
 
-def _inside(organ: LabelMap, sheet: SurfaceMesh) -> SurfaceMesh:
+def inside(organ: LabelMap, sheet: SurfaceMesh) -> SurfaceMesh:
+    """Return the part of a surface that lies inside an organ."""
     index = organ.geometry.to_index(sheet.points_mm)[:, ::-1].T
     inside = map_coordinates(
         organ.array.astype(np.float32), index, order=1, mode="grid-constant"

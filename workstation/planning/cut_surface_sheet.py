@@ -79,6 +79,16 @@ class Sheet:
         heights[row][column] += by_mm
         return replace(self, heights_mm=tuple(tuple(one) for one in heights))
 
+    def pulled(self, at_mm: Point, by_mm: float) -> Sheet:
+        """Return the sheet bent by so much along the normal at an LPS mm point, and little aside.
+
+        Of all changes of the heights that do this it is the smallest.
+        """
+        weights = self.weights([at_mm])[0]
+        heights = np.asarray(self.heights_mm)
+        change = (by_mm / float(weights @ weights)) * weights.reshape(heights.shape)
+        return replace(self, heights_mm=tuple(map(tuple, (heights + change).tolist())))
+
 
 def flat_sheet(organ: LabelMap, point: Point, normal: Point, along: Point, count: int) -> Sheet:
     """Return a plane as a sheet of count x count control points that reaches past an organ."""

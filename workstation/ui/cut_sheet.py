@@ -7,6 +7,7 @@ from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QKeyEvent, QMouseEvent
 
 from meshing.surface import SurfaceMesh
+from segmentation.volume import Vector
 from workstation.camera import vector
 from workstation.planning.cut_surface_sheet import Sheet
 from workstation.planning.plan import Step
@@ -14,9 +15,13 @@ from workstation.planning.resection import CutPlane
 from workstation.ui.cut_drag import CutDrag as Preview
 from workstation.ui.cut_drag import tell
 from workstation.ui.cut_handle import BALL_REACH_PX, Cut, CutDrag
+from workstation.ui.cut_organ import CutOrgan
 from workstation.ui.desk import Desk
 from workstation.ui.four_up import CUT_STEP, FourUp
 from workstation.ui.guard import guarded
+from workstation.ui.slice_drags import GRAB_PX
+from workstation.ui.slice_overlay import CutCurve, distance_to_line_px
+from workstation.ui.slice_view import SliceView
 
 BALL_MM = 1.0
 PLACES = 40  # of the surface drawn while a hand moves it, along each side
@@ -30,14 +35,17 @@ class SheetTool(QObject):
     def __init__(self, desk: Desk, views: FourUp, preview: Preview) -> None:
         super().__init__(views)
         self._desk, self._views, self._preview = desk, views, preview
+        self._organ = CutOrgan(desk)
         self._sheet: Sheet | None = None
         self._drag: tuple[int, int, CutDrag] | None = None
+        self._pull: tuple[SliceView, Vector] | None = None
         self._start: Sheet | None = None
         self._shown = False
         # The slices follow at once; a new picture in 3D waits for a pause of the hand.
         self._pause = QTimer(self, singleShot=True, interval=PAUSE_MS)
         self._pause.timeout.connect(views.scene.update)
-        views.scene.installEventFilter(self)
+        for view in (*views.slices.values(), views.scene):
+            view.installEventFilter(self)
         desk.left.connect(self._forget)
         desk.bindings.add(self.refresh)
 
@@ -59,7 +67,7 @@ class SheetTool(QObject):
 
     def refresh(self) -> None:
         """Show the control points of the plan's cut, where it has some."""
-        if self._drag is not None:
+        if self._drag is not None or self._pull is not None:
             return
         cut = self._views.bent_cut()
         shown = cut is not None and self._desk.is_shown(CUT_STEP)
@@ -76,18 +84,22 @@ class SheetTool(QObject):
         scene.update()
 
     def _forget(self) -> None:
-        self._sheet = self._start = self._drag = None
+        self._sheet = self._start = self._drag = self._pull = None
         self._views.scene.handles, self._shown = (), False
 
     # Events --------------------------------------------------------------------------
 
     @guarded(default=False)
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Take hold of a control point before the view turns; Esc gives it back."""
-        if watched is not self._views.scene or self._sheet is None:
+        """Take hold of a control point, or of the line on a slice; Esc gives it back."""
+        if self._sheet is None:
             return False
         if isinstance(event, QKeyEvent):
             return self._given_back(event)
+        if isinstance(watched, SliceView) and isinstance(event, QMouseEvent):
+            return self._on_slice(watched, event)
+        if watched is not self._views.scene:
+            return False
         if isinstance(event, QMouseEvent):
             x, y = event.position().x(), event.position().y()
             if event.type() == QEvent.Type.MouseButtonPress and not event.modifiers():
@@ -102,14 +114,39 @@ class SheetTool(QObject):
 
     def _given_back(self, event: QKeyEvent) -> bool:
         escape = event.type() == QEvent.Type.KeyPress and event.key() == Qt.Key.Key_Escape
-        if not escape or self._drag is None:
+        if not escape or (self._drag is None and self._pull is None):
             return False
-        self._sheet, self._drag = self._start, None
+        self._sheet, self._drag, self._pull = self._start, None, None
         self._views.dragging = False
         self._desk.previewed.emit(None)
         self._show_handles()
         self._desk.session.notify()
         return True
+
+    def _on_slice(self, view: SliceView, event: QMouseEvent) -> bool:
+        """Bend the sheet where its line on a slice is held."""
+        x, y = event.position().x(), event.position().y()
+        kind, placement = event.type(), view.placement
+        if placement is None or self._sheet is None or view.marks.tool != "navigate":
+            return False
+        if kind == QEvent.Type.MouseButtonPress and event.button() == Qt.MouseButton.LeftButton:
+            lines = [line for line in view.marks.lines if isinstance(line, CutCurve)]
+            away = (distance_to_line_px(placement, line, x, y) for line in lines)
+            if event.modifiers() or not min(away, default=np.inf) <= GRAB_PX:
+                return False
+            self._pull, self._start = (view, placement.to_world(x, y)), self._sheet
+            return True
+        if self._pull is None or self._start is None or view is not self._pull[0]:
+            return False
+        if kind == QEvent.Type.MouseMove:
+            way = np.subtract(placement.to_world(x, y), self._pull[1])
+            by_mm = float(way @ np.asarray(self._start.normal))
+            self._show_bent(self._start.pulled(self._pull[1], by_mm))
+            return True
+        if kind == QEvent.Type.MouseButtonRelease:
+            self._release()
+            return True
+        return False
 
     def _hold(self, x: float, y: float) -> bool:
         assert self._sheet is not None
@@ -134,17 +171,21 @@ class SheetTool(QObject):
         row, column, drag = self._drag
         way = np.subtract(drag.to(x, y).point_mm, drag.start.point_mm)
         by_mm = float(way @ np.asarray(self._start.normal))
-        self._sheet = self._start.moved(row, column, by_mm)
+        self._show_bent(self._start.moved(row, column, by_mm))
+
+    def _show_bent(self, sheet: Sheet) -> None:
+        self._sheet = sheet
         self._views.begin_drag()
-        self._views.show_curve(as_mesh(self._sheet))
+        self._views.show_curve(self._organ.inside(as_mesh(sheet)))
         self._show_handles()
         if self._preview.preview is not None:
-            tell(self._desk, self._preview.preview.over(self._sheet))
+            tell(self._desk, self._preview.preview.over(sheet))
         self._pause.start()
 
     def _release(self) -> None:
         sheet, start = self._sheet, self._start
-        self._drag, self._views.dragging = None, False
+        self._drag = self._pull = None
+        self._views.dragging = False
         if sheet is None or sheet == start:
             self._desk.previewed.emit(None)
             self._desk.session.notify()

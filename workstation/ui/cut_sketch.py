@@ -11,10 +11,10 @@ from segmentation.volume import LabelMap, Vector
 from workstation.camera import unit, vector
 from workstation.planning.cut_surface_sheet import Sheet
 from workstation.planning.cut_surface_stages import drawn_sheet
-from workstation.planning.proposal import tight
 from workstation.restaging import restaged
 from workstation.ui.cut_drag import CutDrag as Preview
 from workstation.ui.cut_drag import tell
+from workstation.ui.cut_organ import CutOrgan
 from workstation.ui.cut_sheet import BENT, as_mesh
 from workstation.ui.desk import Desk
 from workstation.ui.drawings import Drawing
@@ -43,7 +43,7 @@ class CutSketch(QObject):
         self._line: list[Vector] = []
         self._depth: Vector = (0.0, 1.0, 0.0)
         self._drawn_in: SliceView | SceneView | None = None
-        self._organ: tuple[LabelMap | None, LabelMap | None] = (None, None)
+        self._organ = CutOrgan(desk)
         # The line follows at once; all numbers wait for a pause of the hand.
         self._pause = QTimer(self, singleShot=True, interval=PAUSE_MS)
         self._pause.timeout.connect(self._count)
@@ -53,12 +53,12 @@ class CutSketch(QObject):
 
     def lacks(self) -> str:
         """Return what drawing a cut needs, "" when it can be drawn."""
-        return "" if self._liver() is not None else "a cut of an organ"
+        return "" if self._organ.whole is not None else "a cut of an organ"
 
     def take(self, on: bool) -> None:
         """Take the tool in hand, or put it away."""
         self._give_line_back()
-        self._put(on and self._liver() is not None)
+        self._put(on and self._organ.whole is not None)
         if self.on and self._desk.hand.tool != "navigate":
             self._desk.take_tool("navigate")
         self._desk.session.notify()
@@ -70,23 +70,12 @@ class CutSketch(QObject):
             view.setCursor(shape)
         self.taken.emit(on)
 
-    def _liver(self) -> LabelMap | None:
-        plan = self._desk.session.plan
-        step = next((s for s in plan.steps if s.output == CUT_STEP), None) if plan else None
-        value = self._desk.value(step.inputs.get("liver", "")) if step is not None else None
-        return value if isinstance(value, LabelMap) else None
-
     def sheet(self) -> Sheet | None:
         """Return the sheet through the line as it is drawn so far; None while it is too short."""
-        liver = self._liver()
-        if liver is None or length_mm(self._line) < SHORTEST_MM:
+        organ, tumor = self._organ.tight, self._desk.value("tumor")
+        if organ is None or length_mm(self._line) < SHORTEST_MM:
             return None
-        if liver is not self._organ[0]:
-            self._organ = (liver, tight(liver))
-        organ, tumor = self._organ[1], self._desk.value("tumor")
         lesion = tumor if isinstance(tumor, LabelMap) else None
-        if organ is None:
-            return None
         line = np.asarray(spaced(self._line, STEP_MM))
         try:
             return drawn_sheet(organ, lesion, line, self._depth, None, CONTROL_POINTS)
@@ -144,12 +133,12 @@ class CutSketch(QObject):
         self._views.begin_drag()
         sheet = self.sheet()
         if sheet is not None:
-            self._views.show_curve(as_mesh(sheet))
+            self._views.show_curve(self._organ.inside(as_mesh(sheet)))
         self._show_line()
         self._pause.start()
 
     def _show_line(self) -> None:
-        liver = self._liver()
+        liver = self._organ.whole
         if liver is None or len(self._line) < 2:
             return
         line = np.asarray(self._line)

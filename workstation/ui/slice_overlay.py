@@ -209,7 +209,11 @@ def _pieces(placement: Placement, line: CutLine) -> list[list[list[float]]]:
 
 def distance_to_line_px(placement: Placement, line: CutLine, x: float, y: float) -> float:
     """Return how far, in logical pixels, (x, y) lies from the drawn line of a cut plane."""
-    ends = None if isinstance(line, CutCurve) else placement.line(line.point_mm, line.normal)
+    if isinstance(line, CutCurve):
+        pieces = np.asarray(_pieces(placement, line)).reshape(-1, 2, 2)
+        ends_px = pieces.reshape(-1, 2) - (x, y)
+        return float(np.linalg.norm(ends_px, axis=1).min()) if len(ends_px) else float("inf")
+    ends = placement.line(line.point_mm, line.normal)
     if ends is None:
         return float("inf")
     along = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])

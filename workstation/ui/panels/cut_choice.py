@@ -10,7 +10,7 @@ from PySide6.QtCore import QSignalBlocker
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from segmentation.volume import LabelMap
-from workstation.planning.cut_start import facing_planes, plane_of, territories_with
+from workstation.planning.cut_start import facing_planes, plane_of, territories_with, turned
 from workstation.planning.cut_surface import CutSurface
 from workstation.planning.plan import Plan, Step
 from workstation.planning.resection import CutPlane
@@ -59,7 +59,7 @@ class CutChoice(QWidget):
         )
         self.hint = label("", "muted")
         change = self._change
-        self.sheet, self.planes = SheetPart(change), PlanesPart(change)
+        self.sheet, self.planes = SheetPart(change, self._swap), PlanesPart(change)
         self.territories, self.wedge = TerritoryPart(change), WedgePart(change)
         self.pages: dict[str, Part] = {
             SHEET: self.sheet,
@@ -129,6 +129,22 @@ class CutChoice(QWidget):
 
     def _change(self, words: str, params: Mapping[str, Any]) -> None:
         self._set(self._edited, words, params)
+
+    def _swap(self) -> None:
+        """Turn a sheet round, as one change."""
+        cut = self._desk.value(self._edited)
+        if isinstance(cut, CutSurface) and cut.sheet is not None:
+            sheet = turned(cut.sheet)
+            self._change(
+                "Swap sides of the cut",
+                {
+                    "point_mm": sheet.point_mm,
+                    "normal": sheet.normal,
+                    "along": sheet.along,
+                    "heights_mm": sheet.heights_mm,
+                    "line_mm": None,
+                },
+            )
 
     def _set(self, name: str, words: str, params: Mapping[str, Any]) -> None:
         session = self._desk.session

@@ -49,9 +49,9 @@ class Part(QWidget):
 
 
 class SheetPart(Part):
-    """A deformable sheet: draw it, or make it flat again."""
+    """A deformable sheet: draw it, turn it round, or make it flat again."""
 
-    def __init__(self, change: Change) -> None:
+    def __init__(self, change: Change, swap: Callable[[], None]) -> None:
         super().__init__(change)
         self.draw = QPushButton("Draw the cut")
         self.draw.setCheckable(True)
@@ -63,8 +63,10 @@ class SheetPart(Part):
             "Flatten", "Make the sheet a plane again", partial(change, "Flatten the cut", FLAT)
         )
         row = QHBoxLayout()
-        row.addWidget(self.draw)
-        row.addWidget(self.flatten)
+        self.swap = button("Swap sides", "Turn the sheet round: specimen and remnant", swap)
+        row.setSpacing(4)
+        for one in (self.draw, self.swap, self.flatten):
+            row.addWidget(one)
         self.column.addLayout(row)
 
     def show_params(self, params: Mapping[str, Any]) -> None:
