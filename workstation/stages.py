@@ -245,7 +245,7 @@ _TABLE = (
     Stage("Plan", cranioplasty.cranial_defect),
     Stage("Plan", implant_body.cranial_implant),
     Stage("Plan", fit.implant_fit),
-    Stage("Plan", transplant_sheet.transplant_sheet),
+    Stage("Plan", transplant_sheet.transplant_sheet, version=2),
     Stage("Plan", followup.transplant_followup),
     Stage("Plan", spread.spread),
 )

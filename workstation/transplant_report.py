@@ -13,6 +13,10 @@ from workstation.report_layout import table, text
 
 HEADS = ("row", "verdict", "value", "why, and by which rule", "source and date")
 WIDTHS_MM = (34, 17, 25, 64, 38)
+INITIALS = ("abo", "hla", "cdc", "kdri", "epts", "lkdpi", "meld", "grwr")
+TYPED = ("hla", "eplets")
+"""Beginnings of rows that end in the name of a locus."""
+
 NOTE = (
     "Blocking rows stand first, then what is unknown. Unknown is never counted as passed. The "
     "sheet reviews this pair; it decides nothing and allocates nothing."
@@ -52,8 +56,12 @@ def _row(row: Row) -> list[Any]:
 
 
 def readable(name: str) -> str:
-    """Return the name of a row in words."""
-    return name.replace("_", " ").replace(".", ", ")
+    """Return the name of a row as it is said: ABO, HLA A, donor specific antibodies."""
+    words = name.replace("_", " ").replace(".", " ").split()
+    spoken = [
+        w.upper() if w in INITIALS or (words[0] in TYPED and len(w) < 4) else w for w in words
+    ]
+    return " ".join(spoken).replace("cpra", "cPRA")
 
 
 def _short(value: float | str) -> str:
