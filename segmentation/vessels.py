@@ -23,6 +23,8 @@ VESSELS = ANATOMY["vessels"]
 
 SMOOTH_MM = 0.7  # evens out noise, keeps veins of 3 mm
 LEVEL_MM = 12.0  # the parenchyma's level changes over such lengths
+CLIMBS, CLIMB_SD, CLIMB_MM = 6, 1.5, 8.0  # passes, noise deviations and blur of its first search
+PLAIN_SD = 2.5  # noise deviations within which parenchyma lies about its level
 LUMEN_MM = 5.0  # portal and hepatic blood differ, and their branches pass each other
 SEED_HU, SEED_SD = 18.0, 3.5  # excess that only a vein has, in HU and noise deviations
 REACH_HU, REACH_SD = 10.0, 2.2  # excess to which a vein is followed
@@ -97,22 +99,35 @@ def find_veins(part: LiverBox, smooth: Image, progress: Progress = silent) -> tu
     inner = part.depth_mm > RIM_MM
     if not inner.any():
         raise ValueError("the liver is too thin to look for vessels in it; correct it first")
-    middle = float(np.median(smooth[inner]))
-    plain = inner & (np.abs(smooth - middle) < 40)
-    found = np.zeros_like(part.mask)
-    level = np.full(smooth.shape, middle, np.float32)
-    for turn in range(2):
-        level = local_level(smooth, plain, part.geometry, LEVEL_MM)
-        progress(0.35 + 0.2 * turn, "Looking for veins")
-        excess = smooth - level
-        noise = 1.4826 * float(np.median(np.abs(excess[plain])))
-        low, high = max(REACH_HU, REACH_SD * noise), max(SEED_HU, SEED_SD * noise)
-        found = _hysteresis(excess, part.mask, low, high, part.geometry.voxel_ml)
-        deep = found & inner
-        found &= inner | within(deep, 2 * RIM_MM, part.geometry)  # kidney and rib shine through
-        near = within(found, AROUND_MM, part.geometry)
-        plain = inner & ~near & (np.abs(excess) < 2.5 * noise)
+    level, noise = _parenchyma(smooth, inner, part.geometry)
+    progress(0.4, "Looking for veins")
+    excess = smooth - level
+    low, high = max(REACH_HU, REACH_SD * noise), max(SEED_HU, SEED_SD * noise)
+    found = _hysteresis(excess, part.mask, low, high, part.geometry.voxel_ml)
+    deep = found & inner
+    found &= inner | within(deep, 2 * RIM_MM, part.geometry)  # kidney and rib shine through
+    progress(0.6, "Looking for veins")
+    near = within(found, AROUND_MM, part.geometry)
+    plain = inner & ~near & (np.abs(excess) < PLAIN_SD * noise)
+    level = local_level(smooth, plain, part.geometry, LEVEL_MM)
     return found, level
+
+
+def _parenchyma(smooth: Image, inner: Mask, geometry: ImageGeometry) -> tuple[Image, float]:
+    """Return the parenchyma's level in HU everywhere, and the deviation of noise about it.
+
+    Perfusion differs from part to part. The level climbs to where the most voxels are: if what is
+    near first findings were left out at once, a brighter part would be a vein through and through.
+    """
+    middle = float(np.median(smooth[inner]))
+    plain, noise = inner & (np.abs(smooth - middle) < 40), 0.0
+    level = local_level(smooth, plain, geometry, CLIMB_MM)
+    for _ in range(CLIMBS):
+        excess = smooth - level
+        noise = 1.4826 * float(np.median(np.abs(excess[inner])))
+        plain = inner & (np.abs(excess) < CLIMB_SD * noise)
+        level = local_level(smooth, plain, geometry, CLIMB_MM)
+    return level, noise
 
 
 def _hysteresis(excess: Image, mask: Mask, low: float, high: float, voxel_ml: float) -> Mask:

@@ -52,6 +52,19 @@ def test_nothing_is_found_in_plain_noise():
     assert [finding.code for finding in found.findings] == ["no_vessels"]
 
 
+def test_a_part_with_more_perfusion_is_no_vein():
+    """Its noise, as a reconstruction leaves it, hung together in a sponge of 2.3 mL."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(5).normal(size=GRID.shape), (0.5, 1, 1))
+    k, j, i = np.indices(GRID.shape)
+    squared_mm = ((k - 18) * 2.0) ** 2 + ((j - 35) * 0.9) ** 2 + ((i - 55) * 0.9) ** 2
+    brighter = 26 * np.exp(-squared_mm / 2 / 12.0**2)
+    hu = scanned({(-20.0, -2.0): 4.0}, 0.0).array + 12 * noise / noise.std() + brighter
+    found = propose_vessels(Volume(np.rint(hu).astype(np.int16), GRID), LIVER)
+    exact_ml = np.pi * 4.0**2 * GRID.size[2] * GRID.spacing_mm[2] / 1000
+    assert found.volume_ml("vessels") == pytest.approx(exact_ml, rel=0.03)
+    assert not found.mask()[:, :, 40:].any()
+
+
 def test_veins_stay_inside_the_liver():
     half = LIVER.array.copy()
     half[:, :, 40:] = 0

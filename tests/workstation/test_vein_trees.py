@@ -156,3 +156,21 @@ def test_a_whisker_of_noise_is_no_branch():
     thick = ndimage.binary_dilation(thread != portal.array, iterations=1) | portal.mask()
     tree = vein_tree(LabelMap(thick.astype(np.uint8), portal.geometry, portal.labels), liver)
     assert np.linalg.norm(tree.points_mm - tip, axis=1).min() < 3.0
+
+
+def test_a_branch_to_the_caudate_lobe_is_segment_i():
+    """It comes from the main fork, runs up and back beside the vena cava, and divides."""
+    liver, portal, _, _, _ = patient()
+    ways = [[(-32, -13, 10), (-29, -4, 18)]]
+    ways += [[ways[0][-1], tip] for tip in ((-38, 10, 32), (-20, 3, 27))]
+    points = np.concatenate([even_line(np.array(way, float)) for way in ways])
+    k, j, i = np.rint(portal.geometry.to_index(points)).astype(int).T[::-1]
+    thread = np.zeros_like(portal.mask())
+    thread[k, j, i] = True
+    whole = (portal.mask() | ndimage.binary_dilation(thread)) & liver.mask()
+    tree = vein_tree(LabelMap(whole.astype(np.uint8), portal.geometry, portal.labels), liver)
+    named = portal_branches(tree, liver, trees()[1])
+    for tip in ((-38, 10, 32), (-20, 3, 27)):
+        assert codes_at(named, tip) == VALUES["I"]
+    found = territories(liver, named)
+    assert {*np.unique(found.array[liver.mask()])} == set(range(1, 9))

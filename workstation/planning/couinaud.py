@@ -40,7 +40,8 @@ LARGE = 0.15  # share of a sector that makes a branch one of its own
 STEM = 0.6  # of the left branch's radius: what is thinner is not its umbilical part
 APART_MM = 8.0  # between the middles of II and III along the line that parts them
 FORK = 2.0  # radii of a fork within which no branch is alone
-CAUDATE = 0.06  # largest share of the liver that a branch to the caudate lobe supplies
+BESIDE_MM, CAVA_MM = 30.0, 10.0  # from the confluence, sideways and forwards, to the caudate lobe
+CAUDATE = 0.1  # largest share of the liver that a branch to the caudate lobe supplies
 
 
 def hepatic_branches(
@@ -319,13 +320,16 @@ def _left_stem(about: Family, top: int) -> list[int]:
 
 
 def _caudate(about: Family, borders: Borders, codes: Codes) -> None:
-    """Name small branches near the main fork that run backwards to the vena cava: segment I."""
-    stems = [n for n in range(len(codes)) if codes[n] == 0 and about.children[n]]
-    for branch in {c for n in stems for c in about.children[n]} - set(stems):
+    """Name small branches of the main stems to what lies about the vena cava: segment I.
+
+    It lies under the confluence of the hepatic veins, which names the cava's place, and behind the
+    stem from which its branches come.
+    """
+    stems = {n for n in range(len(codes)) if codes[n] == 0 and about.children[n]}
+    for branch in sorted({c for n in stems for c in about.children[n]}):
         share, middle = about.share(branch), about.centre_mm(branch)
-        start, end = _start(about, branch), about.end_mm(branch)
-        backwards = end[1] - start[1] > 0.5 * np.linalg.norm(end - start)
-        beside = np.linalg.norm((middle - borders.hub_mm)[:2]) < 30.0
+        backwards = middle[1] > max(borders.hub_mm[1] - CAVA_MM, _start(about, branch)[1])
+        beside = np.linalg.norm((middle - borders.hub_mm)[:2]) < BESIDE_MM
         if share < CAUDATE and backwards and beside and middle[2] < borders.hub_mm[2]:
             codes[about.below(branch)] = VALUES["I"]
 

@@ -38,6 +38,7 @@ Systems = npt.NDArray[np.uint8]
 PORTAL, HEPATIC = 1, 2
 GAP_MM = 12.0
 BEGIN_MM = 6.0  # about the widest place near the hilum, or a click: what surely is of one system
+MET_MM = 1.0  # deep: no portal vein comes near, so that a thin vein there is a hepatic one, too
 ONE_SIDED = 0.1  # share of all veins below which a system was hardly found
 
 
@@ -121,7 +122,7 @@ def _begins(
     hilum = points[np.argmax(wide * np.exp(-((away / HILUM_SPREAD_MM) ** 2) / 2))]
     found = dict.fromkeys(_about(points, hilum, BEGIN_MM), PORTAL)
     hub = place_in(liver, CONFLUENCE_SHARE)
-    found |= dict.fromkeys(np.flatnonzero(meeting(graph, hub)).tolist(), HEPATIC)
+    found |= dict.fromkeys(np.flatnonzero(meeting(graph, hub, MET_MM)).tolist(), HEPATIC)
     for clicks, system in ((portal_mm, PORTAL), (hepatic_mm, HEPATIC)):
         for click in clicks:
             nearest = points[np.argmin(np.linalg.norm(points - click, axis=1))]

@@ -88,8 +88,11 @@ def confluence(graph: VeinGraph, liver: LabelMap | None) -> Floats:
     return np.asarray(place, np.float64)
 
 
-def meeting(graph: VeinGraph, hub_mm: Floats) -> Bools:
-    """Return the cubes of thick veins beside the place where the hepatic veins meet."""
+def meeting(graph: VeinGraph, hub_mm: Floats, thick_mm: float = THICK_MM) -> Bools:
+    """Return the cubes of veins beside the place where the hepatic veins meet.
+
+    Veins that are less than ``thick_mm`` deep are left out.
+    """
     off = (graph.points_mm - hub_mm) / (MEET_MM, MEET_MM, MEET_HEIGHT_MM)
     near = np.linalg.norm(off, axis=1) <= 1.0
-    return np.asarray(near & (widest_near_mm(graph) >= THICK_MM))
+    return np.asarray(near & (widest_near_mm(graph) >= thick_mm))
