@@ -58,9 +58,8 @@ def _row(row: Row) -> list[Any]:
 def readable(name: str) -> str:
     """Return the name of a row as it is said: ABO, HLA A, donor specific antibodies."""
     words = name.replace("_", " ").replace(".", " ").split()
-    spoken = [
-        w.upper() if w in INITIALS or (words[0] in TYPED and len(w) < 4) else w for w in words
-    ]
+    short = 4 if words[0] in TYPED else 1
+    spoken = [w.upper() if w in INITIALS or len(w) <= short else w for w in words]
     return " ".join(spoken).replace("cpra", "cPRA")
 
 
