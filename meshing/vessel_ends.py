@@ -358,6 +358,16 @@ def _named_openings(
     return openings, _names(openings, centerline)
 
 
+def open_ends(lumen: SurfaceMesh, centerline: Centerline) -> list[str]:
+    """Return the names of the open ends of a lumen, the widest first; small holes are none.
+
+    Raises:
+        FrameMismatch: if both live in different frames.
+    """
+    require_frame(lumen, centerline)
+    return _names(_openings(lumen)[0], centerline)
+
+
 def _require_known(wanted: list[str], names: list[str]) -> None:
     unknown = [name for name in wanted if name not in names]
     if unknown:

@@ -19,13 +19,13 @@ from meshing.lumen import Piece, split_pieces
 from meshing.mesh import OpenSurface
 from meshing.repair import Unrepairable, repair
 from meshing.surface import SurfaceMesh
-from meshing.vessel_ends import cap_ends, cut_some, extend_ends
+from meshing.vessel_ends import cap_ends, cut_some, extend_ends, open_ends
 from meshing.vessel_names import renamed
 from meshing.vessel_sections import require_frame
 from meshing.vessel_tree import NoCenterline
 from segmentation.contract import Finding, Progress, Severity, share, silent
 
-WALL = "wall"
+WALL, INLET = "wall", "inlet"
 LEAST_ENDS = 2
 DOUBT_PERCENT = 5.0
 """How much of the volume may hang on a repair; ends that are cut off take most of it away."""
@@ -113,13 +113,45 @@ def _prepared(
     chosen, left = _ends_to_open(found, _own_ends(found, pieces), ends, narrowest_percent)
     cut, failures = cut_some(lumen, found, chosen, None, share(progress, 1, 3))
     opened = [n for n in chosen if n not in failures or found.nodes[found.ends[n]].kind == "open"]
+    opened, lost = _still_open(cut, found, opened)
     _require_two(found, opened, failures)
     part = share(progress, 2, 3)
     if diameters > 0:
         wanted = ", ".join(opened)
         cut = extend_ends(cut, found, diameters=diameters, ends=wanted, progress=part)
-    capped = _named(cap_ends(cut, found, progress=part), opened, names)
-    return replace(capped, findings=(*capped.findings, *left, *_faults(capped)))
+    capped = cap_ends(cut, found, progress=part)
+    told: list[Finding] = []
+    if INLET in chosen and INLET not in opened and not names:
+        names, told = _inlet_moved(capped, opened)
+    capped = _named(capped, opened, names)
+    return replace(capped, findings=(*capped.findings, *left, *lost, *told, *_faults(capped)))
+
+
+def _still_open(
+    cut: SurfaceMesh, found: Centerline, opened: list[str]
+) -> tuple[list[str], list[Finding]]:
+    """Return which ends are open after all cuts, and why others are not.
+
+    A cut next to a fork may take a neighbouring end along, and a sliver is closed as a hole.
+    """
+    there = open_ends(cut, found)
+    notes = []
+    for name in opened:
+        if name not in there:
+            text = f"The end {name} is gone: it was cut off with its neighbour, or is too narrow."
+            place = found.nodes[found.ends[name]].point_mm
+            remedy = "Leave its neighbour out of the ends if blood flows here"
+            notes.append(Finding(Severity.WARNING, "end_lost", text, place, remedy))
+    return [name for name in opened if name in there], notes
+
+
+def _inlet_moved(capped: SurfaceMesh, opened: list[str]) -> tuple[str, list[Finding]]:
+    """Return the new name of the widest end, the inlet in place of one that stays closed."""
+    sizes = {n.quantity.removesuffix(".area"): n.value for n in capped.numbers}
+    widest = max(opened, key=lambda name: sizes.get(name, 0.0))
+    text = f"The inlet could not be opened; the widest other end, {widest}, is the inlet now."
+    remedy = "Check where blood comes in; name the ends"
+    return f"{widest}={INLET}", [Finding(Severity.WARNING, "inlet_moved", text, None, remedy)]
 
 
 def _named(capped: SurfaceMesh, opened: list[str], names: str) -> SurfaceMesh:

@@ -180,7 +180,7 @@ _TABLE = (
     Stage("Model", vessel_ends.cut_ends),
     Stage("Model", vessel_ends.extend_ends),
     Stage("Model", vessel_ends.cap_ends),
-    Stage("Model", vessel_preparation.prepare_lumen),
+    Stage("Model", vessel_preparation.prepare_lumen, version=2),
     Stage("Print", printability.printability),
     Stage("Print", connectors.split_with_pins),
     Stage("Print", lettering.letter),

@@ -11,7 +11,12 @@ from meshing.mesh import enclosed_mm3
 from meshing.reading import read_surface
 from meshing.surface import SurfaceMesh, is_watertight, isosurface, volume_ml
 from meshing.vessel_ends import cap_ends, extend_ends
-from meshing.vessel_preparation import UnusableVessel, prepare_lumen
+from meshing.vessel_preparation import (
+    UnusableVessel,
+    _inlet_moved,
+    _still_open,
+    prepare_lumen,
+)
 from tests.meshing.vessels import TILTED, capsule, labelled, line, swept
 
 AXIS = line(30.0)
@@ -139,3 +144,23 @@ def test_ends_of_real_aneurysms_are_open_and_apart(real_data):
         lumen = prepare_lumen(read_surface(path), diameters=5.0)
         assert len(flat_ends(lumen)) == count
         assert "crossings" not in codes(lumen)
+
+
+def test_an_end_that_went_with_its_neighbour_is_told_and_not_waited_for():
+    whole = centerline(CONE)
+    last = len(CONE.points_mm) - 32
+    shut = np.stack([np.full(30, last), last + np.arange(1, 31), last + np.arange(2, 32)], axis=1)
+    one_end = CONE.reshaped(CONE.points_mm, np.concatenate([CONE.triangles, shut]))
+    (gone,) = (name for name, n in whole.ends.items() if whole.nodes[n].radius_mm > 2)
+    left, notes = _still_open(one_end, whole, list(whole.ends))
+    assert left == [name for name in whole.ends if name != gone]
+    assert [(f.code, gone in f.sentence) for f in notes] == [("end_lost", True)]
+    assert _still_open(CONE, whole, list(whole.ends)) == (list(whole.ends), [])
+
+
+def test_where_the_inlet_stays_closed_the_widest_end_takes_its_place():
+    capped = cap_ends(CONE, centerline(CONE))
+    renaming, notes = _inlet_moved(capped, ["outlet_1", "inlet"])
+    assert renaming == "inlet=inlet"  # the wider one of these
+    assert _inlet_moved(capped, ["outlet_1"])[0] == "outlet_1=inlet"
+    assert notes[0].code == "inlet_moved"
