@@ -46,7 +46,7 @@ class NamesField(QWidget):
         self.choice.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        for name in names:
+        for name in sorted(names, key=lambda one: one == ALONE):
             if crosshair is not None or name != ALONE:
                 self.choice.addItem(_text(name), name)
         place = "Give this name to the branch at the crosshair: click the branch in a slice, or "

@@ -39,8 +39,8 @@ HINTS = {
     SHEET: "Drag the balls in 3D or the line on the slices, or draw the cut.",
     BORDER: "What is ticked is removed.",
     WEDGE: "Open to the nearest surface of the organ.",
-    JOINED: "Choose below which of both to change.",
 }
+PART_HINT = "As a part it is set by numbers, in its step; to drag it, make it the only cut first."
 
 
 class CutChoice(QWidget):
@@ -184,7 +184,9 @@ class CutChoice(QWidget):
         self.part_kind.setVisible(joined)
         if joined:
             self.join.show_parts(whole.params, parts, self._edited)
-        self.hint.setText(HINTS.get(step.stage, ""))
+        by_hand = joined and step.stage in (PLANE, PLANES, SHEET)
+        self.hint.setText(PART_HINT if by_hand else HINTS.get(step.stage, ""))
+        self.sheet.draw.setEnabled(not joined)
         for stage, page in self.pages.items():
             page.setVisible(stage == step.stage)
         self._fill(step)

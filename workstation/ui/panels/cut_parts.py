@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QHBoxLayout,
     QPushButton,
-    QRadioButton,
     QVBoxLayout,
     QWidget,
 )
@@ -87,10 +86,10 @@ class PlanesPart(Part):
         super().__init__(change)
         self.number = 0
         self._params: Mapping[str, Any] = {}
-        self.rows: list[QRadioButton] = []
+        self.rows: list[QPushButton] = []
         self._group = QButtonGroup(self)
         self._list = QVBoxLayout()
-        self._list.setSpacing(0)
+        self._list.setSpacing(4)
         self.column.addLayout(self._list)
         self.add = button("Add a plane", "One more plane beside the chosen one", self._add)
         self.turn = button("Swap sides", "Turn the chosen plane round", self._turn)
@@ -144,7 +143,7 @@ class PlanesPart(Part):
             gone.setParent(None)
             gone.deleteLater()
         while len(self.rows) < count:
-            row = QRadioButton(f"Plane {len(self.rows) + 1}")
+            row = _switch(f"Plane {len(self.rows) + 1}")
             row.setToolTip("Give this plane the handle in 3D")
             row.clicked.connect(partial(self.choose, len(self.rows)))
             self._group.addButton(row)
@@ -169,11 +168,11 @@ class WedgePart(Part):
         self.lesions.activated.connect(
             lambda _: change("Lesions of the wedge", {"lesions": self.lesions.currentData()})
         )
-        row = QHBoxLayout()
         for text, box in (("Margin", self.margin), ("Opening", self.opening)):
-            row.addWidget(label(text, wrap=False))
+            row = QHBoxLayout()
+            row.addWidget(label(text, wrap=False), 1)
             row.addWidget(box, 1)
-        self.column.addLayout(row)
+            self.column.addLayout(row)
         self.column.addWidget(self.lesions)
         self._shown: dict[str, float] = {}
 
@@ -207,13 +206,12 @@ class JoinPart(QWidget):
         )
         self._parts: Sequence[str] = ()
         row = QHBoxLayout()
-        row.addWidget(label("Change the", wrap=False))
-        self.which = [QRadioButton(text) for text in ("first", "second")]
+        row.setSpacing(4)
+        self.which = [_switch(text) for text in ("First cut", "Second cut")]
         for number, one in enumerate(self.which):
-            one.setToolTip(f"Change the {one.text()} of both cuts")
+            one.setToolTip(f"Change the {one.text().lower()}")
             one.clicked.connect(lambda _=False, n=number: edit(self._parts[n]))
             row.addWidget(one)
-        row.addWidget(label("cut", wrap=False), 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -237,6 +235,12 @@ def _number(low: float, high: float, step: float, unit: str, tip: str) -> QDoubl
     box.setToolTip(tip)
     box.setAccessibleName(tip)
     return box
+
+
+def _switch(text: str) -> QPushButton:
+    made = QPushButton(text)
+    made.setCheckable(True)
+    return made
 
 
 def _choice(words: Mapping[str, str], name: str) -> QComboBox:
