@@ -114,3 +114,30 @@ def test_scans_in_different_frames_are_not_matched_by_place(first):
     assert numbers(aorta_growth(first, other, years=1.0, match="distance"))["growth"].value == 0
     with pytest.raises(ValueError, match="partner"):
         aorta_growth(first, first, years=1.0, match="distance", shift_mm=150.0)
+
+
+def bent(growth_mm: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """An arch that goes on straight, and its radius: 15 mm that widens to 27 mm at 110 mm."""
+    along = np.linspace(0, 190, 96)
+    turn = np.minimum(along / 40, 0.6 * np.pi)
+    steps = np.stack([np.sin(turn), 0.2 * np.cos(turn), np.cos(turn)], axis=1)
+    steps /= np.linalg.norm(steps, axis=1, keepdims=True)
+    axis = np.cumsum(2.0 * steps, axis=0) + np.array([30.0, -12.0, 7.0])
+    return axis, 15 + (12 + growth_mm / 2) * np.exp(-(((along - 110) / 18) ** 2))
+
+
+def test_growth_of_a_bent_aorta_on_a_scan_that_is_turned_and_begins_later():
+    axis, radius = bent()
+    before = aorta_diameters(*made(radius, axis))
+    size = numbers(before)["maximum_diameter"]
+    assert size.value == pytest.approx(54, rel=0.01)
+    assert size.low < 54 < size.high
+    turn = np.linalg.qr(np.array([[1.0, 0.4, -0.2], [-0.3, 1.2, 0.5], [0.6, -0.1, 0.9]]))[0]
+    turn *= np.sign(np.linalg.det(turn))
+    axis, radius = bent(growth_mm=5.0)
+    after = replace(aorta_diameters(*made(radius[5:], (axis @ turn + 80.0)[5:])), frame_uid="9")
+    found = numbers(aorta_growth(before, after, years=2.0, match="distance", shift_mm=-10.0))
+    assert found["growth"].value == pytest.approx(5, abs=0.3)
+    assert found["growth"].low > 0
+    assert found["local_growth"].value == pytest.approx(5, abs=0.5)
+    assert found["local_growth_position"].value == pytest.approx(110, abs=8)
