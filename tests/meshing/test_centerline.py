@@ -1,8 +1,7 @@
 """Centerlines of vessels whose axis, radius, branches and ends are known."""
 
-from pathlib import Path
-
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
