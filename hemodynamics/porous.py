@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hemodynamics.solver import Drag
 from meshing.distance_fields import winding
+from meshing.integrals import area_of, volume_of
 from meshing.mesh import SurfaceMesh, require_watertight
 from meshing.nearest import NearestOnSurface
 from meshing.thickness import thickness_map
@@ -93,14 +94,20 @@ def drag_of(
     counts as that thick, and resists less in each place: the pressure that it costs is the same.
     """
     mine = inside(region, cells_mm, spacing_mm, progress)
-    thick_mm, weaker = thickness_mm(region), 1.0
-    if thick_mm < CELLS_THICK * spacing_mm:
-        whole_mm = CELLS_THICK * spacing_mm
+    whole_mm, weaker = CELLS_THICK * spacing_mm, 1.0
+    thick_mm = whole_mm if _bulky(region, whole_mm) else thickness_mm(region)
+    if thick_mm < whole_mm:
         near = _within(region, cells_mm, 0.5 * (whole_mm - thick_mm))
         mine, weaker = mine | near, thick_mm / whole_mm
     share = weaker * mine.astype(np.float64)
     linear = nu_mm2_s * step_s / (1e6 * region.permeability_m2)
     return Drag(linear * share, 0.5e-3 * region.inertial_1_m * spacing_mm * share)
+
+
+def _bulky(region: PorousRegion, than_mm: float) -> bool:
+    """Return whether volume and area say already that a region is as thick as that."""
+    surface = (region.surface.points_mm, region.surface.triangles)
+    return bool(2.0 * volume_of(*surface) >= than_mm * area_of(*surface))
 
 
 def _within(region: PorousRegion, cells_mm: Floats, reach_mm: float) -> npt.NDArray[np.bool_]:
