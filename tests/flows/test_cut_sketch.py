@@ -34,7 +34,7 @@ def escape(window: MainWindow, view: QWidget) -> bool:
     return window.sketch.eventFilter(view, key)
 
 
-def test_a_cut_is_drawn_on_a_slice_and_undone(
+def test_a_cut_is_drawn_on_a_slice_and_undone_then_on_the_organ_in_3d(
     window: MainWindow, make_case: Callable[..., Path], settle: Settle
 ) -> None:
     window.open_case(make_case())
@@ -78,12 +78,6 @@ def test_a_cut_is_drawn_on_a_slice_and_undone(
     settle()
     assert isinstance(window.desk.value("cut"), CutPlane)
 
-
-def test_a_cut_is_drawn_on_the_organ_into_the_depth_of_the_view(
-    window: MainWindow, make_case: Callable[..., Path], settle: Settle
-) -> None:
-    window.open_case(make_case())
-    settle()
     scene = window.views.scene
     scene.look_from("A")
     settle()
