@@ -13,7 +13,6 @@ from workstation.planning.cut_surface_sheet import Sheet
 from workstation.planning.plan import Step
 from workstation.planning.resection import CutPlane
 from workstation.ui.cut_drag import CutDrag as Preview
-from workstation.ui.cut_drag import tell
 from workstation.ui.cut_handle import BALL_REACH_PX, Cut, CutDrag
 from workstation.ui.cut_organ import CutOrgan
 from workstation.ui.desk import Desk
@@ -117,6 +116,7 @@ class SheetTool(QObject):
         if not escape or (self._drag is None and self._pull is None):
             return False
         self._sheet, self._drag, self._pull = self._start, None, None
+        self._preview.give_up()
         self._views.dragging = False
         self._desk.previewed.emit(None)
         self._show_handles()
@@ -178,11 +178,11 @@ class SheetTool(QObject):
         self._views.begin_drag()
         self._views.show_curve(self._organ.inside(as_mesh(sheet)))
         self._show_handles()
-        if self._preview.preview is not None:
-            tell(self._desk, self._preview.preview.over(sheet))
+        self._preview.follow(lambda preview: preview.over(sheet))
         self._pause.start()
 
     def _release(self) -> None:
+        self._preview.arrive()
         sheet, start = self._sheet, self._start
         self._drag = self._pull = None
         self._views.dragging = False
