@@ -46,7 +46,7 @@ class UnreadableSurface(ValueError):
 
 
 @dataclass(frozen=True)
-class _Tags:
+class Tags:
     """What a file says about itself; empty where it is silent."""
 
     space: str = ""
@@ -55,10 +55,10 @@ class _Tags:
     name: str = ""
 
 
-def _tags_of(text: str) -> _Tags:
+def _tags_of(text: str) -> Tags:
     """Read KEY=value words, as in the 80 bytes of an STL header or in comment lines."""
     found = dict(re.findall(r"\b(SPACE|UNIT|FRAME|NAME)=(\S+)", text))
-    return _Tags(
+    return Tags(
         found.get("SPACE", "").upper(),
         found.get("UNIT", "").lower(),
         found.get("FRAME", ""),
@@ -103,10 +103,8 @@ def read_surface(
         raise UnreadableSurface(f"{path.name} holds no triangle")
     if frame_uid and tags.frame_uid and tags.frame_uid != frame_uid:
         raise FrameMismatch(f"{path.name} lies in frame {tags.frame_uid}, not in {frame_uid}")
-    findings = _doubts(tags, unit, space)
-    scale = np.full(3, _MM.get(tags.unit, _MM[unit]))
-    if (tags.space or space) == "RAS":
-        scale = scale * _RAS_TO_LPS
+    findings = doubts(tags, unit, space)
+    scale = scale_to_lps_mm(tags, unit, space)
     if not as_it_is:
         mesh = welded(mesh)
     elif path.suffix.lower() == ".stl":
@@ -130,7 +128,13 @@ def read_surface(
     return measured(replace(mesh, findings=tuple(findings)))
 
 
-def _doubts(tags: _Tags, unit: Unit, space: Space | None) -> list[Finding]:
+def scale_to_lps_mm(tags: Tags, unit: Unit, space: Space | None) -> npt.NDArray[np.float64]:
+    """Return the factors (3,) from a file's coordinates to LPS mm; what the file says wins."""
+    scale = np.full(3, _MM.get(tags.unit, _MM[unit]))
+    return scale * _RAS_TO_LPS if (tags.space or space) == "RAS" else scale
+
+
+def doubts(tags: Tags, unit: Unit, space: Space | None) -> list[Finding]:
     """Return findings where the file contradicts the caller, or nobody named the space."""
     findings = []
     if tags.space and space and tags.space != space:
@@ -198,7 +202,7 @@ def _finite(points: npt.NDArray[np.float64], path: Path) -> npt.NDArray[np.float
     return points
 
 
-def _read_stl(path: Path) -> tuple[SurfaceMesh, _Tags]:
+def _read_stl(path: Path) -> tuple[SurfaceMesh, Tags]:
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(84)
@@ -231,7 +235,7 @@ def _checked_vtk(poly: vtkPolyData, path: Path) -> SurfaceMesh:
         raise UnreadableSurface(f"{path.name}: {error}; {AGAIN}") from error
 
 
-def _read_trimesh(path: Path) -> tuple[SurfaceMesh, _Tags]:
+def _read_trimesh(path: Path) -> tuple[SurfaceMesh, Tags]:
     """Read PLY or OBJ; tags stand in the comments of the first lines."""
     import trimesh
 
@@ -250,7 +254,7 @@ def _read_trimesh(path: Path) -> tuple[SurfaceMesh, _Tags]:
     return from_trimesh(mesh, frame_uid=""), _tags_of(text)
 
 
-def _read_vtp(path: Path) -> tuple[SurfaceMesh, _Tags]:
+def _read_vtp(path: Path) -> tuple[SurfaceMesh, Tags]:
     reader = vtkXMLPolyDataReader()
     if not reader.CanReadFile(str(path)):
         raise UnreadableSurface(f"{path.name} is no VTP file, or is damaged")
@@ -258,18 +262,24 @@ def _read_vtp(path: Path) -> tuple[SurfaceMesh, _Tags]:
     reader.Update()
     poly = reader.GetOutput()
     mesh = _checked_vtk(poly, path)
-    data = poly.GetFieldData()
-    texts = {}
-    for key in ("space", "unit", "frame_uid", "name", "colour"):
-        array = data.GetAbstractArray(key)
-        texts[key] = array.GetValue(0) if isinstance(array, vtkStringArray) else ""
-    if texts["colour"]:
-        red, green, blue = map(int, texts["colour"].split())
+    tags, colour = vtk_tags(poly), _field_text(poly, "colour")
+    if colour:
+        red, green, blue = map(int, colour.split())
         mesh = replace(mesh, colour=(red, green, blue))
-    return mesh, _Tags(texts["space"], texts["unit"], texts["frame_uid"], texts["name"])
+    return mesh, tags
 
 
-_READERS: dict[str, Callable[[Path], tuple[SurfaceMesh, _Tags]]] = {
+def vtk_tags(poly: vtkPolyData) -> Tags:
+    """Return what a VTP file says about itself in its field data."""
+    return Tags(*(_field_text(poly, key) for key in ("space", "unit", "frame_uid", "name")))
+
+
+def _field_text(poly: vtkPolyData, key: str) -> str:
+    array = poly.GetFieldData().GetAbstractArray(key)
+    return str(array.GetValue(0)) if isinstance(array, vtkStringArray) else ""
+
+
+_READERS: dict[str, Callable[[Path], tuple[SurfaceMesh, Tags]]] = {
     ".stl": _read_stl,
     ".ply": _read_trimesh,
     ".obj": _read_trimesh,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,10 +14,11 @@ import numpy as np
 from meshing.check import check
 from meshing.reading import Space, Unit, read_surface
 from meshing.surface import SurfaceMesh
+from meshing.tracts import TRACT_FILES, holds_tract, read_tract
 from segmentation.contract import Finding, Progress, Severity, share, silent
 from workstation.case_record import CaseError
 
-SURFACE_FILES = (".stl", ".obj", ".ply", ".vtp")
+SURFACE_FILES = (".stl", ".obj", ".ply", ".vtp", *TRACT_FILES)
 
 READING: Mapping[str, tuple[str, ...]] = {"unit": get_args(Unit), "space": get_args(Space)}
 """What may be said about a surface file that does not say it itself, and its values."""
@@ -52,9 +54,9 @@ def read_surface_source(
 ) -> SurfaceMesh:
     """Return the surface of a file as it is, in LPS mm, with what is wrong with it as findings.
 
-    No triangle is dropped, turned or mended; repairs are steps of a plan. It is called ``name``
-    unless the file says how. ``reading`` says the
-    unit and space of a file that names none; such a file lies in ``frame_uid`` if it names no
+    Fibres of a tract become thin tubes. No triangle is dropped, turned or mended; repairs are
+    steps of a plan. It is called ``name`` unless the file says how. ``reading`` says the unit and
+    space of a file that names none; such a file lies in ``frame_uid`` if it names no
     frame of reference either.
 
     Raises:
@@ -63,7 +65,9 @@ def read_surface_source(
     """
     progress(0.0, f"reading {path.name}")
     path.stat()  # not every reader tells a file that is not there from a damaged one
-    mesh = read_surface(path, as_it_is=True, **reading)  # type: ignore[arg-type]
+    tract = holds_tract(path)
+    read = read_tract if tract else partial(read_surface, as_it_is=True)
+    mesh = read(path, **reading)  # type: ignore[arg-type]
     mesh = replace(mesh, name=name) if mesh.name == path.stem else mesh
     findings = [_sized(f, mesh) if f.code == "unit_doubtful" else f for f in mesh.findings]
     findings = [f for f in findings if f.code != "open_surface"]  # told with its edges below
@@ -72,6 +76,8 @@ def read_surface_source(
         text = "The file names no frame of reference; that of the case's image was assumed."
         remedy = "Look whether it lies on the patient's image."
         findings.append(Finding(Severity.WARNING, "frame_assumed", text, remedy=remedy))
+    if tract:  # tubes cross each other, and that is no fault
+        return replace(mesh, findings=tuple(findings))
     faults = check(mesh, progress=share(progress, 1, 2)).findings()
     return replace(mesh, findings=(*findings, *faults))
 
