@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hemodynamics.flow_checkpoint import Kept
 from hemodynamics.flow_run import Run
-from hemodynamics.flow_settled import Repeats, Settling
+from hemodynamics.flow_settled import IMBALANCE, Repeats, Settling, imbalance
 from hemodynamics.flow_setup import TooCostly
 from hemodynamics.wall_shear import WallShear
 from segmentation.contract import Progress
@@ -163,6 +163,8 @@ def march_steady(
 ) -> tuple[Samples, list[float], dict[str, float]]:
     """Go on until the flow has settled: no more than a share ``settled`` is still to change.
 
+    What flows in flows out then, too.
+
     At the latest it ends when the content of the lumen was exchanged ``most`` times.
     Return one sample, what was still to change at each judgement, and the mean flows of the last
     part.
@@ -189,7 +191,8 @@ def march_steady(
         samples.note(run, 0.0)
         samples.add(run, shear, earlier, whole=True)
         flows = clock.averages_ml_s()
-        if settling.judge(samples.wss_pa[0], flows) < settled and n > 1:
+        calm = settling.judge(samples.wss_pa[0], flows) < settled
+        if calm and n > 1 and imbalance(flows) < IMBALANCE:
             break
         if n + 1 < judgements:
             kept.keep(n + 1, lambda: run.state_arrays() | settling.state_arrays())

@@ -23,6 +23,10 @@ SLOWEST = 0.8
 """How much of a change is expected to come again at the next judgement, at the most."""
 
 
+IMBALANCE = 1e-3
+"""Share of the flow that may be missing."""
+
+
 @dataclass
 class Settling:
     """Follows a flow from judgement to judgement.
@@ -141,6 +145,12 @@ def change(before: Singles, after: Singles) -> float:
     size = float(np.linalg.norm(after, axis=-1).mean())
     difference = float(np.sqrt(np.mean(((after - before) ** 2).sum(axis=-1))))
     return difference / size if size > 0 else 0.0
+
+
+def imbalance(flows_ml_s: Mapping[str, float]) -> float:
+    """Return the sum of all flows into a lumen, in size, by what flows in."""
+    entering = sum(flow for flow in flows_ml_s.values() if flow > 0)
+    return abs(sum(flows_ml_s.values())) / entering if entering else 0.0
 
 
 def outflow_change(before: Mapping[str, float], after: Mapping[str, float]) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 
 from hemodynamics.flow_levels import Finished
 from hemodynamics.flow_result import FlowResult
+from hemodynamics.flow_settled import IMBALANCE, imbalance
 from hemodynamics.flow_setup import mean_speed_mm_s
 from hemodynamics.resolution import discretisation_error, expected_error_percent
 from meshing.cell_sizes import edges_of
@@ -15,20 +16,13 @@ from segmentation.contract import Finding, Number, Severity
 CYCLE_CHANGE = 0.01
 """Change from cycle to cycle above which another cycle is needed."""
 
-IMBALANCE = 1e-3
 FEW_ACROSS = 10.0
-"""Share of the flow that may be missing, and cells across an opening for shear to be trusted."""
+"""Cells across an opening for shear to be trusted."""
 
 TURBULENT = 2300.0
 """Reynolds number above which flow in a straight pipe is turbulent."""
 
 METHOD = "lattice Boltzmann, cumulant collision, D3Q27"
-
-
-def imbalance(flows_ml_s: dict[str, float]) -> float:
-    """Return the sum of all flows into a lumen, in size, by what flows in."""
-    entering = sum(flow for flow in flows_ml_s.values() if flow > 0)
-    return abs(sum(flows_ml_s.values())) / entering if entering else 0.0
 
 
 def numbers_of(flow: FlowResult, done: Finished) -> tuple[Number, ...]:

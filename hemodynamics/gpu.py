@@ -14,6 +14,7 @@ import numpy.typing as npt
 from numba import cuda, float64
 
 from hemodynamics.lattice import LANES, WEIGHTS, compiled
+from hemodynamics.link_passes import LINGERS
 from hemodynamics.rheology import Rates
 from hemodynamics.solver import (
     Drag,
@@ -187,8 +188,9 @@ def _added_up(value: Any, out: Any, place: Any) -> None:
 
 @_kernel
 def _links(
-    now: Any, walls: Any, targets: Any, sources: Any, factors: Any, added: Any, gains: Any
-) -> None:
+    now: Any, walls: Any, targets: Any, sources: Any, factors: Any, added: Any, lingering: Any,
+    share: Any, gains: Any,
+) -> None:  # fmt: skip
     """Fill what arrives from walls, the first of the links, and openings; sum the walls' gains."""
     n = cuda.grid(1)
     gained = 0.0
@@ -196,9 +198,11 @@ def _links(
         first = now[sources[n, 0]]
         more = factors[n, 0] * (now[sources[n, 1]] - first)
         more += factors[n, 1] * (now[sources[n, 2]] - first)
-        now[targets[n]] = first + more + added[n]
         if n < walls:
+            more += share * (lingering[n] - more)
+            lingering[n] = more
             gained = more
+        now[targets[n]] = first + more + added[n]
     _added_up(gained, gains, cuda.blockIdx.x)
 
 
@@ -287,6 +291,7 @@ class CudaLattice(Lattice):
         put = cuda.to_device
         self._card_now, self._card_added = put(self._now), put(self._added)
         self._card_pull, self._card_factors = put(layout.pull), put(layout.factors)
+        self._card_lingering = put(self._lingering)
         self._card_targets = tuple(put(at) for at in self._targets)
         self._card_sources = tuple(put(np.ascontiguousarray(at)) for at in self._sources)
         self._card_gains = put(np.zeros(_blocks(len(layout.order))))
@@ -332,8 +337,9 @@ class CudaLattice(Lattice):
         targets, sources = self._card_targets[self._stays], self._card_sources[self._stays]
         _links[_blocks(len(self.layout.order)), THREADS](
             self._card_now, self.layout.walls, targets, sources, self._card_factors,
-            self._card_added, self._card_gains,
+            self._card_added, self._card_lingering, self._lingers, self._card_gains,
         )  # fmt: skip
+        self._lingers = LINGERS
         cells = float(self.layout.cells)
         _spread[1, THREADS](self._card_gains, cells, self._leak, self._card_spread)
 
@@ -376,6 +382,7 @@ class CudaLattice(Lattice):
         super().restore(arrays)
         self._card_now.copy_to_device(self._now)
         self._card_added.copy_to_device(self._added)
+        self._card_lingering.copy_to_device(self._lingering)
         self._card_spread.copy_to_device(np.array([-self.leak / self.layout.cells], np.float32))
 
     def wait(self) -> None:
@@ -384,6 +391,7 @@ class CudaLattice(Lattice):
 
     def _bring(self) -> None:
         self._card_now.copy_to_host(self._now)
+        self._card_lingering.copy_to_host(self._lingering)
 
     def _sum(self, plus: Any, minus: Any) -> float:
         _differences[1, THREADS](self._card_now, plus, minus, self._card_sum)

@@ -16,6 +16,14 @@ CHUNK = 4096
 AHEAD = 24
 """How many links early a processor is told what it will need."""
 
+LINGERS = np.float32(0.8)
+"""Which share of a wall's last gain stays in the next one, which is four steps late.
+
+A gain that changes its sign in every step is held to a ninth. Without it such a swing grows
+along walls where the relaxation time is near one half, until it stirs the flow: the jet behind a
+nozzle broke down too early. In round tubes 0.6 is not enough at a relaxation time of 0.5012.
+"""
+
 
 @inlined
 def _gain(now: Any, sources: Any, factors: Any, n: Any) -> Any:
@@ -26,7 +34,10 @@ def _gain(now: Any, sources: Any, factors: Any, n: Any) -> Any:
 
 
 @for_both
-def walls(now: Any, count: Any, targets: Any, sources: Any, factors: Any, gains: Any) -> Any:
+def walls(
+    now: Any, count: Any, targets: Any, sources: Any, factors: Any, lingering: Any, share: Any,
+    gains: Any,
+) -> Any:  # fmt: skip
     """Fill what arrives from walls, the first ``count`` links; write what mass they gained."""
     for chunk in numba.prange(len(gains)):
         gained = np.float32(0.0)
@@ -36,6 +47,8 @@ def walls(now: Any, count: Any, targets: Any, sources: Any, factors: Any, gains:
                 soon(now, np.uint64(sources[after, k]))
             soon(now, np.uint64(targets[after]))
             first, more = _gain(now, sources, factors, n)
+            more += share * (lingering[n] - more)
+            lingering[n] = more
             now[np.uint64(targets[n])] = first + more
             gained += more
         gains[chunk] = gained

@@ -28,7 +28,7 @@ from hemodynamics.lattice import (
     step_cells,
     step_resisting_cells,
 )
-from hemodynamics.link_passes import CHUNK, inlets, outlets, total, walls, weighed
+from hemodynamics.link_passes import CHUNK, LINGERS, inlets, outlets, total, walls, weighed
 from hemodynamics.rheology import Rates
 
 Ints = npt.NDArray[np.int64]
@@ -318,6 +318,8 @@ class Lattice:
         self._now: Singles = np.zeros(layout.size + len(layout.order), np.float32)
         self._added = np.zeros(len(layout.order), np.float32)
         self._gains = np.zeros(-(-layout.walls // CHUNK), np.float32)
+        self._lingering = np.zeros(layout.walls, np.float32)
+        self._lingers = np.float32(0.0)  # until walls were met once
         self._force = singles((0.0, 0.0, 0.0))
         self._openings: dict[int, Opened] = {}
         # Where links fill arriving populations and find departed ones, by whether these stay.
@@ -342,6 +344,7 @@ class Lattice:
             departed = name(q, cells)
             at = self.layout.pull[departed] if self._stays else departed
             self._now[at] = density * shares[q] - WEIGHTS[q]
+        self._lingers = np.float32(0.0)
         self._openings.clear()
 
     @property
@@ -394,7 +397,8 @@ class Lattice:
         """Fill what comes back from walls and enters through inlets, before `hold` and `step`."""
         layout, targets = self.layout, self._targets[self._stays]
         links = (self._now, layout.walls, targets, self._sources[self._stays], layout.factors)
-        walls[self._parallel](*links, self._gains)
+        walls[self._parallel](*links, self._lingering, self._lingers, self._gains)
+        self._lingers = LINGERS
         inlets(*links, self._added)
         self.leak = float(self._gains.sum(dtype=np.float64))
 
@@ -436,6 +440,8 @@ class Lattice:
         return {
             "populations": self._now.copy(),
             "pushed": self._added.copy(),
+            "lingering": self._lingering.copy(),
+            "lingers": np.array(self._lingers),
             "leak": np.array(self.leak),
             "steps": np.array(self.steps),
             "force": np.array(self._force),
@@ -454,6 +460,7 @@ class Lattice:
                 f"{len(self._now):,}; begin anew, or go on with the same lumen and cells"
             )
         self._now[:], self._added[:] = populations, pushed
+        self._lingering[:], self._lingers = arrays["lingering"], np.float32(arrays["lingers"])
         self.leak, self.steps = float(arrays["leak"]), int(arrays["steps"])
         self._force = singles(arrays["force"])
         self._openings.clear()

@@ -169,3 +169,25 @@ def test_a_flow_that_blew_up_can_still_be_read():
     lattice.start(np.full((10, 27), np.nan, np.float32))
     lattice.meet()
     assert np.isnan(lattice.state()).all()
+
+
+@pytest.mark.parametrize(
+    ("radius", "period", "relaxation"),
+    [(6.3, (0, 0, 4), 0.5036), (9.7, (0, 0, 3), 0.5012), (8.0, (4, 2, 1), 0.5012)],
+)
+def test_nothing_swings_from_step_to_step_at_walls(radius, period, relaxation):
+    _, neighbours, links, axis, away = periodic_tube(radius, period)
+    lattice = Lattice(lay_out(neighbours, links), links, relaxation, threads=1)
+    mean = 0.015
+    state = np.zeros((10, away.shape[0]), np.float32)
+    state[1:4] = 2 * mean * axis[:, None] * (1 - (away**2).sum(axis=1) / radius**2)
+    lattice.start(state)
+    force = tuple(8 * (relaxation - 0.5) / 3 * mean / radius**2 * axis)
+    for _ in range(3000):
+        lattice.meet()
+        lattice.step(force)
+    lattice.meet()
+    before = lattice.state()[1:4]
+    lattice.step(force)
+    lattice.meet()
+    assert np.abs(lattice.state()[1:4] - before).max() < 1e-3 * mean
