@@ -36,7 +36,6 @@ from workstation.case_record import (
     CaseError,
     CaseRecord,
     CaseValues,
-    Revision,
     lock_folder,
     now,
     number_record,
@@ -262,9 +261,7 @@ class Case:
         numbers = [int(p.stem) for p in (self.folder / "plans").glob("[0-9]*.json")]
         number = max(numbers, default=0) + 1
         write_json(self.plan_path(number), plan.to_json())
-        kept = self.record.history[: self.record.position + 1]
-        self.record.history = [*kept, Revision(label, number)]
-        self.record.position = len(kept)
+        self.record.note(label, number)
         self.save()
         return number
 
@@ -272,7 +269,7 @@ class Case:
         """Make another entry of the history the current one."""
         if not 0 <= position < len(self.record.history):
             raise CaseError("there is nothing to undo or redo there")
-        self.record.position = position
+        self.record.stand_at(position)
         self.save()
 
     # Runs ----------------------------------------------------------------------------

@@ -40,10 +40,16 @@ class CaseError(ValueError):
 
 @dataclass(frozen=True)
 class Revision:
-    """One entry of the history: what was done, and the plan that resulted."""
+    """One entry of the history: what was done, and the plan that resulted.
+
+    ``names`` are those that plans had from then on, and ``variant`` the one that was worked on;
+    None in a history that an earlier release wrote.
+    """
 
     label: str
     plan: int
+    names: dict[str, int] | None = None
+    variant: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,15 +75,31 @@ class CaseRecord:
     history: list[Revision] = field(default_factory=list)
     position: int = -1
     plan_names: dict[str, int] = field(default_factory=dict)
+    variant: str = ""  # the name whose plan is worked on; it goes along with every change
     created: str = field(default_factory=now)
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form; `from_json` reverses it."""
-        history = [{"label": entry.label, "plan": entry.plan} for entry in self.history]
+        history = [vars(entry) for entry in self.history]
         clinical = [file.to_json() for file in self.clinical]
         reviews = {key: vars(review) for key, review in self.reviews.items()}
         changed = {"history": history, "clinical": clinical, "reviews": reviews}
         return {"schema": SCHEMA} | vars(self) | changed
+
+    def note(self, label: str, plan: int) -> None:
+        """Put an entry behind the present one of the history; what was undone is gone."""
+        if self.variant:
+            self.plan_names[self.variant] = plan
+        kept = self.history[: self.position + 1]
+        self.history = [*kept, Revision(label, plan, dict(self.plan_names), self.variant)]
+        self.position = len(kept)
+
+    def stand_at(self, position: int) -> None:
+        """Make another entry of the history the present one, with the names of then."""
+        entry = self.history[position]
+        self.position = position
+        if entry.names is not None:
+            self.plan_names, self.variant = dict(entry.names), entry.variant
 
     def clinical_record(self) -> ClinicalRecord:
         """Return all clinical data of the case as one record."""

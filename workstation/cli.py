@@ -24,7 +24,6 @@ from workstation import (
 from workstation.case import Case, CaseError, case_for_writing, open_case
 from workstation.clinical_case import split_clinical
 from workstation.clinical_commands import import_files, print_clinical
-from workstation.comparing import find_plan, keep_plan
 from workstation.console import (
     DIFFERENCE,
     DONE,
@@ -51,6 +50,7 @@ from workstation.importing import (
     with_settings,
 )
 from workstation.model_export import surface_warnings
+from workstation.named_plans import find_plan, work_on
 from workstation.planning.plan import read_plan
 from workstation.planning.template import find_template, templates
 from workstation.report import write_picture
@@ -173,9 +173,8 @@ def _change(options: argparse.Namespace) -> int:
     with open_case(options.case) as case:
         start = None if options.plan is None else find_plan(case, options.plan)
         plan = with_settings(case.plan(start), options.settings)
-        number = case.add_plan(plan, f"Change {options.settings[0][0]}")
-        if options.keep is not None:
-            keep_plan(case, options.keep, number)
+        work_on(case, options.keep or "")
+        case.add_plan(plan, f"Change {options.settings[0][0]}")
         outcome = _outcome("Change", partial(case.run, plan))
         document = case.summary() | outcome
     return _told(document, options.json)

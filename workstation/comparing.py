@@ -6,97 +6,117 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workstation.case import Case, CaseError
+from workstation.figures import figures_of
+from workstation.named_plans import cut_kind, find_plan, listed_plans
+from workstation.planning.number_limits import limits_of
 from workstation.planning.plan import Plan, to_plain_json
+from workstation.stages import STAGES
+
+KEPT = ("value", "low", "high")
+PATIENT, OUTLINES = "planning.patient", "Segment"
 
 
-def find_plan(case: Case, which: str) -> int:
-    """Return the number of the plan called ``which``, a name that was given to it or a number.
-
-    Raises:
-        CaseError: if there is none.
-    """
-    named = case.record.plan_names.get(which)
-    if named is not None:
-        return named
-    if not which.isdecimal() or not case.plan_path(int(which)).is_file():
-        numbers = ", ".join(p.stem.lstrip("0") for p in sorted(case.plan_path(1).parent.glob("*")))
-        names = ", ".join(case.record.plan_names) or "none"
-        raise CaseError(
-            f"the case has no plan {which!r}; its plans are: {numbers or 'none'}, "
-            f"and named: {names}"
-        )
-    return int(which)
-
-
-def keep_plan(case: Case, name: str, number: int) -> None:
-    """Give plan ``number`` a name, such as A; whatever had that name loses it.
+def asked_plans(case: Case, names: Sequence[str]) -> list[tuple[int, str]]:
+    """Return number and name of the plans that are asked for; of all named ones for ().
 
     Raises:
-        CaseError: for a name that could be taken for a number, or is none.
+        CaseError: if one is not there.
     """
-    if not name.strip() or name.strip().isdecimal():
-        raise CaseError(f"{name!r} cannot name a plan; take a letter or a word")
-    case.record.plan_names[name.strip()] = number
-    case.save()
+    named = case.record.plan_names
+    if not names:
+        return [(number, name) for name, number in named.items()]
+    called = {number: name for name, number in named.items()}
+    found = [(find_plan(case, which), which) for which in names]
+    return [(n, which if which in named else called.get(n, "")) for n, which in found]
 
 
-def listed_plans(case: Case) -> list[dict[str, Any]]:
-    """Return the plans that the case's history and names hold: number, name, label, current."""
-    labels = {entry.plan: entry.label for entry in case.record.history}
-    names = {number: name for name, number in case.record.plan_names.items()}
-    return [
-        {
-            "plan": number,
-            "name": names.get(number, ""),
-            "label": labels.get(number, ""),
-            "current": number == case.plan_number,
-        }
-        for number in sorted(labels.keys() | names.keys())
-    ]
+def compare(case: Case, asked: Sequence[tuple[int, str]]) -> dict[str, Any]:
+    """Return plans, each a number and a name, side by side as `hilum compare --json` prints them.
 
-
-def compare(case: Case, numbers: Sequence[int]) -> dict[str, Any]:
-    """Return plans side by side, as `hilum compare --json` prints them.
-
-    A number that a plan lacks is null there. Findings of problems stand with their plan.
+    A number that a plan lacks is null there. A number that stands against a published limit says
+    so; which plan is better is not judged. Findings of problems stand with their plan.
 
     Raises:
         CaseError: if a plan is not there, or fewer than two are asked for.
     """
-    if len(numbers) < 2:
-        raise CaseError("a comparison needs two plans at least")
-    plans = [case.plan(number) for number in numbers]
-    summaries = [case.summary(number) for number in numbers]
-    about = {record["plan"]: record for record in listed_plans(case)}
-    records = [{n["name"]: n for n in summary["numbers"]} for summary in summaries]
-    names = list(dict.fromkeys(name for record in records for name in record))
+    if len(asked) < 2:
+        raise CaseError(
+            "a comparison needs two plans at least; make one with: hilum plans CASE --new"
+        )
+    numbers = [number for number, _ in asked]
+    read = {number: case.plan(number) for number in dict.fromkeys(numbers)}
+    told = {number: case.summary(number) for number in read}
+    labels = {record["plan"]: record["label"] for record in listed_plans(case)}
+    plans, summaries = [read[n] for n in numbers], [told[n] for n in numbers]
+    settings = _settings(plans)
     return {
         "case": str(case.folder),
         "plans": [
             {
                 "plan": number,
-                "name": about.get(number, {}).get("name", ""),
-                "label": about.get(number, {}).get("label", ""),
+                "name": name,
+                "label": labels.get(number, ""),
+                "cut": cut_kind(plan),
                 "computed": all(step["state"] == "fresh" for step in summary["steps"]),
             }
-            for number, summary in zip(numbers, summaries)
+            for (number, name), plan, summary in zip(asked, plans, summaries)
         ],
-        "settings": _settings(plans),
-        "numbers": [_row(name, [record.get(name) for record in records]) for name in names],
+        "settings": settings,
+        "notes": _notes(plans, settings),
+        "numbers": _numbers(plans, summaries),
         "findings": [
             finding | {"plan": number}
-            for number, summary in zip(numbers, summaries)
+            for number, summary in told.items()
             for finding in summary["findings"]
             if finding["severity"] != "info" and finding.get("step") not in plans[0].sources
         ],
     }
 
 
-def _row(name: str, found: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+def _notes(plans: Sequence[Plan], settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return in what plans differ that should be the same: the patient and the anatomy."""
+    changed = {row["step"] for row in settings}
+    steps = [step for plan in plans for step in plan.steps if step.output in changed]
+    notes = []
+    if any(step.stage == PATIENT for step in steps):
+        notes.append(
+            "The patient's values differ between the plans; so do all numbers that rest on them."
+        )
+    outlines = [s.output for s in steps if s.stage in STAGES and STAGES[s.stage].group == OUTLINES]
+    sources = [
+        name
+        for name in dict.fromkeys(name for plan in plans for name in plan.sources)
+        if len({plan.sources.get(name) for plan in plans}) > 1
+    ]
+    named = ", ".join(dict.fromkeys(name.replace("_", " ") for name in (*outlines, *sources)))
+    if named:
+        notes.append(f"The plans do not rest on the same anatomy; it differs in: {named}.")
+    return notes
+
+
+def _numbers(plans: Sequence[Plan], summaries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row for each number; those that the template puts first stand first."""
+    records = [{n["name"]: n for n in summary["numbers"]} for summary in summaries]
+    there = dict.fromkeys(name for record in records for name in record)
+    figures = figures_of(plans[0])
+    titles = {**figures.key_numbers, **figures.titles}
+    first = [name for name in titles if name in there]
+    rows = []
+    for name in (*first, *(name for name in there if name not in titles)):
+        row = _row(name, plans, [record.get(name) for record in records])
+        rows.append(row | {"title": titles.get(name, ""), "key": name in titles})
+    return rows
+
+
+def _row(
+    name: str, plans: Sequence[Plan], found: Sequence[Mapping[str, Any] | None]
+) -> dict[str, Any]:
     first = next(record for record in found if record is not None)
     values = [
-        None if record is None else {key: record[key] for key in ("value", "low", "high")}
-        for record in found
+        None
+        if record is None
+        else {key: record[key] for key in KEPT} | {"limits": _against(name, plan, record)}
+        for plan, record in zip(plans, found)
     ]
     there = [record["value"] for record in values if record is not None]
     return {
@@ -105,6 +125,15 @@ def _row(name: str, found: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]
         "values": values,
         "differs": len(there) < len(values) or min(there) < max(there),
     }
+
+
+def _against(name: str, plan: Plan, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the published limits that a number passes, or that its band reaches."""
+    return [
+        {"state": state, "side": limit.side, "value": limit.value, "words": limit.words}
+        for limit in limits_of(name, plan)
+        if (state := limit.kept(record)) != "kept"
+    ]
 
 
 def _settings(plans: Sequence[Plan]) -> list[dict[str, Any]]:

@@ -198,6 +198,13 @@ class Session:
         """Return to the plan that was undone."""
         self._go(+1)
 
+    def vary(self, act: Callable[[Case], object]) -> None:
+        """Do something to the named plans of the case, and take over the plan it leads to."""
+        case = self.require_case()
+        act(case)
+        self.plan = case.plan()
+        self.notify()
+
     def _go(self, by: int) -> None:
         case = self.require_case()
         case.go_to(case.record.position + by)

@@ -40,6 +40,7 @@ def test_a_change_is_a_new_plan_that_can_be_compared_by_name(folder, capsys):
     assert [v["value"] for v in rows["patient.body_weight_kg"]["values"]] == [70.0, 80.0]
     assert rows["patient.body_weight_kg"]["differs"]
     assert rows["patient.height_cm"]["values"][0] is None
+    assert "patient's values differ" in document["notes"][0]
     assert {"step": "patient", "param": "body_weight_kg", "values": [70.0, 80.0]} in document[
         "settings"
     ]
