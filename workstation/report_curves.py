@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from reportlab.graphics.shapes import Drawing, Line, PolyLine, Rect, String
+from reportlab.graphics.shapes import Circle, Drawing, Line, Polygon, PolyLine, Rect, String
 from reportlab.lib.colors import HexColor
 from reportlab.lib.units import mm
 from reportlab.pdfbase.pdfmetrics import stringWidth
 
+from workstation.planning.transplant_rows import Course
 from workstation.report_layout import font_for
 
 Floats = npt.NDArray[np.float64]
@@ -76,6 +77,36 @@ def curves(
     return drawn
 
 
+def band_chart(
+    course: Course, ends: tuple[float, float], width_mm: float = 178.0, height_mm: float = 44.0
+) -> Drawing:
+    """Return measured values over the days from ``ends`` with their band.
+
+    The newest value is a square where it is judged as out of the band, so that it is told from
+    the others, which are dots, in black and white too.
+    """
+    parts = (course.values, course.low, course.high)
+    whole = np.concatenate([np.asarray(part, np.float64) for part in parts])
+    axes = _Axes(ends, extent(whole), width_mm * mm, height_mm * mm)
+    drawn = _frame(axes, course.unit, "days after the transplant")
+    if course.band_days:
+        x = axes.x(course.band_days)
+        edge = [np.stack([x, axes.y(v)], axis=1) for v in (course.low, course.high)]
+        around = np.concatenate([edge[0], edge[1][::-1]])
+        drawn.add(Polygon(around.ravel().tolist(), fillColor=PALE, strokeColor=None))
+        middle = np.stack([x, axes.y(course.expected)], axis=1)
+        drawn.add(PolyLine(middle.ravel().tolist(), strokeColor=GREY, strokeDashArray=(4, 2)))
+    spots = np.stack([axes.x(course.days), axes.y(course.values)], axis=1).tolist()
+    drawn.add(PolyLine([v for spot in spots for v in spot], strokeColor=GREY, strokeWidth=0.5))
+    for x, y in spots:
+        drawn.add(Circle(x, y, 1.8, fillColor=HexColor(INKS[0]), strokeColor=None))
+    if course.verdict == "warn":
+        x, y = spots[-1]
+        ink = HexColor(INKS[1])
+        drawn.add(Rect(x - 3, y - 3, 6, 6, fillColor=ink, strokeColor=None))
+    return drawn
+
+
 def extent(values: Floats) -> tuple[float, float]:
     """Return the ends of an axis: it holds 0 unless the values lie far from it."""
     low, high = float(values.min()), float(values.max())
@@ -95,7 +126,7 @@ def ticks(low: float, high: float) -> Sequence[float]:
     return [float(value) + 0.0 for value in numbers * step]  # no minus before a zero
 
 
-def _frame(axes: _Axes, unit: str) -> Drawing:
+def _frame(axes: _Axes, unit: str, time_unit: str = "s") -> Drawing:
     """Return the axes with their values and units."""
     drawn = Drawing(axes.width, axes.height)
     left, right, top = LEFT, axes.width - RIGHT, axes.height - ABOVE
@@ -107,7 +138,7 @@ def _frame(axes: _Axes, unit: str) -> Drawing:
     if axes.times[1] > axes.times[0]:
         for time in ticks(*axes.times):
             drawn.add(_words(float(axes.x(time)), BELOW - 9, f"{time:.3g}", "middle"))
-    drawn.add(_words(right, 0, "s", "end"))
+    drawn.add(_words(right, 0, time_unit, "end"))
     drawn.add(_words(2, top + 3, unit))
     return drawn
 

@@ -48,7 +48,9 @@ def shown_date(date: str) -> str:
 
 
 def shown_band(number: Mapping[str, Any]) -> str:
-    """Return a number's band in words."""
+    """Return a number's band in words; a count has none."""
+    if str(number.get("source", "")).startswith("count of "):
+        return "counted"
     if number["low"] is None or number["high"] is None:
         return "uncertainty not known"
     low, high = ({**number, "value": number[end]} for end in ("low", "high"))
@@ -68,6 +70,9 @@ def font(bold: bool = False) -> str:
             pdfmetrics.registerFont(TTFont(name, f"{name}.ttf"))
         except TTFError:
             continue
+        if not bold:  # so that bold words of a paragraph are bold
+            strong = font(bold=True)
+            pdfmetrics.registerFontFamily(name, name, strong, name, strong)
         return name
     return "Helvetica-Bold" if bold else "Helvetica"
 

@@ -12,6 +12,7 @@ from hemodynamics.flow_result import FlowResult
 from hemodynamics.network import Courses
 from segmentation.contract import Progress, silent
 from workstation.flow_report import course_pages, flow_pages
+from workstation.follow_report import follow_pages
 from workstation.planning.aneurysm_risk import NAMES, RiskRow, RiskSheet, merged
 from workstation.planning.plan import Plan, Step
 from workstation.planning.transplant_rows import Sheet, as_shown
@@ -40,7 +41,8 @@ def sections(
         elif isinstance(value, RiskSheet):
             story += _risk(merged(sheets)) if value is sheets[-1] else []
         elif isinstance(value, Sheet):
-            story += sheet_pages(as_shown(value, summary.get("rows", ())))
+            shown = as_shown(value, summary.get("rows", ()))
+            story += follow_pages(shown) if shown.courses else sheet_pages(shown)
         elif step.stage == EFFECT and value is not None:
             story += _what_if(plan, step, summary)
     return story

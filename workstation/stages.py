@@ -245,8 +245,8 @@ _TABLE = (
     Stage("Plan", cranioplasty.cranial_defect),
     Stage("Plan", implant_body.cranial_implant),
     Stage("Plan", fit.implant_fit),
-    Stage("Plan", transplant_sheet.transplant_sheet, version=2),
-    Stage("Plan", followup.transplant_followup),
+    Stage("Plan", transplant_sheet.transplant_sheet, version=3),
+    Stage("Plan", followup.transplant_followup, version=2),
     Stage("Plan", spread.spread),
 )
 

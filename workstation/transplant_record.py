@@ -66,7 +66,12 @@ OWN: Mapping[str, codes.Quantity] = {
 }
 """Numbers beyond those of FHIR, with unit, what other units are worth in it, and wide limits."""
 
-DIAMETER = _Q("mm", _MM, 0.3, 80)
+MEASURED: Mapping[str, codes.Quantity] = {
+    "diameter_": _Q("mm", _MM, 0.3, 80),
+    "length_": _Q("mm", _MM, 0.5, 500),
+    "distance_": _Q("mm", _MM, 0.5, 500),
+}
+"""Beginnings of keys that go on with the name of a vessel."""
 YES_NO = ("hypertension", "diabetes", "stroke_death", "dcd", "black", "hcv", "smoker", "related",
           "prior_transplant")  # fmt: skip
 CROSSMATCH = tuple(
@@ -82,7 +87,7 @@ HLA = ("hla", *(f"hla_{x}" for x in ("a", "b", "c", "drb1", "drb3", "drb4", "drb
 
 FIELDS = (
     *codes.QUANTITIES, *OWN, *YES_NO, *CROSSMATCH, *LISTS, *HLA, "abo", "rh", "sex", "birth_date",
-    "transplant_date", "diameter_VESSEL",
+    "transplant_date", *(f"{start}VESSEL" for start in MEASURED),
 )  # fmt: skip
 """Keys of our JSON and CSV."""
 
@@ -271,8 +276,9 @@ def read_values(key: str, row: Mapping[str, Any], place: str) -> list[ClinicalVa
 
 def quantity_of(key: str) -> codes.Quantity | None:
     """Return of what kind a number is, None for a word."""
-    if key.startswith("diameter_"):
-        return DIAMETER
+    vessel = next((kind for start, kind in MEASURED.items() if key.startswith(start)), None)
+    if vessel is not None:
+        return vessel
     return OWN.get(key) or codes.QUANTITIES.get(key)
 
 

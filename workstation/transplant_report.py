@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 from reportlab.lib.units import mm
 from reportlab.platypus import CondPageBreak, Flowable
 
-from workstation.planning.transplant_rows import Row, Sheet
+from workstation.planning.transplant_rows import FOLLOW_UP, SETTLE, Row, Sheet, sentence
 from workstation.report_layout import table, text
 
 HEADS = ("row", "verdict", "value", "why, and by which rule", "source and date")
@@ -28,7 +28,8 @@ def sheet_pages(sheet: Sheet) -> list[Flowable]:
     counts = ", ".join(f"{sheet.count(v)} {v}" for v in ("block", "unknown", "warn", "pass"))
     rows: list[list[Any]] = [[text(head, "head") for head in HEADS]]
     rows += [_row(row) for row in sheet.rows]
-    title = f"Transplant review: {escape(sheet.organ)}, {escape(sheet.review_date)}"
+    about = "Follow-up" if sheet.organ == FOLLOW_UP else f"Transplant review: {sheet.organ}"
+    title = escape(f"{about}, as of {sheet.review_date}")
     return [
         CondPageBreak(80 * mm),
         text(title, "heading"),
@@ -40,9 +41,9 @@ def sheet_pages(sheet: Sheet) -> list[Flowable]:
 
 def _row(row: Row) -> list[Any]:
     value = "" if row.value is None else f"{_short(row.value)} {row.unit}".strip()
-    why = [escape(row.reason)] if row.reason else []
-    why.append(f"<i>{escape(row.rule)}</i>")
-    if row.change:
+    why = [escape(sentence(row.reason))] if row.reason else []
+    why.append(f'<font color="#5A6773">{escape(sentence(row.rule))}</font>')
+    if row.change and not row.change.startswith(SETTLE):
         why.append(f"Would change it: {escape(row.change)}.")
     known = [escape(row.source), escape(row.date or "no date")]
     if row.expires:
@@ -57,7 +58,7 @@ def _row(row: Row) -> list[Any]:
 
 def readable(name: str) -> str:
     """Return the name of a row as it is said: ABO, HLA A, donor specific antibodies."""
-    words = name.replace("_", " ").replace(".", " ").split()
+    words = name.removeprefix("follow.").replace("_", " ").replace(".", " ").split()
     short = 4 if words[0] in TYPED else 1
     spoken = [w.upper() if w in INITIALS or len(w) <= short else w for w in words]
     return " ".join(spoken).replace("cpra", "cPRA")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from math import exp
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_a_new_antibody_warns_and_an_old_one_is_held_to_its_course() -> None:
 def test_a_known_course_is_found_again() -> None:
     days = [0.5, 1, 2, 3, 5, 8, 12]
     values = [1.1 + 6 * exp(-d / 2.5) for d in days]
-    found = falling_course(days, values, 20, 0.99, 0.05)
+    found = falling_course(days, values, 0.99, 0.05)(20)
     assert found.value == pytest.approx(1.1, rel=0.02)
     assert found.low < 1.1 < found.high
 
@@ -86,3 +87,27 @@ def test_the_band_holds_as_many_values_as_it_says() -> None:
         found = steady_course(earlier, 0.9, 0.001)
         inside += found.low <= last <= found.high
     assert 0.85 < inside / 400 < 0.95
+
+
+def test_a_chart_holds_every_value_and_the_band_of_the_earlier_ones_only() -> None:
+    before = {"value": 8.0, "date": "2025-12-30"}
+    later = {"value": 9.0, "date": "2026-02-01"}
+    values = course(1.9)
+    values["creatinine"] += [before, later]
+    made = follow(values | {"tacrolimus": {"value": 8.1, "unit": "ng/mL", "date": "2026-01-05"}})
+    charts = {c.row: c for c in made.courses}
+    assert set(charts) == {"follow.creatinine", "follow.tacrolimus"}
+    chart = charts["follow.creatinine"]
+    assert chart.days == (*range(1, 16), 20)  # none before the transplant, none after the review
+    assert chart.values[-1] == 1.9
+    assert chart.verdict == "warn"
+    row = made.row("follow.creatinine")
+    band = next(n for n in made.numbers if n.quantity == "follow.creatinine.expected")
+    assert (chart.band_days[-1], chart.low[-1], chart.high[-1]) == (20.0, band.low, band.high)
+    assert chart.rule == row.rule
+    assert chart.expected[0] > 2 * chart.expected[-1]  # it follows the fall
+    assert charts["follow.tacrolimus"].band_days == ()  # too few values for a band
+    again = Sheet.read(json.loads(json.dumps(made.to_json())))
+    assert again == made
+    other = follow(course(1.3))
+    assert other.courses[0].high == chart.high  # the newest value has no part in its own band

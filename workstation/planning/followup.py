@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from math import exp, sqrt
 from typing import Annotated
@@ -16,7 +16,16 @@ from scipy.stats import t as student
 from segmentation.contract import Finding, Number, Progress, Severity, silent
 from workstation.clinical import ClinicalValue, moment
 from workstation.planning.transplant_person import Known, Person, PersonRecord, said
-from workstation.planning.transplant_rows import Row, Sheet, Verdict, in_order
+from workstation.planning.transplant_rows import (
+    FOLLOW_UP,
+    SETTLE,
+    Course,
+    Row,
+    Sheet,
+    Verdict,
+    in_order,
+    sentence,
+)
 from workstation.planning.transplant_sheet import TransplantError, review_day
 
 FALLING = ("creatinine", "bilirubin")
@@ -26,6 +35,9 @@ FOLLOWED = (*FALLING, *STEADY)
 
 LEAST_STEADY, LEAST_FALLING = 3, 5
 """Earlier values that a steady course and a falling one need at least."""
+
+BAND_POINTS = 60
+"""Points of a band that is drawn."""
 
 TAUS_DAYS = np.geomspace(0.3, 90.0, 60)
 DAY_S = 86400.0
@@ -58,10 +70,14 @@ def steady_course(values: Sequence[float], coverage: float, least: float) -> Exp
     return Expected(exp(middle), exp(middle - half), exp(middle + half), rule)
 
 
+Model = Callable[[float], Expected]
+"""What a course foretells for a day, counted from the transplant."""
+
+
 def falling_course(
-    days: Sequence[float], values: Sequence[float], at: float, coverage: float, least: float
-) -> Expected:
-    """Return what values that fall to a plateau foretell for day ``at``.
+    days: Sequence[float], values: Sequence[float], coverage: float, least: float
+) -> Model:
+    """Return what values that fall to a plateau foretell for each day.
 
     Plateau and part are fitted to relative errors for each of a list of times, none of them
     negative; the best time is taken. The band is a prediction interval of relative errors.
@@ -78,12 +94,16 @@ def falling_course(
     free = max(len(t) - 3, 1)
     spread = max(error / sqrt(free), least)
     half = float(student.ppf(0.5 + coverage / 2, free)) * spread * sqrt(1 + 1 / len(t))
-    value = float(plateau + part * exp(-at / tau))
     rule = (
         f"{FALLING_RULE} (plateau {plateau:.3g}, part {part:.3g}, time {tau:.3g} days from "
         f"{len(t)} values, spread {100 * spread:.1f} %)"
     )
-    return Expected(value, value * max(1 - half, 0.0), value * (1 + half), rule)
+
+    def foretell(day: float) -> Expected:
+        value = float(plateau + part * exp(-day / tau))
+        return Expected(value, value * max(1 - half, 0.0), value * (1 + half), rule)
+
+    return foretell
 
 
 def transplant_followup(
@@ -112,17 +132,22 @@ def transplant_followup(
     person = Person(followed, "recipient", today, lambda _: gap_days)
     start = _start(person, transplant_date)
     coverage, least = coverage_percent / 100, measurement_percent / 100
-    rows, numbers = [], []
+    rows, numbers, courses = [], [], []
     for number, key in enumerate(FOLLOWED):
         progress(number / len(FOLLOWED), said(key))
-        row, made = _row(key, person, start, coverage, least)
+        row, made, course = _row(key, person, start, coverage, least)
         rows.append(row)
         numbers += made
-    rows += _antibodies(person, start, coverage, least)
+        courses.append(course)
+    for row, course in _antibodies(person, start, coverage, least):
+        rows.append(row)
+        courses.append(course)
     ordered = in_order(rows)
     findings += [_finding(row) for row in ordered if row.verdict in ("warn", "unknown")]
     findings += list(followed.findings)
-    return Sheet(ordered, "follow-up", today.isoformat(), tuple(numbers), tuple(findings))
+    drawn = tuple(course for course in courses if course is not None)
+    day = today.isoformat()
+    return Sheet(ordered, FOLLOW_UP, day, tuple(numbers), tuple(findings), drawn)
 
 
 def _start(person: Person, given: str) -> date | None:
@@ -135,7 +160,7 @@ def _start(person: Person, given: str) -> date | None:
 
 def _row(
     key: str, person: Person, start: date | None, coverage: float, least: float
-) -> tuple[Row, list[Number]]:
+) -> tuple[Row, list[Number], Course | None]:
     known = person.chosen(key)
     earlier = _earlier(person, key, known, start)
     value = known.value
@@ -145,10 +170,13 @@ def _row(
     unit = value.unit if value is not None and value.unit != "1" else ""
     rule = FALLING_RULE if key in FALLING else STEADY_RULE
     name = f"follow.{key}"
+    shown = [v for v in person.lists(key) if start is not None and v.when.date() >= start]
     if reason or value is None or value.value is None or start is None:
-        change = f"settle this: {reason}"
-        return Row(name, "unknown", known.number, unit, source, day, rule, reason, change), []
-    found = _expected(key, value, earlier, start, coverage, least)
+        change = f"{SETTLE}{reason}"
+        row = Row(name, "unknown", known.number, unit, source, day, rule, reason, change)
+        return row, [], _course(row, shown, start, None, earlier)
+    model = _model(key, earlier, start, coverage, least)
+    found = model(_days(value, start))
     said_band = f"expected {found.value:.3g} ({found.low:.3g} to {found.high:.3g}) {unit}".strip()
     verdict, where = _verdict(value.value, found)
     row = Row(
@@ -156,7 +184,44 @@ def _row(
         f"{where} the band: {said_band}.", expires=known.expires,
     )  # fmt: skip
     band = Number(f"{name}.expected", found.value, unit, found.rule, found.low, found.high)
-    return row, [Number(name, value.value, unit, source), band]
+    numbers = [Number(name, value.value, unit, source), band]
+    return row, numbers, _course(row, shown, start, model, earlier)
+
+
+def _course(
+    row: Row,
+    shown: Sequence[ClinicalValue],
+    start: date | None,
+    model: Model | None,
+    earlier: Sequence[ClinicalValue],
+) -> Course | None:
+    """Return what is drawn of a row, None where no dated value is known."""
+    known = [v for v in shown if v.value is not None and v.date]
+    if start is None or not known:
+        return None
+    days = tuple(round(_days(v, start), 4) for v in known)
+    course = Course(
+        row.name, row.unit, start.isoformat(), days, tuple(v.value or 0.0 for v in known),
+        verdict=row.verdict,
+    )  # fmt: skip
+    if model is None:
+        return course
+    drawn = np.linspace(_days(earlier[0], start), days[-1], BAND_POINTS)
+    band = [model(float(day)) for day in drawn]
+    return replace(
+        course,
+        band_days=tuple(round(float(day), 4) for day in drawn),
+        expected=tuple(found.value for found in band),
+        low=tuple(found.low for found in band),
+        high=tuple(found.high for found in band),
+        rule=row.rule,
+    )
+
+
+def _days(value: ClinicalValue, start: date) -> float:
+    zero = moment(start.isoformat())
+    assert zero is not None
+    return (value.when - zero).total_seconds() / DAY_S
 
 
 def _verdict(value: float, found: Expected) -> tuple[Verdict, str]:
@@ -176,8 +241,12 @@ def _doubt(key: str, known: Known, earlier: Sequence[ClinicalValue], start: date
     if known.value.when.date() < start:
         return f"there is no {said(key)} since the transplant"
     if len(earlier) < LEAST_STEADY:
-        return f"{len(earlier)} earlier values since the transplant; {LEAST_STEADY} are needed"
+        return f"{_count(earlier)} since the transplant; {LEAST_STEADY} are needed"
     return ""
+
+
+def _count(values: Sequence[ClinicalValue]) -> str:
+    return f"{len(values)} earlier value{'' if len(values) == 1 else 's'}"
 
 
 def _earlier(person: Person, key: str, known: Known, start: date | None) -> list[ClinicalValue]:
@@ -190,55 +259,63 @@ def _earlier(person: Person, key: str, known: Known, start: date | None) -> list
     ]
 
 
-def _expected(
-    key: str,
-    newest: ClinicalValue,
-    earlier: Sequence[ClinicalValue],
-    start: date,
-    coverage: float,
-    least: float,
-) -> Expected:
+def _model(
+    key: str, earlier: Sequence[ClinicalValue], start: date, coverage: float, least: float
+) -> Model:
     values = [v.value for v in earlier if v.value]
     if key not in FALLING or len(values) < LEAST_FALLING:
-        return steady_course(values, coverage, least)
-    zero = moment(start.isoformat())
-    assert zero is not None
-    days = [(v.when - zero).total_seconds() / DAY_S for v in earlier]
-    at = (newest.when - zero).total_seconds() / DAY_S
-    return falling_course(days, values, at, coverage, least)
+        return _steady(values, coverage, least)
+    return falling_course([_days(v, start) for v in earlier], values, coverage, least)
 
 
-def _antibodies(person: Person, start: date | None, coverage: float, least: float) -> list[Row]:
+def _steady(values: Sequence[float], coverage: float, least: float) -> Model:
+    found = steady_course(values, coverage, least)
+    return lambda day: found
+
+
+def _antibodies(
+    person: Person, start: date | None, coverage: float, least: float
+) -> list[tuple[Row, Course | None]]:
     """Return a row per antibody: a new one warns, one that was there is held to its course."""
-    rows = []
+    found = []
     listed = [v for v in person.lists("antibody") if v.value is not None]
     for name in dict.fromkeys(v.text for v in listed):
         series = [v for v in listed if v.text == name]
-        last, before = series[-1], [v.value for v in series[:-1] if v.value and v.date]
-        about = (f"follow.antibody.{name}", last.value, "MFI", person.source(last), last.date[:10])
-        if person.aged("antibody", last).old:
-            reason = "The newest test is too old or has no date."
-            rows.append(_antibody(about, "unknown", STEADY_RULE, reason))
-        elif start is not None and not before and last.when.date() >= start:
-            rows.append(_antibody(about, "warn", "an antibody that was not there before", "New."))
-        elif len(before) < LEAST_STEADY:
-            reason = f"{len(before)} earlier values; {LEAST_STEADY} are needed."
-            rows.append(_antibody(about, "unknown", STEADY_RULE, reason))
-        else:
-            found = steady_course(before, coverage, least)
-            verdict, where = _verdict(last.value or 0.0, found)
-            reason = f"{where} the band: {found.low:.4g} to {found.high:.4g}."
-            rows.append(_antibody(about, verdict, found.rule, reason))
-    return rows
+        earlier = [v for v in series[:-1] if v.value and v.date]
+        row, model = _antibody(name, series[-1], earlier, person, start, coverage, least)
+        found.append((row, _course(row, series, start, model, earlier)))
+    return found
 
 
 def _antibody(
-    about: tuple[str, float | None, str, str, str], verdict: Verdict, rule: str, reason: str
-) -> Row:
-    return Row(about[0], verdict, *about[1:], rule, reason)
+    name: str,
+    last: ClinicalValue,
+    earlier: Sequence[ClinicalValue],
+    person: Person,
+    start: date | None,
+    coverage: float,
+    least: float,
+) -> tuple[Row, Model | None]:
+    def made(verdict: Verdict, rule: str, reason: str) -> Row:
+        about = (last.value, "MFI", person.source(last), last.date[:10], rule, reason)
+        return Row(f"follow.antibody.{name}", verdict, *about)
+
+    if person.aged("antibody", last).old:
+        reason = "The newest test is too old or has no date."
+        return made("unknown", STEADY_RULE, reason), None
+    if start is not None and not earlier and last.when.date() >= start:
+        return made("warn", "an antibody that was not there before", "New."), None
+    if len(earlier) < LEAST_STEADY:
+        reason = f"{_count(earlier)}; {LEAST_STEADY} are needed."
+        return made("unknown", STEADY_RULE, reason), None
+    model = _steady([v.value for v in earlier if v.value], coverage, least)
+    found = model(0.0)
+    verdict, where = _verdict(last.value or 0.0, found)
+    reason = f"{where} the band: {found.low:.4g} to {found.high:.4g}."
+    return made(verdict, found.rule, reason), model
 
 
 def _finding(row: Row) -> Finding:
     severity = Severity.WARNING if row.verdict == "warn" else Severity.INFO
     code = "off_course" if row.verdict == "warn" else "course_unknown"
-    return Finding(severity, code, f"{row.name}: {row.reason} Rule: {row.rule}")
+    return Finding(severity, code, f"{row.name}: {sentence(row.reason)} Rule: {row.rule}")

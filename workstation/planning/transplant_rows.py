@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from segmentation.contract import Finding, Number
 
 Verdict = Literal["pass", "warn", "block", "unknown"]
@@ -60,11 +62,52 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Course:
+    """Measured values over time, and the band that a person's earlier values foretell.
+
+    Attributes:
+        row: name of the row that judges the newest value.
+        unit: of all values, "" for a plain ratio.
+        start: the day from which days are counted, ISO 8601.
+        days, values: every measured value and how many days after the start it was taken.
+        band_days: days of the band; empty where too few values are known for one.
+        expected, low, high: the band on these days; the newest value has no part in it.
+        rule: the model of the band with its parameters.
+        verdict: of the newest value.
+    """
+
+    row: str
+    unit: str
+    start: str
+    days: tuple[float, ...]
+    values: tuple[float, ...]
+    band_days: tuple[float, ...] = ()
+    expected: tuple[float, ...] = ()
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    rule: str = ""
+    verdict: Verdict = "unknown"
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Course:
+        """Read what `dataclasses.asdict` made, also after a way through JSON."""
+        made: Course = TypeAdapter(cls).validate_python(record)
+        return made
+
+
+FOLLOW_UP = "follow-up"
+"""What stands for the organ in a sheet that follows a recipient after the transplant."""
+
+SETTLE = "settle this: "
+"""How a change begins that says no more than the reason of its row."""
+
+
+@dataclass(frozen=True)
 class Sheet:
     """A review of one pair: it tells, and never decides or allocates.
 
     ``organ`` and ``review_date`` are what it was made for; ``rows`` stand in the order of
-    reading: blocking first, then unknown.
+    reading: blocking first, then unknown. ``courses`` are those of a follow-up.
     """
 
     rows: tuple[Row, ...] = ()
@@ -72,16 +115,18 @@ class Sheet:
     review_date: str = ""
     numbers: tuple[Number, ...] = ()
     findings: tuple[Finding, ...] = ()
+    courses: tuple[Course, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form; `read` reverses it."""
+        courses = [asdict(course) for course in self.courses]
         return {
             "organ": self.organ,
             "review_date": self.review_date,
             "rows": [row.to_json() for row in self.rows],
             "numbers": [number.to_json() for number in self.numbers],
             "findings": [finding.to_json() for finding in self.findings],
-        }
+        } | ({"courses": courses} if courses else {})
 
     @classmethod
     def read(cls, record: Mapping[str, Any], path: object = None) -> Sheet:
@@ -92,6 +137,7 @@ class Sheet:
             record["review_date"],
             tuple(Number.from_json(number) for number in record["numbers"]),
             tuple(Finding.from_json(finding) for finding in record["findings"]),
+            tuple(Course.from_json(course) for course in record.get("courses", ())),
         )
 
     def count(self, verdict: Verdict) -> int:
@@ -113,6 +159,12 @@ class Sheet:
             if row.name == name:
                 return row
         raise KeyError(name)
+
+
+def sentence(reason: str) -> str:
+    """Return a reason as a sentence: with a capital and a stop."""
+    ended = reason if reason.endswith((".", "!", "?")) or not reason else f"{reason}."
+    return ended[:1].upper() + ended[1:]
 
 
 def row_key(row: Mapping[str, Any]) -> str:

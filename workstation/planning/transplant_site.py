@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workstation.planning.transplant_person import Known, Person
-from workstation.planning.transplant_rows import Row, Verdict, aged
+from workstation.planning.transplant_rows import SETTLE, Row, Verdict, aged
 
 Use = tuple[Person, Known]
 
@@ -112,4 +112,4 @@ def unknown(name: str, uses: Sequence[Use], rule: str, unit: str = "", also: str
     doubts += [f"no {p.role} value" for p, k in uses if k.value is None and not k.doubt]
     doubts += [also] if also else []
     reason = "; ".join(dict.fromkeys(doubts))
-    return made(name, "unknown", None, unit, uses, rule, reason, f"settle this: {reason}")
+    return made(name, "unknown", None, unit, uses, rule, reason, f"{SETTLE}{reason}")

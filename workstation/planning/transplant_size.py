@@ -35,6 +35,13 @@ GRWR_RULE = (
 REMNANT_RULE = f"{SITE} for the part of the liver that a living donor keeps"
 VESSEL_RULE = f"{SITE} for the ratio of two diameters; no general limit is established"
 
+LENGTH_RULE = (
+    "free length of the donor's vessel against the way it must bridge in the recipient: "
+    "measured, no general limit"
+)
+ARTERIES_RULE = "more than one artery needs a plan for each"
+SEXES = {"F": "woman", "M": "man"}
+
 HEART_LOW, LUNG_BAND, BSA_BAND, GRWR_HIGH = 0.86, (0.75, 1.25), (0.78, 1.24), 3.0
 HEAVIER_KG = 30.0
 DENSITY_G_ML = 1.0
@@ -96,7 +103,10 @@ def kidney_row(donor: Person, recipient: Person, site: Site) -> Row:
     more = round(taken - given, 4)
     warn = more > HEAVIER_KG and sexes[0] != sexes[1]
     warn |= more > 0 and sexes == ("F", "M")
-    reason = f"The recipient weighs {more:+.4g} kg against the donor; {sexes[0]} to {sexes[1]}."
+    reason = (
+        f"The recipient weighs {taken:g} kg and the donor {given:g} kg, {_difference(more)}; "
+        f"a {SEXES[sexes[0]]}'s kidney for a {SEXES[sexes[1]]}."
+    )
     return made("size.weight", "warn" if warn else "pass", more, "kg", uses, KIDNEY_RULE, reason)
 
 
@@ -213,8 +223,8 @@ def pancreas_row(donor: Person, recipient: Person, site: Site) -> Row:
 
 
 def vessel_rows(organ: Organ, donor: Person, recipient: Person, site: Site) -> list[Row]:
-    """Return a row per anastomosis, and the number of the graft's arteries where it is known."""
-    rows = []
+    """Return the rows of each anastomosis, and the number of the graft's arteries, where known."""
+    rows: list[Row | None] = []
     for name, given, taken in JOINED[organ]:
         uses: list[Use] = [
             (donor, donor.chosen(f"diameter_{given}")),
@@ -228,15 +238,46 @@ def vessel_rows(organ: Organ, donor: Person, recipient: Person, site: Site) -> l
         verdict: Verdict = "warn" if ratio > site.vessel_ratio else "pass"
         reason = f"{one:g} mm to {other:g} mm; the site's limit is {site.vessel_ratio:g}."
         rows.append(made(f"vessel.{name}", verdict, ratio, "", uses, VESSEL_RULE, reason))
+    rows += [_length_row(*joined, donor, recipient) for joined in JOINED[organ]]
+    rows.append(_arteries_row(donor))
+    return [row for row in rows if row is not None]
+
+
+def _length_row(name: str, given: str, taken: str, donor: Person, recipient: Person) -> Row | None:
+    """Return the row of how far a donor's vessel reaches, None where nobody measured it."""
+    free = donor.chosen(f"length_{given}")
+    if free.value is None:
+        return None
+    way = recipient.chosen(f"distance_{taken}")
+    uses: list[Use] = [(donor, free), (recipient, way)]
+    row = f"vessel.{name}.length"
+    if free.number is None or way.number is None:
+        also = f"{free.number:g} mm are free, and what they must bridge is not known"
+        return unknown(row, uses, LENGTH_RULE, "mm", also if free.number is not None else "")
+    more = round(free.number - way.number, 4)
+    reason = f"{free.number:g} mm are free for a way of {way.number:g} mm."
+    verdict: Verdict = "warn" if more < 0 else "pass"
+    return made(row, verdict, more, "mm", uses, LENGTH_RULE, reason)
+
+
+def _arteries_row(donor: Person) -> Row | None:
+    """Return the row of how many arteries the graft has, None where nobody counted them."""
     count = donor.chosen("graft_artery_count")
-    if count.value is not None:
-        rule = "more than one artery needs a plan for each"
-        if count.number is None:
-            rows.append(unknown("vessel.arteries", [(donor, count)], rule))
-        else:
-            many: Verdict = "warn" if count.number > 1 else "pass"
-            rows.append(made("vessel.arteries", many, count.number, "", [(donor, count)], rule))
-    return rows
+    if count.value is None:
+        return None
+    uses: list[Use] = [(donor, count)]
+    if count.number is None:
+        return unknown("vessel.arteries", uses, ARTERIES_RULE)
+    several = count.number > 1
+    verdict: Verdict = "warn" if several else "pass"
+    reason = f"The graft has {count.number:g} {'arteries' if several else 'artery'}."
+    return made("vessel.arteries", verdict, count.number, "", uses, ARTERIES_RULE, reason)
+
+
+def _difference(kg: float) -> str:
+    if not kg:
+        return "as much"
+    return f"{abs(kg):.4g} kg {'more' if kg > 0 else 'less'}"
 
 
 def _uses(donor: Person, recipient: Person, *keys: str) -> list[Use]:

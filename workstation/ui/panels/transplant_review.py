@@ -7,8 +7,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from workstation.planning.transplant_rows import ORDER, Row, Sheet, Verdict
 from workstation.ui.panels.parts import RecordList, bold, label
-from workstation.ui.panels.transplant_rows import MARKS, ROLES, row_value
-from workstation.ui.words import readable
+from workstation.ui.panels.transplant_marks import MARKS, ROLES, row_title, row_value
 
 TITLES: dict[Verdict, str] = {
     "block": "Blocks",
@@ -49,7 +48,7 @@ class WideRow(QFrame):
                 why.addWidget(label(text, role))
         cells: tuple[QWidget | QVBoxLayout, ...] = (
             label(MARKS[row.verdict], ROLES[row.verdict]),
-            bold(readable(row.name)),
+            bold(row_title(row.name)),
             label(row_value(row)),
             why,
             label(", ".join(about), "muted"),
@@ -121,13 +120,13 @@ def changes_of(rows: tuple[Row, ...]) -> list[str]:
     said: dict[str, list[str]] = {}
     for row in worst:
         change = row.change or "nothing that a record could say"
-        said.setdefault(change, []).append(readable(row.name))
+        said.setdefault(change, []).append(row_title(row.name))
     return [f"{', '.join(names)}: {change}" for change, names in said.items()]
 
 
 def expiry_of(rows: tuple[Row, ...]) -> str:
     """Return in one sentence which rows expire first, "" for none."""
-    soon = sorted((row.expires, readable(row.name)) for row in rows if row.expires)[:SOON]
+    soon = sorted((row.expires, row_title(row.name)) for row in rows if row.expires)[:SOON]
     said = ", ".join(f"{name} {day}" for day, name in soon)
     return f"Expires first: {said}." if said else ""
 

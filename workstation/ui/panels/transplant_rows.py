@@ -9,17 +9,16 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from workstation.planning.plan import Step
-from workstation.planning.transplant_rows import Row, Sheet
+from workstation.planning.transplant_rows import Row, Sheet, sentence
 from workstation.stages import STAGES
 from workstation.ui.desk import Desk
 from workstation.ui.forms import ParameterForm
 from workstation.ui.panels.parts import RecordList, bold, button, label, set_role
+from workstation.ui.panels.transplant_marks import MARKS, ROLES, row_title, row_value
 from workstation.ui.theme import CORNER_FONT_PX, ui_font
 from workstation.ui.words import readable
 
 SHEETS = ("planning.transplant_sheet", "planning.transplant_followup")
-MARKS = {"block": "✕ block", "unknown": "? unknown", "warn": "! warn", "pass": "✓ pass"}
-ROLES = {"block": "problem", "unknown": "warning", "warn": "warning", "pass": "muted"}
 FIRST = 3
 """Settings that are not folded: organ, donation and day of the review."""
 
@@ -36,14 +35,14 @@ class RowCard(QFrame):
         value = row_value(row)
         head = QHBoxLayout()
         head.setSpacing(4)
-        head.addWidget(bold(readable(row.name)), 1)
+        head.addWidget(bold(row_title(row.name)), 1)
         mark = MARKS[row.verdict] if current else f"↻ {row.verdict}"
         head.addWidget(label(mark, ROLES[row.verdict], wrap=False), 0, Qt.AlignmentFlag.AlignTop)
         column = QVBoxLayout(self)
         column.setContentsMargins(10, 6, 10, 6)
         column.setSpacing(2)
         column.addLayout(head)
-        for text in (value, row.reason):
+        for text in (value, sentence(row.reason)):
             if text:
                 column.addWidget(label(text))
         about = [row.source, row.date or "no date"]
@@ -119,11 +118,3 @@ class TransplantView(QWidget):
         self.told.setText(words if current else "↻ Not up to date; recompute.")
         set_role(self.told, "muted" if current else "warning")
         self.told.setVisible(bool(shown))
-
-
-def row_value(row: Row) -> str:
-    """Return the value of a row with its unit, "" for none."""
-    if row.value is None:
-        return ""
-    value = f"{row.value:.4g}" if isinstance(row.value, float) else row.value
-    return f"{value} {row.unit}".strip()

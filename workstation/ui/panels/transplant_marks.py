@@ -1,0 +1,23 @@
+"""How the rows of a transplant review are marked and named in the window."""
+
+from __future__ import annotations
+
+from workstation.planning.transplant_rows import Row
+from workstation.ui.words import readable
+
+MARKS = {"block": "✕ block", "unknown": "? unknown", "warn": "! warn", "pass": "✓ pass"}
+ROLES = {"block": "problem", "unknown": "warning", "warn": "warning", "pass": "muted"}
+
+
+def row_title(name: str) -> str:
+    """Return the name of a row as the window writes it."""
+    title = readable(name.removeprefix("follow."))
+    return f"Antibody {name.rpartition('.')[2]}" if ".antibody." in name else title
+
+
+def row_value(row: Row) -> str:
+    """Return the value of a row with its unit, "" for none."""
+    if row.value is None:
+        return ""
+    value = f"{row.value:.4g}" if isinstance(row.value, float) else row.value
+    return f"{value} {row.unit}".strip()
