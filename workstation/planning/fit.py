@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from meshing.cell_sizes import point_normals
 from meshing.comparison import point_areas_mm2, weighted_percentile
 from meshing.distance_fields import winding
 from meshing.nearest import NearestOnSurface
 from meshing.surface import SurfaceMesh, isosurface, require_watertight
+from meshing.thickness import thickness_map
 from segmentation.contract import (
     Finding,
     FrameMismatch,
@@ -34,6 +36,19 @@ TOUCHING_MM = 0.5
 
 AROUND_MM = 12.0
 
+OUTWARD = 0.8
+"""Cosine between a normal and the way out of the head, above which a point is on the outside."""
+
+BESIDE_MM = 9.0
+"""Bone's outside this near to that of the implant should go on without a step."""
+
+EDGE_MM = 2.0
+"""Next to an edge the outside may be round, and tells nothing of a step."""
+
+THICKEST_MM = 20.0
+
+Mask = npt.NDArray[np.bool_]
+
 
 def implant_fit(
     implant: SurfaceMesh,
@@ -42,10 +57,11 @@ def implant_fit(
     *,
     progress: Progress = silent,
 ) -> SurfaceMesh:
-    """Measure how an implant fits the skull: gap, overlap and contact.
+    """Measure how an implant fits the skull: gap, overlap, contact, step at the edge, thickness.
 
-    Adds point data ``gap_mm``, the distance to bone, negative where the implant lies in it. The
-    gap in numbers is that of the edge: where the implant faces bone within 3 mm.
+    Adds point data ``gap_mm``, the distance to bone, negative where the implant lies in it, and
+    ``thickness_mm``. The gap in numbers is that of the edge: where the implant faces bone within
+    3 mm.
 
     Args:
         implant: the closed surface of the implant.
@@ -62,18 +78,18 @@ def implant_fit(
     if implant.frame_uid != skull.geometry.frame_uid:
         raise FrameMismatch("the implant lies in another frame of reference than the skull")
     progress(0.0, "looking at the bone around the implant")
-    around = _around(implant, skull)
+    around = bone_around(implant, skull)
     overlap = _overlap_ml(implant, around)
     bone = isosurface(around)
     finder = NearestOnSurface(bone)
-    found = finder(implant.points_mm, share(progress, 1, 3))
-    gap = found.distance_mm * finder.side(implant.points_mm, found)
-    normals = point_normals(implant.points_mm, implant.triangles)
-    towards = (found.point_mm - implant.points_mm) * np.sign(gap)[:, None]
-    facing = np.einsum("ij,ij->i", towards, normals) > FACING * np.abs(gap)
-    edge = facing & (np.abs(gap) < NEAR_MM)
+    gap, edge = facing_bone(implant, finder, share(progress, 1, 4))
+    progress(0.5, "measuring how thick it is")
+    thickness = thickness_map(implant, largest_mm=THICKEST_MM, progress=share(progress, 2, 4))
+    thick = thickness.point_data["thickness_mm"]
     progress(0.9, "measuring the gap")
-    numbers = _numbers(gap, edge, point_areas_mm2(implant), overlap)
+    areas = point_areas_mm2(implant)
+    numbers = _numbers(gap, edge, areas, overlap) + _thickness_numbers(thick, areas)
+    numbers += _step_numbers(edge_steps_mm(implant, bone, centre_mm(skull)))
     known = {number.quantity: number.value for number in implant.numbers}
     if defect is not None and "volume" in known and defect.mask().any():
         part = 100 * known["volume"] / defect.volume_ml()
@@ -81,16 +97,77 @@ def implant_fit(
     return replace(
         implant,
         name="fit map",
-        point_data={**implant.point_data, "gap_mm": gap},
+        point_data={**implant.point_data, "gap_mm": gap, "thickness_mm": thick},
         numbers=numbers,
         findings=_findings(overlap, edge),
     )
 
 
-def _around(implant: SurfaceMesh, skull: LabelMap) -> LabelMap:
-    """Return the skull near an implant."""
+def facing_bone(
+    implant: SurfaceMesh, bone: NearestOnSurface, progress: Progress = silent
+) -> tuple[Floats, Mask]:
+    """Return distances to bone (mm, negative in it) of an implant's points, and which face it.
+
+    The latter are its edge: bone lies in front of them, within 3 mm.
+    """
+    found = bone(implant.points_mm, progress)
+    gap = found.distance_mm * bone.side(implant.points_mm, found)
+    normals = point_normals(implant.points_mm, implant.triangles)
+    towards = (found.point_mm - implant.points_mm) * np.sign(gap)[:, None]
+    facing = np.einsum("ij,ij->i", towards, normals) > FACING * np.abs(gap)
+    return gap, facing & (np.abs(gap) < NEAR_MM)
+
+
+def edge_steps_mm(implant: SurfaceMesh, bone: SurfaceMesh, middle_mm: Floats) -> Floats:
+    """Return how far the outside of an implant stands out over that of the bone beside it.
+
+    Bone's outside is compared with the nearest point of the implant's outside within 9 mm, along
+    the mean of both normals, which leaves out an even bend. Outside is what looks away from
+    ``middle_mm``, without the 2 mm next to an edge, which may be round. Positive where the implant
+    stands out; empty where there is no bone beside it.
+    """
+    inner, inner_way = _outside(implant, middle_mm)
+    outer, outer_way = _outside(bone, middle_mm)
+    if not len(inner) or not len(outer):
+        return np.zeros(0)
+    apart, nearest = cKDTree(inner).query(outer, distance_upper_bound=BESIDE_MM)
+    beside = np.isfinite(apart)
+    arm = inner[nearest[beside]] - outer[beside]
+    way = inner_way[nearest[beside]] + outer_way[beside]
+    way /= np.linalg.norm(way, axis=1, keepdims=True)
+    return np.asarray(np.einsum("ij,ij->i", arm, way))
+
+
+def _outside(mesh: SurfaceMesh, middle_mm: Floats) -> tuple[Floats, Floats]:
+    """Return the points of a surface that look away from a middle, off edges, and their normals."""
+    normals = point_normals(mesh.points_mm, mesh.triangles)
+    ways = mesh.points_mm - middle_mm
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    out = np.einsum("ij,ij->i", ways, normals) > OUTWARD
+    if out.any() and not out.all():
+        out[out] = cKDTree(mesh.points_mm[~out]).query(mesh.points_mm[out])[0] > EDGE_MM
+    return mesh.points_mm[out], normals[out]
+
+
+def centre_mm(skull: LabelMap) -> Floats:
+    """Return the middle of a skull's voxels, LPS mm."""
+    index = np.argwhere(skull_mask(skull))[:: 1 + skull.array.size // 10_000_000]
+    return np.asarray(skull.geometry.to_world(index[:, ::-1]).mean(axis=0))
+
+
+def skull_mask(skull: LabelMap) -> Mask:
+    """Return the voxels of the label "skull", or of all labels where none has that name."""
     names = [label.name for label in skull.labels.values()]
-    mask = skull.mask("skull" if "skull" in names else None)
+    return np.asarray(skull.mask("skull" if "skull" in names else None))
+
+
+def bone_around(implant: SurfaceMesh, skull: LabelMap) -> LabelMap:
+    """Return the skull near an implant.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    mask = skull_mask(skull)
     low, high = implant.points_mm.min(axis=0) - AROUND_MM, implant.points_mm.max(axis=0) + AROUND_MM
     box = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1])
                     for z in (low[2], high[2])])  # fmt: skip
@@ -112,9 +189,7 @@ def _overlap_ml(implant: SurfaceMesh, bone: LabelMap) -> float:
     return float(np.count_nonzero(inside & bone.mask())) * bone.geometry.voxel_ml
 
 
-def _numbers(
-    gap: Floats, edge: npt.NDArray[np.bool_], areas: Floats, overlap: float
-) -> tuple[Number, ...]:
+def _numbers(gap: Floats, edge: Mask, areas: Floats, overlap: float) -> tuple[Number, ...]:
     numbers = [
         Number("overlap.volume", overlap, "mL", "bone voxels whose centres lie in the implant",
                plain=True),
@@ -137,7 +212,32 @@ def _numbers(
     return tuple(numbers)
 
 
-def _findings(overlap: float, edge: npt.NDArray[np.bool_]) -> tuple[Finding, ...]:
+def _thickness_numbers(thick: Floats, areas: Floats) -> tuple[Number, ...]:
+    """Return numbers of an implant's thickness over its surface."""
+    source = "diameter of the largest ball inside that touches the surface there"
+    shares = (("thickness.median", 50, "median"), ("thickness.largest_95", 95, "95th percentile"))
+    return tuple(
+        Number(name, weighted_percentile(thick, areas, part), "mm", f"{source}; {said} by area",
+               plain=True)
+        for name, part, said in shares
+    )  # fmt: skip
+
+
+def _step_numbers(steps_mm: Floats) -> tuple[Number, ...]:
+    """Return numbers of the step between the outsides of implant and bone."""
+    if not len(steps_mm):
+        return ()
+    source = "outside of the implant over that of bone within 9 mm"
+    away = np.abs(steps_mm)
+    return (
+        Number("edge.step", float(np.median(steps_mm)), "mm", f"{source}; median, + stands out",
+               plain=True),
+        Number("edge.step_95", float(np.percentile(away, 95)), "mm",
+               f"{source}; 95th percentile of its size", plain=True),
+    )  # fmt: skip
+
+
+def _findings(overlap: float, edge: Mask) -> tuple[Finding, ...]:
     found = []
     if overlap > 0:
         text = f"the implant overlaps bone by {overlap:.2g} mL"

@@ -28,9 +28,6 @@ from workstation.planning.cranioplasty_target import Target, Vault, find_target
 
 COLOUR = (0x7F, 0xB8, 0xD8)
 
-DENSITIES = {"PEEK": 1.30, "PMMA": 1.18, "Ti-6Al-4V": 4.43}
-"""Of implant materials, g/cm3."""
-
 BEYOND_MM = 6.0
 """How far over the edge of the hole a body may reach where the bone slopes away."""
 
@@ -301,9 +298,6 @@ def _numbers(mesh: SurfaceMesh, body: _Body, target: Target) -> tuple[Number, ..
         raise NoImplant("the surface of the implant came out open; change cell_mm a little")
     thickness = ball_thickness_mm(mesh, body)
     cell_mm = body.grid.spacing_mm[0]
-    volume = known["volume"].value
-    solid = np.argwhere(body.inside_mm > 0)
-    middle = body.grid.to_world(solid[:, ::-1]).mean(axis=0)
     way = target.chart.axes[2]
     return (
         *known.values(),
@@ -315,14 +309,6 @@ def _numbers(mesh: SurfaceMesh, body: _Body, target: Target) -> tuple[Number, ..
             max(thickness - cell_mm, 0.0),
             thickness + cell_mm,
             plain=True,
-        ),
-        *(
-            Number(f"mass.{name}", volume * density, "g", f"volume x {density:.2f} g/cm3")
-            for name, density in DENSITIES.items()
-        ),
-        *(
-            Number(f"centre.{axis}", float(value), "mm", "middle of the body's cells, LPS")
-            for axis, value in zip("xyz", middle)
         ),
         *(
             Number(f"removal.{axis}", float(value), "1", "unit direction out of the head, LPS")
