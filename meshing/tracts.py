@@ -111,6 +111,17 @@ def fibres_of(mesh: SurfaceMesh) -> list[Floats]:
     return np.split(centres, np.flatnonzero(np.diff(number)) + 1)
 
 
+def samples_mm(mesh: SurfaceMesh, step_mm: float) -> tuple[Floats, Floats]:
+    """Return places (n, 3) along all fibres of a tract, LPS mm, and the fibre of each (n,)."""
+    places, numbers = [], []
+    for number, line in enumerate(fibres_of(mesh)):
+        along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+        at = np.linspace(0.0, along[-1], int(np.ceil(along[-1] / step_mm)) + 1)
+        places.append(np.stack([np.interp(at, along, line[:, a]) for a in range(3)], axis=1))
+        numbers.append(np.full(len(at), float(number)))
+    return np.concatenate(places), np.concatenate(numbers)
+
+
 def as_tubes(fibres: list[Floats], frame_uid: str, name: str = "tract") -> SurfaceMesh:
     """Return fibres (n, 3), LPS mm, as tubes of a radius of 0.3 mm, each closed at its ends."""
     thin = [_thinned(np.asarray(line, np.float64)) for line in fibres]

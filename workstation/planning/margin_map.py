@@ -16,7 +16,8 @@ from scipy.spatial import cKDTree
 from meshing.centerline import Centerline
 from meshing.comparison import point_areas_mm2
 from meshing.nearest import NearestOnSurface
-from meshing.surface import SurfaceMesh, isosurface
+from meshing.surface import SurfaceMesh, is_watertight, isosurface
+from meshing.tracts import is_tract, samples_mm
 from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
 from segmentation.volume import ImageGeometry, LabelMap
 from workstation.planning.cut_surface import CutSurface
@@ -24,6 +25,7 @@ from workstation.planning.proposal import Floats, as_point, tight
 from workstation.planning.resection import R0_MM, CutPlane
 
 MARGIN = "margin_mm"
+FIBRE_STEP_MM = 0.25
 NEARNESS = "distance_to_structure_mm"
 SHARES = (("risk", "closer than {risk:g} mm"), ("safety", "from {risk:g} to {safety:g} mm"))
 
@@ -52,7 +54,7 @@ def margin_map(
         FrameMismatch: if tumour and cut live in different frames.
         ValueError: if the bands overlap.
     """
-    _require_bands(risk_mm, safety_mm)
+    require_bands(risk_mm, safety_mm)
     if tumor.geometry.frame_uid != cut.frame_uid:
         raise FrameMismatch("tumour and cut live in different frames; register one first")
     lesions = tight(tumor)
@@ -93,7 +95,7 @@ def critical_distance(
         FrameMismatch: if cut and structure live in different frames.
         ValueError: if the structure is empty, or the bands overlap.
     """
-    _require_bands(risk_mm, safety_mm)
+    require_bands(risk_mm, safety_mm)
     place = structure.geometry if isinstance(structure, LabelMap) else structure
     if place.frame_uid != cut.frame_uid:
         raise FrameMismatch("cut and structure live in different frames; register one first")
@@ -114,8 +116,13 @@ def _away_mm(
             raise ValueError("the critical structure is empty; make or load it first")
         distance, nearest = cKDTree(structure.points_mm).query(points)
         return np.asarray(np.maximum(distance - structure.radius_mm[nearest], 0.0))
+    if isinstance(structure, SurfaceMesh) and is_tract(structure):
+        return np.asarray(cKDTree(samples_mm(structure, FIBRE_STEP_MM)[0]).query(points)[0])
     if isinstance(structure, SurfaceMesh):
-        return NearestOnSurface(structure)(points, progress).distance_mm
+        near = NearestOnSurface(structure)
+        if not is_watertight(structure):
+            return near(points, progress).distance_mm
+        return np.asarray(np.maximum(near.signed_mm(points, progress), 0.0))
     whole = tight(structure)
     if whole is None:
         raise ValueError("the critical structure has no voxel; segment it first")
@@ -123,7 +130,8 @@ def _away_mm(
     return np.asarray(np.maximum(signed, 0.0))
 
 
-def _require_bands(risk_mm: float, safety_mm: float) -> None:
+def require_bands(risk_mm: float, safety_mm: float) -> None:
+    """Raise a ValueError unless the risk band ends where the safety band begins, or before."""
     if risk_mm > safety_mm:
         raise ValueError(
             f"the risk band of {risk_mm:g} mm reaches past the safety band of {safety_mm:g} mm; "
