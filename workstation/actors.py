@@ -27,6 +27,9 @@ from workstation.planning.resection import Cut, CutPlane
 
 MEASURED: Colour = (255, 224, 122)
 DOME_COLOUR: Colour = (229, 169, 75)
+CRITICAL_COLOUR: Colour = (79, 176, 165)
+ABLATION_COLOUR: Colour = (240, 96, 64)
+TRACT_COLOUR: Colour = (217, 140, 224)
 POROUS_OPACITY = 0.7  # of what blood seeps through
 UNSET: Colour = (255, 160, 60)  # what a surface has that nobody gave a colour
 
@@ -75,6 +78,10 @@ LOOKS: Mapping[str, Look] = MappingProxyType(
         "skull": _anatomy("bone", kind="bone"),
         "skin": _anatomy("skin", 0.25),
         "brain": _anatomy("brain", 0.6),
+        "organ": _anatomy("kidney", 0.25),
+        "critical": Look(CRITICAL_COLOUR, 0.45),
+        "ablation": Look(ABLATION_COLOUR, 0.45),
+        "tract": Look(TRACT_COLOUR, kind="vessel"),
         **{name: Look(colour, kind="device") for name, colour in DEVICES.items()},
     }
 )

@@ -262,7 +262,7 @@ def test_a_failing_step_shows_a_card(
     settle()
     card = window.cards.cards()[0]
     assert card.isVisible()
-    assert "misses the liver" in card.text()
+    assert "misses the organ" in card.text()
     assert window.rail.rows["Plan"].mark.text() == "▲"
     card.details.click()
     assert "Traceback" in card.text()
@@ -285,7 +285,7 @@ def test_a_cut_that_misses_can_be_taken_back_by_hand_or_undo(
     window.views.scene.cut_dragging.emit(far, (-1.0, 0.0, 0.0))
     window.views.scene.cut_released.emit(far, (-1.0, 0.0, 0.0))
     settle()
-    assert "misses the liver" in window.cards.cards()[0].text()
+    assert "misses the organ" in window.cards.cards()[0].text()
     shown = window.views.current_cut()
     assert shown is not None
     assert shown.point_mm == far, "the cut stays where the hand left it"

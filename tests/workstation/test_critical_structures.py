@@ -9,9 +9,9 @@ from scipy.spatial import cKDTree
 from meshing.surface import isosurface
 from meshing.tracts import as_tubes
 from segmentation.contract import FrameMismatch
-from segmentation.volume import Label, LabelMap
+from segmentation.volume import Label, LabelMap, Volume
 from tests.meshing.shapes import LEFT_HANDED, ellipsoid, grid, label_of
-from workstation.planning.critical_structures import structure_distances
+from workstation.planning.critical_structures import critical_labels, structure_distances
 from workstation.planning.margin_map import NEARNESS, critical_distance
 from workstation.planning.proposal import as_point
 from workstation.planning.resection import cut_plane
@@ -48,14 +48,13 @@ def test_each_label_has_its_distances_and_places() -> None:
     brute = cKDTree(isosurface(TUMOR).points_mm).query(artery)[0].min()
     assert values["renal_artery_to_tumor"] == pytest.approx(brute, abs=0.3)
     codes = {f.sentence.split(" ")[0]: f for f in found.findings}
-    assert codes["Renal"].code == "beyond_safety_band"
+    assert codes["Beyond"].code == "beyond_safety_band"
+    assert "renal artery 6 mm" in codes["Beyond"].sentence
     assert codes["The"].code == "structure_cut"
     assert np.linalg.norm(np.asarray(codes["The"].location_mm) - MIDDLE - (-5, 9, -9)) < 6
     band = next(n for n in found.numbers if n.quantity == "renal_artery_to_cut")
     assert band.high - band.low == pytest.approx(2.0)  # type: ignore[operator]
-    ends = [line for line in found.lines_mm if abs(line[1, 0] - POINT[0]) < 1e-3]
-    assert ends  # the way from the artery ends on the plane
-    assert ends[0][0, 0] - ends[0][1, 0] == pytest.approx(values["renal_artery_to_cut"], abs=1e-3)
+    assert not found.lines_mm  # what is far away is not drawn
 
 
 def test_bands_decide_what_is_said() -> None:
@@ -63,6 +62,22 @@ def test_bands_decide_what_is_said() -> None:
     assert {f.code for f in wide.findings} == {"inside_risk_band", "structure_cut"}
     middle = structure_distances(CUT, two_areas(), risk_mm=2, safety_mm=10)
     assert {f.code for f in middle.findings} == {"inside_safety_band", "structure_cut"}
+    (way,) = middle.lines_mm  # from the artery to the plane
+    assert way[1, 0] == pytest.approx(POINT[0], abs=1e-3)
+    assert way[0, 0] - way[1, 0] == pytest.approx(6.5, abs=0.7)
+
+
+def test_labels_keep_their_names_on_the_image() -> None:
+    image_grid = grid((36, 36, 36), (1.9, 1.6, 2.5), LEFT_HANDED)
+    image = Volume(np.zeros(image_grid.shape, np.int16), image_grid)
+    placed = critical_labels(two_areas(), image)
+    assert placed.geometry == image_grid
+    assert [label.name for label in placed.labels.values()] == ["renal_artery", "ureter"]
+    for name in ("renal_artery", "ureter"):
+        assert placed.volume_ml(name) == pytest.approx(two_areas().volume_ml(name), rel=0.12)
+    far = replace(image, geometry=replace(image_grid, origin_mm=(900.0, 0.0, 0.0)))
+    with pytest.raises(ValueError, match="inside the image"):
+        critical_labels(two_areas(), far)
 
 
 def bundle(offsets: list[float]) -> list[np.ndarray]:

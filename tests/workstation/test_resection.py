@@ -209,7 +209,7 @@ def test_bad_planes_are_refused(liver: LabelMap, tumor: LabelMap) -> None:
             cut_plane(liver, point_mm=centre, normal=normal)
     with pytest.raises(ValueError, match="finite"):
         cut_plane(liver, point_mm=(np.nan, 0, 0), normal=(1, 0, 0))
-    with pytest.raises(ValueError, match="misses the liver by 1"):
+    with pytest.raises(ValueError, match="misses the organ by 1"):
         plane(liver, (0, 1, 0), LIVER_MM + 12)
     with pytest.raises(ValueError, match="needs its normal"):
         cut_plane(liver, point_mm=centre)

@@ -28,7 +28,8 @@ from segmentation.contract import (
     silent,
 )
 from segmentation.measured import Measured
-from segmentation.volume import LabelMap
+from segmentation.resampling import conform
+from segmentation.volume import LabelMap, Volume
 from workstation.planning.margin_map import require_bands
 from workstation.planning.proposal import Floats, as_point, tight
 from workstation.planning.resection import Cut
@@ -36,6 +37,7 @@ from workstation.planning.resection import Cut
 STEP_MM = 0.5  # between the places of a fibre that are looked at
 MOST = 60_000  # places of one structure that are looked at
 TOUCHING_MM = 0.01
+LISTED = 6  # structures named in a sentence at the most
 TRACKING = "band: how finely fibres are drawn; the doubt of tracking itself is not in it"
 VOXELS = "band: half a voxel's longest edge"
 
@@ -68,6 +70,40 @@ class _Gap:
     distance_mm: float
     here_mm: Floats
     there_mm: Floats
+
+
+def critical_labels(labels: LabelMap, volume: Volume, *, progress: Progress = silent) -> LabelMap:
+    """Bring what is to be spared onto the grid of the image, each label for itself.
+
+    Args:
+        labels: the labels as they were read, in the frame of reference of the image.
+        volume: the image whose voxel grid is wanted.
+        progress: told how far the work is.
+
+    Raises:
+        FrameMismatch: if the frames of reference differ.
+        ValueError: if no label lies inside the image.
+    """
+    array = np.zeros(volume.geometry.shape, labels.array.dtype)
+    known, findings = {}, list(labels.findings)
+    for n, (value, label) in enumerate(labels.labels.items()):
+        progress(n / len(labels.labels), f"placing {label.name}")
+        whole = tight(LabelMap(labels.array == value, labels.geometry, {1: label}))
+        if whole is None:
+            continue
+        try:
+            placed = conform(whole, volume)
+        except FrameMismatch:
+            raise
+        except ValueError as outside:
+            findings.append(Finding(Severity.WARNING, "outside_image", str(outside)))
+            continue
+        array[placed.mask()] = value
+        known[value] = label
+        findings += placed.findings
+    if not known:
+        raise ValueError("no critical structure lies inside the image; check the label file")
+    return LabelMap(array, volume.geometry, known, tuple(findings))
 
 
 def structure_distances(
@@ -104,37 +140,38 @@ def structure_distances(
     parts = list(_parts(structure))
     lesion = None if tumor is None else tight(tumor)
     skin = None if lesion is None else isosurface(lesion)
-    lines: list[Floats] = []
     numbers: list[Number] = []
     findings: list[Finding] = []
-    least: tuple[float, str, Floats] | None = None
+    gaps: list[_Gap] = []
+    far: list[tuple[float, str]] = []
     for n, part in enumerate(parts):
         tell = share(progress, n, len(parts))
         tell(0.0, f"measuring distances to {part.name}")
         gap = _to_cut(part, cut)
+        gaps.append(gap)
         through, shares = _crossed(part, cut, gap)
         numbers += [_number(part, "to_cut", gap.distance_mm), *shares]
-        findings.append(_judged(part.name, gap, through, risk_mm, safety_mm))
-        lines += _line(gap)
-        if least is None or gap.distance_mm < least[0]:
-            least = gap.distance_mm, part.name, gap.here_mm
+        if through or gap.distance_mm < safety_mm:
+            findings.append(_judged(part.name, gap, through, risk_mm, safety_mm))
+        else:
+            far.append((gap.distance_mm, part.name))
         if skin is not None:
             tell(0.5, f"measuring distances to {part.name}")
             gap = _to_tumor(part, skin)
             numbers.append(_number(part, "to_tumor", gap.distance_mm))
-            lines += _line(gap)
             if gap.distance_mm <= TOUCHING_MM:
                 text = f"The tumour reaches {part.name}."
                 where = as_point(gap.here_mm)
                 findings.append(Finding(Severity.WARNING, "tumor_at_structure", text, where))
-    assert least is not None
+    least = min(range(len(parts)), key=lambda n: gaps[n].distance_mm)
+    shown = [gap for n, gap in enumerate(gaps) if n == least or gap.distance_mm < safety_mm]
     return Measured(
         cut.frame_uid,
-        tuple(lines),
+        tuple(line for gap in shown for line in _line(gap)),
         np.empty((0, 3)),
-        f"{least[1]} {least[0]:.1f} mm",
-        as_point(least[2]),
-        findings=tuple(findings),
+        f"{parts[least].name} {gaps[least].distance_mm:.1f} mm",
+        as_point(gaps[least].here_mm),
+        findings=(*findings, *_beyond(far, safety_mm)),
         numbers=tuple(numbers),
     )
 
@@ -267,8 +304,15 @@ def _judged(name: str, gap: _Gap, through: bool, risk: float, safety: float) -> 
     if least < risk:
         text = f"{said}, inside the risk band of {risk:g} mm."
         return Finding(Severity.WARNING, "inside_risk_band", text, place, "Move the cut.")
-    if least < safety:
-        text = f"{said}, inside the safety band of {safety:g} mm."
-        return Finding(Severity.INFO, "inside_safety_band", text, place)
-    text = f"{name} stays {least:.1f} mm away from the cut, beyond the safety band."
-    return Finding(Severity.INFO, "beyond_safety_band", text, place)
+    text = f"{said}, inside the safety band of {safety:g} mm."
+    return Finding(Severity.INFO, "inside_safety_band", text, place)
+
+
+def _beyond(far: list[tuple[float, str]], safety: float) -> list[Finding]:
+    """Return one finding about all that stays beyond the safety band, the nearest first."""
+    if not far:
+        return []
+    listed = ", ".join(f"{name} {away:.0f} mm" for away, name in sorted(far)[:LISTED])
+    more = f" and {len(far) - LISTED} more" if len(far) > LISTED else ""
+    text = f"Beyond the safety band of {safety:g} mm from the cut: {listed}{more}."
+    return [Finding(Severity.INFO, "beyond_safety_band", text)]

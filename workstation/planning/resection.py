@@ -163,7 +163,7 @@ def _finished(
     if distance.min() >= 0 or distance.max() < 0:
         near = float(np.abs(distance).min())
         raise ValueError(
-            f"the cut plane misses the liver by {near:.1f} mm; move its point into the liver"
+            f"the cut plane misses the organ by {near:.1f} mm; move its point into the organ"
         )
     surface = _patch(organ, cut)
     area = Number("area", area_mm2(surface) / 100.0, "cm2", "area of the plane inside the organ")
