@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import label as number_pieces
 
-from hemodynamics.lattice import VELOCITIES
+from hemodynamics.lattice import OPPOSITE, VELOCITIES
 from hemodynamics.solver import WALL, Links
-from meshing.distance_fields import grid_around, winding
+from meshing.distance_fields import grid_around, signed_distance
 from meshing.mesh import SurfaceMesh, require_watertight
 from meshing.rays import first_hits
-from meshing.tree import triangle_tree
+from meshing.tree import TriangleTree, triangle_tree
 from segmentation.contract import Progress, share, silent
 
 Ints = npt.NDArray[np.int64]
@@ -28,6 +28,10 @@ DEPTH = 3.0
 
 FLATNESS = 0.05
 """How far a cap may lie off its plane, of the radius of a circle of its area."""
+
+
+BESIDE = 0.5 * np.sqrt(3.0)
+"""Cells from the wall within which lies an end of each link that crosses it."""
 
 
 class UnusableLumen(ValueError):
@@ -106,14 +110,19 @@ def divide(lumen: SurfaceMesh, spacing_mm: float, progress: Progress = silent) -
                 "where it is wider"
             )
     grid = grid_around([lumen.points_mm], spacing_mm)
-    local = (lumen.points_mm - grid.origin_mm) / spacing_mm
-    inside = winding(local, lumen.triangles, grid.shape, share(progress, 0, 2)) > 0.5
+    depth = signed_distance(lumen.points_mm, lumen.triangles, grid, share(progress, 0, 3))
+    inside = depth < 0.0
     index, kept = _numbered(inside, ends, grid.origin_mm, spacing_mm)
     ijk = np.argwhere(index >= 0)[:, ::-1]
     neighbours = np.stack([index[tuple((ijk + v)[:, ::-1].T)] for v in VELOCITIES])
-    direction, cell = np.nonzero(neighbours < 0)
     cells = grid.origin_mm + spacing_mm * ijk
-    fraction, part = _cuts(lumen, tuple(ends), cells[cell], direction, spacing_mm, progress)
+    tree = triangle_tree(lumen.points_mm, lumen.triangles)
+    near = depth[index >= 0] > -BESIDE * spacing_mm
+    _part(neighbours, cells, near, tree, share(progress, 1, 3))
+    direction, cell = np.nonzero(neighbours < 0)
+    fraction, part = _cuts(
+        lumen, tree, tuple(ends), cells[cell], direction, spacing_mm, share(progress, 2, 3)
+    )
     crossings = cells[cell] + fraction[:, None] * VELOCITIES[direction] * spacing_mm
     links = Links(cell, direction, fraction, part)
     openings = tuple(
@@ -198,8 +207,34 @@ def _numbered(
     return index, kept
 
 
+def _part(
+    neighbours: Ints,
+    cells_mm: Floats,
+    near: npt.NDArray[np.bool_],
+    tree: TriangleTree,
+    progress: Progress,
+) -> None:
+    """Cut links between cells where tissue that is thinner than they are lies between them.
+
+    The edge of a neck is such tissue, and so is what parts two vessels that touch. One of the
+    two cells is ``near`` the wall.
+    """
+    for n, q in enumerate(np.flatnonzero(np.abs(VELOCITIES).any(axis=1))):
+        across = np.flatnonzero(near & (neighbours[q] >= 0))
+        steps = cells_mm[neighbours[q, across]] - cells_mm[across]
+        length = np.linalg.norm(steps, axis=1)
+        far, _ = first_hits(
+            tree, cells_mm[across], steps / length[:, None], np.full(len(across), -1),
+            reach_mm=float(length.max(initial=0.0)), progress=share(progress, n, len(VELOCITIES)),
+        )  # fmt: skip
+        here = across[far < length]
+        neighbours[OPPOSITE[q], neighbours[q, here]] = -1
+        neighbours[q, here] = -1
+
+
 def _cuts(
     lumen: SurfaceMesh,
+    tree: TriangleTree,
     names: tuple[str, ...],
     starts_mm: Floats,
     direction: Ints,
@@ -213,12 +248,12 @@ def _cuts(
     steps = VELOCITIES[direction] * spacing_mm
     length = np.linalg.norm(steps, axis=1)
     far, triangle = first_hits(
-        triangle_tree(lumen.points_mm, lumen.triangles),
+        tree,
         starts_mm,
         steps / length[:, None],
         np.full(len(steps), -1),
         reach_mm=2.0 * spacing_mm,
-        progress=share(progress, 1, 2),
+        progress=progress,
     )
     # A ray through an edge may slip by; such a link is cut half-way by the wall.
     met = np.isfinite(far) & (triangle >= 0)

@@ -2,13 +2,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import trimesh.creation
 from scipy.special import jv
 
 from hemodynamics import profiles
 from hemodynamics.domain import DEPTH, UnusableLumen, divide
 from hemodynamics.lattice import OPPOSITE, VELOCITIES
 from hemodynamics.solver import WALL, Lattice, lay_out, outlet
-from meshing.mesh import OpenSurface
+from meshing.booleans import combine_surfaces
+from meshing.mesh import OpenSurface, SurfaceMesh
 from tests.hemodynamics.tubes import capped_tube
 
 RADIUS, LENGTH = 2.0, 8.0
@@ -119,3 +121,35 @@ def test_a_lumen_that_cannot_be_used_is_refused(tube):
     bent = dict(mesh.boundaries) | {"inlet": np.arange(len(mesh.triangles))[:-40]}
     with pytest.raises(UnusableLumen, match="not flat"):
         divide(replace(mesh, boundaries=bent), 0.4)
+
+
+def with_plate(width, thickness, length):
+    """Return a tube along z and in its middle, across x, a plate of tissue."""
+    tube, _ = capped_tube(2.0, 6.0, turn=((1.0, 0.0, 0.0), 0.0))
+    box = trimesh.creation.box(extents=(width, thickness, length))
+    plate = SurfaceMesh(box.vertices, box.faces, "1.2", "plate")
+    parted = combine_surfaces(tube, plate, operation="difference")
+    heights = parted.points_mm[parted.triangles][..., 2]
+    inlet = np.flatnonzero(heights.max(axis=1) < -2.99)
+    exit_ = np.flatnonzero(heights.min(axis=1) > 2.99)
+    wall = np.setdiff1d(np.arange(len(heights)), np.concatenate([inlet, exit_]))
+    return replace(parted, boundaries={"wall": wall, "inlet": inlet, "outlet_1": exit_})
+
+
+def test_nothing_passes_through_tissue_thinner_than_a_cell():
+    domain = divide(with_plate(5.0, 0.02, 2.0), 0.4)
+    cells, cut = domain.cells_mm, 0
+    for q in np.flatnonzero(VELOCITIES[:, 1]):
+        starts, step = cells, 0.4 * VELOCITIES[q]
+        share = -starts[:, 1] / step[1]
+        at = starts + share[:, None] * step
+        through = (share > 0) & (share < 1) & (np.abs(at[:, 2]) < 0.99)
+        assert np.all(domain.neighbours[q, through] < 0)
+        ahead = domain.neighbours[q, ~through]
+        away = np.linalg.norm(cells[ahead] - cells[~through] - step, axis=1)
+        assert np.allclose(away[ahead >= 0], 0.0)
+        cut += np.count_nonzero(through)
+        mine = (domain.links.direction == q) & np.isin(domain.links.cell, np.flatnonzero(through))
+        assert np.all(domain.links.part[mine] == WALL)
+        assert np.all(domain.crossings_mm[mine, 1] * cells[domain.links.cell[mine], 1] > 0.0)
+    assert cut > 500
