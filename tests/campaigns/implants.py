@@ -1,11 +1,14 @@
 """Holes cut into the vault of a real skull, and how well the implant gives the bone back.
 
-The cutting rule. From the middle of the vault a ray leads to where the hole is to be, given by its
-angle off the way up (``polar``) and its bearing from the front towards the patient's left
-(``bearing``). All bone is removed that lies more than 50 mm from the middle, on the side of the
-ray, within a cylinder about that ray whose radius is r (1 + 0.10 cos(3 f) + 0.06 cos(5 f + 1)) at
-the angle f about the ray; r is that of a circle which cuts the area asked for out of a sphere of
-80 mm. What was removed, its marrow filled (closed by 3 mm), is what the implant is compared with.
+The cutting rule. The skull is brought to voxels of 1 mm. From the middle of the vault a ray leads
+to where the hole is to be, given by its angle off the way up (``polar``) and its bearing from the
+front towards the patient's left (``bearing``). All bone is removed that lies more than 50 mm from
+the middle, on the side of the ray, within a cylinder about that ray whose radius is
+r (1 + 0.10 cos(3 f) + 0.06 cos(5 f + 1)) at the angle f about the ray; r is that of a circle which
+cuts the area asked for out of a sphere of 80 mm. As a saw stays on the vault, bone below its base
+is left: the plane 10 mm below the middle that rises towards the front by 0.3 mm per mm, which
+leaves the roofs of the orbits, the petrous bones and the rest of the skull base where they are.
+What was removed, its marrow filled (closed by 3 mm), is what the implant is compared with.
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ from meshing.surface import SurfaceMesh, is_watertight, isosurface
 from meshing.symmetry import symmetry_plane
 from segmentation.measured import Measured
 from segmentation.metrics import dice, hausdorff95_mm
+from segmentation.resampling import resample_volume
 from segmentation.skull import propose_skull
-from segmentation.volume import LabelMap, bounding_block
+from segmentation.volume import LabelMap, Volume, bounding_block
 from workstation.dicom import files as dicom
 from workstation.planning.cranioplasty import cranial_defect
 from workstation.planning.cranioplasty_rays import vault_centre
@@ -35,6 +39,11 @@ from workstation.planning.implant_body import cranial_implant
 HEAD = "head_ct_cptac_C3N-01192.zip"
 MARROW_MM = 3.0
 VAULT_MM, SPHERE_MM = 50.0, 80.0
+GRID_MM = 1.0
+BASE_MM, BASE_SLOPE = -10.0, 0.3
+LEAST_MM = 2.0
+LIFTS_MM = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""Ways along which an implant is pulled out, to see what it touches."""
 
 PLACES = (  # polar and bearing in degrees, area in cm2; negative bearings lie on the right
     (55, 90, 40), (55, -90, 40), (60, 45, 20), (60, -45, 30), (70, 100, 60), (70, -110, 60),
@@ -70,6 +79,8 @@ class Verdict:
     closed: bool
     midline: bool
     seconds: float
+    area_cm2: float
+    hit_ml: float
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -81,6 +92,8 @@ class Verdict:
             "gap": self.gap_mm > 0.5,
             "overlap": self.overlap_ml > 0,
             "open": not self.closed,
+            "thin": self.thickness_mm < LEAST_MM,
+            "stuck": self.hit_ml > 0,
         }
         return tuple(name for name, fault in missed.items() if fault)
 
@@ -89,7 +102,16 @@ def head(folder: Path) -> LabelMap:
     """Return the skull of the real head, cropped to the upper part that holds the vault."""
     found = dicom.scan([folder / HEAD]).volumes[0]
     whole = propose_skull(dicom.read(found))
-    return only_skull(whole)
+    return on_grid(only_skull(whole), GRID_MM)
+
+
+def on_grid(skull: LabelMap, spacing_mm: float) -> LabelMap:
+    """Return a skull on cubic voxels, blurred by half of one first."""
+    grid = skull.geometry.resampled((spacing_mm,) * 3)
+    blur = [max(0.5 * spacing_mm / s - 0.5, 0) for s in skull.geometry.spacing_kji_mm]
+    soft = ndimage.gaussian_filter(skull.mask().astype(np.float32), blur)
+    image = resample_volume(Volume(soft, skull.geometry), grid)
+    return LabelMap((image.array > 0.5).view(np.uint8), grid, skull.labels)
 
 
 def only_skull(whole: LabelMap) -> LabelMap:
@@ -123,6 +145,7 @@ def cut(skull: LabelMap, plane: Measured, polar: float, bearing: float, area_cm2
     outline = radius * (1 + 0.10 * np.cos(3 * angle) + 0.06 * np.cos(5 * angle + 1))
     within = (np.hypot(u, v) < outline) & (away @ axis > 0)
     within &= np.linalg.norm(away, axis=1) > VAULT_MM
+    within &= away @ up > BASE_MM + BASE_SLOPE * (away @ front)
     gone = voxels[within]
     removed = np.zeros(skull.geometry.shape, np.bool_)
     removed[tuple(gone.T)] = True
@@ -182,7 +205,18 @@ def judge(case: Cut, plane_of: Measured | None = None) -> Verdict:
         is_watertight(implant),
         case.midline,
         seconds,
+        known["area"],
+        _hit_ml(implant, case.skull, np.array([known[f"removal.{axis}"] for axis in "xyz"])),
     )
+
+
+def _hit_ml(implant: SurfaceMesh, skull: LabelMap, way: np.ndarray) -> float:
+    """Return how much bone an implant meets on its way out, at most."""
+    met = []
+    for lift in LIFTS_MM:
+        moved = replace(implant, points_mm=implant.points_mm + lift * way)
+        met.append(np.count_nonzero(voxels_of(moved, skull).mask() & skull.mask()))
+    return max(met) * skull.geometry.voxel_ml
 
 
 def cases(folder: Path, first: int, count: int) -> Iterator[Cut]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from scipy import ndimage
 
 from segmentation.anatomy import ANATOMY
 from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
@@ -13,6 +14,7 @@ from segmentation.volume import Floats, Label, LabelMap, Vector
 from workstation.planning.aneurysm_patient import BY_HAND, PatientFacts
 from workstation.planning.cranioplasty_rays import Mask
 from workstation.planning.cranioplasty_target import (
+    SLANT_MM,
     Hole,
     NoDefect,
     Target,
@@ -34,6 +36,10 @@ HOW = {
     "completion": "the rim continued with its curvature, since there is nothing to mirror",
 }
 """What the missing bone was made from, in words."""
+
+
+FILM_MM = 2.5
+"""What would lie over bone around the hole and is thinner than this, is no missing bone."""
 
 
 class WrongSide(ValueError):
@@ -184,26 +190,52 @@ def _chosen(holes: list[Hole], vault: Vault, click_mm: Vector | None) -> tuple[H
 
 
 def _filled(vault: Vault, target: Target) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Return the voxels of the missing bone: between the new surfaces, in the hole, no bone."""
+    """Return the voxels of the missing bone: between the new surfaces, in the hole, no bone.
+
+    Walls of the hole that slant against rays end where bone begins; films over bone are left out.
+    """
     grid = vault.geometry
     array = np.zeros(grid.shape, np.uint8)
-    away = np.where(np.isnan(target.outer_mm), -1.0, target.outer_mm)
-    reach = target.chart.centre_mm + target.chart.directions() * away[..., None]
-    inner = target.chart.centre_mm + target.chart.directions() * (away - 20.0)[..., None]
-    corners = np.concatenate([reach[target.hole], inner[target.hole]])
-    index = grid.to_index(corners)
-    low = np.maximum(np.floor(index.min(axis=0)).astype(int) - 2, 0)
-    high = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 3, grid.size)
-    block = tuple(slice(a, b) for a, b in zip(low[::-1], high[::-1]))
+    block = _block(vault, target)
     k, j, i = np.meshgrid(*(np.arange(s.start, s.stop) for s in block), indexing="ij")
     points = grid.to_world(np.stack([i, j, k], axis=-1).reshape(-1, 3)) - vault.centre_mm
-    radius = np.linalg.norm(points, axis=1)
-    holes: Mask = sampled(target.chart, target.hole.astype(float), points) > 0.5
-    outer = sampled(target.chart, target.outer_mm, points)
-    inside = sampled(target.chart, target.inner_mm, points)
-    filled = holes & (radius <= outer) & (radius >= inside)
-    array[block] = filled.reshape(k.shape) & ~vault.mask[block]
+    near = np.flatnonzero(np.nan_to_num(sampled(target.chart, target.away_mm, points), nan=1e3)
+                          < SLANT_MM)  # fmt: skip
+    ways = points[near]
+    radius = np.linalg.norm(ways, axis=1)
+    there = ~np.isnan(target.bone.outer)
+    old = [sampled(target.chart, np.where(there, wall, 0.0), ways)
+           for wall in (target.bone.outer, target.bone.inner)]  # fmt: skip
+    new = [sampled(target.chart, wall, ways) for wall in (target.outer_mm, target.inner_mm)]
+    marrow = (radius < old[0]) & (radius > old[1])
+    filled = np.zeros(k.shape, np.bool_)
+    filled.flat[near] = (radius <= new[0]) & (radius >= new[1]) & ~marrow
+    filled &= ~vault.mask[block]
+    hole = np.zeros(k.shape, np.bool_)
+    hole.flat[near] = sampled(target.chart, target.hole.astype(float), ways) > 0.5
+    array[block] = _without_films(filled, hole, grid.spacing_kji_mm)
     return array
+
+
+def _block(vault: Vault, target: Target) -> tuple[slice, ...]:
+    """Return the part of the grid in which the missing bone lies."""
+    chart, grid = target.chart, vault.geometry
+    shown = (target.away_mm < SLANT_MM) & ~np.isnan(target.outer_mm)
+    ways = chart.directions()[shown]
+    corners = [ways * (target.outer_mm[shown] - deep)[:, None] for deep in (0.0, 20.0)]
+    index = grid.to_index(chart.centre_mm + np.concatenate(corners))
+    low = np.maximum(np.floor(index.min(axis=0)).astype(int) - 2, 0)
+    high = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 3, grid.size)
+    return tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1]))
+
+
+def _without_films(filled: Mask, hole: Mask, spacing_mm: Vector) -> Mask:
+    """Return what is thicker than a film and hangs together with the hole, or is the hole."""
+    core = ndimage.distance_transform_edt(filled, spacing_mm) > FILM_MM / 2
+    thick = filled & (ndimage.distance_transform_edt(~core, spacing_mm) <= FILM_MM / 2)
+    pieces, count = ndimage.label(thick | (filled & hole))
+    sizes = np.bincount(pieces[hole & (pieces > 0)], minlength=count + 1)
+    return np.asarray((pieces > 0) & (pieces == int(sizes.argmax())))
 
 
 def _told(hole: Hole, target: Target, vault: Vault) -> tuple[Finding, ...]:

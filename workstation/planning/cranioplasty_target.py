@@ -1,8 +1,9 @@
 """The bone that is missing: the other side mirrored and laid onto the rim, or the rim continued.
 
 The difference between the mirrored side and the bone around the hole is carried into the hole by
-thin-plate splines (Duchon 1977), so that the new surface meets the old one. Where there is nothing
-to mirror, the spline continues the rim itself, with its curvature.
+stiff thin-plate splines (Duchon 1977). At the rim a spline through the bone itself takes over, so
+that the new surface meets the old one. Where there is nothing to mirror, that spline continues the
+rim, with its curvature.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ FINE_MM, COARSE_MM, TYPICAL_MM = 1.0, 2.0, 80.0
 LOWEST = np.radians(100.0)
 """The vault ends this far off the way up."""
 
-SLANT_MM, WHOLE = 10.0, 0.7
+SLANT_MM, WHOLE = 14.0, 0.7
 """The walls of a hole slant over less than this; bone there is thinner than this share of usual."""
 
 OUTSIDE_MM, INSIDE_MM, RIM_MM = 3.0, 5.0, 24.0
@@ -40,14 +41,27 @@ OUTSIDE_MM, INSIDE_MM, RIM_MM = 3.0, 5.0, 24.0
 it goes on, and up to where.
 """
 
-AROUND_MM = 14.0
+AROUND_MM = 26.0
 """How far beyond the hole the surface is known."""
 
 LEAST_CM2 = 2.0
 """A hole with less is none that an implant is made for."""
 
-KNOTS, STIFF, STIFFEST = 350, 3.0, 3e4
-"""Points that a spline goes by, and how little it follows the noise of each."""
+KNOTS = 350
+"""Points that a spline goes by."""
+
+CLOSE, STIFF, STIFFER, STIFFEST = 3.0, 1e3, 3e4, 1e5
+"""How little splines follow single points: the rim's outside, the mirror's distance from it; the
+rim's thickness, and the mirror's difference from that. On holes cut into a head these came nearest.
+"""
+
+MEET_MM, MEET_THICK_MM = 8.0, 20.0
+"""In this depth the rim has 1/e of its say in how the outside, and how the thickness goes on."""
+
+STEEP, LUMP_MM, LUMP_WIDE_MM = 0.9, 2.5, 6.0
+"""The outside of a vault is less steep than this against rays, and has no lumps that stand out by
+this much and are narrower than twice this; orbits, arches and things on the skin are no vault.
+"""
 
 THICKEST_MM = 15.0
 
@@ -96,6 +110,7 @@ class Target:
         chart: the directions around the hole.
         outer_mm, inner_mm: distances from the centre; NaN away from the hole.
         hole: directions that meet no bone.
+        away_mm: distances from the hole, at a typical distance from the middle.
         bone: the walls of the bone that is there.
         mirrored: share of the hole for which the other side has bone.
         step_mm: distances of the new surface from the bone around the hole, outside.
@@ -105,6 +120,7 @@ class Target:
     outer_mm: Floats
     inner_mm: Floats
     hole: Mask
+    away_mm: Floats
     bone: Walls
     mirrored: float
     step_mm: Floats
@@ -158,7 +174,7 @@ def find_target(vault: Vault, directions: Floats) -> Target:
     middle = directions.mean(axis=0)
     reach = float(np.arccos(np.clip(_unit(directions) @ _unit(middle), -1, 1)).max())
     step = FINE_MM / TYPICAL_MM
-    chart = chart_around(vault.centre_mm, middle, reach + 26.0 / TYPICAL_MM, step)
+    chart = chart_around(vault.centre_mm, middle, reach + 30.0 / TYPICAL_MM, step)
     ways = chart.directions()
     bone = walls(vault.mask, vault.geometry, vault.centre_mm, ways)
     other = walls(vault.mask, vault.geometry, vault.centre_mm, mirrored(ways, vault.normal))
@@ -169,18 +185,40 @@ def find_target(vault: Vault, directions: Floats) -> Target:
     marked = ndimage.binary_dilation(marked, disc(2))
     hole = marked & np.isnan(bone.outer)
     away = ndimage.distance_transform_edt(~_open(bone, hole)) * FINE_MM
-    there = ~np.isnan(bone.outer) & (away < RIM_MM)
+    there = ~np.isnan(bone.outer) & (away < RIM_MM) & ~_steep(bone.outer, step)
     rim, whole = there & (away > OUTSIDE_MM), there & (away > INSIDE_MM)
     if whole.sum() < 50:
         raise NoDefect("hardly any bone is left around the hole, so nothing says how it goes on")
     wanted = away < AROUND_MM
-    outer, share = _laid(bone.outer, other.outer, rim, wanted, hole)
-    thick = _thickness(_calm(bone.outer - bone.inner), _calm(other.outer - other.inner), whole,
-                       wanted, hole)  # fmt: skip
-    near = rim & (away < 8.0)
-    off = np.abs(outer - bone.outer)[near]
-    inner = outer - thick
-    return Target(chart, outer, inner, hole, bone, share, off)
+    share = float((~np.isnan(other.outer) & hole).sum()) / max(int(hole.sum()), 1)
+    share = share if share >= HARDLY else 0.0
+    gap = _Gap(hole, wanted, share > 0)
+    smooth = np.where(_steep(other.outer, step) | _lumps(other.outer), np.nan, other.outer)
+    outer = _laid(gap, bone.outer, smooth, rim, _Ways(CLOSE, STIFF, MEET_MM))
+    thick = _laid(gap, _calm(bone.outer - bone.inner), _calm(smooth - other.inner), whole,
+                  _Ways(STIFFER, STIFFEST, MEET_THICK_MM))  # fmt: skip
+    off = np.abs(outer - bone.outer)[rim & (away < 8.0)]
+    inner = outer - np.clip(thick, 1.0, THICKEST_MM)
+    far = np.asarray(ndimage.distance_transform_edt(~hole) * FINE_MM)
+    return Target(chart, outer, inner, hole, far, bone, share, off)
+
+
+@dataclass(frozen=True, eq=False)
+class _Gap:
+    """Where values are wanted: in the hole and around it, by the mirror or without it."""
+
+    hole: Mask
+    wanted: Mask
+    by_mirror: bool
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """How a rim and a mirror's distance from it are continued; see `CLOSE` and `MEET_MM`."""
+
+    rim: float
+    mirror: float
+    meet_mm: float
 
 
 def _open(bone: Walls, hole: Mask) -> Mask:
@@ -206,45 +244,50 @@ def _calm(values: Floats) -> Floats:
     return np.asarray(np.where(nothing, np.nan, calm))
 
 
-def _laid(here: Floats, there: Floats, rim: Mask, wanted: Mask, hole: Mask) -> tuple[Floats, float]:
-    """Return values in the wanted cells that continue those of the rim, and the share mirrored.
+def _steep(outer: Floats, step: float) -> Mask:
+    """Return where the outside is too steep against rays for a vault."""
+    nothing = np.isnan(outer)
+    if nothing.all():
+        return nothing
+    near = ndimage.distance_transform_edt(nothing, return_distances=False, return_indices=True)
+    whole = outer[tuple(near)]
+    slope = np.gradient(ndimage.gaussian_filter(whole, 1.0), step)
+    return np.asarray(np.hypot(*slope) > STEEP * whole)
 
-    ``there`` are those of the other side, laid onto the rim; where it has none, or hardly any,
-    the rim alone is continued.
+
+def _lumps(outer: Floats) -> Mask:
+    """Return where something narrow stands out of the outside."""
+    low = np.where(np.isnan(outer), 0.0, outer)
+    flat = ndimage.grey_opening(low, footprint=disc(LUMP_WIDE_MM / FINE_MM))
+    return np.asarray((flat > 0) & (low - flat > LUMP_MM))
+
+
+def _laid(gap: _Gap, here: Floats, there: Floats, rim: Mask, ways: _Ways) -> Floats:
+    """Return values in the wanted cells that continue those of the rim.
+
+    ``there`` are those of the other side, laid onto the rim; where it has none, or by_mirror is
+    false, the rim alone is continued.
     """
-    known = ~np.isnan(there)
-    share = float((known & hole).sum()) / max(int(hole.sum()), 1)
     result = np.full(here.shape, np.nan)
+    result[gap.wanted] = _spline(rim, here, gap.wanted, ways.rim)
+    known = ~np.isnan(there)
     both = rim & known
-    knots_from, values = rim, here
-    if share >= HARDLY and both.sum() >= 50:
-        laid = wanted & known
-        result[laid] = there[laid] + _spline(both, here - there, laid)
-        knots_from = rim | (laid & hole)
-        values = np.where(rim, here, result)
-    rest = wanted & np.isnan(result)
-    if rest.any():
-        result[rest] = _spline(knots_from, values, rest)
-    return result, share if share >= HARDLY else 0.0
+    if not gap.by_mirror or both.sum() < 50:
+        return result
+    laid = gap.wanted & known
+    mirror = there[laid] + _spline(both, here - there, laid, ways.mirror)
+    if (gap.hole & ~known).any():
+        values = here.copy()
+        values[laid & gap.hole] = mirror[gap.hole[laid]]
+        rest = gap.wanted & ~known
+        result[rest] = _spline(rim | (laid & gap.hole), values, rest, ways.rim)
+    depth = ndimage.distance_transform_edt(gap.hole) * FINE_MM
+    own = np.exp(-depth[laid] / ways.meet_mm)
+    result[laid] = own * result[laid] + (1 - own) * mirror
+    return result
 
 
-def _thickness(here: Floats, there: Floats, rim: Mask, wanted: Mask, hole: Mask) -> Floats:
-    """Return the thickness in the wanted cells: the other side's, as much thicker as the rim is.
-
-    Where the other side has none it is the rim's, continued stiffly.
-    """
-    known = ~np.isnan(there)
-    result = np.full(here.shape, np.nan)
-    if (known & hole).sum() >= HARDLY * hole.sum() and (rim & known).any():
-        laid = wanted & known
-        result[laid] = there[laid] + float(np.median((here - there)[rim & known]))
-    rest = wanted & np.isnan(result)
-    if rest.any():
-        result[rest] = _spline(rim, here, rest, STIFFEST)
-    return np.asarray(np.clip(result, 1.0, THICKEST_MM))
-
-
-def _spline(at: Mask, values: Floats, wanted: Mask, stiff: float = STIFF) -> Floats:
+def _spline(at: Mask, values: Floats, wanted: Mask, stiff: float) -> Floats:
     """Return a thin-plate spline through values at some cells, in the wanted cells."""
     cells = np.argwhere(at).astype(float)
     chosen = np.random.default_rng(0).permutation(len(cells))[:KNOTS]

@@ -24,12 +24,9 @@ from segmentation.volume import Floats, ImageGeometry, LabelMap
 from workstation.planning.aneurysm_patient import PatientFacts
 from workstation.planning.cranioplasty import require_side, side_of, vault_of_label
 from workstation.planning.cranioplasty_rays import Mask
-from workstation.planning.cranioplasty_target import Target, Vault, find_target
+from workstation.planning.cranioplasty_target import SLANT_MM, Target, Vault, find_target
 
 COLOUR = (0x7F, 0xB8, 0xD8)
-
-BEYOND_MM = 6.0
-"""How far over the edge of the hole a body may reach where the bone slopes away."""
 
 AROUND_MM = 9.0
 """Bone this far around the hole stands in the way at most."""
@@ -132,7 +129,7 @@ def cranial_implant(
 def _grid(target: Target, cell_mm: float) -> ImageGeometry:
     """Return a grid around the hole whose third axis leads out of the head."""
     chart = target.chart
-    near = ndimage.binary_dilation(target.hole, iterations=int(BEYOND_MM + AROUND_MM))
+    near = ndimage.binary_dilation(target.hole, iterations=int(SLANT_MM + AROUND_MM))
     shown = near & ~np.isnan(target.outer_mm)
     ways, outer = chart.directions()[shown], target.outer_mm[shown]
     inner = np.minimum(target.inner_mm[shown], outer - 6.0)
@@ -176,8 +173,7 @@ def _limits(
     wall = wall if thickness_mm is None else np.full_like(wall, thickness_mm)
     hole: Mask = np.asarray(at(target.hole.astype(float)) > 0.5)
     cell = grid.spacing_mm[0]
-    near_cells = ndimage.distance_transform_edt(~target.hole)
-    near = at(near_cells) < BEYOND_MM
+    near = at(target.away_mm) < SLANT_MM
     bone = _bone(vault, target, world, distance, place)
     rim = ndimage.distance_transform_edt(~bone, sampling=cell).astype(np.float32) - cell / 2
     rim = np.where(bone, np.float32(-cell / 2), rim)
