@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from segmentation.contract import Number
 from workstation.case import Case, CaseError
+from workstation.case_record import number_record
 from workstation.figures import figures_of
 from workstation.named_plans import cut_kind, find_plan, listed_plans
 from workstation.planning.number_limits import limits_of
@@ -13,6 +15,9 @@ from workstation.planning.plan import Plan, to_plain_json
 from workstation.stages import STAGES
 
 KEPT = ("value", "low", "high")
+HEADLINE = 3
+"""How many numbers tell plans apart at a glance."""
+
 PATIENT, OUTLINES = "planning.patient", "Segment"
 
 
@@ -28,6 +33,21 @@ def asked_plans(case: Case, names: Sequence[str]) -> list[tuple[int, str]]:
     called = {number: name for name, number in named.items()}
     found = [(find_plan(case, which), which) for which in names]
     return [(n, which if which in named else called.get(n, "")) for n, which in found]
+
+
+def headline(case: Case, number: int) -> tuple[dict[str, dict[str, Any]], bool]:
+    """Return the first key numbers of a plan by their titles, and whether all are computed."""
+    plan = case.plan(number)
+    wanted = list(figures_of(plan).key_numbers.items())[:HEADLINE]
+    keys = plan.keys()
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for name, title in wanted:
+        output = name.partition(".")[0]
+        if keys.get(output, "") in case.values:
+            records = case.values.record(keys[output])["numbers"]
+            shown = (number_record(output, Number.from_json(n)) for n in records)
+            found |= {n["name"]: (title, n) for n in shown if n["name"] == name}
+    return dict(found.values()), len(found) == len(wanted)
 
 
 def compare(case: Case, asked: Sequence[tuple[int, str]]) -> dict[str, Any]:

@@ -58,6 +58,7 @@ from workstation.ui.panels.print_panel import PrintPanel
 from workstation.ui.panels.report_panel import ReportPanel
 from workstation.ui.panels.segment_panel import SegmentPanel
 from workstation.ui.panels.transplant_page import TransplantPage
+from workstation.ui.plans_page import PlansPage
 from workstation.ui.recent import recent_cases, recent_file, remember
 from workstation.ui.settings import LARGEST, SMALLEST, keep_settings, read_settings
 from workstation.ui.slice_paint import Tool
@@ -95,6 +96,7 @@ class MainWindow(QMainWindow):
             self._ask_case,
             self.open_case,
             self.show_pacs,
+            lambda: self.pair.ask_new(),
         )
         self.banner, self.rail = Banner(self.desk), StageRail(self.desk)
         self.views, self.start_page = FourUp(self.desk), StartPage(self.doors)
@@ -109,7 +111,7 @@ class MainWindow(QMainWindow):
         self._arrange()
         self.commands = Commands(self)
         self._fill_commands()
-        self._fill_menus()
+        self.commands.fill(self.menuBar())
         self.job_bar.undo.clicked.connect(self.undo)
         self.rail.chosen.connect(self.show_stage)
         self.rail.fold.clicked.connect(self.toggle_rail)
@@ -164,12 +166,14 @@ class MainWindow(QMainWindow):
         self.import_panel.widget.body.addWidget(find)
         send = button("Send to a PACS…", "As DICOM objects", partial(self.show_pacs, "Send"))
         self.report_panel.widget.body.addWidget(send)
-        self.pair = TransplantPage(self.desk)
+        self.pair = TransplantPage(self.desk, self._imported)
         self.pair.turned.connect(self._show_middle)
         self.plan_panel.transplant.opened.connect(self.pair.ask)
+        self.plans = PlansPage(self.desk, self.plan_panel.plans)
+        self.plans.turned.connect(self._show_middle)
         self.middle = QStackedWidget()
-        pages = (self.start_page, self.views, self.import_panel.page, self.pacs, self.pair)
-        for middle in pages:
+        offered = (self.start_page, self.views, self.import_panel.page, self.pacs, self.pair)
+        for middle in (*offered, self.plans):
             self.middle.addWidget(middle)
         self._right = QWidget()
         self._right.setFixedWidth(PANEL_PX)
@@ -198,6 +202,7 @@ class MainWindow(QMainWindow):
         for name in list(DEMOS)[1:]:
             words = f"Open the built-in synthetic patient: {name}"
             add("Case", words, partial(self.open_demo, name))
+        add("Case", "New transplant review…", self.pair.ask_new)
         add("Case", "Open a folder of images…", self._ask_images, "Ctrl+I")
         add("Case", "Open a ZIP, image or surface file…", self._ask_file, "Ctrl+Shift+I")
         add("Case", "Open a case…", self._ask_case, "Ctrl+O")
@@ -212,6 +217,7 @@ class MainWindow(QMainWindow):
         self._undo = add("Edit", "Undo", self.undo, "Ctrl+Z", self._lacks_undo)
         self._redo = add("Edit", "Redo", self.redo, "Ctrl+Shift+Z", self._lacks_redo)
         add("Plan", "Recompute", self.compute, "F5", self._lacks_plan)
+        self.plans.add_commands(add)
         add("Plan", "Stop the work that runs", self.job_bar.cancel_first, "Ctrl+.", self._lacks_job)
         for tool, key in zip(get_args(Tool), ("Q", "G", "X", "B", "E", "C", "K")):
             made = self.segment_panel.tools[tool]
@@ -242,12 +248,6 @@ class MainWindow(QMainWindow):
         add("View", "Smaller text", partial(self.scale_text, -0.1), "Ctrl+-")
         add("Help", "Search an action", self.show_palette, "Ctrl+K")
         add("Help", "Shortcuts", self.show_shortcuts, "F1")
-
-    def _fill_menus(self) -> None:
-        for name in dict.fromkeys(command.menu for command in self.commands.all):
-            menu = self.menuBar().addMenu(name)
-            menu.setToolTipsVisible(True)
-            menu.addActions([c.action for c in self.commands.all if c.menu == name])
 
     # What is missing -----------------------------------------------------------------
 
@@ -387,6 +387,8 @@ class MainWindow(QMainWindow):
             self.desk.take_tool("navigate")
         if name != "Measure":
             self.measuring.put_away()
+        if name != "Plan":
+            self.plans.put_away()
         if name != "Plan" and self.sketch.on:
             self.sketch.take(False)
         if name != "Flow":
@@ -462,7 +464,8 @@ class MainWindow(QMainWindow):
         """Show the import report while images are looked at, else the views or the start page."""
         arriving = self.desk.arriving is not None
         shown = arriving or self.session.case is not None
-        reviewed: QWidget = self.pair if self.pair.is_wanted else self.views
+        pages = (page for page in (self.plans, self.pair) if page.is_wanted)
+        reviewed: QWidget = next(pages, self.views)
         self.plan_panel.transplant.show_page(self.pair.is_wanted)
         page: QWidget = reviewed if shown else self.start_page
         importing = self.panels.currentWidget() is self.import_panel.widget

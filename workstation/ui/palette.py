@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QListWidget,
     QListWidgetItem,
+    QMenuBar,
     QVBoxLayout,
     QWidget,
 )
@@ -58,6 +59,13 @@ class Commands:
         self._window.addAction(action)
         self.all.append(Command(menu, action, missing))
         return action
+
+    def fill(self, bar: QMenuBar) -> None:
+        """Make a menu of each group of actions."""
+        for name in dict.fromkeys(command.menu for command in self.all):
+            menu = bar.addMenu(name)
+            menu.setToolTipsVisible(True)
+            menu.addActions([c.action for c in self.all if c.menu == name])
 
     def refresh(self) -> None:
         """Enable what can run; tooltips say what the others need."""

@@ -76,7 +76,7 @@ class ForecastCard(QFrame):
         desk.judged.connect(self.show_live)
         desk.previewed.connect(self._follow)
         desk.left.connect(self._rest)
-        desk.bindings.add(self.refresh, self)
+        desk.bindings.add(self.refresh)  # hidden until there is a forecast
         self.hide()
 
     def show_live(self, told: Measurements) -> None:

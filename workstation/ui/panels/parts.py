@@ -118,7 +118,7 @@ class NumberView(QFrame):
         self.recipe = ""
         self.setProperty("role", "card")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.name = label(name, "muted", wrap=False)
+        self.name = label(name, "muted")
         self.value, self.unit = label("–", "number", wrap=False), label("", "muted", wrap=False)
         self.band = label("", "muted", wrap=False)
         self.band.setFont(ui_font(CORNER_FONT_PX))

@@ -24,6 +24,7 @@ from workstation.ui.panels.parts import (
     button,
     recipe,
 )
+from workstation.ui.panels.plans_card import PlansCard
 from workstation.ui.panels.risk_sheet import RiskView
 from workstation.ui.panels.steps import StepList
 from workstation.ui.panels.transplant_rows import TransplantView
@@ -102,6 +103,8 @@ class PlanPanel:
         grid.addLayout(row, len(PLACES), 0, 1, 2)
         self.forecast = ForecastCard(desk)
         self.cut_choice = CutChoice(desk)
+        self.plans = PlansCard(desk)
+        body.addWidget(self.plans)
         body.addWidget(self.cut_choice)
         body.addWidget(self._cut)
         body.addWidget(self.recipe)

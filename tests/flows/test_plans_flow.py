@@ -1,0 +1,84 @@
+"""Plans A, B, C in the window: begun, worked on, compared side by side, removed, undone."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from workstation.picture import probe
+from workstation.ui.main_window import MainWindow
+from workstation.ui.panels.plans_card import PlanRow
+
+Settle = Callable[[], None]
+
+
+def cells(window: MainWindow, title: str) -> list[str]:
+    table = window.plans.table
+    for row in range(1, table.rowCount()):
+        texts = [item.text() for n in range(table.columnCount()) if (item := table.item(row, n))]
+        if texts and texts[0].removeprefix("≠ ") == title:
+            return texts
+    raise AssertionError(title)
+
+
+def listed(window: MainWindow) -> dict[str, bool]:
+    return {r["name"]: r["current"] for r in window.plan_panel.plans.rows.records}
+
+
+@pytest.mark.skipif(probe() is not None, reason="3D cannot be drawn here")
+def test_plans_are_begun_compared_gone_back_to_and_removed(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+) -> None:
+    window.open_case(make_case())
+    settle()
+    card = window.plan_panel.plans
+    assert not card.compare.isEnabled()
+    QTest.mouseClick(card.new, Qt.MouseButton.LeftButton)
+    settle()
+    assert listed(window) == {"A": False, "B": True}
+    before = window.desk.value("cut")
+    window.session.set_params("cut", margin_mm=4.0)
+    window.compute()
+    settle()
+    QTest.mouseClick(card.compare, Qt.MouseButton.LeftButton)
+    settle()
+    assert window.middle.currentWidget() is window.plans
+    assert cells(window, "Cut: margin mm")[1:] == ["–", "4"]
+    assert cells(window, "Margin minimum")[1].startswith("10.0 mm")
+    assert cells(window, "Margin minimum")[2].startswith("4.0 mm")
+    head = window.plans.table.cellWidget(0, 1)
+    assert head is not None
+    assert [p.isNull() for p in window.plans.pictures.values()] == [False, False]
+    row = card.rows.findChildren(PlanRow)[0]
+    QTest.mouseClick(row, Qt.MouseButton.LeftButton)
+    settle()
+    assert listed(window) == {"A": True, "B": False}
+    window.plans.put_away()
+    assert window.middle.currentWidget() is window.views
+    assert window.desk.is_current("cut")
+    assert window.desk.value("cut") == before
+    assert window.plan_panel.numbers["margin.minimum"].value.text() == "10.0"
+    card.call_it("wide")
+    card.take_away()
+    settle()
+    assert listed(window) == {"B": True}
+    window.undo()
+    settle()
+    assert listed(window) == {"wide": True, "B": False}
+    assert window.session.undo_label == "Rename plan A to wide"
+
+
+def test_what_cannot_be_named_is_told_and_changes_nothing(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+) -> None:
+    told: list[object] = []
+    window.desk.failed.connect(told.append)
+    window.open_case(make_case(computed=False))
+    window.plan_panel.plans.begin()
+    window.plan_panel.plans.call_it("A")
+    settle()
+    assert len(told) == 1
+    assert listed(window) == {"A": False, "B": True}
+    assert "not computed" in window.plan_panel.plans.rows.records[0]["numbers"]
