@@ -74,8 +74,12 @@ from segmentation import (
 )
 from segmentation.contract import Measurements, Progress, share, silent
 from workstation.planning import (
+    alignment_angles,
     aneurysm_patient,
     aneurysm_risk,
+    bone_landmarks,
+    bone_landmarks_pelvis,
+    bone_landmarks_tibia,
     couinaud,
     cranioplasty,
     critical_structures,
@@ -259,6 +263,12 @@ _TABLE = (
     Stage("Plan", fit_mass.implant_mass),
     Stage("Plan", fit_strength.implant_strength),
     Stage("Print", implant_marking.mark_implant),
+    Stage("Plan", bone_landmarks.femur_landmarks),
+    Stage("Plan", bone_landmarks_tibia.tibia_landmarks),
+    Stage("Plan", bone_landmarks_pelvis.pelvis_landmarks),
+    Stage("Plan", alignment_angles.leg_alignment),
+    Stage("Plan", alignment_angles.pelvic_alignment),
+    Stage("Plan", alignment_angles.side_difference),
     Stage("Plan", transplant_sheet.transplant_sheet, version=3),
     Stage("Plan", followup.transplant_followup, version=2),
     Stage("Plan", spread.spread),

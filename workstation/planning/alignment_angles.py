@@ -1,0 +1,344 @@
+"""How a leg and a pelvis are aligned: angles, lengths and offsets from their landmarks.
+
+Angles of the leg after Paley, Principles of Deformity Correction, Springer 2002, chapters 1 and 2:
+mLDFA, MPTA and JLCA are those of the joint lines with the mechanical axes and with each other in
+the frontal plane; normal values are mLDFA 88 (85 to 90), MPTA 87 (85 to 90), JLCA 0 to 2 degrees.
+The frontal plane of a bone holds its mechanical axis and its medial direction: of the femur that
+of the line behind its condyles, of the tibia that of the middles of its plateau. What concerns
+both bones is seen in the femur's frontal plane. Points are DICOM patient LPS millimetres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from meshing.measuring import as_vector
+from segmentation.contract import Finding, Number, Progress, Severity, silent
+from segmentation.measured import Measured, number_text
+from segmentation.volume import Floats
+from workstation.planning.bone_axes import across_of, unit
+from workstation.planning.bone_landmarks_record import (
+    NoLandmark,
+    place,
+    reach_mm,
+    require_frame,
+    side_of,
+)
+
+Angles = dict[str, tuple[float, str, str]]
+"""Quantity to value, unit and how it is defined."""
+
+FEMUR = (
+    "head", "notch", "lateral_distal", "medial_distal", "lateral_posterior", "medial_posterior",
+)  # fmt: skip
+SHAFT, NECK = ("shaft_bottom", "shaft_top"), "neck"
+TIBIA = ("plateau", "ankle", "lateral_plateau", "medial_plateau")
+PELVIS = ("left_spine", "right_spine", "pubis")
+
+STEP_MM = 1e-3
+
+MOST_BENT = 15.0
+"""A knee that is bent more (degrees) does not show how the leg stands."""
+
+
+class WrongPair(ValueError):
+    """Two bones are not those of one leg."""
+
+
+def leg_alignment(
+    femur: Measured | None = None, tibia: Measured | None = None, *, progress: Progress = silent
+) -> Measured:
+    """Measure how a leg is aligned.
+
+    With a femur its own angles, with a tibia its own, with both how the leg stands: the angle of
+    the knee, how far its middle lies off the line from hip to ankle, and the leg's length.
+
+    Args:
+        femur: landmarks of the femur.
+        tibia: landmarks of the tibia of the same leg, in the same scan.
+        progress: told how far the work is.
+
+    Raises:
+        NoLandmark: if a landmark that is needed is missing.
+        WrongPair: if the bones belong to different legs.
+        FrameMismatch: if they lie in different frames of reference.
+    """
+    known = [bone for bone in (femur, tibia) if bone is not None]
+    if not known:
+        raise NoLandmark("neither femur nor tibia is given; find the landmarks of one first")
+    require_frame(known[0].frame_uid, *known)
+    sides = {side_of(bone) for bone in known} - {None}
+    if len(sides) > 1:
+        raise WrongPair("the femur and the tibia belong to different sides of the patient")
+    side = next(iter(sides), None)
+    progress(0.1, "measuring the angles")
+    names, points = _points(femur, tibia)
+    reach = max(reach_mm(bone) for bone in known)
+    numbers = _banded(lambda p: _angles(dict(zip(names, p))), points, reach)
+    lines = _drawn(dict(zip(names, points)))
+    findings = _told(side, known, numbers)
+    shown = next((n for n in numbers if n.quantity == "HKA"), numbers[0])
+    text = f"{side or ''} {shown.quantity} {number_text(shown.value, shown.unit)}".strip()
+    return Measured(
+        known[0].frame_uid, lines, points, text, as_vector(points[1]),
+        {name: as_vector(point) for name, point in zip(names, points)},
+        findings=findings, numbers=numbers,
+    )  # fmt: skip
+
+
+def pelvic_alignment(pelvis: Measured, *, progress: Progress = silent) -> Measured:
+    """Measure how a pelvis lies in the scanner: tilt, obliquity and rotation.
+
+    They hold for the position in which the patient was scanned, against the scanner's axes; a
+    standing patient has others.
+
+    Args:
+        pelvis: landmarks of the pelvis.
+        progress: told how far the work is.
+
+    Raises:
+        NoLandmark: if a spine or the pubis is missing.
+    """
+    progress(0.1, "measuring the angles")
+    points = np.array([place(pelvis, name, "pelvis") for name in PELVIS])
+    numbers = _banded(lambda p: _pelvic(*p), points, reach_mm(pelvis))
+    text = f"tilt {number_text(numbers[0].value, 'degrees')}"
+    loop = np.vstack([points, points[:1]])
+    return Measured(
+        pelvis.frame_uid, (loop,), points, text, as_vector(points[2]),
+        dict(zip(PELVIS, map(as_vector, points))), numbers=numbers,
+    )  # fmt: skip
+
+
+def side_difference(left: Measured, right: Measured, *, progress: Progress = silent) -> Measured:
+    """Compare the alignment of the left and the right leg.
+
+    Args:
+        left: alignment of the left leg.
+        right: alignment of the right leg.
+        progress: told how far the work is.
+
+    Raises:
+        WrongPair: if a leg is that of the other side.
+        ValueError: if they have no number in common.
+    """
+    progress(0.1, "comparing both sides")
+    for value, wanted in ((left, "left"), (right, "right")):
+        other = "right" if wanted == "left" else "left"
+        if any(f.code == f"side_{other}" for f in value.findings):
+            raise WrongPair(f"what was given as the {wanted} leg is the {other} one")
+    others = {number.quantity: number for number in right.numbers}
+    numbers = tuple(
+        _difference(number, others[number.quantity])
+        for number in left.numbers
+        if number.quantity in others
+    )
+    if not numbers:
+        raise ValueError("the two sides have no number in common; measure the same bones on both")
+    return Measured(left.frame_uid, left.lines_mm, left.picked_mm, "left less right",
+                    left.text_mm, numbers=numbers)  # fmt: skip
+
+
+def _difference(left: Number, right: Number) -> Number:
+    value, half = left.value - right.value, float(np.hypot(_half(left), _half(right)))
+    source = f"left less right, errors independent; each is {left.source}"
+    return Number(left.quantity, value, left.unit, source, value - half, value + half)
+
+
+def _half(number: Number) -> float:
+    if number.low is None or number.high is None:
+        raise ValueError(f"{number.quantity} has no band; take the alignment of a leg")
+    return (number.high - number.low) / 2
+
+
+def _points(femur: Measured | None, tibia: Measured | None) -> tuple[list[str], Floats]:
+    names: list[str] = []
+    points: list[Floats] = []
+    for bone, wanted, what in ((femur, FEMUR, "femur"), (tibia, TIBIA, "tibia")):
+        if bone is None:
+            continue
+        names += wanted
+        points += [place(bone, name, what) for name in wanted]
+        also = [n for n in (*SHAFT, NECK) if n in bone.places] if what == "femur" else []
+        names += also
+        points += [np.asarray(bone.places[name], float) for name in also]
+    return names, np.array(points)
+
+
+def _banded(
+    measure: Callable[[Floats], Angles], points: Floats, reach: float
+) -> tuple[Number, ...]:
+    """Return the numbers of ``measure`` with the bands that landmarks off by ``reach`` give.
+
+    First-order, in any direction, combined as independent errors (root of the sum of squares).
+    """
+    found = measure(points)
+    slopes: dict[str, float] = dict.fromkeys(found, 0.0)
+    for place_ in np.ndindex(points.shape):
+        shift = np.zeros_like(points)
+        shift[place_] = STEP_MM
+        more, less = measure(points + shift), measure(points - shift)
+        for name in found:
+            slopes[name] += ((more[name][0] - less[name][0]) / (2 * STEP_MM)) ** 2
+    numbers = []
+    for name, (value, unit_name, how) in found.items():
+        half = reach * float(np.sqrt(slopes[name]))
+        source = f"{how}; each landmark within {reach:.2f} mm, independent of each other"
+        numbers.append(Number(name, value, unit_name, source, value - half, value + half))
+    return tuple(numbers)
+
+
+def _angles(p: Mapping[str, Floats]) -> Angles:
+    """Return what landmarks of a femur, a tibia or both say."""
+    found: Angles = {}
+    if "head" in p and "plateau" in p:
+        found |= _standing(p)
+    if "head" in p:
+        found |= _femoral(p)
+    if "plateau" in p:
+        found |= _tibial(p)
+    return found
+
+
+def _femoral(p: Mapping[str, Floats]) -> Angles:
+    up, medial, front = _frontal(p)
+    joint = _in(p["lateral_distal"] - p["medial_distal"], front)
+    found: Angles = {
+        "mLDFA": (_between(up, joint), "degrees",
+                  "on the lateral side, between the femur's mechanical axis and its joint line "
+                  "(Paley 2002); above 90 varus"),
+    }  # fmt: skip
+    if "shaft_top" in p:
+        shaft = unit(p["shaft_top"] - p["shaft_bottom"])
+        found["anatomical_mechanical"] = (
+            _between(_in(shaft, front), up), "degrees",
+            "between the axis of the middle of the shaft and the mechanical axis, frontal plane",
+        )  # fmt: skip
+        if "neck" in p:
+            found["neck_shaft_angle"] = (
+                _between(p["head"] - p["neck"], -shaft), "degrees",
+                "between the axis of the neck (middle of its narrowest section to the head's "
+                "centre) and that of the shaft, in space",
+            )  # fmt: skip
+    if "neck" in p:
+        neck = _in(p["head"] - p["neck"], up)
+        found["femoral_version"] = (
+            float(np.degrees(np.arctan2(neck @ front, neck @ medial))), "degrees",
+            "between the axis of the neck and the line behind the condyles, seen along the "
+            "mechanical axis; above zero the head lies to the front (anteversion)",
+        )  # fmt: skip
+    length = float(np.linalg.norm(p["head"] - p["notch"]))
+    found["femur_length"] = length, "mm", "centre of the head to the notch"
+    return found
+
+
+def _tibial(p: Mapping[str, Floats]) -> Angles:
+    up = unit(p["plateau"] - p["ankle"])
+    medial = across_of(p["medial_plateau"] - p["lateral_plateau"], up)
+    front = np.cross(up, medial)
+    joint = _in(p["medial_plateau"] - p["lateral_plateau"], front)
+    length = float(np.linalg.norm(p["plateau"] - p["ankle"]))
+    return {
+        "MPTA": (_between(-up, joint), "degrees",
+                 "on the medial side, between the tibia's mechanical axis and its joint line "
+                 "(Paley 2002); below 85 varus"),
+        "tibia_length": (length, "mm", "middle of the plateau to the middle of the ankle"),
+    }  # fmt: skip
+
+
+def _standing(p: Mapping[str, Floats]) -> Angles:
+    """Return what needs both bones, seen in the femur's frontal plane."""
+    thigh, medial, front = _frontal(p)
+    shin = _in(p["plateau"] - p["ankle"], front)
+    bend = float(np.degrees(np.arctan2(shin @ medial, shin @ thigh)))
+    upper = _in(p["lateral_distal"] - p["medial_distal"], front)
+    lower = _in(p["lateral_plateau"] - p["medial_plateau"], front)
+    opening = float(np.degrees(np.arctan2(lower @ -thigh, lower @ -medial)
+                               - np.arctan2(upper @ -thigh, upper @ -medial)))  # fmt: skip
+    ray = _in(p["ankle"] - p["head"], front)
+    across = across_of(medial, ray)
+    off = float((p["head"] - p["notch"]) @ across)
+    flexed = unit(p["plateau"] - p["ankle"])
+    flexion = float(np.degrees(np.arcsin(np.clip(flexed @ front, -1, 1))))
+    whole = float(np.linalg.norm(p["head"] - p["ankle"]))
+    seen = "in the femur's frontal plane (Paley 2002)"
+    return {
+        "HKA": (180.0 + bend, "degrees",
+                f"on the medial side, between both mechanical axes, {seen}; below 180 varus"),
+        "MAD": (off, "mm", "from the middle of the knee (the notch) to the line from the head's "
+                f"centre to the ankle, {seen}; above zero that line lies medial (varus)"),
+        "JLCA": (opening, "degrees", f"between both joint lines, {seen}; above zero they open to "
+                 "the lateral side (varus)"),
+        "knee_flexion": (flexion, "degrees", "of the tibia's axis against the femur's frontal "
+                         "plane; above zero the knee is bent"),
+        "leg_length": (whole, "mm", "centre of the head to the middle of the ankle, straight"),
+    }  # fmt: skip
+
+
+def _pelvic(left: Floats, right: Floats, pubis: Floats) -> Angles:
+    across = unit(left - right)
+    rise = (left + right) / 2 - pubis
+    rise = rise - (rise @ across) * across
+    flat = np.linalg.norm(across[:2])
+    plane = "of the anterior pelvic plane (both spines and pubis)"
+    return {
+        "pelvic_tilt": (float(np.degrees(np.arctan2(-rise[1], rise[2]))), "degrees",
+                        f"{plane} off the table's plane, seen from the side, as scanned; above "
+                        "zero the spines lie in front of the pubis (anterior tilt)"),
+        "pelvic_obliquity": (float(np.degrees(np.arctan2(across[2], flat))), "degrees",
+                             "of the line between the spines, as scanned; above zero the left "
+                             "is higher"),
+        "pelvic_rotation": (float(np.degrees(np.arctan2(-across[1], across[0]))), "degrees",
+                            "of the line between the spines about the head-foot axis, as "
+                            "scanned; above zero the left lies further to the front"),
+    }  # fmt: skip
+
+
+def _frontal(p: Mapping[str, Floats]) -> tuple[Floats, Floats, Floats]:
+    """Return up, medial and front of a femur; front is such on either side."""
+    up = unit(p["head"] - p["notch"])
+    medial = across_of(p["medial_posterior"] - p["lateral_posterior"], up)
+    front = np.cross(up, medial)
+    back = (p["medial_posterior"] + p["lateral_posterior"]) / 2 - p["notch"]
+    return up, medial, front if front @ back < 0 else -front
+
+
+def _in(vector: Floats, normal: Floats) -> Floats:
+    """Return the direction of a vector's shadow on the plane across ``normal``."""
+    return across_of(vector, normal)
+
+
+def _between(one: Floats, two: Floats) -> float:
+    """Return the angle in degrees between two directions."""
+    return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(one, two)), one @ two)))
+
+
+def _drawn(p: Mapping[str, Floats]) -> tuple[Floats, ...]:
+    pairs = (("head", "notch"), ("plateau", "ankle"), ("head", "ankle"),
+             ("lateral_distal", "medial_distal"), ("lateral_plateau", "medial_plateau"),
+             ("shaft_bottom", "shaft_top"), ("neck", "head"))  # fmt: skip
+    return tuple(np.array([p[a], p[b]]) for a, b in pairs if a in p and b in p)
+
+
+def _told(
+    side: str | None, bones: list[Measured], numbers: tuple[Number, ...]
+) -> tuple[Finding, ...]:
+    found = []
+    if side is None:
+        text = "the shape does not say which side this is; every angle holds for either side"
+        found.append(Finding(Severity.WARNING, "side_unknown", text))
+    else:
+        found.append(Finding(Severity.INFO, f"side_{side}", f"this is the patient's {side} leg"))
+    doubtful = [f for b in bones for f in b.findings if f.code == "landmark_doubtful"]
+    if doubtful:
+        text = f"{len(doubtful)} of the landmarks are doubtful; the bands do not hold for them"
+        remedy = "look at the landmarks first"
+        found.append(Finding(Severity.WARNING, "doubtful_landmarks", text, remedy=remedy))
+    bend = next((n.value for n in numbers if n.quantity == "knee_flexion"), 0.0)
+    if abs(bend) > MOST_BENT:
+        text = f"the knee is bent by {bend:.0f}°, so what concerns both bones misleads"
+        remedy = "use the angles of each bone alone"
+        found.append(Finding(Severity.WARNING, "knee_bent", text, remedy=remedy))
+    return tuple(found)

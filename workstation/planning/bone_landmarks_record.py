@@ -1,0 +1,175 @@
+"""Landmarks of a bone as they are collected: found, clicked, or missing with the reason.
+
+Points are DICOM patient LPS millimetres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from meshing.measuring import as_vector, mean_edge_mm
+from meshing.surface import SurfaceMesh, isosurface, require_watertight
+from segmentation.contract import Finding, FrameMismatch, Number, Severity
+from segmentation.measured import Measured
+from segmentation.volume import Floats, LabelMap, Vector
+
+Side = Literal["left", "right"]
+Choice = Literal["left", "right"] | None
+
+REACH = "landmark_reach"
+"""The number that says how far a landmark may be off."""
+
+MOST_TRIANGLES = 60_000
+
+
+class WrongSide(ValueError):
+    """A bone belongs to another side than was declared."""
+
+
+class NoLandmark(ValueError):
+    """Landmarks that are needed were neither found nor clicked."""
+
+
+class Marks:
+    """Landmarks by name, with what is to be said about each."""
+
+    def __init__(self, bone: str, given: Mapping[str, Vector | None]) -> None:
+        self._bone = bone
+        self._given = {name: p for name, p in given.items() if p is not None}
+        self.points: dict[str, Floats] = {}
+        self.directions: dict[str, Floats] = {}
+        self.findings: list[Finding] = []
+
+    def clicked(self, name: str) -> Floats | None:
+        """Return a landmark that a person placed, or None."""
+        return np.asarray(self._given[name], float) if name in self._given else None
+
+    def put(self, name: str, point: Floats | None, how: str, *, sure: bool = True) -> None:
+        """Keep a landmark with how it was found; without a point ``how`` says why there is none.
+
+        A clicked one wins over any other.
+        """
+        said = name.replace("_", " ")
+        hand = self.clicked(name)
+        if hand is not None:
+            self.points[name] = hand
+            self._tell(Severity.INFO, "clicked", f"{said} of the {self._bone}: clicked", hand)
+        elif point is None:
+            text = f"{said} of the {self._bone}: not proposed, {how}"
+            remedy = f"give the place with {name}_mm if the image shows it"
+            self._tell(Severity.WARNING, "missing", text, None, remedy)
+        elif sure:
+            self.points[name] = point
+            self._tell(Severity.INFO, "found", f"{said} of the {self._bone}: {how}", point)
+        else:
+            self.points[name] = point
+            text = f"{said} of the {self._bone} is doubtful: {how}"
+            remedy = f"look at it, and give the place with {name}_mm if it is another"
+            self._tell(Severity.WARNING, "doubtful", text, point, remedy)
+
+    def _tell(
+        self, grave: Severity, code: str, text: str, point: Floats | None, remedy: str = ""
+    ) -> None:
+        place = None if point is None else as_vector(point)
+        self.findings.append(Finding(grave, f"landmark_{code}", text, place, remedy))
+
+    def require_side(self, side: Choice) -> Side | None:
+        """Return the side that medial, anterior and up make; None where one is unknown.
+
+        Raises:
+            WrongSide: if another one is declared.
+        """
+        if not {"medial", "anterior", "up"} <= self.directions.keys():
+            return side
+        medial, anterior, up = (self.directions[name] for name in ("medial", "anterior", "up"))
+        found: Side = "left" if medial @ np.cross(anterior, up) > 0 else "right"
+        if side is not None and side != found:
+            raise WrongSide(
+                f"this is a {found} {self._bone} by its shape, but it was declared as the {side} "
+                "one; check the image, the label and the side"
+            )
+        text = f"the shape is that of a {found} {self._bone}"
+        self._tell(Severity.INFO, f"side_{found}", text, None)
+        return found
+
+    def measured(
+        self, mesh: SurfaceMesh, lines: Sequence[Sequence[str]], text: str,
+        numbers: Sequence[Number] = (), uncertainty_mm: float | None = None,
+    ) -> Measured:  # fmt: skip
+        """Return the landmarks as a value; ``lines`` name the landmarks that a line joins."""
+        reach = mean_edge_mm(mesh) / 2 if uncertainty_mm is None else uncertainty_mm
+        source = "half the mean edge of a triangle" if uncertainty_mm is None else "given"
+        band = Number(REACH, reach, "mm", f"how far a landmark may be off; {source}")
+        drawn = tuple(
+            np.array([self.points[name] for name in line])
+            for line in lines
+            if all(name in self.points for name in line)
+        )
+        spots = np.array(list(self.points.values())).reshape(-1, 3)
+        where = spots.mean(axis=0) if len(spots) else mesh.points_mm.mean(axis=0)
+        return Measured(
+            mesh.frame_uid, drawn, spots, text, as_vector(where),
+            {name: as_vector(p) for name, p in {**self.points, **self.directions}.items()},
+            findings=tuple(self.findings),
+            numbers=(*numbers, band),
+        )  # fmt: skip
+
+
+def bone_surface(bone: SurfaceMesh | LabelMap, label: str) -> SurfaceMesh:
+    """Return the closed surface of a bone.
+
+    Raises:
+        OpenSurface: if it is not closed.
+        ValueError: if it has no triangle, or no such label.
+    """
+    mesh = bone
+    if isinstance(mesh, LabelMap):
+        mesh = isosurface(mesh, label=label, triangles=MOST_TRIANGLES)
+    if len(mesh.triangles) < 100:
+        raise ValueError("the bone is empty or too small for landmarks; choose another label")
+    require_watertight(mesh)
+    return mesh
+
+
+def place(marks: Measured, name: str, bone: str) -> Floats:
+    """Return a landmark or a direction (LPS).
+
+    Raises:
+        NoLandmark: if there is none of that name.
+    """
+    if name not in marks.places:
+        raise NoLandmark(
+            f"the {name.replace('_', ' ')} of the {bone} is not known; give it by hand at the "
+            "step that finds the landmarks"
+        )
+    return np.asarray(marks.places[name], float)
+
+
+def side_of(marks: Measured) -> Side | None:
+    """Return the side of the bone that landmarks belong to, None where it is unknown."""
+    if not {"medial", "anterior", "up"} <= marks.places.keys():
+        return None
+    medial, anterior, up = (np.asarray(marks.places[n]) for n in ("medial", "anterior", "up"))
+    return "left" if medial @ np.cross(anterior, up) > 0 else "right"
+
+
+def reach_mm(marks: Measured) -> float:
+    """Return how far a landmark may be off, in mm."""
+    return next((n.value for n in marks.numbers if n.quantity == REACH), 0.0)
+
+
+def require_frame(frame_uid: str, *others: Measured | SurfaceMesh | None) -> None:
+    """Raise unless all lie in one frame of reference.
+
+    Raises:
+        FrameMismatch: if one does not.
+    """
+    for other in others:
+        if other is not None and other.frame_uid != frame_uid:
+            raise FrameMismatch(
+                "the bones or landmarks lie in different frames of reference; take them from one "
+                "scan, or register one scan to the other first"
+            )
