@@ -58,6 +58,7 @@ from workstation.formats import digest_source, digest_value
 from workstation.planning.clinical_values import differences
 from workstation.planning.plan import Plan, read_plan
 from workstation.planning.transplant_person import PersonRecord
+from workstation.planning.transplant_rows import in_plan
 from workstation.review import confirmed_rows, review_states
 from workstation.runs import read_runs, step_states, write_run
 from workstation.stages import StepRun, run_plan
@@ -410,6 +411,7 @@ class Case:
             document["findings"] += unheard(record["findings"], document["findings"], step.output)
             if record["kind"] == "sheet":
                 rows = confirmed_rows(record["rows"], self.record)
+                rows = [in_plan(row, document["plan"]) for row in rows]
                 document["rows"] = document.get("rows", []) + rows
         document["numbers"] = with_bands(plan, document["numbers"])
         return document

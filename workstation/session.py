@@ -17,7 +17,7 @@ from workstation.jobs import Job
 from workstation.looks import ItemLook
 from workstation.planning.plan import Plan, Step
 from workstation.planning.template import templates
-from workstation.review import mark_reviewed, withdraw_review
+from workstation.review import confirm_row, mark_reviewed, withdraw_review, withdraw_row
 from workstation.sections import Clip
 from workstation.stages import STAGES, check_plan, find_stage
 
@@ -282,6 +282,20 @@ class Session:
         """Take back the review of the label ``output`` as it is now."""
         case = self.require_case()
         withdraw_review(self.require_plan(), case.record, output)
+        case.save()
+        self.notify()
+
+    def confirm_row(self, row: Mapping[str, Any], by: str, comment: str = "") -> None:
+        """Note that the person ``by`` confirms a row of a review sheet as it stands."""
+        case = self.require_case()
+        confirm_row(case.record, row, by, comment)
+        case.save()
+        self.notify()
+
+    def withdraw_row(self, row: Mapping[str, Any]) -> None:
+        """Take back the confirmation of a row as it stands."""
+        case = self.require_case()
+        withdraw_row(case.record, row)
         case.save()
         self.notify()
 

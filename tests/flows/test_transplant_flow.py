@@ -9,6 +9,9 @@ from workstation.case import open_case
 from workstation.demo import start_demo
 from workstation.phantom.pair import pair, write_pair
 from workstation.ui.main_window import MainWindow
+from workstation.ui.panels.follow_chart import CourseCard
+from workstation.ui.panels.transplant_confirm import ConfirmStrip
+from workstation.ui.panels.transplant_page import TransplantPage
 from workstation.ui.panels.transplant_rows import SHEETS, RowCard
 
 Settle = Callable[[], None]
@@ -59,7 +62,7 @@ def test_a_pair_without_images_has_the_middle_and_values_are_entered_there(
     weight.value.setText("840")
     weight.leave()
     assert "plausible" in weight.told.text()
-    assert not window.session.undo_label
+    assert "Set" not in window.session.undo_label
     weight.value.setText("52")
     weight.leave()
     settle()
@@ -71,15 +74,72 @@ def test_a_pair_without_images_has_the_middle_and_values_are_entered_there(
     (others / "bad.json").write_text("{}")
     page.compare.compare([others / "donor.json", others / "bad.json"], many_recipients=False)
     settle()
-    table = page.compare.table
-    assert [table.item(row, 0).text() for row in range(2)] == ["unknown", "unknown"]
-    assert "DQ" in table.item(0, table.columnCount() - 1).text()
-    assert "neither" in table.item(1, 1).text()
+    assert [cell(page, row, 0) for row in range(2)] == ["unknown", "unknown"]
+    assert "DQ" in cell(page, 0, page.compare.table.columnCount() - 1)
+    assert "neither" in cell(page, 1, 1)
     window.undo()
     settle()
     rows = {row.key: row for row in page.people["recipient"].form.rows}
     assert isinstance(rows["body_weight"].value, QLineEdit)
     assert rows["body_weight"].value.text() == "84"
+    confirm_and_follow(window, settle)
+    page.begin(tmp_path / "new")
+    settle()
+    assert page.tabs.currentWidget() is page.people["donor"]
+    assert window.session.value("sheet").count("unknown") == len(window.session.value("sheet").rows)
+
+
+def cell(page: TransplantPage, row: int, column: int) -> str:
+    item = page.compare.table.item(row, column)
+    return item.text() if item is not None else ""
+
+
+def strips(window: MainWindow) -> list[ConfirmStrip]:
+    return window.pair.review.groups["unknown"].findChildren(ConfirmStrip)
+
+
+def confirm_and_follow(window: MainWindow, settle: Settle) -> None:
+    page = window.pair
+    page.tabs.setCurrentIndex(0)
+    settle()
+    strips(window)[0].open.click()
+    strips(window)[0].done.click()
+    assert not window.session.require_case().record.reviews  # nobody without a name
+    strips(window)[0].by.setText("A. Reader")
+    strips(window)[0].comment.setText("typed again")
+    strips(window)[0].done.click()
+    settle()
+    told = window.session.summary()["rows"]
+    assert [r["name"] for r in told if "A. Reader" in r["confirmed"]] == ["hla.dq"]
+    assert not strips(window)[0].back.isHidden()
+    strips(window)[0].back.click()
+    settle()
+    assert not window.session.require_case().record.reviews
+    assert not page.tabs.isTabVisible(5)
+    page.follow.begin()
+    settle()
+    assert page.tabs.isTabVisible(5)
+    page.tabs.setCurrentIndex(5)
+    settle()
+    fields = {row.key: row for row in page.after.form.rows}
+    for key, text, day in (
+        ("transplant_date", "2026-03-03", "2026-03-03"),
+        ("creatinine", "2.4", "2026-03-09"),
+    ):
+        row = fields[key]
+        assert isinstance(row.value, QLineEdit)
+        assert isinstance(row.date, QLineEdit)
+        row.date.setText(day)
+        row.value.setText(text)
+        row.leave()
+        settle()
+    (course,) = window.session.value("course").courses
+    assert (course.row, course.days, course.values) == ("follow.creatinine", (6.0,), (2.4,))
+    page.tabs.setCurrentIndex(4)
+    settle()
+    (card,) = page.follow.cards.findChildren(CourseCard)
+    assert card.plot.words_at(0.0) == "Day 6: 2.4 mg/dL"
+    card.plot.grab()  # drawn without a band too
 
 
 def test_a_plan_without_a_pair_shows_no_rows(

@@ -100,7 +100,7 @@ def proposed_cut(
     lesion = None if tumor is None else _largest(tumor)
     sample = sample_mm(organ, 20_000)
     if lesion is None:
-        return _right_third(sample, direction)
+        return _right_third(sample, direction, tumor is not None)
     skin = hull_mm(lesion)
     tried = _directions(600) if direction is None else np.asarray([direction])
     best = _least_specimen(sample, skin, tried, margin_mm)
@@ -146,20 +146,26 @@ def _least_specimen(sample: Floats, skin: Floats, tried: Floats, margin_mm: floa
 
 
 def _right_third(
-    centres: Floats, direction: Point | None
+    centres: Floats, direction: Point | None, sought: bool
 ) -> tuple[Point, Point, tuple[Finding, ...]]:
-    """Return a plane that cuts off a third of the organ: without a direction, its right third."""
+    """Return a plane that cuts off a third of the organ: without a direction, its right third.
+
+    ``sought`` tells that a tumour was looked for, as it is not in a living donor.
+    """
     normal = (-1.0, 0.0, 0.0) if direction is None else direction
     along = centres @ np.asarray(normal)
     middle = centres.mean(axis=0)
     point = as_point(middle + (np.quantile(along, 2 / 3) - along.mean()) * np.asarray(normal))
     side = "third on the given side" if direction else "patient's right third"
-    note = Finding(
-        Severity.WARNING,
-        "no_tumor",
-        f"There is no tumour, so the cut is only a start: it separates the {side}.",
-        point,
-        "Mark the tumour, or place the cut by hand.",
-    )
+    start = f"the cut is only a start: it separates the {side}."
+    if sought:
+        words, remedy = (
+            f"There is no tumour, so {start}",
+            "Mark the tumour, or place the cut by hand.",
+        )
+    else:
+        words, remedy = start.capitalize(), "Place the cut by hand."
+    code = "no_tumor" if sought else "cut_start"
+    note = Finding(Severity.WARNING, code, words, point, remedy)
     proposed = Finding(Severity.INFO, "proposed_cut", "The cut is a proposal.", point)
     return point, normal, (note, proposed)

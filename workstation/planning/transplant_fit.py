@@ -11,7 +11,7 @@ from meshing.booleans import combine_surfaces
 from meshing.nearest import NearestOnSurface
 from meshing.surface import SurfaceMesh, enclosed_mm3, require_watertight
 from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, share, silent
-from workstation.planning.transplant_rows import Row
+from workstation.planning.transplant_rows import STEP_OF_IMAGES, Row
 
 CLEARANCE = "clearance_mm"
 """Room at each point of the graft; negative where it lies outside the cavity."""
@@ -131,7 +131,7 @@ def fit_rows(fit: SurfaceMesh | None) -> list[Row]:
         return []
     said = {number.quantity: number for number in fit.numbers}
     needed = ("collision_volume", "graft_ap_depth", "cavity_ap_depth")
-    source = "images: graft placed in the recipient's cavity"
+    source = f"{STEP_OF_IMAGES}placed_graft (graft in the recipient's cavity)"
     if not all(name in said for name in needed):
         reason = "The surface is no graft that was placed in a cavity."
         return [Row("fit", "unknown", None, "", source, "", FIT_RULE, reason, "graft_in_cavity")]

@@ -9,14 +9,15 @@ from typing import Literal
 import numpy as np
 from scipy import ndimage
 
-from meshing.centerline import Centerline, centerline
+from meshing.centerline import Branch, Centerline, centerline
 from meshing.vessel_tree import NoCenterline
 from segmentation.anatomy import ANATOMY
 from segmentation.contract import Finding, Measurements, Number, Progress, Severity, share, silent
-from segmentation.volume import Label, LabelMap
+from segmentation.volume import Floats, Label, LabelMap
 from workstation.clinical import ClinicalValue, moment, ordered
 from workstation.planning.resection import Cut, remnant, specimen
 from workstation.planning.transplant_person import PersonRecord
+from workstation.planning.transplant_rows import STEP_OF_IMAGES
 from workstation.planning.transplant_sheet import TransplantError
 
 Part = Literal["specimen", "remnant", "whole liver"]
@@ -100,7 +101,8 @@ def vessel_calibres(
 
     A label is named as the vessel is (such as hepatic_artery, portal_vein, renal_artery). Each of
     its parts that do not touch counts as one vessel. The calibre is the median of the diameters
-    of equal area along the centerline of the widest, away from its junctions.
+    of equal area along the trunk: the widest stretch between two branchings. Its length is that
+    of the trunk.
 
     Args:
         vessels: one label per vessel, its free end as it will be joined.
@@ -132,22 +134,35 @@ def _renamed(names: str) -> dict[str, str]:
 
 
 def _calibre(name: str, label: str, lines: Sequence[Centerline]) -> list[Number]:
-    widest = max(lines, key=lambda line: float(np.median(line.radius_mm)))
-    own = np.asarray(widest.point_data["equivalent_diameter_mm"], float)
-    diameters = own[np.isfinite(own) & (widest.point_data["in_junction"] == 0)]
-    if not len(diameters):
-        diameters = 2 * widest.radius_mm
+    diameters, length = max((_trunk(line) for line in lines), key=lambda t: float(np.median(t[0])))
     low, high = (float(q) for q in np.quantile(diameters, (0.1, 0.9)))
-    source = f"label {label}: diameter of equal area along its centerline; band: 10 to 90 %"
-    length = sum(
-        float(np.linalg.norm(np.diff(widest.points_mm[b.points], axis=0), axis=1).sum())
-        for b in widest.branches
-    )
+    trunk = f"label {label}: its trunk, the widest stretch between two branchings"
+    source = f"{trunk}; diameter of equal area; band: 10 to 90 % along it"
     return [
         Number(f"diameter_{name}", float(np.median(diameters)), "mm", source, low, high),
-        Number(f"length_{name}", length, "mm", f"label {label}: length of its centerline"),
+        Number(f"length_{name}", length, "mm", f"{trunk}; along its centerline"),
         Number(f"count_{name}", float(len(lines)), "", f"label {label}: parts that do not touch"),
     ]
+
+
+def _trunk(line: Centerline) -> tuple[Floats, float]:
+    """Return diameters (mm) along the widest branch and its length (mm).
+
+    A branch that is shorter than it is wide is no trunk, unless there are no others.
+    """
+    found = [_stretch(line, branch) for branch in line.branches]
+    long = [made for made in found if made[1] >= float(np.median(made[0]))]
+    return max(long or found, key=lambda made: float(np.median(made[0])))
+
+
+def _stretch(line: Centerline, branch: Branch) -> tuple[Floats, float]:
+    own = line.point_data["equivalent_diameter_mm"][branch.points]
+    away = line.point_data["in_junction"][branch.points] == 0
+    diameters = own[np.isfinite(own) & away]
+    if not len(diameters):
+        diameters = 2 * line.radius_mm[branch.points]
+    steps = np.diff(line.points_mm[branch.points], axis=0)
+    return diameters, float(np.linalg.norm(steps, axis=1).sum())
 
 
 def _lines(
@@ -216,7 +231,7 @@ def with_images(
 
 
 def _vessel_key(quantity: str) -> str:
-    if quantity.startswith("diameter_"):
+    if quantity.startswith(("diameter_", "length_")):
         return quantity
     return "graft_artery_count" if quantity in ARTERIES else ""
 
@@ -227,5 +242,5 @@ def _read(
     shown = round(value, 4)
     return ClinicalValue(
         key, shown, unit or "1", "", f"{shown:g} {unit}".strip(), "", "", key,
-        date=acquired, resource=f"images, step {step} ({quantity.replace('_', ' ')})",
+        date=acquired, resource=f"{STEP_OF_IMAGES}{step} ({quantity.replace('_', ' ')})",
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -95,6 +96,11 @@ class Course:
         return made
 
 
+STEP_OF_IMAGES = "images, step "
+"""How the source of a value begins that a step of the plan measured in images."""
+
+OF_STEP, IN_PLAN = re.compile(STEP_OF_IMAGES), re.compile(r"\bplan \d+, step ")
+
 FOLLOW_UP = "follow-up"
 """What stands for the organ in a sheet that follows a recipient after the transplant."""
 
@@ -167,19 +173,25 @@ def sentence(reason: str) -> str:
     return ended[:1].upper() + ended[1:]
 
 
+def in_plan(row: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """Return a row whose source names, beside the steps that measured images, their plan."""
+    return {**row, "source": OF_STEP.sub(f"plan {number}, step ", str(row["source"]))}
+
+
 def row_key(row: Mapping[str, Any]) -> str:
     """Return under what a confirmation of a row is kept: it changes with all that the row says."""
     told = {"inputs": ""} | {name: value for name, value in row.items() if name != "confirmed"}
+    told["source"] = IN_PLAN.sub(STEP_OF_IMAGES, str(row["source"]))  # plans are numbered anew
     return f"row:{hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()}"
 
 
 def as_shown(sheet: Sheet, rows: Iterable[Mapping[str, Any]]) -> Sheet:
-    """Return a sheet with the confirmations that its rows have in a case's summary, ``rows``."""
-    confirmed = {row_key(row): str(row["confirmed"]) for row in rows}
-    shown = [
-        replace(row, confirmed=confirmed.get(row_key(row.to_json()), row.confirmed))
-        for row in sheet.rows
-    ]
+    """Return a sheet as a case's summary, ``rows``, tells it: confirmed, with plan and step."""
+    told = {row_key(row): (str(row["confirmed"]), str(row["source"])) for row in rows}
+    shown = []
+    for row in sheet.rows:
+        confirmed, source = told.get(row_key(row.to_json()), (row.confirmed, row.source))
+        shown.append(replace(row, confirmed=confirmed, source=source))
     return replace(sheet, rows=tuple(shown))
 
 

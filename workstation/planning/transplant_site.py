@@ -50,10 +50,13 @@ class Site:
             return self.antibody_days
         if key in ("body_weight", "height", "age"):
             return self.body_days
-        if key.endswith(("_volume", "_mm", "_count", "_depth")) or key.startswith("diameter_"):
+        if key.endswith(("_volume", "_mm", "_count", "_depth")) or key.startswith(VESSELS):
             return self.imaging_days
         return None
 
+
+VESSELS = ("diameter_", "length_", "distance_")
+"""Beginnings of keys of what is measured at vessels."""
 
 LABORATORY = (
     "creatinine", "bilirubin", "inr", "sodium", "albumin", "egfr", "systolic_pressure",

@@ -343,13 +343,13 @@ class Desk(QObject):
     def _hide_new(self) -> None:
         """Switch off what would only double another result: that of the plan, or a file's surface.
 
-        A surface file is doubled by the surface that a step makes of it.
+        A surface file is doubled by the surface that a step makes of it, its first input.
         """
         plan = self.session.plan
         steps = plan.steps if plan is not None else ()
         files = set(self._surface_sources().values())
         made = (s for s in steps if find_stage(s).output_kind == "SurfaceMesh")
-        used = {name for step in made for name in step.inputs.values() if name in files}
+        used = files & {step.inputs.get(find_stage(step).inputs[0].name, "") for step in made}
         now = {step.output for step in steps} | used
         self.session.view.hidden |= {n for n in now - self._known if doubles(n) or n in used}
         self._known = now

@@ -200,8 +200,11 @@ class MainWindow(QMainWindow):
         add = self.commands.add
         add("Case", "Open the built-in synthetic patient", self.open_demo)
         for name in list(DEMOS)[1:]:
-            words = f"Open the built-in synthetic patient: {name}"
-            add("Case", words, partial(self.open_demo, name))
+            add(
+                "Case",
+                f"Open the built-in synthetic patient: {name}",
+                partial(self.open_demo, name),
+            )
         add("Case", "New transplant review…", self.pair.ask_new)
         add("Case", "Open a folder of images…", self._ask_images, "Ctrl+I")
         add("Case", "Open a ZIP, image or surface file…", self._ask_file, "Ctrl+Shift+I")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,24 @@ HOW = """1  Import: the images are checked before a pixel is read.
 5  Report: a PDF with every number and where it comes from."""
 
 
+OTHERS = {"aneurysm": "Aneurysm", "cranioplasty": "Skull", "transplant": "Transplant pair"}
+"""Built-in patients beside the liver, by the name of their demo."""
+
+
 class Doors:
     """What opens something: called by start page, case panel and menus alike."""
 
     def __init__(
         self,
-        demo: Callable[[], object],
+        demo: Callable[[str], object],
         images: Callable[[], object],
         file: Callable[[], object],
         case: Callable[[], object],
         recent: Callable[[Path], object],
         pacs: Callable[[], object],
+        review: Callable[[], object],
     ) -> None:
+        self.review = review
         self.demo, self.images, self.file, self.case = demo, images, file, case
         self.recent, self.pacs = recent, pacs
 
@@ -44,7 +51,7 @@ class Doors:
             button(
                 "Built-in synthetic patient",
                 "A computed abdominal CT with known answers; nothing is downloaded",
-                self.demo,
+                partial(self.demo, "liver"),
                 primary=True,
             ),
             button("Open a folder of images", "A folder with DICOM images", self.images),
@@ -54,8 +61,18 @@ class Doors:
                 self.file,
             ),
             button("Search a PACS", "Find and fetch a study by DICOM or DICOMweb", self.pacs),
+            button(
+                "New transplant review",
+                "A donor and a recipient, entered by hand or from records",
+                self.review,
+            ),
             button("Open a case", "A folder in which Hilum keeps a case", self.case),
         ]
+
+    def others(self) -> list[QWidget]:
+        """Return a button for each of the other built-in patients."""
+        tip = "Another built-in synthetic patient"
+        return [button(text, tip, partial(self.demo, name)) for name, text in OTHERS.items()]
 
 
 class StartPage(QWidget):
@@ -72,8 +89,18 @@ class StartPage(QWidget):
         column.setSpacing(8)
         title = label("Hilum", "number")
         column.addWidget(title)
-        column.addWidget(label("Plan a resection from a CT. Where do the images come from?"))
-        for made in doors.buttons():
+        column.addWidget(
+            label("Plan from images, or review a transplant pair. Where do they come from?")
+        )
+        first, *rest = doors.buttons()
+        others = QHBoxLayout()
+        others.setSpacing(4)
+        for made in doors.others():
+            others.addWidget(made)
+        first.setMinimumHeight(36)
+        column.addWidget(first)
+        column.addLayout(others)
+        for made in rest:
             made.setMinimumHeight(36)
             column.addWidget(made)
         column.addWidget(label("You can also drop a folder, a ZIP or a case anywhere.", "muted"))

@@ -53,6 +53,12 @@ GROUPS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "History": ("diabetes", "prior_transplant", "dialysis_years", "transplant_date"),
         "Size and vessels": ("cavity_ap_depth_mm",),
     },
+    "followed": {
+        "Transplant": ("transplant_date",),
+        "Laboratory": ("creatinine", "bilirubin", "tacrolimus"),
+        "Images": ("resistive_index", "graft_volume"),
+        "Antibodies": ("antibody",),
+    },
 }  # fmt: skip
 """Role to the groups of its form, with the keys that are offered though nothing is known."""
 
@@ -62,6 +68,7 @@ NOTE = (
 )
 
 
+WHO = {"followed": "recipient after the transplant"}
 NAMES = {
     "hla": "All loci in one line",
     "anti_a_igg": "Anti-A IgG titre",
@@ -91,6 +98,8 @@ def titled(key: str) -> str:
 def keys_of(role: str, organ: Organ) -> dict[str, tuple[str, ...]]:
     """Return the groups of a person's form with the vessels that an organ is joined to."""
     groups = dict(GROUPS[role])
+    if role == "followed":
+        return groups
     side = 1 if role == "donor" else 2
     vessels = tuple(f"diameter_{joined[side]}" for joined in JOINED[organ])
     groups["Size and vessels"] += vessels
@@ -234,7 +243,7 @@ class PersonForm(QWidget):
         self.conflicts = RecordList(self._conflict_card)
         self._body, self._grid = QWidget(), QGridLayout()
         self.more = QComboBox()
-        self.more.addItems([key for key in FIELDS if key != "diameter_VESSEL"])
+        self.more.addItems([key for key in FIELDS if not key.endswith("VESSEL")])
         self.more.setAccessibleName("Which value")
         add = button("Add a reading", "One more field, also of a value that is there", self._add)
         line = QHBoxLayout()
@@ -289,7 +298,8 @@ class PersonForm(QWidget):
             grid.addWidget(label(head, "muted", wrap=False), line, column)
         for key in keys:
             given = [entry for entry in entries if entry["key"] == key]
-            more = key == "antibody" and given
+            more = key == "antibody" and bool(given)
+            more |= self.role == "followed" and key != "transplant_date"
             for entry in (*given, *([None] if more or not given else [])):
                 self._add_row(grid, EntryRow(key, entry, self._changed))
 
@@ -317,12 +327,14 @@ class PersonForm(QWidget):
 
     def _resolve(self, conflict: Conflict, row: int, by: str) -> None:
         made = resolved(self.document, conflict, row, by, _today().isoformat())
-        self.edited.emit(made, f"Settle a contradiction of the {self.role}")
+        self.edited.emit(made, f"Settle a contradiction of the {WHO.get(self.role, self.role)}")
 
     def _changed(self, row: EntryRow) -> None:
         saved = [r.saved for r in self.rows if r.saved is not None]
         self.document = {**self.document, "values": saved}
-        self.edited.emit(self.document, f"Set {titled(row.key)} of the {self.role}")
+        self.edited.emit(
+            self.document, f"Set {titled(row.key)} of the {WHO.get(self.role, self.role)}"
+        )
 
 
 def _text(field: QWidget | None) -> str:

@@ -11,8 +11,12 @@ ROLES = {"block": "problem", "unknown": "warning", "warn": "warning", "pass": "m
 
 def row_title(name: str) -> str:
     """Return the name of a row as the window writes it."""
-    title = readable(name.removeprefix("follow."))
-    return f"Antibody {name.rpartition('.')[2]}" if ".antibody." in name else title
+    if ".antibody." in name:
+        return f"Antibody {name.rpartition('.')[2]}"
+    kind, _, cells = name.rpartition("_")
+    if kind.startswith("crossmatch."):  # cells are named by a capital
+        return f"{readable(kind)} {cells.upper()}"
+    return readable(name.removeprefix("follow."))
 
 
 def row_value(row: Row) -> str:

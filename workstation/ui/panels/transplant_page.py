@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_data_path
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -20,17 +22,25 @@ from segmentation.contract import Progress
 from workstation.importing import start_plan
 from workstation.planning.plan import Plan, Step
 from workstation.planning.template import find_template
-from workstation.planning.transplant_rows import Sheet
+from workstation.planning.transplant_rows import Row, Sheet
 from workstation.planning.transplant_size import Organ
 from workstation.transplant_entry import keep_document, kept_document
 from workstation.ui.desk import Desk
+from workstation.ui.panels.import_panel import default_folder
 from workstation.ui.panels.parts import button, label
 from workstation.ui.panels.transplant_compare_tab import CompareTab
+from workstation.ui.panels.transplant_confirm import Confirming
+from workstation.ui.panels.transplant_follow_tab import FollowTab
 from workstation.ui.panels.transplant_form import PersonForm
 from workstation.ui.panels.transplant_review import ReviewPage
+from workstation.ui.panels.transplant_start import start_review
 
 REVIEW = "planning.transplant_sheet"
 ROLES = ("donor", "recipient")
+FOLLOWED = "followed"
+NAMED = {FOLLOWED: "recipient after the transplant"}
+"""Roles that are called otherwise."""
+
 RECORDS = "Records (*.json *.ndjson *.csv);;All files (*)"
 
 
@@ -40,13 +50,15 @@ class PersonTab(QWidget):
     def __init__(self, desk: Desk, role: str) -> None:
         super().__init__()
         self._desk, self.role, self.source = desk, role, f"{role}_file"
+        self.named = NAMED.get(role, role)
         self._shown = ("", "")
         self.form = PersonForm(role)
         self.form.edited.connect(self._keep)
         self.about = label("", "muted")
-        opened = button("Open a file…", f"FHIR R4, our JSON or CSV of the {role}", self._ask)
+        opened = button("Open a file…", f"FHIR R4, our JSON or CSV of the {self.named}", self._ask)
         tip = f"A folder of DICOM: the liver of the {role} is proposed and measured"
         images = button("Add a CT…", tip, self._ask_images)
+        images.setVisible(role in ROLES)
         line = QHBoxLayout()
         line.setContentsMargins(12, 8, 12, 0)
         line.addWidget(self.about, 1)
@@ -62,7 +74,7 @@ class PersonTab(QWidget):
         self._shown = ("", "")
 
     def _ask(self) -> None:
-        chosen = QFileDialog.getOpenFileName(self, f"Record of the {self.role}", "", RECORDS)[0]
+        chosen = QFileDialog.getOpenFileName(self, f"Record of the {self.named}", "", RECORDS)[0]
         if chosen:
             self.take(Path(chosen))
 
@@ -103,7 +115,7 @@ class PersonTab(QWidget):
             case.import_file(path, self.source, "record")
             key = case.record.sources[self.source]["sha256"]
             plan = session.require_plan().with_sources(**{self.source: key})
-            session.do(f"Open the record of the {self.role}", plan)
+            session.do(f"Open the record of the {self.named}", plan)
 
         if self._desk.attempt(keep):
             self._desk.compute()
@@ -144,12 +156,15 @@ class TransplantPage(QWidget):
 
     turned = Signal()
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, opened: Callable[[Path], object]) -> None:
         super().__init__()
-        self._desk = desk
+        self._desk, self._opened = desk, opened
         self._asked = False
-        self.review = ReviewPage()
+        self.confirming = Confirming(self._confirm, self._withdraw)
+        self.review = ReviewPage(self.confirming)
         self.people = {role: PersonTab(desk, role) for role in ROLES}
+        self.follow = FollowTab(desk, self.confirming)
+        self.after = PersonTab(desk, FOLLOWED)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setDrawBase(False)
@@ -158,6 +173,8 @@ class TransplantPage(QWidget):
             self.tabs.addTab(tab, role.capitalize())
         self.compare = CompareTab(desk)
         self.tabs.addTab(self.compare, "Compare")
+        self.tabs.addTab(scrolled(self.follow), "After the transplant")
+        self._values_tab = self.tabs.addTab(self.after, "Values afterwards")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.tabs)
@@ -189,11 +206,39 @@ class TransplantPage(QWidget):
             return
         sheet = self._desk.value(step.output)
         shown = sheet if isinstance(sheet, Sheet) else None
-        self.review.show_sheet(shown, self._desk.is_current(step.output))
+        told = self._desk.session.summary().get("rows", ())
+        self.review.show_sheet(shown, self._desk.is_current(step.output), told)
+        self.follow.refresh(told)
+        self.tabs.setTabVisible(self._values_tab, self.follow.step() is not None)
         self.compare.refresh(step)
         tab = self.tabs.currentWidget()
         if isinstance(tab, PersonTab):
             tab.refresh(step.params.get("organ", "kidney"))
+
+    def ask_new(self) -> None:
+        """Ask for a folder and begin a review there."""
+        start = default_folder(user_data_path("hilum") / "cases" / "transplant")
+        start.parent.mkdir(parents=True, exist_ok=True)
+        words = "Keep the transplant review in a new folder"
+        chosen = QFileDialog.getSaveFileName(self, words, str(start))[0]
+        if chosen:
+            self.begin(Path(chosen))
+
+    def begin(self, folder: Path) -> None:
+        """Begin a review of a pair of whom nothing is known, and show the donor's empty form."""
+
+        def then(made: Path) -> None:
+            self._opened(made)
+            self.tabs.setCurrentWidget(self.people["donor"])
+
+        self._desk.run("New transplant review", lambda p: start_review(folder, p), then)
+
+    def _confirm(self, row: Row, by: str, comment: str) -> None:
+        session = self._desk.session
+        self._desk.attempt(lambda: session.confirm_row(row.to_json(), by, comment))
+
+    def _withdraw(self, row: Row) -> None:
+        self._desk.attempt(lambda: self._desk.session.withdraw_row(row.to_json()))
 
 
 def scrolled(widget: QWidget) -> QScrollArea:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from workstation.planning.transplant_rows import ORDER, Row, Sheet, Verdict
+from workstation.planning.transplant_rows import (
+    FOLLOW_UP,
+    ORDER,
+    Row,
+    Sheet,
+    Verdict,
+    as_shown,
+    sentence,
+)
 from workstation.ui.panels.parts import RecordList, bold, label
+from workstation.ui.panels.transplant_confirm import Confirming, ConfirmStrip
 from workstation.ui.panels.transplant_marks import MARKS, ROLES, row_title, row_value
 
 TITLES: dict[Verdict, str] = {
@@ -31,9 +43,10 @@ SOON = 3
 class WideRow(QFrame):
     """One row of the sheet over the whole width, in columns that stand under each other."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, held: bool, confirming: Confirming) -> None:
         super().__init__()
         self.setProperty("role", "card")
+        self.confirm = ConfirmStrip(row, held, confirming)
         self.setAccessibleName(f"{row.name} {row.verdict} {row_value(row)} {row.reason}")
         line = QHBoxLayout(self)
         line.setContentsMargins(10, 6, 10, 6)
@@ -43,9 +56,10 @@ class WideRow(QFrame):
         about += [f"confirmed by {row.confirmed}"] if row.confirmed else []
         why = QVBoxLayout()
         why.setSpacing(2)
-        for text, role in ((row.reason, ""), (row.rule, "muted")):
+        for text, role in ((sentence(row.reason), ""), (sentence(row.rule), "muted")):
             if text:
                 why.addWidget(label(text, role))
+        why.addWidget(self.confirm)
         cells: tuple[QWidget | QVBoxLayout, ...] = (
             label(MARKS[row.verdict], ROLES[row.verdict]),
             bold(row_title(row.name)),
@@ -64,14 +78,14 @@ class WideRow(QFrame):
 class ReviewPage(QWidget):
     """Counts, what would change the verdict, what expires, and the rows by verdict."""
 
-    def __init__(self) -> None:
+    def __init__(self, confirming: Confirming) -> None:
         super().__init__()
         self.title = label("", "title")
         self.stale = label("↻ Not up to date; recompute.", "warning")
         self.counts = {verdict: label("", "number", wrap=False) for verdict in ORDER}
         self.changes = RecordList(label)
         self.expiry = label("", "muted")
-        self.groups = {v: RecordList(WideRow) for v in ORDER}
+        self.groups = {v: RecordList(lambda r: WideRow(r[0], r[1], confirming)) for v in ORDER}
         self.heads = {verdict: bold("") for verdict in ORDER}
         chips = QHBoxLayout()
         chips.setSpacing(8)
@@ -92,11 +106,17 @@ class ReviewPage(QWidget):
             column.addWidget(self.groups[verdict])
         column.addStretch(1)
 
-    def show_sheet(self, sheet: Sheet | None, current: bool) -> None:
-        """Show a sheet; one that is not ``current`` says so."""
+    def show_sheet(
+        self, sheet: Sheet | None, current: bool, told: Iterable[Mapping[str, Any]] = ()
+    ) -> None:
+        """Show a sheet; one that is not ``current`` says so.
+
+        ``told`` are the rows of the case's summary, which know what was confirmed in the case.
+        """
+        plain = {row.name: row.confirmed for row in sheet.rows} if sheet is not None else {}
+        sheet = as_shown(sheet, told) if sheet is not None else None
         rows = sheet.rows if sheet is not None else ()
-        title = f"Transplant review: {sheet.organ}, as of {sheet.review_date}" if sheet else ""
-        self.title.setText(title or "The review is not computed yet")
+        self.title.setText(_title(sheet))
         self.stale.setVisible(sheet is not None and not current)
         for verdict, count in self.counts.items():
             own = [row for row in rows if row.verdict == verdict]
@@ -104,12 +124,21 @@ class ReviewPage(QWidget):
             self.heads[verdict].setText(f"{TITLES[verdict]} ({len(own)})")
             self.heads[verdict].setVisible(bool(own))
             self.groups[verdict].setVisible(bool(own))
-            self.groups[verdict].show_records(own)
+            held = [(row, row.confirmed != plain[row.name]) for row in own]
+            self.groups[verdict].show_records(held)
         changes = changes_of(rows)
         self.changes.show_records(changes)
         self._change_head.setVisible(bool(changes))
         self.expiry.setText(expiry_of(rows))
         self.expiry.setVisible(bool(self.expiry.text()))
+
+
+def _title(sheet: Sheet | None) -> str:
+    if sheet is None:
+        return "The review is not computed yet"
+    if sheet.organ == FOLLOW_UP:
+        return f"After the transplant, as of {sheet.review_date}"
+    return f"Transplant review: {sheet.organ}, as of {sheet.review_date}"
 
 
 def changes_of(rows: tuple[Row, ...]) -> list[str]:
