@@ -200,11 +200,8 @@ class MainWindow(QMainWindow):
         add = self.commands.add
         add("Case", "Open the built-in synthetic patient", self.open_demo)
         for name in list(DEMOS)[1:]:
-            add(
-                "Case",
-                f"Open the built-in synthetic patient: {name}",
-                partial(self.open_demo, name),
-            )
+            words = f"Open the built-in synthetic patient: {name}"
+            add("Case", words, partial(self.open_demo, name))
         add("Case", "New transplant review…", self.pair.ask_new)
         add("Case", "Open a folder of images…", self._ask_images, "Ctrl+I")
         add("Case", "Open a ZIP, image or surface file…", self._ask_file, "Ctrl+Shift+I")
@@ -241,8 +238,8 @@ class MainWindow(QMainWindow):
             text = f"Window {name.lower()} (W {window.width:g} L {window.level:g})"
             add("View", text, partial(self.session.set_view, window=window), str(number))
         for name, key in VIEW_KEYS.items():
-            title = name.upper() if name == "3d" else name
-            add("View", f"Maximise {title}", partial(self.views.show_only, name), key)
+            words = f"Maximise {name.replace('3d', '3D')}"
+            add("View", words, partial(self.views.show_only, name), key)
         add("View", "Show all four views", lambda: self.views.show_only(""), "Ctrl+0")
         add("View", "Show or hide labels", self._toggle_labels, "H", self._lacks_case)
         add("View", "Light or dark theme", self.toggle_theme)
@@ -467,8 +464,7 @@ class MainWindow(QMainWindow):
         """Show the import report while images are looked at, else the views or the start page."""
         arriving = self.desk.arriving is not None
         shown = arriving or self.session.case is not None
-        pages = (page for page in (self.plans, self.pair) if page.is_wanted)
-        reviewed: QWidget = next(pages, self.views)
+        reviewed = next((p for p in (self.plans, self.pair) if p.is_wanted), self.views)
         self.plan_panel.transplant.show_page(self.pair.is_wanted)
         page: QWidget = reviewed if shown else self.start_page
         importing = self.panels.currentWidget() is self.import_panel.widget
