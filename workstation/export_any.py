@@ -10,6 +10,7 @@ from workstation.dicom.segmentation_object import Form
 from workstation.dicom_set import SET, write_dicom_set, write_report_file, write_view
 from workstation.export import export
 from workstation.fhir_export import PLAN, is_fhir_file, write_plan_bundle
+from workstation.implant_release import DRAWING, RELEASE, write_release, write_sheet
 from workstation.model_export import MODEL, draft_model
 from workstation.views import VIEWS
 
@@ -32,7 +33,8 @@ def export_any(
     "dicom" is the whole plan as a folder of DICOM objects, "plan" its numbers as a FHIR bundle
     (.fhir.json), "report" the report (.pdf, .dcm), and "picture", "axial", "coronal" and
     "sagittal" are views (.png, .dcm). "model" is all surfaces of the plan, and names with
-    commas between them are these surfaces, in one file (.3mf, .glb, .obj or USD). ``form`` is
+    commas between them are these surfaces, in one file (.3mf, .glb, .obj or USD). "release" is a
+    folder of all that the maker of an implant gets, and "drawing" its sheet (.pdf). ``form`` is
     that of DICOM segmentations; for ``despite`` and ``coloured_by`` see
     `workstation.model_export.draft_model`.
 
@@ -48,6 +50,10 @@ def export_any(
         return (write_report_file(case, path, progress),)
     if not known and name in VIEWS:
         return (write_view(case, name, path, progress),)
+    if not known and name == RELEASE:
+        return write_release(case, path, despite=despite, progress=progress)
+    if not known and name == DRAWING:
+        return (write_sheet(case, path, despite=despite, progress=progress),)
     if not known and (name == MODEL or "," in name):
         names = [] if name == MODEL else [part.strip() for part in name.split(",")]
         draft = draft_model(
