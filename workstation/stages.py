@@ -74,6 +74,7 @@ from segmentation import (
 )
 from segmentation.contract import Measurements, Progress, share, silent
 from workstation.planning import (
+    ablation,
     alignment_angles,
     aneurysm_patient,
     aneurysm_risk,
@@ -239,6 +240,7 @@ _TABLE = (
     Stage("Plan", resection.specimen),
     Stage("Plan", resection.remnant),
     Stage("Plan", resection.margin),
+    Stage("Plan", ablation.ablation_zone),
     Stage("Plan", margin_map.margin_map),
     Stage("Plan", margin_map.critical_distance, version=2),
     Stage("Plan", critical_structures.critical_labels),
