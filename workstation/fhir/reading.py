@@ -33,6 +33,7 @@ from workstation.clinical import (
     ordered,
 )
 from workstation.fhir import codes
+from workstation.fhir.crossmatch import CROSSMATCH
 from workstation.fhir.parsing import SIZE_CAP_BYTES, Entry, parse
 from workstation.fhir.values import (
     UNACCEPTABLE,
@@ -46,6 +47,7 @@ from workstation.fhir.values import (
     frame_of,
     is_known,
     loinc,
+    said,
     values_of,
 )
 
@@ -303,6 +305,8 @@ def _is_readable(observation: Mapping[str, Any]) -> bool:
 def _why_unknown(observation: Mapping[str, Any]) -> str:
     if any(code in codes.PANELS for code in loinc(observation.get("code"))):
         return "it only groups others, which are read on their own"
+    if CROSSMATCH.search(said(observation.get("code"))):
+        return "the crossmatch does not say whether it is CDC or flow, or names both T and B cells"
     return "its code is not one that is read"
 
 

@@ -11,6 +11,12 @@ from typing import Any
 from workstation.clinical import ClinicalValue, moment
 from workstation.fhir import codes
 from workstation.fhir.codes import LOINC
+from workstation.fhir.crossmatch import (
+    DONOR,
+    cells_of,
+    crossmatch_key,
+    crossmatch_result,
+)
 
 LONGEST = 2000
 """Characters of one text that are kept."""
@@ -89,7 +95,8 @@ def is_known(part: Record) -> bool:
     if any(code in known or code == codes.GENOTYPE for code in loinc(part.get("code"))):
         return True
     text = said(part.get("code"))
-    return bool(UNACCEPTABLE.search(text) or ANTIBODY.search(text))
+    known_words = UNACCEPTABLE.search(text) or ANTIBODY.search(text)
+    return bool(known_words or crossmatch_key(text))
 
 
 def components(observation: Record) -> list[Record]:
@@ -150,6 +157,8 @@ def values_of(part: Record, frame: Frame, inner: Sequence[Record] = ()) -> list[
     group = next((c for c in found if c in (codes.ABO, codes.RH, codes.ABO_AND_RH)), None)
     if group is not None:
         return _blood_group(part, frame, group)
+    if crossmatch_key(text):
+        return [_crossmatch(part, frame, inner)]
     if UNACCEPTABLE.search(text):
         return list(_unacceptable(part, frame, inner))
     return list(_antibodies(part, frame, inner))
@@ -310,6 +319,20 @@ def _unacceptable(part: Record, frame: Frame, inner: Sequence[Record]) -> Iterat
         raise NotUnderstood("the list of unacceptable antigens is empty")
     for antigen in dict.fromkeys(found):
         yield replace(made, text=antigen, given=antigen)
+
+
+def _crossmatch(part: Record, frame: Frame, inner: Sequence[Record]) -> ClinicalValue:
+    """Return the result of a crossmatch; its specimen names with whose cells it was done."""
+    result = crossmatch_result(_words(part))
+    if result not in ("positive", "negative"):
+        raise NotUnderstood("its result is neither positive nor negative")
+    named = {w for c in inner if DONOR.search(said(c.get("code"))) for w in _words(c)[:1]}
+    named |= {clean(cells_of(part))} - {""}
+    if len(named) > 1:
+        raise NotUnderstood(f"it names two donors: {' and '.join(sorted(named))}"[:200])
+    made = _value(part, crossmatch_key(said(part.get("code"))), frame)
+    given = (_words(part) or [""])[0]
+    return replace(made, text=result, given=given, specimen=next(iter(named), ""))
 
 
 def _antibodies(part: Record, frame: Frame, inner: Sequence[Record]) -> Iterator[ClinicalValue]:
