@@ -33,15 +33,27 @@ def read_patches(mesh: Path) -> dict[str, Patch]:
         Unreadable: if a file of it cannot be read.
     """
     points = _numbers(_list_in((mesh / "points").read_text())).reshape(-1, 3)
-    lines = _list_in((mesh / "faces").read_text()).split("\n")
+    faces = _faces((mesh / "faces").read_text())
     found = {}
     for name, start, count in _boundaries((mesh / "boundary").read_text()):
-        faces = [
-            _numbers(line.partition("(")[2]).astype(int) for line in lines[start : start + count]
-        ]
-        areas = np.array([_area(points[face]) for face in faces]).reshape(-1, 3)
-        centres = np.array([_centre(points[face]) for face in faces]).reshape(-1, 3)
+        mine = [points[face] for face in faces[start : start + count]]
+        areas = np.array([_area(corners) for corners in mine]).reshape(-1, 3)
+        centres = np.array([_centre(corners) for corners in mine]).reshape(-1, 3)
         found[name] = Patch(centres, areas)
+    return found
+
+
+def _faces(words: str) -> list[Ints]:
+    """Return the corners of each face; those with more than ten stand on lines of their own."""
+    begun = re.search(r"\n\s*\d+\s*\n\(\n", words)
+    if begun is None:
+        raise Unreadable("a mesh of OpenFOAM holds no faces")
+    numbers = _numbers(words[begun.end() : words.rindex(")")]).astype(np.int64)
+    found, place = [], 0
+    while place < len(numbers):
+        after = place + 1 + numbers[place]
+        found.append(numbers[place + 1 : after])
+        place = after
     return found
 
 
