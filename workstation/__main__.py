@@ -25,6 +25,7 @@ DOORS = {
     "compare-donors": ("workstation.transplant_commands", "compare_donors"),
     "simulate-user": ("workstation.simulate_commands", "main"),
     "models": ("workstation.models_commands", "main"),
+    "implants": ("workstation.implants_commands", "main"),
     "pacs": ("workstation.pacs_commands", "main"),
     "deidentify": ("workstation.deidentify_commands", "main"),
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 from workstation.align_arguments import add_align
 from workstation.deidentify_arguments import add_deidentify, add_export
+from workstation.implants_arguments import add_implants
 from workstation.models_arguments import add_models
 from workstation.pacs_arguments import add_pacs
 from workstation.plan_arguments import add_change, add_compare, add_plans
@@ -235,6 +236,9 @@ def _add_results(command: Command) -> None:
     add_deidentify(command("deidentify", "write DICOM without identity (PS3.15) into a new folder"))
     add_models(
         command("models", "networks: list, add, allow, verify", prints_json=False), EXIT_CODES
+    )
+    add_implants(
+        command("implants", "implant libraries: list, add", prints_json=False), EXIT_CODES
     )
     add_pacs(command("pacs", "talk to DICOM nodes and DICOMweb", prints_json=False), EXIT_CODES)
 

@@ -1,7 +1,7 @@
 """Run a campaign: ``python -m tests.campaigns semantic 10000``.
 
 Others: ``bytes 20000``, ``cuts 1000``, ``repair 1000``, ``surfaces 50``, ``vessels 18``,
-``implants 24``; the last five need HILUM_DATA.
+``implants 24``, of which the last five need HILUM_DATA, and ``sizes 100``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tests.campaigns import (
     implants,
     mutants,
     semantic,
+    sizes,
     surfaces,
     vessels,
 )
@@ -197,6 +198,19 @@ def run_implants(count: int, first: int) -> int:
     return int(any(verdict.faults for verdict in verdicts))
 
 
+def run_sizes(count: int, first: int) -> int:
+    """Judge sizes and poses found in synthetic bones; at least 95 of 100 must be right."""
+    verdicts = []
+    for seed in range(first, first + count):
+        verdicts.append(sizes.judge(sizes.draw(seed)))
+        if not verdicts[-1].ok:
+            print(f"seed {seed}: {verdicts[-1]}", flush=True)
+    right = sum(verdict.ok for verdict in verdicts)
+    slowest = max(verdict.seconds for verdict in verdicts)
+    print(json.dumps({"bones": count, "right": right, "slowest_cpu_s": round(slowest, 1)}))
+    return int(right < 0.95 * count or slowest > 30)
+
+
 def _data() -> Path:
     return Path(os.environ["HILUM_DATA"])
 
@@ -221,6 +235,7 @@ RUNS = {
     "vessels": run_vessels,
     "domes": run_domes,
     "implants": run_implants,
+    "sizes": run_sizes,
 }
 
 
