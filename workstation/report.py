@@ -27,6 +27,7 @@ from reportlab.platypus import (
 from segmentation.contract import Progress, share, silent
 from segmentation.volume import LabelMap
 from workstation.case import Case, CaseError
+from workstation.compare_report import compare_pages
 from workstation.figures import figures_of, fresh_values, outlined, plan_scene, slice_figure
 from workstation.picture import render_scene
 from workstation.planning.plan import Plan, to_plain_json
@@ -95,9 +96,10 @@ def write_report(case: Case, path: Path, progress: Progress = silent) -> None:
     progress(0.05, "pictures")
     values = fresh_values(case, plan)
     story = [
-        *_first_page(plan, summary, values),
+        *_first_page(plan, summary, values, case.record.variant),
         *_views(case, plan, values, progress),
         *sections(plan, values, summary, share(progress, 3, 5)),
+        *compare_pages(case),
         *_all_findings(summary),
         *_numbers(plan, summary),
         *_reviews(summary),
@@ -164,11 +166,12 @@ def _banner(canvas: Any, document: Any, case: Case) -> None:
 
 
 def _first_page(
-    plan: Plan, summary: Mapping[str, Any], values: Mapping[str, object]
+    plan: Plan, summary: Mapping[str, Any], values: Mapping[str, object], name: str
 ) -> list[Flowable]:
     known = templates()
     title = known[plan.template].title if plan.template in known else "Surgical plan"
-    story: list[Flowable] = [text(f"{title}: plan {summary['plan']}", "title")]
+    called = f"{escape(name)} (number {summary['plan']})" if name else summary["plan"]
+    story: list[Flowable] = [text(f"{title}: plan {called}", "title")]
     figures = figures_of(plan)
     items = plan_scene(values, figures)
     if items:

@@ -1,4 +1,4 @@
-"""Sections of a report that follow from the types of the results: flow, risk, what-if."""
+"""Sections of a report that follow from the types of the results: cut, flow, risk, what-if."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from workstation.planning.aneurysm_risk import NAMES, RiskRow, RiskSheet, merged
 from workstation.planning.plan import Plan, Step
 from workstation.planning.transplant_rows import Sheet, as_shown
 from workstation.report_layout import readable, shown_value, table, text
+from workstation.resection_report import is_resection, resection_pages
 from workstation.transplant_report import sheet_pages
 
 EFFECT = "planning.treatment_effect"
@@ -28,7 +29,7 @@ def sections(
     summary: Mapping[str, Any],
     progress: Progress = silent,
 ) -> list[Flowable]:
-    """Return the pages about what the plan computed: flows, risk scores, treatments tried."""
+    """Return the pages about what the plan computed: cuts, flows, risk scores, treatments."""
     story: list[Flowable] = []
     sheets = [v for v in (values.get(s.output) for s in plan.steps) if isinstance(v, RiskSheet)]
     for number, step in enumerate(plan.steps):
@@ -45,7 +46,7 @@ def sections(
             story += follow_pages(shown) if shown.courses else sheet_pages(shown)
         elif step.stage == EFFECT and value is not None:
             story += _what_if(plan, step, summary)
-    return story
+    return [*resection_pages(plan, values, summary), *story] if is_resection(values) else story
 
 
 # Risk ------------------------------------------------------------------------------------
