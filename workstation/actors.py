@@ -55,6 +55,7 @@ def _anatomy(name: str, opacity: float = 1.0, kind: Kind = "organ") -> Look:
 LOOKS: Mapping[str, Look] = MappingProxyType(
     {
         "cut": CUT_LOOK,
+        "cavity": _anatomy("liver", 0.12),  # what lies in it is looked at
         "specimen": _anatomy("specimen", 0.55),
         "remnant": _anatomy("remnant", 0.55),
         "tumour": _anatomy("tumor"),

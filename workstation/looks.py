@@ -57,6 +57,10 @@ def quantities(surface: SurfaceMesh) -> list[str]:
     ]
 
 
+LACKS = ("clearance_mm",)
+"""Quantities that are bad where they are below zero: a graft outside its cavity."""
+
+
 def default_quantity(surface: SurfaceMesh) -> str:
     """Return the quantity a surface is coloured by unless a person says otherwise, or "".
 
@@ -113,7 +117,10 @@ def scalar_map(
     if not start < end:
         start, end = proposed_limits(surface.point_data[quantity])
     title, unit = split_unit(quantity)
-    return ScalarMap(quantity, title, unit, start, end, diverging=start < 0 < end)
+    signed = start < 0 < end
+    return ScalarMap(
+        quantity, title, unit, start, end, diverging=signed, low_is_red=quantity in LACKS
+    )
 
 
 def with_look(item: SceneItem, look: ItemLook | None) -> SceneItem:

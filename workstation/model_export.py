@@ -23,7 +23,6 @@ from workstation.looks import quantities, scalar_map
 from workstation.planning.plan import Plan
 from workstation.planning.resection import Cut
 from workstation.runs import write_export
-from workstation.shading import DIVERGING, MAGNITUDE
 
 MODEL = "model"
 """The name of all surfaces of a plan together."""
@@ -220,7 +219,7 @@ def _dressed(name: str, surface: SurfaceMesh, several: bool, coloured_by: str) -
     scalars = scalar_map(surface, coloured_by) if coloured_by else None
     if scalars is None:
         return named
-    stops = np.array(DIVERGING if scalars.diverging else MAGNITUDE, float)
+    stops = np.array(scalars.stops, float)
     value = np.asarray(surface.point_data[coloured_by], float)
     share_of = np.clip((value - scalars.low) / (scalars.high - scalars.low), 0.0, 1.0)
     at = np.linspace(0.0, 1.0, len(stops))

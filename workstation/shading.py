@@ -83,8 +83,9 @@ class ScalarMap:
 
     ``low`` and ``high`` are the limits of the bar in ``unit`` and do not follow the data, so
     that two pictures compare. A ``threshold`` is drawn as a line on surface and bar.
-    ``diverging`` is for quantities whose middle is neutral, such as a gap. A bar that is ``log``
-    begins above zero.
+    ``diverging`` is for quantities whose middle is neutral, such as a gap; with ``low_is_red``
+    what lies below it is drawn in red, such as room that is lacking. A bar that is ``log`` begins
+    above zero.
 
     Raises:
         ValueError: if ``low`` is not below ``high``, or not above zero where it must be.
@@ -98,12 +99,20 @@ class ScalarMap:
     threshold: float | None = None
     diverging: bool = False
     log: bool = False
+    low_is_red: bool = False
 
     def __post_init__(self) -> None:
         if not self.low < self.high:
             raise ValueError(f"the colour bar of {self.title} runs from {self.low} to {self.high}")
         if self.log and not self.low > 0:
             raise ValueError(f"the logarithmic bar of {self.title} begins at {self.low}")
+
+    @property
+    def stops(self) -> tuple[Colour, ...]:
+        """The colours in even steps from the low end to the high one."""
+        if not self.diverging:
+            return MAGNITUDE
+        return DIVERGING[::-1] if self.low_is_red else DIVERGING
 
     @property
     def legend(self) -> ScalarMap:
@@ -253,7 +262,7 @@ def _colour(mapper: Any, item: SceneItem) -> None:
 
 
 def _lookup_table(scalars: ScalarMap) -> Any:
-    stops = np.array(DIVERGING if scalars.diverging else MAGNITUDE, float) / 255
+    stops = np.array(scalars.stops, float) / 255
     steps = np.linspace(0, 1, STEPS)
     colours = [np.interp(steps, np.linspace(0, 1, len(stops)), stops[:, c]) for c in range(3)]
     table = vtkLookupTable()

@@ -20,6 +20,7 @@ from workstation.looks import (
 )
 from workstation.picture import Scene, SceneItem
 from workstation.sections import ClipPlane, box_planes, clipped_ray
+from workstation.ui.chosen_looks import frames_elsewhere, here_only
 
 RED, GREEN = (220, 30, 30), (30, 220, 30)
 
@@ -114,3 +115,30 @@ def test_a_cut_view_shows_a_closed_face_and_the_organ_inside_it() -> None:
     draft = scene.render(120, 120, draft=True).astype(int)
     assert not np.array_equal(draft, pixels), "no faces while it moves"
     scene.close()
+
+
+def test_a_lack_of_room_is_red_and_room_is_blue() -> None:
+    points = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]])
+    room = np.array([-3.0, -1.0, 2.0, 4.0])
+    faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
+    graft = SurfaceMesh(points, faces, "1.2", point_data={"clearance_mm": room, "gap_mm": room})
+    clearance, gap = (scalar_map(graft, name) for name in ("clearance_mm", "gap_mm"))
+    assert clearance is not None
+    assert gap is not None
+    red, _, blue = clearance.stops[0]
+    assert red > 2 * blue
+    assert clearance.stops == gap.stops[::-1]
+
+
+def test_what_lies_in_the_frame_of_another_image_is_left_out() -> None:
+    sources = {
+        "donor_ct": {"kind": "volume", "frame_uid": "1.2"},
+        "recipient_ct": {"kind": "volume", "frame_uid": "1.3"},
+        "implant": {"kind": "surface", "frame_uid": "1.4"},
+    }
+    elsewhere = frames_elsewhere(sources, "1.3")
+    assert elsewhere == {"1.2"}
+    empty = np.empty((0, 3))
+    own, other, third = (SurfaceMesh(empty, empty.astype(int), f"1.{n}") for n in (3, 2, 4))
+    shown = here_only({"cavity": own, "liver": other, "implant": third}, elsewhere)
+    assert set(shown) == {"cavity", "implant"}

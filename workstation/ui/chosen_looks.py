@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from workstation.looks import with_look
 from workstation.session import ViewState
@@ -20,3 +21,14 @@ def chosen_looks(items: Mapping[str, SceneItem], view: ViewState) -> dict[str, S
         red, green, blue = (round(c + LIGHT * (255 - c)) for c in selected.colour)
         shown[view.selected] = replace(selected, colour=(red, green, blue))
     return shown
+
+
+def frames_elsewhere(sources: Mapping[str, Mapping[str, Any]], frame_uid: str) -> frozenset[str]:
+    """Return the frames of reference of the case's other images, such as another person's CT."""
+    images = {str(s["frame_uid"]) for s in sources.values() if s["kind"] == "volume"}
+    return frozenset(images - {frame_uid, ""})
+
+
+def here_only(values: Mapping[str, Any], elsewhere: frozenset[str]) -> dict[str, Any]:
+    """Return the values that do not lie in one of the frames ``elsewhere``."""
+    return {n: v for n, v in values.items() if getattr(v, "frame_uid", "") not in elsewhere}

@@ -25,7 +25,7 @@ from workstation.raster import Overlay, default_window
 from workstation.session import Window
 from workstation.slices import ViewName, vector
 from workstation.ui.brushwork import Brushwork
-from workstation.ui.chosen_looks import chosen_looks
+from workstation.ui.chosen_looks import chosen_looks, frames_elsewhere, here_only
 from workstation.ui.cut_handle import telling_direction
 from workstation.ui.desk import Desk
 from workstation.ui.scene_view import SceneView
@@ -251,7 +251,8 @@ class FourUp(QWidget):
         """Return what the 3D view shows; what is not up to date is faded."""
         bent = self.bent_cut() if self._desk.is_shown(CUT_STEP) else None
         drawn = {**self.surfaces(), **self._necks(), **({CUT_STEP: bent} if bent else {})}
-        looks = chosen_looks(scene_items(drawn), self._desk.session.view)
+        items = scene_items(here_only(drawn, self._elsewhere()))
+        looks = chosen_looks(items, self._desk.session.view)
         self._others_shown = {
             name: item
             if self._desk.is_current(name)
@@ -260,6 +261,13 @@ class FourUp(QWidget):
             if name not in self._doubled
         }
         return {**self._others_shown, **self._flow}
+
+    def _elsewhere(self) -> frozenset[str]:
+        """Return the frames of reference of the images that are not shown."""
+        case, image = self._desk.session.case, self._desk.image()
+        if case is None or image is None:
+            return frozenset()
+        return frames_elsewhere(case.record.sources, image.geometry.frame_uid)
 
     def show_flow(self, items: Mapping[str, SceneItem], doubled: frozenset[str]) -> None:
         """Show what a flow looks like now, instead of the surfaces that it doubles."""
