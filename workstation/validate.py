@@ -41,6 +41,12 @@ CHECKS: tuple[Check, ...] = (
         15,
     ),
     Check(
+        "openfoam-rounded",
+        "tube with a sphere on its side and a rounded neck, beside OpenFOAM",
+        sacs.beside_openfoam(sac_cases.rounded),
+        15,
+    ),
+    Check(
         "openfoam-bifurcation",
         "idealised bifurcation with an aneurysm, beside OpenFOAM",
         sacs.beside_openfoam(sac_cases.bifurcation),

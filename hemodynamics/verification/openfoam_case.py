@@ -37,9 +37,17 @@ LAYERS, GROWTH, LAST_LAYER = 4, 1.25, 0.45
 
 @dataclass(frozen=True)
 class Grid:
-    """How fine a mesh is: the edge of a cell away from walls, in mm."""
+    """How fine a mesh is.
+
+    Attributes:
+        cell_mm: edge of a cell away from walls.
+        ball_mm: middle (LPS) and radius of a ball in which cells have half that edge.
+        settled: residuals at which the flow has settled.
+    """
 
     cell_mm: float
+    ball_mm: tuple[tuple[float, float, float], float] | None = None
+    settled: float = 1e-6
 
 
 def write_case(folder: Path, lumen: SurfaceMesh, grid: Grid, inside_mm: Floats) -> None:
@@ -53,9 +61,9 @@ def write_case(folder: Path, lumen: SurfaceMesh, grid: Grid, inside_mm: Floats) 
     texts = {
         "controlDict": control(),
         "fvSchemes": schemes(),
-        "fvSolution": solution(),
+        "fvSolution": solution(grid.settled),
         "blockMeshDict": block(lumen, grid),
-        "snappyHexMeshDict": snappy(lumen, inside_mm),
+        "snappyHexMeshDict": snappy(lumen, grid, inside_mm),
         "meshQualityDict": quality(),
     }
     for name, content in texts.items():
@@ -193,19 +201,21 @@ def block(lumen: SurfaceMesh, grid: Grid) -> dict[str, Any]:
     }
 
 
-def snappy(lumen: SurfaceMesh, inside_mm: Floats) -> dict[str, Any]:
+def snappy(lumen: SurfaceMesh, grid: Grid, inside_mm: Floats) -> dict[str, Any]:
     """Return how the mesh is cut, snapped to the lumen and lined with layers."""
     regions = {name: {"name": name} for name in lumen.boundaries}
     kinds = {
         name: {"level": "(0 0)", "patchInfo": {"type": "wall" if name == WALL_NAME else "patch"}}
         for name in lumen.boundaries
     }
+    balls, finer = _ball(grid)
     return {
         "castellatedMesh": True,
         "snap": True,
         "addLayers": True,
         "geometry": {
-            f"{SURFACE}.stl": {"type": "triSurfaceMesh", "name": SURFACE, "regions": regions}
+            f"{SURFACE}.stl": {"type": "triSurfaceMesh", "name": SURFACE, "regions": regions},
+            **balls,
         },
         "castellatedMeshControls": {
             "maxLocalCells": 5_000_000,
@@ -215,7 +225,7 @@ def snappy(lumen: SurfaceMesh, inside_mm: Floats) -> dict[str, Any]:
             "features": f'({{ file "{SURFACE}.eMesh"; level 0; }})',
             "refinementSurfaces": {SURFACE: {"level": "(0 0)", "regions": kinds}},
             "resolveFeatureAngle": 30,
-            "refinementRegions": {},
+            "refinementRegions": finer,
             "locationInMesh": inside_mm * M_PER_MM,
             "allowFreeStandingZoneFaces": False,
         },
@@ -252,6 +262,19 @@ def snappy(lumen: SurfaceMesh, inside_mm: Floats) -> dict[str, Any]:
                                 "errorReduction": 0.75},
         "mergeTolerance": 1e-6,
     }  # fmt: skip
+
+
+def _ball(grid: Grid) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the ball of finer cells as a geometry and as a region."""
+    if grid.ball_mm is None:
+        return {}, {}
+    centre, radius = grid.ball_mm
+    ball = {
+        "type": "searchableSphere",
+        "centre": np.array(centre) * M_PER_MM,
+        "radius": radius * M_PER_MM,
+    }
+    return {"ball": ball}, {"ball": {"mode": "inside", "levels": "((1e15 1))"}}
 
 
 def quality() -> dict[str, Any]:
@@ -314,7 +337,7 @@ def schemes() -> dict[str, Any]:
     }
 
 
-def solution(settled: float = 1e-6) -> dict[str, Any]:
+def solution(settled: float) -> dict[str, Any]:
     """Return the linear solvers and SIMPLEC, which ends at residuals below ``settled``."""
     pressure = {"solver": "GAMG", "smoother": "GaussSeidel", "tolerance": 1e-9, "relTol": 0.05}
     velocity = {"solver": "smoothSolver", "smoother": "symGaussSeidel", "tolerance": 1e-10,

@@ -12,12 +12,15 @@ from scipy.spatial import KDTree
 
 from hemodynamics.verification.rows import CannotRun, Means
 from hemodynamics.verification.sacs import Sac
-from hemodynamics.verification.shapes import with_sphere
+from hemodynamics.verification.shapes import with_rounded_sphere, with_sphere
 from meshing.centerline import centerline
 from meshing.reading import read_surface
 from meshing.vessel_ends import cap_ends, cut_ends
 
 Floats = npt.NDArray[np.float64]
+
+GRIDS_MM = (0.3, 0.22, 0.16)
+"""Edges of OpenFOAM's cells, half as long at the sac."""
 
 DOME, NECK = 1, 2
 """What the labels of a point of the data set IntrA mean; 0 is the vessel."""
@@ -31,8 +34,21 @@ def sphere(means: Means) -> Sac:
         with_sphere(2.0, 16.0, 2.0, 3.0, 0.25),
         3.143,
         lambda points: points[:, 1] - 2.4,
-        0.1,
-        (0.18, 0.13),
+        (0.2, 0.14),
+        GRIDS_MM,
+    )
+
+
+def rounded(means: Means) -> Sac:
+    """Return the tube with a sphere whose neck is rounded by a ball of 0.3 mm, as necks are."""
+    return Sac(
+        "openfoam-rounded",
+        "the tube with a sphere, its neck rounded by 0.3 mm, Reynolds number 303",
+        with_rounded_sphere(2.0, 16.0, 2.0, 3.0, 0.3, 0.12),
+        3.143,
+        lambda points: points[:, 1] - 2.4,
+        (0.2, 0.14),
+        GRIDS_MM,
     )
 
 
@@ -54,8 +70,8 @@ def bifurcation(means: Means) -> Sac:
         lumen,
         1.3,
         lambda points: points[:, 2] - 12.0,
-        0.2,
-        (0.27, 0.18),
+        (0.28, 0.2),
+        GRIDS_MM,
     )
 
 
@@ -75,8 +91,9 @@ def patient(means: Means) -> Sac:
         cap_ends(cut_ends(vessel, course, distance_mm=0.5), course),
         1.84,
         MarkedSac(marked[:, :3], marked[:, 6].astype(int)),
-        0.15,
-        (0.24, 0.16),
+        (0.2, 0.15),
+        (0.2, 0.15, 0.115),
+        finer=False,
     )
 
 

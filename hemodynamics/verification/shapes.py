@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import trimesh.creation
+from scipy.spatial import KDTree
 
 from meshing.booleans import combine_surfaces
 from meshing.mesh import SurfaceMesh
@@ -84,11 +85,15 @@ def revolved(
 
 
 def tube(
-    radius_mm: float, length_mm: float, edge_mm: float, axis: Sequence[float] = (0.0, 0.0, 1.0)
+    radius_mm: float,
+    length_mm: float,
+    edge_mm: float,
+    axis: Sequence[float] = (0.0, 0.0, 1.0),
+    sections: int = 64,
 ) -> SurfaceMesh:
     """Return a straight round tube whose middle is the origin."""
     ends = [(-length_mm / 2, radius_mm), (length_mm / 2, radius_mm)]
-    return revolved(ends, edge_mm, axis, name="tube")
+    return revolved(ends, edge_mm, axis, sections, "tube")
 
 
 def bend(
@@ -134,13 +139,18 @@ def _between(rings: int, sections: int) -> Ints:
 
 
 def with_sphere(
-    radius_mm: float, length_mm: float, sphere_mm: float, aside_mm: float, edge_mm: float
+    radius_mm: float,
+    length_mm: float,
+    sphere_mm: float,
+    aside_mm: float,
+    edge_mm: float,
+    sections: int = 64,
 ) -> SurfaceMesh:
     """Return a tube along z with a sphere of radius ``sphere_mm`` on its side.
 
     The tube's middle is the origin and the sphere's centre lies at y = ``aside_mm``.
     """
-    straight = tube(radius_mm, length_mm, edge_mm)
+    straight = tube(radius_mm, length_mm, edge_mm, sections=sections)
     finer = int(np.ceil(np.log2(1.2 * sphere_mm / edge_mm)))
     ball = trimesh.creation.icosphere(subdivisions=max(finer, 2), radius=sphere_mm)
     centre = np.array([0.0, aside_mm, 0.0])
@@ -153,3 +163,36 @@ def with_sphere(
     }
     wall = np.setdiff1d(np.arange(len(heights)), np.concatenate([*parts.values()]))
     return replace(joined, boundaries={"wall": wall, **parts}, numbers=(), findings=())
+
+
+def with_rounded_sphere(
+    radius_mm: float,
+    length_mm: float,
+    sphere_mm: float,
+    aside_mm: float,
+    rounding_mm: float,
+    edge_mm: float,
+) -> SurfaceMesh:
+    """Return a tube with a sphere on its side whose neck a ball of ``rounding_mm`` rolls around.
+
+    The ball rolls inside the tissue, its middle along the line that lies as far outside the tube
+    as outside the sphere; what it cannot reach of the tissue becomes lumen.
+    """
+    lumen = with_sphere(radius_mm, length_mm, sphere_mm, aside_mm, edge_mm, 128)
+    reach, ball = radius_mm + rounding_mm, sphere_mm + rounding_mm
+    aside = np.array([0.0, aside_mm, 0.0])
+    # On the tube's offset, at the height y, this is the square of z on the sphere's offset.
+    lowest = (reach**2 - ball**2 + aside_mm**2) / (2.0 * aside_mm)
+    y = lowest + (reach - lowest) * np.sin(np.linspace(0.0, np.pi / 2, 4000)) ** 2
+    x, z = np.sqrt(reach**2 - y**2), np.sqrt(2.0 * aside_mm * (y - lowest))
+    course = np.concatenate([np.stack([i * x, y, k * z], 1) for i in (1, -1) for k in (1, -1)])
+    away, nearest = KDTree(course).query(lumen.points_mm)
+    middle = course[nearest]
+    spokes = (lumen.points_mm - middle) / away[:, None]
+    to_tube = -middle * [1.0, 1.0, 0.0] / reach
+    to_sphere = (aside - middle) / ball
+    both = np.einsum("nx,nx->n", to_tube, to_sphere)
+    one, other = (np.einsum("nx,nx->n", spokes, arm) for arm in (to_tube, to_sphere))
+    between = (one > both * other) & (other > both * one)
+    moved = np.where(between[:, None], middle + rounding_mm * spokes, lumen.points_mm)
+    return replace(lumen, points_mm=moved, name="rounded")

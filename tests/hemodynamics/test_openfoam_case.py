@@ -48,6 +48,15 @@ def test_a_case_has_its_files_in_metres(case, lumen):
     assert re.search(r"wall\s*\{\s*level \(0 0\);\s*patchInfo\s*\{\s*type wall;", snappy)
 
 
+def test_a_ball_of_finer_cells_is_part_of_a_case(lumen, tmp_path):
+    ball = ((1.0, -2.0, 3.0), 4.0)
+    write_case(tmp_path, lumen, Grid(0.5, ball, 1e-4), np.zeros(3))
+    snappy = (tmp_path / "system" / "snappyHexMeshDict").read_text()
+    assert re.search(r"centre \(0.001 -0.002 0.003\);\s*radius 0.004;", snappy)
+    assert re.search(r"ball\s*\{\s*mode inside;\s*levels \(\(1e15 1\)\);", snappy)
+    assert "p 0.0001;" in (tmp_path / "system" / "fvSolution").read_text()
+
+
 def test_the_block_holds_the_lumen_in_whole_cells(case, lumen):
     words = (case / "system" / "blockMeshDict").read_text()
     vertices = words.partition("vertices")[2].partition(";")[0]
@@ -114,7 +123,8 @@ def test_the_smaller_outlets_flow_is_prescribed(lumen):
 def test_a_mesh_and_its_fields_are_read(tmp_path):
     head = "FoamFile\n{\n    format ascii;\n}\n\n"
     (tmp_path / "points").write_text(head + "4\n(\n(0 0 0)\n(2 0 0)\n(2 1 0)\n(0 1 0)\n)\n")
-    (tmp_path / "faces").write_text(head + "2\n(\n3(0 1 2)\n4(0 1 2 3)\n)\n")
+    many = "\n11\n(\n" + "0\n1\n2\n" * 3 + "3\n3\n)\n"
+    (tmp_path / "faces").write_text(head + f"2\n(\n{many}4(0 1 2 3)\n)\n\n\n// *** //\n")
     (tmp_path / "boundary").write_text(
         head + "1\n(\n    wall\n    {\n        type wall;\n        inGroups 1(wall);\n"
         "        nFaces 1;\n        startFace 1;\n    }\n)\n"

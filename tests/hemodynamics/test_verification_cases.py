@@ -10,7 +10,7 @@ from hemodynamics.rheology import CarreauYasuda
 from hemodynamics.verification import curved, nozzle, outlets, sacs, thinning
 from hemodynamics.verification.openfoam import Solution
 from hemodynamics.verification.rows import CannotRun, Means
-from hemodynamics.verification.sac_cases import MarkedSac, data_file, patient, sphere
+from hemodynamics.verification.sac_cases import MarkedSac, data_file, patient, rounded, sphere
 from meshing.mesh import is_watertight, volume_ml
 
 
@@ -198,25 +198,70 @@ def test_figures_of_openfoam_are_weighted_by_volume_and_area():
     sac = sphere(Means())
     figures = sacs.figures_of_theirs(sac, made_up(1.0))
     assert (figures.speed_m_s, figures.shear_pa) == (pytest.approx(1.0), pytest.approx(2.0))
-    assert sacs.extrapolated(0.9, 0.95, 2.0) == pytest.approx(0.95 + 0.05 / 3)
+
+
+@pytest.mark.parametrize("order", [1.0, 1.4, 2.0])
+def test_values_that_converge_are_extrapolated_to_where_they_tend(order):
+    edges = np.array([0.3, 0.22, 0.1])
+    found = sacs.extrapolated(5.0 - 7.0 * edges**order, 1e4 / edges**3)
+    assert found.value == pytest.approx(5.0, rel=1e-6)
+    assert found.order == pytest.approx(order, rel=1e-5)
+    assert found.uncertainty == pytest.approx(1.25 * 7.0 * 0.1**order, rel=1e-5)
+
+
+def test_values_that_swing_are_trusted_less_and_steep_ones_no_more_than_the_method():
+    edges = np.array([0.4, 0.2, 0.1])
+    swinging = sacs.extrapolated([1.0, 1.2, 1.1], edges**-3)
+    assert (swinging.value, swinging.uncertainty) == (pytest.approx(1.0), pytest.approx(0.125))
+    steep = sacs.extrapolated(5.0 - edges**4, edges**-3)
+    assert steep.order == 2.0
+    assert steep.value > 5.0 - 0.1**4
 
 
 @pytest.mark.parametrize(("ours", "verdict"), [(1.02, "pass"), (1.04, "fail")])
 def test_ours_is_held_beside_what_the_meshes_tend_to(monkeypatch, ours, verdict):
     sac = sphere(Means())
-    flow = SimpleNamespace(conditions={"outflow_shares": {"outlet_1": 1.0}}, cells_mm=np.ones(9))
-    monkeypatch.setattr(sacs, "ours", lambda sac, progress: flow)
-    monkeypatch.setattr(sacs, "figures_of_ours", lambda sac, flow: sacs.Figures(ours, 2.0))
 
-    def theirs(sac, shares, grid, progress):
-        coarse = grid == sac.grids_mm[0]
-        return made_up(0.97, 1) if coarse else made_up(0.99, 8)
+    def flow(sac, spacing, progress):
+        cells = np.ones(round(1 / spacing))
+        return SimpleNamespace(conditions={"outflow_shares": {"outlet_1": 1.0}}, cells_mm=cells)
 
-    monkeypatch.setattr(sacs, "theirs", theirs)
+    def figures(sac, flow):
+        coarse = len(flow.cells_mm) == 5
+        return sacs.Figures(0.9 if coarse else ours, 2.0)
+
+    monkeypatch.setattr(sacs, "ours", flow)
+    monkeypatch.setattr(sacs, "figures_of_ours", figures)
+    made = dict(zip(sac.grids_mm, [(0.92, 1), (0.98, 8), (0.995, 64)]))
+    monkeypatch.setattr(
+        sacs, "theirs", lambda sac, shares, grid, progress: made_up(*made[grid.cell_mm])
+    )
     rows = list(sacs.compare(sac))
     assert [row.verdict for row in rows] == [verdict, "pass", "pass", "pass"]
-    assert rows[0].reference == pytest.approx(0.99 + 0.02 / 3)
-    assert rows[1].value == pytest.approx(100 * (0.02 / 3) / (0.99 + 0.02 / 3))
+    assert rows[0].reference == pytest.approx(1.0)
+    assert rows[0].note == (
+        f"-10.0 % with 5 cells, {100 * (ours - 1):+.1f} % with 7 cells; OpenFOAM 3, 24, 192"
+    )
+    assert rows[1].value == pytest.approx(1.25 * 0.5)
+    assert rows[1].note == "order 2.0"
+
+
+def test_cells_of_openfoam_are_finer_around_the_whole_sac():
+    sac = rounded(Means())
+    grid = sac.grid(0.3)
+    centre, radius = grid.ball_mm
+    assert centre == pytest.approx((0.0, 3.7, 0.0), abs=0.02)
+    points = sac.lumen.points_mm
+    inside = np.linalg.norm(points - centre, axis=1) < radius
+    assert inside[sac.depth_mm(points) > 0].all()
+    assert not inside[points[:, 1] < 0].any()
+
+
+def test_figures_lie_off_by_their_limits():
+    known = sacs.Figures(2.0, 3.0)
+    assert sacs.Figures(2.0, 3.0).off(known) == 0.0
+    assert sacs.Figures(2.12, 3.0).off(known) == pytest.approx(2.0)
+    assert sacs.Figures(1.97, 2.7).off(known) == pytest.approx(2.0)
 
 
 def test_a_marked_sac_is_the_domes_side_of_its_neck():

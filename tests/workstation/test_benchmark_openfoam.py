@@ -3,7 +3,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hemodynamics.verification.rows import CannotRun
+from hemodynamics.verification import sac_cases
+from hemodynamics.verification.rows import CannotRun, Means
+from hemodynamics.verification.sacs import Figures
 from workstation.benchmark import openfoam
 
 ALONG = np.array(openfoam.AXIS) / np.linalg.norm(openfoam.AXIS)
@@ -46,6 +48,10 @@ def test_there_is_a_row_only_beside_openfoam(monkeypatch):
     assert openfoam.beside_openfoam(peers=True) == []
 
 
+def no_data(means):
+    raise CannotRun("no data")
+
+
 def test_processor_time_is_held_beside_openfoams(monkeypatch):
     solution = SimpleNamespace(
         wall_mm=np.zeros((1, 3)), wss_pa=1.03 * EXACT * ALONG[None], wall_areas_mm2=np.ones(1),
@@ -54,7 +60,41 @@ def test_processor_time_is_held_beside_openfoams(monkeypatch):
     monkeypatch.setattr(openfoam, "require_openfoam", lambda: None)
     monkeypatch.setattr(openfoam, "solve", lambda *arguments: solution)
     monkeypatch.setattr(openfoam, "ours", lambda lumen, bar: (bar - 1, 500.0, 99))
+    monkeypatch.setattr(openfoam, "SACS", ((no_data, Figures(1.0, 1.0)),))
     (row,) = openfoam.beside_openfoam(peers=True)
     assert row.ratio == pytest.approx(1 / 6)
     assert row.target_ms == pytest.approx(1000.0)
     assert "off by 2.0 % in 99 cells, OpenFOAM by 3.0 % in 1,234" in row.what
+
+
+def test_each_takes_the_coarsest_cells_that_are_good_enough_for_a_sac(monkeypatch):
+    known = Figures(1.0, 2.0)
+    sac = sac_cases.sphere(Means())
+    flow = SimpleNamespace(conditions={"outflow_shares": {"outlet_1": 1.0}}, cells_mm=range(99))
+    theirs = SimpleNamespace(cells_mm=range(1234), meshing_s=1.0, solving_s=2.0)
+    asked = []
+
+    def ours(sac, spacing):
+        asked.append(spacing)
+        return flow
+
+    def solve(sac, shares, grid):
+        asked.append(grid.cell_mm)
+        return theirs
+
+    monkeypatch.setattr(openfoam.sacs, "ours", ours)
+    monkeypatch.setattr(openfoam.sacs, "theirs", solve)
+    fine = {0.3: 0.975}
+
+    def found(sac, flow):
+        return Figures(fine.get(asked[-1], 0.9), 2.0)
+
+    monkeypatch.setattr(openfoam.sacs, "figures_of_ours", found)
+    monkeypatch.setattr(openfoam.sacs, "figures_of_theirs", found)
+    row = openfoam.in_a_sac(sac, known)
+    assert asked == [0.4, 0.35, 0.3, 0.4, 0.3]
+    assert row.target_ms == pytest.approx(1000.0)
+    assert "off by 83 % of the limit in 99 cells, OpenFOAM by 83 % in 1,234" in row.what
+    fine.clear()
+    with pytest.raises(RuntimeError, match="no cells of ours"):
+        openfoam.in_a_sac(sac, known)
