@@ -63,13 +63,30 @@ class LiverCirculation:
         if not 0.0 <= fraction < 1.0:
             raise ValueError(f"the resected fraction must lie in [0, 1), not {fraction}")
         scale = 1.0 / (1.0 - fraction)
+        return self._scaled(portal=scale, artery=scale, veins=scale)
+
+    def after_portal_occlusion(self, fraction: float) -> LiverCirculation:
+        """Return the steady state when portal branches to a ``fraction`` (0 to below 1) are shut.
+
+        Their territory keeps its artery and its hepatic veins.
+
+        Raises:
+            ValueError: for a fraction outside that range.
+        """
+        if not 0.0 <= fraction < 1.0:
+            raise ValueError(f"the occluded fraction must lie in [0, 1), not {fraction}")
+        return self._scaled(portal=1.0 / (1.0 - fraction))
+
+    def _scaled(
+        self, portal: float = 1.0, artery: float = 1.0, veins: float = 1.0
+    ) -> LiverCirculation:
+        """Return the steady state with the hepatic resistances times these factors."""
         gut = (self.arterial_mmhg - self.portal_mmhg) / self.portal_flow_l_min
-        portal = (self.portal_mmhg - self.sinusoidal_mmhg) / self.portal_flow_l_min * scale
-        artery = (self.arterial_mmhg - self.sinusoidal_mmhg) / self.arterial_flow_l_min * scale
-        veins = (self.sinusoidal_mmhg - self.caval_mmhg) / (
+        portal *= (self.portal_mmhg - self.sinusoidal_mmhg) / self.portal_flow_l_min
+        artery *= (self.arterial_mmhg - self.sinusoidal_mmhg) / self.arterial_flow_l_min
+        veins *= (self.sinusoidal_mmhg - self.caval_mmhg) / (
             self.portal_flow_l_min + self.arterial_flow_l_min
         )
-        veins *= scale
         # Flow balance at the portal vein and at the sinusoids.
         balance = np.array(
             [
