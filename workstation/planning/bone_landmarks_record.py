@@ -22,6 +22,9 @@ Choice = Literal["left", "right"] | None
 REACH = "landmark_reach"
 """The number that says how far a landmark may be off."""
 
+DIRECTIONS = ("up", "medial", "anterior", "left", "plateau_normal")
+"""Which of a bone's places are unit directions and no points."""
+
 MOST_TRIANGLES = 60_000
 
 
