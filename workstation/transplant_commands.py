@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workstation.console import DONE, Work, print_json
-from workstation.transplant_compare import SHOWN, compare_people
+from workstation.transplant_compare import SHOWN, TABLES, compare_people
 
 NAME_WIDTH, CELL_WIDTH = 28, 14
 HEADS = {
@@ -25,10 +25,12 @@ def compare_donors(options: argparse.Namespace, work: Work) -> int:
     """Print the sheets of several pairs side by side, in the order given."""
     today = datetime.now(UTC).date().isoformat()
     settings = {"review_date": today} | dict(options.settings)
+    given = {name: getattr(options, name) for name in TABLES}
+    tables = {name: path for name, path in given.items() if path is not None}
     document = work(
         "Compare",
         lambda progress: compare_people(
-            options.one, options.others, settings, options.reverse, progress
+            options.one, options.others, settings, options.reverse, progress, tables
         ),
     )
     if options.json:

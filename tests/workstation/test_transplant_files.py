@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segmentation.contract import Measurements, Number
 from tests.workstation.fhir_bundles import (
     LOINC,
     SNOMED,
@@ -24,11 +25,13 @@ from tests.workstation.fhir_bundles import (
 )
 from tests.workstation.transplant_people import sheet
 from workstation.__main__ import main
+from workstation.case import open_case
 from workstation.clinical import ClinicalError
 from workstation.fhir.review_rows import read_rows
 from workstation.phantom.pair import pair, write_pair
+from workstation.planning.transplant_images import with_images
 from workstation.planning.transplant_sheet import transplant_sheet
-from workstation.transplant_compare import compare_people
+from workstation.transplant_compare import compare_people, person_of
 from workstation.transplant_record import UnreadableRecord, from_document, read_person
 
 DAY = "2026-03-02"
@@ -215,6 +218,36 @@ def test_a_thousand_donors_are_compared_in_the_order_given(tmp_path):
     assert "error" in found["pairs"][500]
     assert "crossmatch.flow" in found["pairs"][0]["unknown"]  # it was done with another one
     assert found["pairs"][0]["values"]["hla.total"] == {"verdict": "warn", "value": 3.0}
+
+
+def test_cases_and_tables_are_compared_too(tmp_path, capsys):
+    write_pair(pair(), tmp_path)
+    people = [f"--source={name}={tmp_path}/{name}.json" for name in ("donor", "recipient")]
+    case = tmp_path / "donors" / "seven"
+    case.parent.mkdir()
+    assert main(["plan", "transplant", "--case", str(case), *people]) == 0
+    (tmp_path / "eplets.csv").write_text(
+        "allele,eplets\nDRB1*15:01,71QAA\nDRB1*04:01,4Q", encoding="utf-8"
+    )
+    capsys.readouterr()
+    asked = ["compare-donors", str(tmp_path / "recipient.json"), str(case.parent), "--json"]
+    assert main([*asked, "--eplets", str(tmp_path / "eplets.csv")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["tables"] == ["eplets"]
+    (donor,) = found["pairs"]
+    assert (donor["file"], donor["label"]) == ("seven", "demo donor")
+    assert any(name.startswith("eplets") for name in donor["unknown"])
+    assert main([*asked, "--codes", str(tmp_path / "eplets.csv")]) == 1
+    assert "no columns code" in capsys.readouterr().err
+    images = with_images(
+        read_person(tmp_path / "donor.json"),
+        calibres=Measurements((Number("diameter_renal_artery", 4.9, "mm", ""),)),
+        acquired=DAY,
+    )
+    with open_case(case) as kept:
+        kept.values[kept.plan().keys()["donor"]] = images
+    measured = person_of(case, "donor").series("diameter_renal_artery")[-1]
+    assert measured.resource == "plan 1 of seven, step calibres (diameter renal artery)"
 
 
 def test_donors_are_compared_on_the_command_line(tmp_path, capsys):

@@ -17,8 +17,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from segmentation.contract import Progress
 from workstation.planning.plan import Step
-from workstation.transplant_compare import SHOWN, compare_people
+from workstation.transplant_compare import SHOWN, TABLES, compare_records
 from workstation.ui.desk import Desk
 from workstation.ui.panels.parts import button, label
 from workstation.ui.words import readable
@@ -88,12 +89,18 @@ class CompareTab(QWidget):
         case, plan = session.case, session.plan
         if case is None or plan is None or step is None:
             return
-        source = "donor_file" if many_recipients else "recipient_file"
-        about = case.record.sources[source]["versions"][plan.sources[source]]
-        fixed, settings = case.folder / about["file"], dict(step.params)
+        role = "donor" if many_recipients else "recipient"
+        settings = dict(step.params)
+
+        def work(progress: Progress) -> dict[str, Any]:
+            one = case.value(step.inputs[role], plan)
+            given = {name: step.inputs[name] for name in TABLES if name in step.inputs}
+            tables = {name: case.value(source, plan) for name, source in given.items()}
+            return compare_records(one, role, paths, settings, many_recipients, progress, tables)
+
         self._desk.run(
             "Compare pairs",
-            lambda progress: compare_people(fixed, paths, settings, many_recipients, progress),
+            work,
             lambda document: self.show_pairs(document, many_recipients),
         )
 
