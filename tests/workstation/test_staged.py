@@ -63,6 +63,9 @@ def test_the_remnant_grows_as_stated_and_keeps_the_band() -> None:
                             growth_percent_per_week=1.0, weeks=2.0)  # fmt: skip
     assert "limit_not_reached" in codes(slow)
     assert found(slow)["share_after"].low is None
+    much = staged_resection(LIVER, block(0, 12), growth_percent_per_week=12.0, weeks=4.0)
+    assert "growth_beyond_liver" in codes(much)
+    assert "growth_beyond_liver" not in codes(made)
 
 
 def test_nothing_is_predicted_without_a_stated_growth() -> None:

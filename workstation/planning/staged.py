@@ -171,6 +171,12 @@ def _shares(
         after = Number(f"{name}_after", 100 * grown / base, "%", source, least, most)
         numbers.append(after)
     findings.append(_against_limit(after, background))
+    if max(grown, high or grown) > whole_ml:
+        text = (
+            f"The stated growth makes the remnant larger than the liver is now ({whole_ml:.0f} mL)"
+        )
+        remedy = "state a smaller growth or a shorter time"
+        findings.append(Finding(Severity.WARNING, "growth_beyond_liver", text, remedy=remedy))
     rate = next(n for n in numbers if n.quantity == f"{name}_before")
     text = (
         f"It is an assumption that the remnant grows by {growth.percent:.0f} % until the second "
