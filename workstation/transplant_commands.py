@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from workstation.console import DONE, Work, print_json
+from workstation.planning.transplant_rows import value_text
 from workstation.transplant_compare import SHOWN, TABLES, compare_people
 
 NAME_WIDTH, CELL_WIDTH = 28, 14
@@ -51,7 +52,7 @@ def compare_donors(options: argparse.Namespace, work: Work) -> int:
 def print_rows(summary: Mapping[str, Any]) -> None:
     """Print the rows of a review sheet, if the plan has one."""
     for row in summary.get("rows", ()):
-        value = "" if row["value"] is None else f"{_short(row['value'])} {row['unit']}".strip()
+        value = value_text(row["value"], row["unit"])
         print(f"  {row['verdict']:8} {row['name']:{NAME_WIDTH}} {value:22} {row['reason']}")
         print(f"           {row['source']}{', ' + row['date'] if row['date'] else ''}")
 

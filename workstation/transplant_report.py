@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 from reportlab.lib.units import mm
 from reportlab.platypus import CondPageBreak, Flowable
 
-from workstation.planning.transplant_rows import FOLLOW_UP, SETTLE, Row, Sheet, sentence
+from workstation.planning.transplant_rows import FOLLOW_UP, SETTLE, Row, Sheet, sentence, value_text
 from workstation.report_layout import table, text
 
 HEADS = ("row", "verdict", "value", "why, and by which rule", "source and date")
@@ -40,7 +40,7 @@ def sheet_pages(sheet: Sheet) -> list[Flowable]:
 
 
 def _row(row: Row) -> list[Any]:
-    value = "" if row.value is None else f"{_short(row.value)} {row.unit}".strip()
+    value = value_text(row.value, row.unit)
     why = [escape(sentence(row.reason))] if row.reason else []
     why.append(f'<font color="#5A6773">{escape(sentence(row.rule))}</font>')
     if row.change and not row.change.startswith(SETTLE):
@@ -62,7 +62,3 @@ def readable(name: str) -> str:
     short = 4 if words[0] in TYPED else 1
     spoken = [w.upper() if w in INITIALS or len(w) <= short else w for w in words]
     return " ".join(spoken).replace("cpra", "cPRA")
-
-
-def _short(value: float | str) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else value

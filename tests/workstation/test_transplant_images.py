@@ -14,6 +14,7 @@ from workstation.planning.transplant_images import (
     vessel_calibres,
     with_images,
 )
+from workstation.planning.transplant_rows import Row, as_shown, in_plan, row_key
 from workstation.planning.transplant_sheet import TransplantError, transplant_sheet
 from workstation.stages import check_plan
 from workstation.transplant_record import from_document
@@ -75,6 +76,25 @@ def test_calibre_length_and_number_of_tubes_are_those_they_were_made_with() -> N
         vessel_calibres(tube(6.0, 44.0, "a"), names="label 1")
 
 
+def test_the_calibre_of_a_tree_is_that_of_its_trunk() -> None:
+    axes = (1, 0, 0, 0, 1, 0, 0, 0, 1)
+    geometry = ImageGeometry((46, 20, 50), (1.2, 1.2, 1.2), (0.0, 0.0, 0.0), axes, "1.2.3")
+    places = geometry.to_world(np.argwhere(np.ones(geometry.size[::-1]))[:, ::-1])
+    fork, foot = np.array([27.0, 12.0, 33.0]), np.array([27.0, 12.0, 6.0])
+    tips = [np.array([27.0 + x, 12.0, 53.0]) for x in (-20.0, 17.0)]
+    inside = np.zeros(len(places), bool)
+    for start, end, radius in ((foot, fork, 5.5), (fork, tips[0], 3.2), (fork, tips[1], 2.8)):
+        way = end - start
+        along = np.clip((places - start) @ way / (way @ way), 0, 1)[:, None]
+        inside |= np.linalg.norm(places - start - along * way, axis=1) < radius
+    array = inside.reshape(geometry.size[::-1]).astype(np.uint8)
+    tree = LabelMap(array, geometry, {1: Label("portal_vein", (79, 143, 217))})
+    told = numbers(vessel_calibres(tree))
+    assert told["diameter_portal_vein"] == pytest.approx(11.0, rel=0.06)
+    assert told["length_portal_vein"] == pytest.approx(27, abs=3)  # to the fork
+    assert told["count_portal_vein"] == 1
+
+
 def test_the_sheet_of_a_living_donor_follows_from_the_images() -> None:
     liver, cavity = box((160, 150, 80)), box((180, 140, 100), "1.2.4")
     x = float(liver.geometry.to_world(np.argwhere(liver.mask())[:, ::-1])[:, 0].max()) - 79.0
@@ -127,3 +147,28 @@ def test_the_template_holds_together_with_any_of_its_sources() -> None:
         assert len(set(outputs)) == len(outputs)
         assert ("course" in outputs) == ("followed" in names)
         assert ("placed_graft" in outputs) == {"donor_ct", "recipient_ct"}.issubset(names)
+
+
+def test_a_row_that_was_measured_names_plan_and_step_and_stays_confirmed_in_the_next_plan() -> None:
+    taker = from_document({"values": {"body_weight": {"value": 70, "unit": "kg", "date": DAY}}}, "")
+    graft = liver_graft(box((100, 60, 80)), part="whole liver")
+    donor = with_images(from_document({"values": []}, ""), graft=graft, acquired=DAY)
+    sheet = transplant_sheet(donor, taker, organ="partial liver", review_date=DAY)
+    row = sheet.row("size.grwr").to_json()
+    told = [in_plan(row, number) for number in (3, 4)]
+    assert told[1]["source"].startswith("donor: plan 4, step graft (volume); recipient: ")
+    assert row_key(row) == row_key(told[0]) == row_key(told[1])
+    shown = as_shown(sheet, [told[0] | {"confirmed": "A. Reader"}]).row("size.grwr")
+    assert (shown.confirmed, shown.source) == ("A. Reader", told[0]["source"])
+
+
+def test_the_free_length_of_a_vessel_is_held_against_the_way_it_must_bridge() -> None:
+    def row(free: float, way: float | None) -> Row | None:
+        donor = {"length_renal_vein": {"value": free, "unit": "mm", "date": DAY}}
+        taker = {"distance_external_iliac_vein": {"value": way, "unit": "mm", "date": DAY}}
+        one, other = (from_document({"values": v}, "") for v in (donor, taker if way else {}))
+        rows = transplant_sheet(one, other, review_date=DAY).rows
+        return next((r for r in rows if r.name == "vessel.vein.length"), None)
+
+    verdicts = [(r.verdict, r.value) for r in (row(25, 30), row(30, 30), row(30, None)) if r]
+    assert verdicts == [("warn", -5.0), ("pass", 0.0), ("unknown", None)]

@@ -295,3 +295,29 @@ def test_units_may_be_mixed(weight: tuple[float, str]) -> None:
     given_weight = {"value": weight[0], "unit": weight[1]}
     found = row("size.weight", {"sex": "F", "body_weight": given_weight}, TAKER)
     assert found.value == pytest.approx(19.0)
+
+
+ALLELES = st.sampled_from(["02:01", "02:05", "03:01", "23:01", "24:02", "01:01", "68:01"])
+
+
+@given(
+    st.lists(ALLELES, min_size=1, max_size=3), ALLELES, st.lists(ALLELES, min_size=2, max_size=2)
+)
+def test_an_ambiguous_gl_string_allows_all_that_its_alleles_allow_and_says_so(
+    either: list[str], other: str, taker: list[str]
+) -> None:
+    def gl(*copies: list[str]) -> str:
+        return "+".join("/".join(f"HLA-A*{allele}" for allele in copy) for copy in copies)
+
+    def counted(donor: str) -> tuple[str, float, float]:
+        found = row("hla.a", {"hla_a": donor}, {"hla_a": gl(*[[a] for a in taker])})
+        ends = str(found.value).split(" to ")
+        return found.verdict, float(ends[0]), float(ends[-1])
+
+    verdict, low, high = counted(gl(either, [other]))
+    resolved = [counted(gl([one], [other])) for one in either]
+    assert all(least == most for _, least, most in resolved)  # homozygous ones too
+    counts = [least for _, least, _ in resolved]
+    assert low <= min(counts) <= max(counts) <= high
+    assert (verdict == "unknown") == (low == 0 < high)
+    assert (verdict == "pass") == (high == 0) <= (max(counts) == 0)

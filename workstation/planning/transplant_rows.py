@@ -173,6 +173,15 @@ def sentence(reason: str) -> str:
     return ended[:1].upper() + ended[1:]
 
 
+def value_text(value: float | str | None, unit: str) -> str:
+    """Return a row's value with its unit in words, "" for none."""
+    if value is None:
+        return ""
+    shown = f"{value:.4g}" if isinstance(value, float) else value
+    one = unit.removesuffix("es") if shown == "1" and unit == "mismatches" else unit
+    return f"{shown} {one}".strip()
+
+
 def in_plan(row: Mapping[str, Any], number: int) -> dict[str, Any]:
     """Return a row whose source names, beside the steps that measured images, their plan."""
     return {**row, "source": OF_STEP.sub(f"plan {number}, step ", str(row["source"]))}

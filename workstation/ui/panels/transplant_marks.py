@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workstation.planning.transplant_rows import Row
+from workstation.planning.transplant_rows import Row, value_text
 from workstation.ui.words import readable
 
 MARKS = {"block": "✕ block", "unknown": "? unknown", "warn": "! warn", "pass": "✓ pass"}
@@ -21,7 +21,4 @@ def row_title(name: str) -> str:
 
 def row_value(row: Row) -> str:
     """Return the value of a row with its unit, "" for none."""
-    if row.value is None:
-        return ""
-    value = f"{row.value:.4g}" if isinstance(row.value, float) else row.value
-    return f"{value} {row.unit}".strip()
+    return value_text(row.value, row.unit)
