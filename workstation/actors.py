@@ -44,6 +44,7 @@ class Look:
 
 
 CUT_LOOK = Look((0x4D, 0xA3, 0xFF), 0.35, "sheet")
+LONG_BONES = ("femur", "tibia", "fibula", "pelvis", "scapula", "humerus", "fragment")
 DEVICES = {"implant": (0xA9, 0xC0, 0xD0), "guide": (0x6F, 0xD0, 0xC0)}
 
 
@@ -76,6 +77,7 @@ LOOKS: Mapping[str, Look] = MappingProxyType(
         "pancreas": _anatomy("pancreas", 0.8),
         "lung": _anatomy("lung", 0.35),
         "bone": _anatomy("bone", kind="bone"),
+        **{name: _anatomy("bone", kind="bone") for name in LONG_BONES},
         "skull": _anatomy("bone", kind="bone"),
         "skin": _anatomy("skin", 0.25),
         "brain": _anatomy("brain", 0.6),

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from meshing.distance_fields import grid_around, winding
 from meshing.plane_split import split_between_points
+from segmentation.volume import ImageGeometry, Label, LabelMap
 from workstation.phantom import bones
 from workstation.planning.alignment_angles import (
     WrongPair,
@@ -142,3 +144,20 @@ def test_a_pelvis_rests_on_its_plane_and_its_tilt_has_a_sign():
     assert tilt == pytest.approx(12, abs=0.7)  # turned about the left axis: spines to the front
     aside = pelvis_landmarks(bones.pelvis().posed(left_up, SHIFT).mesh)
     assert numbers(pelvic_alignment(aside))["pelvic_obliquity"].value == pytest.approx(7, abs=0.5)
+
+
+def test_a_landmark_at_the_border_of_the_image_is_doubtful():
+    bone = bones.tibia(step_mm=4.0)
+    grid = grid_around([bone.mesh.points_mm], 4.0)
+    filled = winding((bone.mesh.points_mm - grid.origin_mm) / 4.0, bone.mesh.triangles, grid.shape)
+    size = grid.shape[::-1]
+    origin = tuple(float(v) for v in grid.origin_mm)
+    label = {1: Label("tibia")}
+    whole = ImageGeometry(size, (4.0, 4.0, 4.0), origin, tuple(np.eye(3).ravel()), "1.2.3")
+    array = (filled > 0.5).astype(np.uint8)
+    assert "landmark_doubtful" not in codes(tibia_landmarks(LabelMap(array, whole, label)))
+    ends = int(np.ceil(-grid.origin_mm[2] / 4.0))  # the scan ends at the ankle
+    cut = whole.cropped((0, 0, ends), (*size[:2], size[2] - ends))
+    found = tibia_landmarks(LabelMap(array[ends:], cut, label))
+    told = [f.sentence for f in found.findings if f.code == "landmark_doubtful"]
+    assert any("image ends" in sentence and "Ankle" in sentence for sentence in told)

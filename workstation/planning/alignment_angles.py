@@ -80,7 +80,8 @@ def leg_alignment(
     lines = _drawn(dict(zip(names, points)))
     findings = _told(side, known, numbers)
     shown = next((n for n in numbers if n.quantity == "HKA"), numbers[0])
-    text = f"{side or ''} {shown.quantity} {number_text(shown.value, shown.unit)}".strip()
+    unit_name = "°" if shown.unit == "degrees" else f" {shown.unit}"
+    text = f"{side or ''} {shown.quantity} {shown.value:.1f}{unit_name}".strip()
     return Measured(
         known[0].frame_uid, lines, points, text, as_vector(points[1]),
         {name: as_vector(point) for name, point in zip(names, points)},

@@ -113,9 +113,14 @@ def femur_landmarks(
         "lateral_posterior": lateral_posterior_mm, "medial_posterior": medial_posterior_mm,
         "shaft_top": shaft_top_mm, "shaft_bottom": shaft_bottom_mm,
     }  # fmt: skip
-    progress(0.0, "reading the bone")
     mesh = bone_surface(bone, label)
-    marks = Marks("femur", given)
+    return _found(mesh, Marks("femur", given, bone), side, uncertainty_mm, progress)
+
+
+def _found(
+    mesh: SurfaceMesh, marks: Marks, side: Choice, uncertainty_mm: float | None, progress: Progress
+) -> Measured:
+    """Return the landmarks, found one after the other: each needs those before it."""
     cloud = Cloud.of(mesh)
     progress(0.2, "looking for the head")
     ball = _head(cloud, marks)
@@ -173,7 +178,7 @@ def _shaft(mesh: SurfaceMesh, axis: Floats, marks: Marks) -> None:
             why = "the head is unknown" if ends else "too little of the shaft is there"
             marks.put(name, None, why)
         else:
-            marks.put(name, ends[n], "end of the line through the middles of the shaft's sections")
+            marks.put(name, ends[n], "middles of the shaft's sections")
     if {"shaft_bottom", "shaft_top"} <= marks.points.keys():
         marks.directions["up"] = unit(marks.points["shaft_top"] - marks.points["shaft_bottom"])
         if "head" in marks.points:

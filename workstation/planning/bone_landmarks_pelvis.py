@@ -73,7 +73,7 @@ def pelvis_landmarks(
     }  # fmt: skip
     progress(0.0, "reading the bone")
     mesh = bone_surface(bone, label)
-    marks = Marks("pelvis", given)
+    marks = Marks("pelvis", given, bone)
     progress(0.1, "looking for the middle")
     plane = find_symmetry(mesh)
     middle, left = np.asarray(plane.point_mm), np.asarray(plane.normal)

@@ -27,6 +27,9 @@ DIRECTIONS = ("up", "medial", "anterior", "left", "plateau_normal")
 
 MOST_TRIANGLES = 60_000
 
+BORDER_MM = 10.0
+"""A landmark nearer to the border of the image may belong to a bone that goes on beyond it."""
+
 
 class WrongSide(ValueError):
     """A bone belongs to another side than was declared."""
@@ -39,11 +42,15 @@ class NoLandmark(ValueError):
 class Marks:
     """Landmarks by name, with what is to be said about each."""
 
-    def __init__(self, bone: str, given: Mapping[str, Vector | None]) -> None:
+    def __init__(
+        self, bone: str, given: Mapping[str, Vector | None], seen: SurfaceMesh | LabelMap
+    ) -> None:
         self._bone = bone
+        self._image = seen.geometry if isinstance(seen, LabelMap) else None
         self._given = {name: p for name, p in given.items() if p is not None}
         self.points: dict[str, Floats] = {}
         self.directions: dict[str, Floats] = {}
+        self._found: list[str] = []
         self.findings: list[Finding] = []
 
     def clicked(self, name: str) -> Floats | None:
@@ -56,6 +63,9 @@ class Marks:
         A clicked one wins over any other.
         """
         said = name.replace("_", " ")
+        beside = BORDER_MM if point is None else self._to_border_mm(point)
+        if point is not None and beside < BORDER_MM:
+            sure, how = False, f"{how}; the image ends {beside:.0f} mm beside it"
         hand = self.clicked(name)
         if hand is not None:
             self.points[name] = hand
@@ -66,12 +76,27 @@ class Marks:
             self._tell(Severity.WARNING, "missing", text, None, remedy)
         elif sure:
             self.points[name] = point
-            self._tell(Severity.INFO, "found", f"{said} of the {self._bone}: {how}", point)
+            self._found.append(f"{said} ({how})")
         else:
             self.points[name] = point
             text = f"{said} of the {self._bone} is doubtful: {how}"
             remedy = f"look at it, and give the place with {name}_mm if it is another"
             self._tell(Severity.WARNING, "doubtful", text, point, remedy)
+
+    def _told(self) -> tuple[Finding, ...]:
+        """Say how the landmarks that are sure were found."""
+        if not self._found:
+            return ()
+        text = f"found with confidence on the {self._bone}: {'; '.join(self._found)}"
+        return (Finding(Severity.INFO, "landmarks_found", text),)
+
+    def _to_border_mm(self, point: Floats) -> float:
+        """Return how far a point lies from the border of the image, where there is one."""
+        if self._image is None:
+            return BORDER_MM
+        index = self._image.to_index(point)
+        room = np.minimum(index, np.asarray(self._image.size) - 1 - index)
+        return max(float((room * self._image.spacing_mm).min()), 0.0)
 
     def _tell(
         self, grave: Severity, code: str, text: str, point: Floats | None, remedy: str = ""
@@ -116,7 +141,7 @@ class Marks:
         return Measured(
             mesh.frame_uid, drawn, spots, text, as_vector(where),
             {name: as_vector(p) for name, p in {**self.points, **self.directions}.items()},
-            findings=tuple(self.findings),
+            findings=(*self.findings, *self._told()),
             numbers=(*numbers, band),
         )  # fmt: skip
 

@@ -24,8 +24,9 @@ FINE = 30_000
 END, PLATEAU = 0.12, 0.07
 """Shares of the length: of an end, and of what may hold the plateau with its slope."""
 
-FLAT, OVERHANG = 0.85, 1.35
-"""Cosine to the axis of what faces along it; how much wider the plateau is than the ankle."""
+FLAT, OVERHANG = 0.85, 1.4
+"""Cosine to the axis of what faces along it; by how much an outline of the plateau is larger
+than that of the ankle."""
 
 WIDTH_MM = (50.0, 110.0)
 """A plateau is so wide."""
@@ -85,7 +86,7 @@ def tibia_landmarks(
     }  # fmt: skip
     progress(0.0, "reading the bone")
     mesh = bone_surface(bone, label)
-    marks = Marks("tibia", given)
+    marks = Marks("tibia", given, bone)
     cloud = Cloud.of(mesh, FINE)
     progress(0.2, "looking for the plateau")
     up = _upward(mesh, cloud)
@@ -105,15 +106,20 @@ def _upward(mesh: SurfaceMesh, cloud: Cloud) -> Floats | None:
     axis = long_axis(cloud.points_mm)
     height = cloud.points_mm @ axis
     low, length = float(height.min()), float(np.ptp(height))
-    widths = []
-    for end in (height < low + END * length, height > low + (1 - END) * length):
-        flat = cloud.points_mm[end] - cloud.points_mm[end].mean(axis=0)
-        flat = flat - (flat @ axis)[:, None] * axis
-        widths.append(float(np.ptp(flat @ long_axis(flat))))
-    wide, narrow = max(widths), min(widths)
-    if not WIDTH_MM[0] < wide < WIDTH_MM[1] or wide < OVERHANG * narrow:
+    ends = (height < low + END * length, height > low + (1 - END) * length)
+    sizes = [_extent(cloud.points_mm[end], axis) for end in ends]
+    (wide, deep), narrow = max(sizes), min(sizes)
+    if not WIDTH_MM[0] < wide < WIDTH_MM[1] or wide * deep < OVERHANG * narrow[0] * narrow[1]:
         return None
-    return axis if widths[1] > widths[0] else -axis
+    return axis if sizes[1] > sizes[0] else -axis
+
+
+def _extent(points: Floats, axis: Floats) -> tuple[float, float]:
+    """Return how wide and how deep points reach across an axis, in mm."""
+    flat = points - points.mean(axis=0)
+    flat = flat - (flat @ axis)[:, None] * axis
+    wide = across_of(long_axis(flat), axis)
+    return float(np.ptp(flat @ wide)), float(np.ptp(flat @ np.cross(axis, wide)))
 
 
 def _plateau(
