@@ -22,13 +22,17 @@ PATIENT, PLANE = "planning.cranial_patient", "meshing.symmetry_plane"
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must hold: whether it does, and in words why or why not."""
+    """One thing that must hold: whether it does, and in words why or why not.
+
+    No reason lets an implant go that fails a ``final`` check.
+    """
 
     name: str
     title: str
     passed: bool
     sentence: str
     remedy: str = ""
+    final: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sentence", as_sentence(self.sentence))
@@ -119,7 +123,7 @@ def implant_checks(case: Case, made: Made, progress: Progress = silent) -> tuple
     pieces = int(pieces_of(surface).max()) + 1 if len(surface.triangles) else 0
     return (
         _fresh(case, made),
-        _side(made),
+        _side(case, made),
         _marked(made),
         Check(
             "watertight",
@@ -170,8 +174,16 @@ def found_side(made: Made) -> str:
     return side_of(made.surface.points_mm, plane) if plane is not None else ""
 
 
-def _side(made: Made) -> Check:
+def _side(case: Case, made: Made) -> Check:
+    """Return whether the side is declared and that of the implant; another one stops all."""
     declared, found = declared_side(made), found_side(made)
+    now = [str(step.params.get("side") or "") for step in steps_of(case.plan(), PATIENT)]
+    fix = "check the image and patient.side"
+    if now and now[-1] and found and now[-1] != found:
+        text = (
+            f"the operation is declared for {_for(now[-1])}, but the implant lies {_where(found)}"
+        )
+        return Check("side", "Side", False, text, fix, final=True)
     if not declared:
         text = "the side of the operation was not declared, so it cannot be checked"
         return Check("side", "Side", False, text, "set patient.side at the start of the case")
@@ -179,10 +191,16 @@ def _side(made: Made) -> Check:
         text = "the plan has no mid-sagittal plane that tells the side of the implant"
         return Check("side", "Side", False, text)
     if declared != found:
-        text = f"the operation is declared for the {declared}, but the implant lies {_where(found)}"
-        return Check("side", "Side", False, text, "check the image and patient.side")
-    text = f"declared {declared}; the implant lies {_where(found)}"
+        text = (
+            f"the operation is declared for {_for(declared)}, but the implant lies {_where(found)}"
+        )
+        return Check("side", "Side", False, text, fix, final=True)
+    text = f"declared for {_for(declared)}; the implant lies {_where(found)}"
     return Check("side", "Side", True, text)
+
+
+def _for(side: str) -> str:
+    return {"bilateral": "both sides"}.get(side, f"the {side}")
 
 
 def _where(side: str) -> str:
@@ -197,7 +215,9 @@ def _marked(made: Made) -> Check:
     side = written[-1].code.removeprefix("marked_")
     wanted = declared_side(made) or found_side(made)
     text = written[-1].sentence
-    return Check("marked", "Marking", side == wanted, text, "" if side == wanted else "write anew")
+    if side != wanted:
+        return Check("marked", "Marking", False, text, "write the side anew", final=True)
+    return Check("marked", "Marking", True, text)
 
 
 def _thickness(made: Made) -> Check:

@@ -24,7 +24,10 @@ PRINTED = (".stl", ".3mf")
 
 
 class NotReleased(CaseError):
-    """An implant that does not pass its checks; ``checks`` are those that failed."""
+    """An implant that does not pass its checks; ``checks`` are those that failed.
+
+    No reason lets it go where one of them is ``final``.
+    """
 
     def __init__(self, name: str, checks: tuple[Check, ...]) -> None:
         self.checks = checks
@@ -32,7 +35,9 @@ class NotReleased(CaseError):
         super().__init__(f"{name!r} is not released. {told}")
         remedies = dict.fromkeys(check.remedy for check in checks if check.remedy)
         give = "Or give a reason to release it all the same (--despite REASON); it is kept."
-        self.remedy = " ".join([*remedies, give])
+        self.final = any(check.final for check in checks)
+        last = "No reason overrides another side." if self.final else give
+        self.remedy = " ".join([*remedies, last])
 
 
 def checked_implant(
@@ -41,13 +46,14 @@ def checked_implant(
     """Return the implant of a case and its checks.
 
     Raises:
-        NotReleased: if a check fails and no reason is given to release it all the same.
+        NotReleased: if a check fails and no reason is given to release it all the same, or the
+            implant lies on another side than was declared.
         CaseError: if there is no implant.
     """
     made = find_made(case)
     checks = implant_checks(case, made, progress)
     failed = tuple(check for check in checks if not check.passed)
-    if failed and not despite.strip():
+    if any(check.final for check in failed) or (failed and not despite.strip()):
         raise NotReleased(made.name, failed)
     return made, checks
 

@@ -268,7 +268,7 @@ _TABLE = (
     Stage("Plan", implant_library_stages.choose_implant),
     Stage("Plan", implant_library_stages.place_implant),
     Stage("Plan", implant_library_stages.part_fit),
-    Stage("Plan", fit.implant_fit, version=2),
+    Stage("Plan", fit.implant_fit, version=3),
     Stage("Plan", fit_placement.placement_error),
     Stage("Plan", fit_mass.implant_mass),
     Stage("Plan", fit_strength.implant_strength),

@@ -75,7 +75,8 @@ def test_gap_step_and_thickness_are_those_that_were_made(skull, implant):
     wall = (HOLE - CAP) * (OUTER + INNER) / 2
     assert known["gap.mean"].value == pytest.approx(wall, abs=0.25)
     assert abs(known["edge.step"].value) < 0.2
-    assert known["thickness.largest_95"].value == pytest.approx(OUTER - INNER, abs=0.3)
+    assert known["thickness.median"].value == pytest.approx(OUTER - INNER, abs=0.1)
+    assert 5.9 < known["thickness.largest_95"].value < 7.5  # corners are crossed aslant
     proud = numbers(implant_fit(lifted(implant, 1.5), skull))
     assert proud["edge.step"].value - known["edge.step"].value == pytest.approx(
         1.5 * np.cos(HOLE), abs=0.25

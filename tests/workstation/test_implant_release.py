@@ -25,7 +25,11 @@ from workstation.implant_release import NotReleased, write_release, write_sheet
 from workstation.importing import start_plan
 from workstation.phantom.skull import skull_with_hole
 from workstation.planning.template import find_template
+from workstation.session import Session
 from workstation.stages import StepFailed
+from workstation.ui.desk import Desk
+from workstation.ui.panels.implant_release_card import ImplantReleaseCard
+from workstation.ui.panels.implant_view import ImplantView
 
 AFTER = ["implant", "fit_map", "placement", "mass", "strength", "marked", "printing"]
 COARSE = [("implant", "cell_mm", 1.5), ("skull_surface", "cell_mm", 4.0)]
@@ -127,8 +131,13 @@ def test_another_side_stops_the_release_in_plain_words(case, tmp_path):
     plan = change(case, "patient", side="right")
     with pytest.raises(StepFailed, match="declared for the operation is right"):
         case.run(plan)
-    with pytest.raises(NotReleased, match="the side declared for the operation is right"):
-        write_release(case, tmp_path / "out")
+    with pytest.raises(
+        NotReleased, match="the side declared for the operation is right"
+    ) as refusal:
+        write_release(case, tmp_path / "out", despite="the patient waits")
+    assert failed(refusal) == {"fresh", "side"}
+    assert "No reason overrides" in refusal.value.remedy
+    assert not (tmp_path / "out").exists()
     with pytest.raises(CaseError, match="not computed"):
         export_any(case, "marked", tmp_path / "marked.stl")
 
@@ -149,6 +158,59 @@ def test_an_implant_without_a_declared_side_or_with_a_loose_piece_is_held_back(c
     assert "not declared" in state["side"].sentence
     with pytest.raises(CaseError, match="sheet is a PDF"):
         write_sheet(case, tmp_path / "sheet.txt")
+
+
+def test_the_window_shows_the_side_the_map_and_the_numbers(case, qtbot):
+    session = Session()
+    session.case, session.plan = case, case.plan()
+    desk = Desk(session)
+    view = ImplantView(desk, lambda number: None)
+    qtbot.addWidget(view)
+    view.refresh()
+    assert "as declared" in view.told.text()
+    assert view.side.currentData() == "left"
+    mean = next(n for n in case.value("fit_map").numbers if n.quantity == "gap.mean")
+    assert view.numbers["Mean gap"].value.text() == f"{mean.value:.1f}"
+    assert "not known" in view.numbers["Stress, of yield"].band.text()
+    assert {"gap.mean", "mass.PEEK", "implant.volume"} <= view.names
+    view.show_map("thickness_mm")
+    assert session.view.looks["fit_map"].quantity == view.shown_map() == "thickness_mm"
+    assert {"implant", "marked"} <= session.view.hidden
+    view.show_map("")
+    assert "implant" not in session.view.hidden
+    assert view.shown_map() == ""
+    session.case = session.plan = None  # it is not the session's to close
+    desk.close()
+
+
+def test_the_window_checks_releases_and_asks_for_a_reason(case, qtbot, tmp_path):
+    session = Session()
+    session.case, session.plan = case, case.plan()
+    desk = Desk(session)
+    card = ImplantReleaseCard(desk, None)
+    qtbot.addWidget(card)
+
+    def settled():
+        qtbot.waitUntil(lambda: not desk.jobs.jobs, timeout=60_000)
+
+    card.run_check()
+    settled()
+    assert len(card.checks.records) == 9
+    assert "All checks passed" in card.done.text()
+    session.plan = change(case, "implant", clearance_mm=0.7)
+    card.refresh()
+    assert card.checks.records == []
+    card.release_to(tmp_path / "out")
+    settled()
+    assert [check.name for check in card.checks.records] == ["fresh"]
+    assert not card.despite.isEnabled()
+    card.reason.setText("a model for teaching")
+    card.despite.click()
+    settled()
+    assert "Written" in card.done.text()
+    assert (tmp_path / "out" / "marked.stl").is_file()
+    session.case = session.plan = None  # it is not the session's to close
+    desk.close()
 
 
 def test_a_view_is_parallel_and_to_scale():

@@ -12,8 +12,10 @@ from meshing.cell_sizes import point_normals
 from meshing.comparison import point_areas_mm2, weighted_percentile
 from meshing.distance_fields import winding
 from meshing.nearest import NearestOnSurface
+from meshing.rays import first_hits
 from meshing.surface import SurfaceMesh, isosurface, require_watertight
 from meshing.thickness import thickness_map
+from meshing.tree import triangle_tree
 from segmentation.contract import (
     Finding,
     FrameMismatch,
@@ -46,6 +48,7 @@ EDGE_MM = 2.0
 """Next to an edge the outside may be round, and tells nothing of a step."""
 
 THICKEST_MM = 20.0
+SKIN_MM = 0.05  # below the surface rays begin
 
 Mask = npt.NDArray[np.bool_]
 
@@ -84,8 +87,7 @@ def implant_fit(
     finder = NearestOnSurface(bone)
     gap, edge = facing_bone(implant, finder, share(progress, 1, 4))
     progress(0.5, "measuring how thick it is")
-    thickness = thickness_map(implant, largest_mm=THICKEST_MM, progress=share(progress, 2, 4))
-    thick = thickness.point_data["thickness_mm"]
+    thick = _thickness_mm(implant, share(progress, 2, 4))
     progress(0.9, "measuring the gap")
     areas = point_areas_mm2(implant)
     numbers = _numbers(gap, edge, areas, overlap) + _thickness_numbers(thick, areas)
@@ -116,6 +118,26 @@ def facing_bone(
     towards = (found.point_mm - implant.points_mm) * np.sign(gap)[:, None]
     facing = np.einsum("ij,ij->i", towards, normals) > FACING * np.abs(gap)
     return gap, facing & (np.abs(gap) < NEAR_MM)
+
+
+def _thickness_mm(implant: SurfaceMesh, progress: Progress) -> Floats:
+    """Return the thickness at each point: straight through, at edges the ball that fits in.
+
+    Small balls fit into every unevenness of a side, so they serve only where straight through
+    leads along the implant.
+    """
+    normals = point_normals(implant.points_mm, implant.triangles)
+    through, _ = first_hits(
+        triangle_tree(implant.points_mm, implant.triangles),
+        implant.points_mm - SKIN_MM * normals,
+        -normals,
+        np.full(len(normals), -1),
+        reach_mm=THICKEST_MM,
+    )
+    balls = thickness_map(implant, largest_mm=THICKEST_MM, progress=progress)
+    usual = 2 * float(np.median(through[np.isfinite(through)]))
+    across = balls.point_data["thickness_mm"]
+    return np.asarray(np.where(through < usual, through + SKIN_MM, across))
 
 
 def edge_steps_mm(implant: SurfaceMesh, bone: SurfaceMesh, middle_mm: Floats) -> Floats:
@@ -214,7 +236,7 @@ def _numbers(gap: Floats, edge: Mask, areas: Floats, overlap: float) -> tuple[Nu
 
 def _thickness_numbers(thick: Floats, areas: Floats) -> tuple[Number, ...]:
     """Return numbers of an implant's thickness over its surface."""
-    source = "diameter of the largest ball inside that touches the surface there"
+    source = "straight through, at edges the largest ball inside"
     shares = (("thickness.median", 50, "median"), ("thickness.largest_95", 95, "95th percentile"))
     return tuple(
         Number(name, weighted_percentile(thick, areas, part), "mm", f"{source}; {said} by area",

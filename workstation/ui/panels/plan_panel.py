@@ -15,6 +15,7 @@ from workstation.ui.panels.add_step import AddStep
 from workstation.ui.panels.clinical import PatientValues
 from workstation.ui.panels.cut_choice import CutChoice
 from workstation.ui.panels.forecast_card import ForecastCard
+from workstation.ui.panels.implant_view import ImplantView
 from workstation.ui.panels.parts import (
     FindingRow,
     NumberView,
@@ -110,6 +111,8 @@ class PlanPanel:
         body.addWidget(self.recipe)
         body.addWidget(self.forecast)
         body.addWidget(self.recompute)
+        self.implant = ImplantView(desk, self.recipe.explain)
+        body.addWidget(self.implant)
         self.risk = RiskView(desk)
         body.addWidget(self.risk)
         self.transplant = TransplantView(desk)
@@ -257,7 +260,7 @@ class PlanPanel:
             [
                 (record, self._recipe(record))
                 for name, record in records.items()
-                if name not in KEY_NUMBERS and record["step"] in outputs
+                if name not in {*KEY_NUMBERS, *self.implant.names} and record["step"] in outputs
             ]
         )
         self.findings.show_records([f for f in summary["findings"] if f.get("step") in outputs])

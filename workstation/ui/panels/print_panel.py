@@ -30,6 +30,7 @@ from workstation.ui.desk import Desk
 from workstation.ui.keep_file_dialog import kinds, with_ending
 from workstation.ui.offer_file import FileOffer
 from workstation.ui.panels.add_step import AddStep
+from workstation.ui.panels.implant_release_card import ImplantReleaseCard
 from workstation.ui.panels.parts import FindingRow, RecordList, Sheet, button, label
 from workstation.ui.panels.printer_choice import PrinterChoice
 from workstation.ui.panels.steps import StepList
@@ -79,6 +80,7 @@ class PrintPanel:
         self.reason.setPlaceholderText("why it is exported all the same")
         self.reason.setAccessibleName("Reason to export a faulty surface")
         self.despite = button("Export all the same", "The reason is kept", self._despite)
+        self.implant = ImplantReleaseCard(desk, scene)
         self.steps, self.add_step = StepList(desk, "Print"), AddStep(desk, "Print")
         self._arrange()
         self.printer.changed.connect(self._forget)
@@ -94,6 +96,7 @@ class PrintPanel:
 
     def _arrange(self) -> None:
         body = self.widget.body
+        body.addWidget(self.implant)
         body.addLayout(self._boxes)
         body.addWidget(self.printer)
         row = QHBoxLayout()

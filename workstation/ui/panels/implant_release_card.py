@@ -1,0 +1,164 @@
+"""An implant in the Print page: what is checked before it leaves, and its release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+
+from segmentation.contract import Progress
+from workstation.closeup import closeup
+from workstation.implant_checks import IMPLANT, Check, find_made, implant_checks, steps_of
+from workstation.implant_release import NotReleased, write_release
+from workstation.ui.desk import Desk
+from workstation.ui.panels.parts import RecordList, bold, button, label
+from workstation.ui.scene_view import SceneView
+
+
+class CheckRow(QFrame):
+    """One check: whether it holds, in words, and what to do."""
+
+    def __init__(self, check: Check) -> None:
+        super().__init__()
+        self.setProperty("role", "card")
+        mark = label("✓" if check.passed else "✕", "done" if check.passed else "problem")
+        mark.setFixedWidth(14)
+        texts = QVBoxLayout()
+        texts.setSpacing(2)
+        texts.addWidget(label(f"{check.title}: {check.sentence}"))
+        if check.remedy:
+            texts.addWidget(label(check.remedy, "muted"))
+        row = QHBoxLayout(self)
+        row.setContentsMargins(10, 6, 10, 6)
+        row.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
+        row.addLayout(texts, 1)
+        state = "passed" if check.passed else "failed"
+        self.setAccessibleName(f"{check.title} {state}: {check.sentence}")
+
+
+class ImplantReleaseCard(QWidget):
+    """Checks the plan's implant and writes it with its sheet; hidden where there is none."""
+
+    def __init__(self, desk: Desk, scene: SceneView) -> None:
+        super().__init__()
+        self._desk, self._scene = desk, scene
+        self._checked = ""
+        self._folder: Path | None = None
+        self.check = button("Check the implant", "", self.run_check)
+        self.release = button("Release…", "", self._ask, primary=True)
+        self.look = button("Look at it", "Turn the 3D view to its outside", self._look)
+        self.checks = RecordList(CheckRow)
+        self.done = label("", "done")
+        self.reason = QLineEdit()
+        self.reason.setPlaceholderText("why it is released all the same")
+        self.reason.setAccessibleName("Reason to release the implant though a check failed")
+        self.despite = button("Release all the same", "The reason is kept", self._despite)
+        self.reason.textChanged.connect(lambda words: self.despite.setEnabled(bool(words.strip())))
+        self._override = QWidget()
+        over = QVBoxLayout(self._override)
+        over.setContentsMargins(0, 0, 0, 0)
+        over.addWidget(self.reason)
+        over.addWidget(self.despite)
+        row = QHBoxLayout()
+        for shown in (self.check, self.look, self.release):
+            row.addWidget(shown)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 8, 0, 8)
+        column.setSpacing(4)
+        column.addWidget(bold("Release of the implant"))
+        column.addWidget(
+            label("Files, checks and a sheet for its maker, in a new folder.", "muted")
+        )
+        column.addLayout(row)
+        for part in (self.done, self.checks, self._override):
+            column.addWidget(part)
+        self._forget()
+        desk.left.connect(self._forget)
+        tip = "Side, marking, closed surface, one piece, thickness, printing and fit"
+        desk.bindings.enable(self.check, self.lacks, tip)
+        desk.bindings.enable(self.release, self.lacks, "STL, 3MF, DICOM and the sheet as PDF")
+        desk.bindings.add(self.refresh)
+
+    def lacks(self) -> str:
+        """Return what a check needs, "" when it can run."""
+        plan = self._desk.session.plan
+        if plan is None or not steps_of(plan, IMPLANT):
+            return "a plan with an implant"
+        return "the work that runs to end" if self._desk.busy else ""
+
+    def refresh(self) -> None:
+        """Show the card where the plan makes an implant; checks of another plan are forgotten."""
+        plan = self._desk.session.plan
+        self.setVisible(plan is not None and bool(steps_of(plan, IMPLANT)))
+        if plan is None or self._checked != plan.digest():
+            self._forget()
+
+    def _forget(self) -> None:
+        self._checked, self._folder = "", None
+        self.checks.show_records([])
+        self._override.hide()
+        self.done.hide()
+        self.reason.clear()
+        self.despite.setEnabled(False)
+
+    def run_check(self) -> None:
+        """Check the implant in the background and show what was found."""
+        case = self._desk.session.require_case()
+
+        def work(progress: Progress) -> tuple[Check, ...]:
+            return implant_checks(case, find_made(case), progress)
+
+        self._desk.run("Check of the implant", work, self._show)
+
+    def _show(self, checks: tuple[Check, ...]) -> None:
+        self._checked = self._desk.session.require_plan().digest()
+        self.checks.show_records(list(checks))
+        self.done.setVisible(all(check.passed for check in checks))
+        self.done.setText("✓ All checks passed")
+
+    def _ask(self) -> None:
+        start = self._desk.session.require_case().folder.parent / "implant-files"
+        title = "New folder for the implant's files"
+        chosen = QFileDialog.getSaveFileName(self, title, str(start))[0]
+        if chosen:
+            self.release_to(Path(chosen))
+
+    def release_to(self, folder: Path, despite: str = "") -> None:
+        """Write the implant's files into a new folder, or show why not."""
+        case = self._desk.session.require_case()
+
+        def work(progress: Progress) -> tuple[Path, ...] | NotReleased:
+            try:
+                return write_release(case, folder, despite=despite, progress=progress)
+            except NotReleased as refusal:
+                return refusal
+
+        def take(made: tuple[Path, ...] | NotReleased) -> None:
+            if isinstance(made, NotReleased):
+                self._show(made.checks)
+                self._folder = folder
+                self._override.setVisible(not made.final)
+                return
+            self._override.hide()
+            self._checked = self._desk.session.require_plan().digest()
+            self.done.setText(f"✓ Written: {folder}")
+            self.done.show()
+
+        self._desk.run("Release of the implant", work, take)
+
+    def _despite(self) -> None:
+        if self._folder is not None:
+            self.release_to(self._folder, self.reason.text().strip())
+
+    def _look(self) -> None:
+        self._desk.attempt(self._turn)
+
+    def _turn(self) -> None:
+        surface = find_made(self._desk.session.require_case()).surface
+        place = next(
+            (f.location_mm for f in surface.findings if f.location_mm is not None),
+            tuple(float(x) for x in surface.points_mm.mean(axis=0)),
+        )
+        near = closeup(surface, (place[0], place[1], place[2]), self._scene.camera)
+        self._scene.camera = near.frame(surface.points_mm, (4, 3))
