@@ -160,7 +160,7 @@ def _limited(plan: Plan, numbers: Numbers) -> list[Flowable]:
         KeepTogether(
             [
                 text("Future liver remnant beside its limits", "heading"),
-                _ruled(head, rows, (52, 20, 24, 26, 56)),
+                _ruled(head, rows, (50, 18, 26, 22, 62)),
                 text(lacks, "caption"),
             ]
         )
