@@ -76,6 +76,7 @@ LOOKS: Mapping[str, Look] = MappingProxyType(
         "spleen": _anatomy("spleen", 0.6),
         "pancreas": _anatomy("pancreas", 0.8),
         "lung": _anatomy("lung", 0.35),
+        "bone around": _anatomy("bone", 0.35, kind="bone"),
         "bone": _anatomy("bone", kind="bone"),
         **{name: _anatomy("bone", kind="bone") for name in LONG_BONES},
         "skull": _anatomy("bone", kind="bone"),

@@ -15,6 +15,7 @@ from workstation.planning.implant_library_stages import (
     choose_implant,
     part_fit,
     place_implant,
+    pose_of,
     read_dimensions,
 )
 from workstation.planning.size_search import Pose, Start, Weights, bone_field, judge, seat_points
@@ -151,6 +152,18 @@ def test_six_numbers_move_a_part_and_the_map_follows(cup, choice):
     local = find_family("acetabular_cup").part(best.size).mesh.points_mm
     expected = local[:, [1, 0, 2]] * [-1, 1, 1] + best.pose.position_mm
     assert turned.points_mm == pytest.approx(expected)
+
+
+def test_a_nudge_goes_along_and_about_the_parts_own_axes(cup, choice):
+    pose = pose_of(place_implant(cup.bone, choice))
+    best = candidates_of(choice)[0].pose
+    assert pose.position_mm == pytest.approx(best.position_mm)
+    moved = pose.nudged((0.0, 0.0, 2.0), (0.0, 0.0, 30.0))
+    away = np.subtract(moved.position_mm, pose.position_mm)
+    assert away == pytest.approx(2 * pose.rotation[:, 2])
+    assert moved.rotation[:, 2] == pytest.approx(pose.rotation[:, 2])
+    assert moved.rotation[:, 0] @ pose.rotation[:, 1] == pytest.approx(0.5)
+    assert pose_of(cup.part.mesh) is None
 
 
 def test_what_is_missing_is_said(cup, choice):

@@ -34,7 +34,10 @@ AROUND_MM = 15.0
 AXIS_MM = 40.0
 """Length at which a part's axes are drawn."""
 
-TOLD = 5
+MAPPED_MM = 3.0
+"""Farther from bone, or deeper in it, a map has one colour."""
+
+TOLD = 3
 """Candidates whose numbers are told; the others are kept with their poses."""
 
 FREE = 30.0
@@ -172,12 +175,13 @@ def _as_measured(part: Part, found: Sequence[Candidate], frame_uid: str) -> Meas
         warning = f"the best size has bone near {best.fit.coverage:.0f} % of its seat only"
         remedy = "check site, axis and family, or widen spread_mm and spread_degrees"
         findings.append(Finding(Severity.WARNING, "hardly_seated", warning, remedy=remedy))
+    scores = {"score_percent": np.array([candidate.fit.score for candidate in found])}
     return Measured(frame_uid, _axes(best.pose), np.empty((0, 3)), text, best.pose.position_mm,
-                    places, {}, tuple(findings), tuple(numbers))  # fmt: skip
+                    places, scores, tuple(findings), tuple(numbers))  # fmt: skip
 
 
 def _order(found: Sequence[Candidate]) -> str:
-    scored = ", ".join(f"{c.size} ({c.fit.score:.0f} %)" for c in found[:TOLD])
+    scored = ", ".join(f"{c.size} ({c.fit.score:.0f} %)" for c in found[:5])
     return f"sizes by their score: {scored}"
 
 
@@ -326,6 +330,18 @@ def _pose_numbers(pose: Pose, part: Part) -> tuple[Number, ...]:
     return tuple(made)
 
 
+def pose_of(implant: SurfaceMesh) -> Pose | None:
+    """Return the pose of a placed implant, None for another surface."""
+    known = {number.quantity: number.value for number in implant.numbers}
+    try:
+        x, y, z, a, b, c = (
+            known[f"{word}.{axis}"] for word in ("position", "turn") for axis in "xyz"
+        )
+    except KeyError:
+        return None
+    return Pose((x, y, z), (a, b, c))
+
+
 def _findings(fit: Fit) -> tuple[Finding, ...]:
     if fit.coverage >= FREE:
         return ()
@@ -337,8 +353,9 @@ def _findings(fit: Fit) -> tuple[Finding, ...]:
 def part_fit(implant: SurfaceMesh, bone: LabelMap, *, progress: Progress = silent) -> SurfaceMesh:
     """Map the gap between a placed implant and the bone around it.
 
-    Adds point data ``gap_mm``, the distance to the bone's surface, negative where the implant lies
-    in bone. The gap in numbers is that of where the implant faces bone within 3 mm.
+    Adds point data ``gap_mm``, the distance to the bone's surface, 3 mm at the most, negative
+    where the implant lies in bone. The gap in numbers is that of where the implant faces bone
+    within 3 mm.
 
     Args:
         implant: the placed implant.
@@ -356,5 +373,5 @@ def part_fit(implant: SurfaceMesh, bone: LabelMap, *, progress: Progress = silen
     findings = tuple(
         replace(f, remedy=remedy) if f.code == "implant_overlaps" else f for f in fitted.findings
     )
-    gap = {"gap_mm": fitted.point_data["gap_mm"]}
+    gap = {"gap_mm": np.clip(fitted.point_data["gap_mm"], -MAPPED_MM, MAPPED_MM)}
     return replace(fitted, point_data=gap, numbers=numbers, findings=findings)

@@ -75,6 +75,12 @@ class Pose:
         """Return points (n, 3) of the part's frame in LPS mm."""
         return np.asarray(points_mm @ self.rotation.T + np.asarray(self.position_mm))
 
+    def nudged(self, shift_mm: Vector = (0, 0, 0), turn_degrees: Vector = (0, 0, 0)) -> Pose:
+        """Return the pose moved along the part's own axes, and turned about them."""
+        origin = np.asarray(self.position_mm) + self.rotation @ np.asarray(shift_mm, float)
+        turn = Rotation.from_rotvec(turn_degrees, degrees=True).as_matrix()
+        return _pose(self.rotation @ turn, origin)
+
 
 @dataclass(frozen=True)
 class Fit:

@@ -15,6 +15,7 @@ from workstation.ui.panels.add_step import AddStep
 from workstation.ui.panels.clinical import PatientValues
 from workstation.ui.panels.cut_choice import CutChoice
 from workstation.ui.panels.forecast_card import ForecastCard
+from workstation.ui.panels.implant_library import ImplantLibraryCard
 from workstation.ui.panels.implant_view import ImplantView
 from workstation.ui.panels.parts import (
     FindingRow,
@@ -106,7 +107,9 @@ class PlanPanel:
         self.cut_choice = CutChoice(desk)
         self.plans = PlansCard(desk)
         body.addWidget(self.plans)
+        self.implants = ImplantLibraryCard(desk)
         body.addWidget(self.cut_choice)
+        body.addWidget(self.implants)
         body.addWidget(self._cut)
         body.addWidget(self.recipe)
         body.addWidget(self.forecast)
