@@ -37,8 +37,8 @@ def broken():
 
 @pytest.fixture(scope="module")
 def target(broken):
-    """The right femur, elsewhere in the patient, mirrored onto the part that stays."""
-    healthy = bones.femur("right", step_mm=3.5)
+    """The right femur, elsewhere and a little other, mirrored onto the part that stays."""
+    healthy = bones.femur("right", step_mm=3.0, mldfa=87.0)
     pose = six_numbers((0, 0, 0), (-180.0, 12.0, 8.0), (4.0, -6.0, 20.0))
     other = moved_surface(healthy.mesh, as_transform(pose, healthy.mesh.frame_uid, (0, 0, 0)))
     return mirrored_side(broken[0], other, share_percent=45.0)

@@ -131,9 +131,10 @@ def _found(
     _neck(mesh, ball, marks)
     progress(0.7, "looking for the condyles")
     _condyles(mesh, marks)
+    marks.span("length", "head", "notch", "centre of the head to the notch")
     found = marks.require_side(side)
     text = f"{found or ''} femur".strip()
-    return marks.measured(mesh, LINES, text, _numbers(ball, marks), uncertainty_mm)
+    return marks.measured(mesh, LINES, text, _numbers(ball), uncertainty_mm)
 
 
 def _head(cloud: Cloud, marks: Marks) -> Ball | None:
@@ -309,13 +310,9 @@ def _put_condyles(marks: Marks, low: Floats) -> None:
             marks.put(f"{one}_{name}", point, how if fine else "no two condyles are there")
 
 
-def _numbers(ball: Ball | None, marks: Marks) -> tuple[Number, ...]:
-    numbers = []
-    if ball is not None:
-        source = "least squares on the surface of the head; the band is the rms misfit"
-        low, high = ball.radius_mm - ball.rms_mm, ball.radius_mm + ball.rms_mm
-        numbers.append(Number("head_radius", ball.radius_mm, "mm", source, low, high))
-    if {"head", "notch"} <= marks.points.keys():
-        way = float(np.linalg.norm(marks.points["head"] - marks.points["notch"]))
-        numbers.append(Number("length", way, "mm", "centre of the head to the notch"))
-    return tuple(numbers)
+def _numbers(ball: Ball | None) -> tuple[Number, ...]:
+    if ball is None:
+        return ()
+    source = "least squares on the surface of the head; the band is the rms misfit"
+    low, high = ball.radius_mm - ball.rms_mm, ball.radius_mm + ball.rms_mm
+    return (Number("head_radius", ball.radius_mm, "mm", source, low, high),)

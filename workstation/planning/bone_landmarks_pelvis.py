@@ -13,7 +13,7 @@ from annotated_types import Ge, Le
 
 from meshing.surface import SurfaceMesh
 from meshing.symmetry import find_symmetry
-from segmentation.contract import Number, Progress, silent
+from segmentation.contract import Progress, silent
 from segmentation.measured import Measured
 from segmentation.volume import Floats, LabelMap, Vector
 from workstation.planning.bone_axes import Ball, Cloud, across_of, bridge, find_ball, unit
@@ -91,7 +91,8 @@ def pelvis_landmarks(
         marks.directions["up"] = across_of(spines - marks.points["pubis"], across)
         marks.directions["left"] = across
         marks.directions["anterior"] = np.cross(marks.directions["up"], -across)
-    return marks.measured(mesh, LINES, "pelvis", _numbers(marks), uncertainty_mm)
+    marks.span("between_spines", "left_spine", "right_spine", "one spine to the other")
+    return marks.measured(mesh, LINES, "pelvis", uncertainty_mm=uncertainty_mm)
 
 
 def _resting(points: Floats, middle: Floats, left: Floats) -> tuple[Floats, Floats, Floats] | None:
@@ -148,10 +149,3 @@ def _hollow(ball: Ball) -> str:
         f"hollow of {ball.radius_mm:.1f} mm radius, {100 * ball.share:.0f} % of a ball, "
         f"rms {ball.rms_mm:.2f} mm"
     )
-
-
-def _numbers(marks: Marks) -> tuple[Number, ...]:
-    if not {"left_spine", "right_spine"} <= marks.points.keys():
-        return ()
-    wide = float(np.linalg.norm(marks.points["left_spine"] - marks.points["right_spine"]))
-    return (Number("between_spines", wide, "mm", "one anterior superior spine to the other"),)

@@ -51,6 +51,7 @@ class Marks:
         self.points: dict[str, Floats] = {}
         self.directions: dict[str, Floats] = {}
         self._found: list[str] = []
+        self._spans: list[tuple[str, str, str, str]] = []
         self.findings: list[Finding] = []
 
     def clicked(self, name: str) -> Floats | None:
@@ -82,6 +83,11 @@ class Marks:
             text = f"{said} of the {self._bone} is doubtful: {how}"
             remedy = f"look at it, and give the place with {name}_mm if it is another"
             self._tell(Severity.WARNING, "doubtful", text, point, remedy)
+
+    def span(self, quantity: str, one: str, other: str, how: str) -> None:
+        """Have the distance between two landmarks among the numbers, where both are known."""
+        if {one, other} <= self.points.keys():
+            self._spans.append((quantity, one, other, how))
 
     def _told(self) -> tuple[Finding, ...]:
         """Say how the landmarks that are sure were found."""
@@ -131,6 +137,12 @@ class Marks:
         reach = mean_edge_mm(mesh) / 2 if uncertainty_mm is None else uncertainty_mm
         source = "half the mean edge of a triangle" if uncertainty_mm is None else "given"
         band = Number(REACH, reach, "mm", f"how far a landmark may be off; {source}")
+        spans = []
+        for quantity, one, other, how in self._spans:
+            way = float(np.linalg.norm(self.points[one] - self.points[other]))
+            told = f"{how}; either landmark within {reach:.2f} mm, independent of each other"
+            half = float(np.sqrt(2)) * reach
+            spans.append(Number(quantity, way, "mm", told, way - half, way + half))
         drawn = tuple(
             np.array([self.points[name] for name in line])
             for line in lines
@@ -142,7 +154,7 @@ class Marks:
             mesh.frame_uid, drawn, spots, text, as_vector(where),
             {name: as_vector(p) for name, p in {**self.points, **self.directions}.items()},
             findings=(*self.findings, *self._told()),
-            numbers=(*numbers, band),
+            numbers=(*numbers, *spans, band),
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from annotated_types import Ge, Le
 
 from meshing.fitting import plane_fit
 from meshing.surface import SurfaceMesh
-from segmentation.contract import Number, Progress, silent
+from segmentation.contract import Progress, silent
 from segmentation.measured import Measured
 from segmentation.volume import Floats, LabelMap, Vector
 from workstation.planning.bone_axes import Cloud, across_of, long_axis, section_around, unit
@@ -96,9 +96,10 @@ def tibia_landmarks(
     if up is not None and halves is not None:
         _directions(mesh, cloud, up, halves, marks)
     _put_halves(halves, marks)
+    marks.span("length", "plateau", "ankle", "middle of the plateau to the middle of the ankle")
     found = marks.require_side(side)
     text = f"{found or ''} tibia".strip()
-    return marks.measured(mesh, LINES, text, _numbers(cloud, marks), uncertainty_mm)
+    return marks.measured(mesh, LINES, text, uncertainty_mm=uncertainty_mm)
 
 
 def _upward(mesh: SurfaceMesh, cloud: Cloud) -> Floats | None:
@@ -223,10 +224,3 @@ def _put_halves(halves: tuple[Floats, Floats] | None, marks: Marks) -> None:
         ordered, why = [first, second], "middle of that half of the plateau, without the spines"
     for name, point in zip(("lateral_plateau", "medial_plateau"), ordered):
         marks.put(name, point, why)
-
-
-def _numbers(cloud: Cloud, marks: Marks) -> tuple[Number, ...]:
-    if not {"plateau", "ankle"} <= marks.points.keys():
-        return ()
-    way = float(np.linalg.norm(marks.points["plateau"] - marks.points["ankle"]))
-    return (Number("length", way, "mm", "middle of the plateau to the middle of the ankle"),)
