@@ -9,6 +9,8 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 from workstation.planning.transplant_rows import Row
 from workstation.ui.panels.parts import button
 
+NAME_PX = 110
+
 
 class Confirming:
     """Who may confirm a row, and how; ``by`` is the name that was given last."""
@@ -34,6 +36,7 @@ class ConfirmStrip(QWidget):
         for field, words in ((self.by, "your name"), (self.comment, "comment, if any")):
             field.setPlaceholderText(words)
             field.setAccessibleName(f"{row.name} {words}")
+            field.setMinimumWidth(NAME_PX)
             field.returnPressed.connect(self._confirm)
         self.done = button("Confirm", "It holds until a reading behind the row changes",
                            self._confirm)  # fmt: skip
