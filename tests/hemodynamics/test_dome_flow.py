@@ -53,7 +53,7 @@ def dome(lumen, neck):
 
 @pytest.fixture(scope="module")
 def steady(lumen):
-    return simulate_flow(lumen, mean_flow_ml_s=2.0, spacing_mm=0.4)
+    return simulate_flow(lumen, mean_flow_ml_s=2.0, spacing_mm=0.3)
 
 
 def named(result):
