@@ -256,7 +256,8 @@ def _directions(canvas: Any, axes: Floats, x: float, y: float) -> None:
         canvas.line(x, y, x + right, y + up)
         canvas.circle(x + right, y + up, 1.2, fill=1)
         canvas.drawCentredString(x + 1.25 * right, y + 1.25 * up - 2, name)
-    canvas.drawString(x + 22 * mm, y, "the patient's directions in the view of the outside")
+    above = min(y + 21 * mm, landscape(A4)[1] - MARGIN - 4 * mm)
+    canvas.drawCentredString(x, above, "patient, seen from outside")
 
 
 def _title_block(canvas: Any, sheet: _Sheet, page: int, pages: int) -> None:
