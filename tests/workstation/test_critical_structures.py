@@ -11,7 +11,9 @@ from meshing.tracts import as_tubes
 from segmentation.contract import FrameMismatch
 from segmentation.volume import Label, LabelMap, Volume
 from tests.meshing.shapes import LEFT_HANDED, ellipsoid, grid, label_of
-from workstation.planning.critical_structures import critical_labels, structure_distances
+from workstation.planning.critical_structures import critical_labels, places_mm, structure_distances
+from workstation.planning.cut_surface_stages import cut_surface
+from workstation.planning.live import LivePreview
 from workstation.planning.margin_map import NEARNESS, critical_distance
 from workstation.planning.proposal import as_point
 from workstation.planning.resection import cut_plane
@@ -43,7 +45,7 @@ def test_each_label_has_its_distances_and_places() -> None:
     found = structure_distances(CUT, two_areas(), TUMOR)
     values = numbers(found)
     assert values["renal_artery_to_cut"] == pytest.approx(6.5, abs=0.7)
-    assert values["ureter_to_cut"] == 0
+    assert values["ureter_to_cut"] == values["nearest_to_cut"] == 0
     artery = isosurface(two_areas(), label="renal_artery").points_mm
     brute = cKDTree(isosurface(TUMOR).points_mm).query(artery)[0].min()
     assert values["renal_artery_to_tumor"] == pytest.approx(brute, abs=0.3)
@@ -78,6 +80,26 @@ def test_labels_keep_their_names_on_the_image() -> None:
     far = replace(image, geometry=replace(image_grid, origin_mm=(900.0, 0.0, 0.0)))
     with pytest.raises(ValueError, match="inside the image"):
         critical_labels(two_areas(), far)
+
+
+def test_a_moving_cut_tells_the_nearest_structure() -> None:
+    tract = as_tubes(bundle([3.25, 9.0]), GRID.frame_uid, "tract")
+    artery = label_of(GRID, ellipsoid((4, 4, 4), (4.5, -8.0, 3.0)), "artery")
+    far = as_tubes([np.array([(-90.0, 0, 0), (-90.0, 9, 0)]) + MIDDLE], GRID.frame_uid)
+    spared = {"tracts": tract, "labels": artery, "far": far, "nothing": None}
+    places = {name: places_mm(value) for name, value in spared.items()}
+    preview = LivePreview(ORGAN, TUMOR, critical=places)
+    live = preview.at(CUT.point_mm, CUT.normal).near_mm
+    assert set(live) == {"tracts", "labels"}  # no place of the others is in the organ
+    for name in live:
+        exact = numbers(structure_distances(CUT, spared[name]))  # type: ignore[arg-type]
+        assert live[name] == pytest.approx(exact["nearest_to_cut"], abs=0.3)
+    across = preview.at(MIDDLE + np.array([5.0, -8.0, 3.0]), (-1.0, 0, 0)).near_mm
+    assert across["labels"] == pytest.approx(0, abs=0.3)
+    bent = cut_surface(ORGAN, point_mm=POINT, normal=(-1, 0, 0), heights_mm=((0, 0), (0, 0)))
+    assert bent.sheet is not None
+    over = preview.over(bent.sheet).near_mm
+    assert over == pytest.approx(dict(live), abs=0.3)
 
 
 def bundle(offsets: list[float]) -> list[np.ndarray]:

@@ -29,6 +29,7 @@ MARGIN_SOURCE = (
 )
 STATED = "zone as stated for the applicator; perfusion and vessels are not taken into account"
 COLOUR = (240, 96, 64)
+ZONE = "ablation"
 NEEDLE_MM = 0.9  # radius with which a needle is drawn
 RINGS, AROUND, NEEDLE_SIDES = 32, 48, 8
 
@@ -117,7 +118,7 @@ def ablation_zone(
         mesh.points_mm,
         mesh.triangles,
         mesh.frame_uid,
-        "ablation",
+        ZONE,
         COLOUR,
         numbers=tuple(numbers),
         findings=tuple(findings),
@@ -136,7 +137,7 @@ def _unknown(frame_uid: str) -> SurfaceMesh:
         remedy="enter length and width that its maker states",
     )
     nothing = np.empty((0, 3)), np.empty((0, 3), np.int64)
-    return SurfaceMesh(*nothing, frame_uid, "ablation", COLOUR, findings=(note,))
+    return SurfaceMesh(*nothing, frame_uid, ZONE, COLOUR, findings=(note,))
 
 
 def _needles(lesion: LabelMap, entries: Points, targets: Points) -> list[Needle]:
@@ -353,4 +354,4 @@ def _drawn(zones: list[Zone], needles: list[Needle], frame_uid: str) -> SurfaceM
     counts = np.cumsum([0, *(len(p.points_mm) for p in pieces)])
     points = np.concatenate([p.points_mm for p in pieces])
     cells = np.concatenate([p.triangles + n for p, n in zip(pieces, counts)])
-    return SurfaceMesh(points, cells, frame_uid, "ablation", COLOUR)
+    return SurfaceMesh(points, cells, frame_uid, ZONE, COLOUR)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -37,6 +37,8 @@ from workstation.planning.resection import Cut
 STEP_MM = 0.5  # between the places of a fibre that are looked at
 MOST = 60_000  # places of one structure that are looked at
 TOUCHING_MM = 0.01
+LIVE = 4_000  # places of a structure that are followed while a cut moves
+NEAREST = "nearest_to_cut"
 LISTED = 6  # structures named in a sentence at the most
 TRACKING = "band: how finely fibres are drawn; the doubt of tracking itself is not in it"
 VOXELS = "band: half a voxel's longest edge"
@@ -164,6 +166,8 @@ def structure_distances(
                 where = as_point(gap.here_mm)
                 findings.append(Finding(Severity.WARNING, "tumor_at_structure", text, where))
     least = min(range(len(parts)), key=lambda n: gaps[n].distance_mm)
+    first = _number(parts[least], "to_cut", gaps[least].distance_mm)
+    numbers.insert(0, replace(first, quantity=NEAREST, source=f"{first.source}; of all here"))
     shown = [gap for n, gap in enumerate(gaps) if n == least or gap.distance_mm < safety_mm]
     return Measured(
         cut.frame_uid,
@@ -174,6 +178,16 @@ def structure_distances(
         findings=(*findings, *_beyond(far, safety_mm)),
         numbers=tuple(numbers),
     )
+
+
+def places_mm(structure: object) -> Floats:
+    """Return places (n, 3) on a critical structure, LPS mm; none where there is none."""
+    if not isinstance(structure, LabelMap | SurfaceMesh | Centerline):
+        return np.empty((0, 3))
+    if isinstance(structure, LabelMap) and not structure.mask().any():
+        return np.empty((0, 3))
+    points = np.concatenate([part.points_mm for part in _parts(structure)])
+    return np.asarray(points[:: -(-len(points) // LIVE)])
 
 
 def _parts(structure: LabelMap | SurfaceMesh | Centerline) -> Iterator[Part]:

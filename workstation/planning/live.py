@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ Pressure = Callable[[float], Measurements]
 
 SAMPLES = 300_000
 SKIN = 2_000  # points of a lesion's surface that are looked at over a bent sheet
+NEAR_MM = 10.0  # of the organ, and a structure's place counts
 GRID = 48  # places of a sheet along each side, whose tangents stand for it
 REACH_VOXELS = 2.0  # a branch this far outside the label still counts as in the organ
 
@@ -52,6 +54,8 @@ class LiveNumbers:
         congested_ml: remnant whose hepatic vein is cut off; None without the tree.
         pressure: the circulation before and after the resection, as the plan's step tells it, or
             why there is none; None where it was not asked for.
+        near_mm: by name, how near critical structures come to the cut, at the least; those beyond
+            10 mm of the organ are left out.
         findings: what is wrong with the cut, in plain words.
     """
 
@@ -65,6 +69,7 @@ class LiveNumbers:
     congested_ml: float | None = None
     pressure: Measurements | None = None
     findings: tuple[Finding, ...] = ()
+    near_mm: Mapping[str, float] = field(default_factory=dict)
 
 
 class LivePreview:
@@ -78,10 +83,12 @@ class LivePreview:
         portal: Centerline | None = None,
         hepatic: Centerline | None = None,
         pressure: Pressure | None = None,
+        critical: Mapping[str, Floats] = MappingProxyType({}),
     ) -> None:
         """Prepare the organ and, where they are there, the tumour, both trees and the pressure.
 
-        ``pressure`` tells the circulation after a share of the organ was removed.
+        ``pressure`` tells the circulation after a share of the organ was removed; ``critical`` are
+        places (n, 3) on critical structures, LPS mm, by name.
 
         Raises:
             ValueError: if the organ is empty.
@@ -109,6 +116,7 @@ class LivePreview:
             for tree in (portal, hepatic)
         )
         self._pressure = pressure
+        self._critical = _beside(organ, points, critical) if critical else {}
         self._bend: _Bend | None = None
 
     def at(self, point_mm: npt.ArrayLike, normal: npt.ArrayLike) -> LiveNumbers:
@@ -123,7 +131,8 @@ class LivePreview:
             None if tree is None else (tree.points_mm - point) @ direction >= 0
             for tree in (self._portal, self._hepatic)
         ]
-        return self._numbers(stays, reach, trees[0], trees[1])
+        near = {n: _least((at - point) @ direction, g) for n, (at, g) in self._critical.items()}
+        return replace(self._numbers(stays, reach, trees[0], trees[1]), near_mm=near)
 
     def over(self, sheet: Sheet) -> LiveNumbers:
         """Return the numbers for a bent sheet; quick where only its heights changed."""
@@ -135,7 +144,9 @@ class LivePreview:
             None if tree is None else sheet.side_mm(tree.points_mm) >= 0
             for tree in (self._portal, self._hepatic)
         ]
-        return self._numbers(stays, self._reach(sheet), trees[0], trees[1])
+        near = {n: _least(self._signed(sheet, [at])[0], g) for n, (at, g) in self._critical.items()}
+        found = self._numbers(stays, self._reach(sheet), trees[0], trees[1])
+        return replace(found, near_mm=near)
 
     def _along(self, direction: Floats) -> npt.NDArray[np.float32]:
         """Return how far the samples lie along a direction, from the middle of all."""
@@ -149,13 +160,17 @@ class LivePreview:
 
     def _reach(self, sheet: Sheet) -> list[Floats]:
         """Return the signed distances of each lesion's surface from a sheet."""
-        if not self._skins:
+        return self._signed(sheet, self._skins)
+
+    def _signed(self, sheet: Sheet, skins: list[Floats]) -> list[Floats]:
+        """Return the signed distances of points, in as many arrays, from a sheet."""
+        if not skins:
             return []
         assert self._bend is not None
         places, normals = self._bend.tangents(sheet)
         nearest = cKDTree(places)
         found = []
-        for skin in self._skins:
+        for skin in skins:
             at = nearest.query(skin)[1]
             away = np.abs(np.einsum("ij,ij->i", skin - places[at], normals[at]))
             found.append(np.where(sheet.side_mm(skin) >= 0, away, -away))
@@ -190,6 +205,25 @@ class LivePreview:
         pressure = None if self._pressure is None else self._pressure(1.0 - share)
         found = _left_behind(reach)
         return LiveNumbers(*parts, functional, margin, crossed, lost[0], lost[1], pressure, found)
+
+
+def _least(signed: Floats, gap: Floats) -> float:
+    """Return the smallest distance of places to a cut's part in the organ, by a lower bound.
+
+    No place is nearer to it than to the endless cut, nor than its ``gap`` to the organ.
+    """
+    return float(np.maximum(np.abs(signed), gap).min())
+
+
+def _beside(
+    organ: LabelMap, points: Floats, critical: Mapping[str, Floats]
+) -> dict[str, tuple[Floats, Floats]]:
+    """Return what of critical structures lies in or near an organ, and its gaps to it in mm."""
+    tree = cKDTree(points)
+    apart = (1000.0 * organ.volume_ml() / len(points)) ** (1 / 3)  # mm between samples
+    gaps = {name: np.maximum(tree.query(at)[0] - apart, 0.0) for name, at in critical.items()}
+    near = {name: gap <= NEAR_MM for name, gap in gaps.items()}
+    return {n: (critical[n][here], gaps[n][here]) for n, here in near.items() if here.any()}
 
 
 def _left_behind(reach: list[Floats]) -> tuple[Finding, ...]:

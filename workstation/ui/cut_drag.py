@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from meshing.centerline import Centerline
 from segmentation.contract import Finding, FrameMismatch, Measurements, Severity
 from segmentation.volume import LabelMap, Vector
 from workstation.jobs import Job
+from workstation.planning.critical_structures import NEAREST, places_mm
 from workstation.planning.live import LiveNumbers, LivePreview, Pressure
 from workstation.planning.plan import Plan
 from workstation.planning.pressure import pressure_after
@@ -25,6 +27,7 @@ SAME = 1e-6
 PAUSE_MS = 80
 TREES = ("portal_tree", "hepatic_tree")
 PRESSURE_STAGE = "planning.portal_pressure"
+DISTANCE_STAGE = "planning.structure_distances"
 
 
 class CutDrag(QObject):
@@ -126,15 +129,18 @@ class CutDrag(QObject):
         liver, tumor = (self._desk.value(step.inputs.get(n, "")) for n in ("liver", "tumor"))
         if tumor is None:  # a cut of another kind does not take it, the margin does
             tumor = self._desk.value("tumor")
-        values = (liver, tumor, *(self._desk.value(name) for name in ("patient", *TREES)))
+        patient, portal, hepatic = (self._desk.value(name) for name in ("patient", *TREES))
+        values = (liver, tumor, patient, portal, hepatic)
         asked = asked_pressure(plan) if plan else None
-        known = (*values, asked)
+        shown, names = self._desk.results(), spared_by(plan) if plan else {}
+        spared = tuple(shown.get(name) for name in names)
+        known = (*values, asked, *spared)
         if not isinstance(liver, LabelMap) or known == self._prepared:
             return
         self._prepared, self._preview = known, None
 
         def work(progress: object) -> LivePreview | None:
-            return prepared(*known)
+            return prepared(*values, asked, dict(zip(names.values(), spared)))
 
         def take(job: Job[LivePreview | None]) -> None:
             if self._prepared == known:
@@ -148,6 +154,11 @@ def asked_pressure(plan: Plan) -> Mapping[str, Any] | None:
     return next((s.params for s in plan.steps if s.stage == PRESSURE_STAGE), None)
 
 
+def spared_by(plan: Plan) -> dict[str, str]:
+    """Return by its output what each step that tells distances to the cut spares."""
+    return {s.inputs["structure"]: s.output for s in plan.steps if s.stage == DISTANCE_STAGE}
+
+
 def prepared(
     liver: LabelMap,
     tumor: object,
@@ -155,6 +166,7 @@ def prepared(
     portal: object,
     hepatic: object,
     asked: Mapping[str, Any] | None = None,
+    spared: Mapping[str, object] = MappingProxyType({}),
 ) -> LivePreview | None:
     """Return what judges a moving cut, from what there is of a plan; None where nothing can.
 
@@ -166,7 +178,14 @@ def prepared(
     known = {number.quantity: number.value for number in values}
     pressure = None if asked is None else _pressure(known, liver.volume_ml(), asked)
     try:
-        return LivePreview(liver, lesion, portal=trees[0], hepatic=trees[1], pressure=pressure)
+        return LivePreview(
+            liver,
+            lesion,
+            portal=trees[0],
+            hepatic=trees[1],
+            pressure=pressure,
+            critical={name: places_mm(value) for name, value in spared.items()},
+        )
     except (FrameMismatch, ValueError):  # nothing to preview; the steps say why
         return None
 
@@ -202,6 +221,8 @@ def tell(desk: Desk, live: LiveNumbers) -> None:
         "congested.volume": live.congested_ml,
         "portal_pressure.after": None,
     }
+    for name, away in live.near_mm.items():
+        values[f"{name}.{NEAREST}"] = away
     for number in circulation.numbers:
         values[number.full_name("portal_pressure")] = number.value
     desk.judged.emit(replace(circulation, findings=(*live.findings, *circulation.findings)))

@@ -12,12 +12,14 @@ from PySide6.QtWidgets import QGridLayout, QWidget
 
 from meshing.aneurysm_neck import Neck
 from meshing.surface import SurfaceMesh
+from meshing.tracts import is_tract
 from segmentation.prompted import marked
 from segmentation.volume import LabelMap, Vector, Volume
 from workstation.actors import look_of, scene_items
 from workstation.figures import DOUBLED
 from workstation.fusion import Layer
 from workstation.picture import SceneItem
+from workstation.planning.ablation import ZONE
 from workstation.planning.cut_surface import CutSurface
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
@@ -216,6 +218,7 @@ class FourUp(QWidget):
         for one in self.slices.values():
             one.set_overlays(overlays)
             one.set_layer(layer)
+            one.set_surfaces(self._sliced(image))
             one.set_crosshair(view.crosshair_mm)
             one.set_window(view.window.width, view.window.level)
             one.set_seeds(foreground, background)
@@ -372,6 +375,18 @@ class FourUp(QWidget):
         }
         hidden = {lower for upper, lower in DOUBLED.items() if upper in shown}
         return {name: value for name, value in shown.items() if name not in hidden}
+
+    def _sliced(self, image: Volume | None) -> list[SurfaceMesh]:
+        """Return the surfaces that slices show too: tracts and ablation zones."""
+        frame = image.geometry.frame_uid if image is not None else ""
+        return [
+            mesh
+            for mesh in self.surfaces().values()
+            if isinstance(mesh, SurfaceMesh)
+            and mesh.frame_uid == frame
+            and len(mesh.triangles)
+            and (mesh.name == ZONE or is_tract(mesh))
+        ]
 
     def _necks(self) -> dict[str, object]:
         """Return the necks of aneurysms to show in 3D."""

@@ -346,7 +346,7 @@ class MainWindow(QMainWindow):
 
     def _ask_file(self) -> None:
         images = "Images (*.zip *.dcm *.nii *.nii.gz *.nrrd *.mha *.mhd)"
-        kinds = f"{images};;Surfaces (*.stl *.obj *.ply *.vtp);;All files (*)"
+        kinds = f"{images};;Surfaces, tracts (*.stl *.obj *.ply *.vtp *.tck *.trk);;All files (*)"
         chosen = QFileDialog.getOpenFileName(self, "A ZIP, image or surface file", "", kinds)[0]
         if chosen:
             self.open(Path(chosen))

@@ -57,7 +57,7 @@ class Doors:
             button("Open a folder of images", "A folder with DICOM images", self.images),
             button(
                 "Open a ZIP, image or surface file",
-                "A ZIP with DICOM images, NIfTI, NRRD; STL, OBJ, PLY, VTP",
+                "A ZIP with DICOM images, NIfTI, NRRD; STL, OBJ, PLY, VTP; tracts as TCK, TRK",
                 self.file,
             ),
             button("Search a PACS", "Find and fetch a study by DICOM or DICOMweb", self.pacs),

@@ -45,6 +45,8 @@ KEY_NUMBERS = {
     "devascularised.volume": ("Devascularised", "mL"),
     "congested.volume": ("Congested", "mL"),
     "portal_pressure.after": ("Portal pressure after", "mmHg"),
+    "critical_near.nearest_to_cut": ("Nearest structure", "mm"),
+    "tracts_near.nearest_to_cut": ("Nearest tract", "mm"),
 }
 ASKED = ("margin", "remnant", "specimen")
 """What is shown of a plan with a cut even where it has no such step."""
@@ -60,6 +62,8 @@ PLACES = {
     "portal_pressure.after": (3, 1),
     "devascularised.volume": (4, 0),
     "congested.volume": (4, 1),
+    "critical_near.nearest_to_cut": (5, 0),
+    "tracts_near.nearest_to_cut": (5, 1),
 }
 
 
