@@ -129,7 +129,7 @@ def fragment(
     number: Annotated[int, Ge(1), Le(50)] = 1,
     progress: Progress = silent,
 ) -> SurfaceMesh:
-    """Take one fragment of a broken bone: the largest, the second and so on.
+    """Take a bone, or one fragment of a broken one: the largest, the second and so on.
 
     Args:
         bone: the closed surface or the label with all fragments; they must not touch.

@@ -43,6 +43,9 @@ LEAST_MM = 0.1
 
 SAMPLES = 4000
 
+MOVED = (0x9F, 0xC2, 0xE6)
+"""The colour of a piece that was moved, beside the bone as it was."""
+
 
 def bone_cut(
     bone: SurfaceMesh | LabelMap,
@@ -231,7 +234,7 @@ def osteotomy(
         *_contact(NearestOnSurface(piece)(spots).distance_mm, area_mm2(face)),
     )
     findings = () if trim or not overlaps else (_collides(-float(reach.min())),)
-    solid = measured_solid(replace(piece, name="moved piece"), enclosed_mm3(piece))
+    solid = measured_solid(replace(piece, name="moved piece", colour=MOVED), enclosed_mm3(piece))
     return replace(solid, numbers=(*numbers, *solid.numbers), findings=findings)
 
 
