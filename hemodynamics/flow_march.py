@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +82,42 @@ class Samples:
         if whole:
             self.velocity_m_s.append(velocity)
             self.pressure_pa.append(pressure)
+
+
+@dataclass
+class Late:
+    """The sum of the later samples of a steady run, whose mean tells more of a flow that swings.
+
+    Attributes:
+        count: how many samples were taken.
+        sums: of shear, velocity and pressure.
+    """
+
+    count: int = 0
+    sums: list[Floats] = field(default_factory=list)
+
+    def take(self, samples: Samples) -> None:
+        """Add the one sample there is."""
+        fields = (samples.wss_pa[0], samples.velocity_m_s[0], samples.pressure_pa[0])
+        before = self.sums or [np.zeros(values.shape) for values in fields]
+        self.sums = [total + values for total, values in zip(before, fields)]
+        self.count += 1
+
+    def mean(self, last: Samples) -> Samples:
+        """Return the mean of the samples, with what is known at the openings from the last."""
+        shear, velocity, pressure = ((total / self.count).astype(np.float32) for total in self.sums)
+        return replace(last, wss_pa=[shear], velocity_m_s=[velocity], pressure_pa=[pressure])
+
+    def state_arrays(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Return all that a run needs to go on as if it had never stopped."""
+        return {f"late_{number}": total for number, total in enumerate(self.sums)} | {
+            "late_count": np.array(float(self.count))
+        }
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[np.float64]]) -> None:
+        """Go back to what `state_arrays` returned."""
+        self.count = int(arrays["late_count"])
+        self.sums = [arrays[f"late_{number}"] for number in range(3 if self.count else 0)]
 
 
 class Clock:
@@ -165,7 +202,8 @@ def march_steady(
 
     What flows in flows out then, too.
 
-    At the latest it ends when the content of the lumen was exchanged ``most`` times.
+    At the latest it ends when the content of the lumen was exchanged ``most`` times; a flow that
+    still swings by then is told by the mean of the later half.
     Return one sample, what was still to change at each judgement, and the mean flows of the last
     part.
 
@@ -175,9 +213,11 @@ def march_steady(
     """
     between = max(round(JUDGED * exchange_s / run.scales.step_s), LEAST_STEPS)
     judgements = max(int(np.ceil(most / JUDGED)), 2)
+    late = Late()
     if kept.found is not None:
         run.restore(kept.found)
         settling.restore(kept.found)
+        late.restore(kept.found)
     clock = Clock(run, between * judgements, most_hours, progress)
     for n in range(kept.rounds, judgements):
         for _ in range(between - 1):
@@ -190,12 +230,19 @@ def march_steady(
         samples = Samples()
         samples.note(run, 0.0)
         samples.add(run, shear, earlier, whole=True)
+        if n >= judgements // 2:
+            late.take(samples)
         flows = clock.averages_ml_s()
         calm = settling.judge(samples.wss_pa[0], flows) < settled
         if calm and n > 1 and imbalance(flows) < IMBALANCE:
-            break
+            return samples, settling.remaining, flows
         if n + 1 < judgements:
-            kept.keep(n + 1, lambda: run.state_arrays() | settling.state_arrays())
+            kept.keep(
+                n + 1,
+                lambda: run.state_arrays() | settling.state_arrays() | late.state_arrays(),
+            )
+    if settling.swings():
+        samples = late.mean(samples)
     return samples, settling.remaining, flows
 
 

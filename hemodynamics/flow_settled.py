@@ -62,6 +62,11 @@ class Settling:
         self._shear, self._flows = shear, dict(flows_ml_s)
         return self.remaining[-1] if self.remaining else np.inf
 
+    def swings(self) -> bool:
+        """Whether what is still to come no longer falls: it did not halve since half-way."""
+        half = len(self.remaining) // 2
+        return half > 0 and self.remaining[-1] > 0.5 * self.remaining[half]
+
     def state_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return all that a run needs to go on as if it had never stopped."""
         shear = np.zeros(0) if self._shear is None else self._shear

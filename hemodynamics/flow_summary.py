@@ -168,7 +168,10 @@ def _convergence(flow: FlowResult, flows_ml_s: dict[str, float]) -> list[Finding
     elif last is not None and last > _bar(flow):
         text = "The flow still changed by {:.2g} percent from cycle to cycle."
         if not pulsatile:
-            text = "The flow has not settled: shear on some patch of wall still moves by {:.2g} %."
+            text = (
+                "The flow has not settled: shear on some patch of wall still moves by {:.2g} %. "
+                "Where it swings, the values are means over the later half."
+            )
         found.append(Finding(
             Severity.WARNING, "not_settled", text.format(100 * last),
             remedy="Compute more cycles" if pulsatile else "Allow more exchanges; if it does not "
