@@ -4,19 +4,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from meshing.distance_fields import winding
 from meshing.surface import is_watertight, isosurface
 from meshing.symmetry import symmetry_plane
 from segmentation.metrics import dice, hausdorff95_mm
-from workstation.phantom.skull import CENTRE_MM, skull_with_hole
+from workstation.phantom.skull import AXIS, CENTRE_MM, skull_with_hole, turned
 from workstation.planning.cranioplasty import (
     WrongSide,
     cranial_defect,
     cranial_patient,
     take_skull,
 )
-from workstation.planning.cranioplasty_target import NoDefect
+from workstation.planning.cranioplasty_insertion import NoDirection, best_way, insertion_path
+from workstation.planning.cranioplasty_rays import Walls, chart_around
+from workstation.planning.cranioplasty_target import NoDefect, Target
 from workstation.planning.fit import implant_fit
 from workstation.planning.implant_body import cranial_implant
 
@@ -105,20 +108,136 @@ def test_an_implant_that_was_moved_into_bone_overlaps(head, implant):
     assert fit.point_data["gap_mm"].min() < -1.0
 
 
-def test_thickness_clearance_bevel_and_perforations_do_what_they_say(head, defect, plane, implant):
+@pytest.fixture(scope="module")
+def held(head, defect, plane):
+    return cranial_implant(
+        head.skull, defect, plane, bevel_mm=1.0, perforation_mm=3.0, perforation_rim_mm=4.0,
+        perforation_pattern="squares", tabs=4, tab_thickness_mm=2.5, cell_mm=1.0,
+    )  # fmt: skip
+
+
+def test_tabs_lie_on_bone_and_hold_a_screw_each(head, implant, held):
+    assert is_watertight(held)
+    known = numbers(held)
+    assert known["tabs"] == 4
+    assert 4.0 < known["tabs.bone_least"] < 9.0, "of a shell 6 to 8 mm thick, seen askew"
+    assert not (voxels_in(held, head.skull).mask() & head.skull.mask()).any()
+    way = np.array([known[f"removal.{axis}"] for axis in "xyz"])
+    across = [
+        points - np.outer(points @ way, way) for points in (implant.points_mm, held.points_mm)
+    ]
+    middle = across[0].mean(axis=0)
+    reach = [np.linalg.norm(points - middle, axis=1).max() for points in across]
+    assert 5.0 < reach[1] - reach[0] < 12.0, "tabs reach over the edge"
+    assert "tab_without_bone" not in codes(held)
+    path = insertion_path(held, head.skull)
+    assert numbers(path)["collision.volume"] == 0
+
+
+def test_more_room_at_the_edge_leaves_fewer_perforations(head, defect, plane, held):
+    few = cranial_implant(
+        head.skull, defect, plane, perforation_mm=3.0, perforation_rim_mm=14.0, cell_mm=1.0
+    )
+    assert 0 < handles(few) < handles(held) - 4, "four handles of the other are bores"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"perforation_mm": 4.0, "perforation_spacing_mm": 5.0}, "perforation_spacing_mm"),
+        ({"tabs": 2, "tab_thickness_mm": 1.0}, "tab_thickness_mm"),
+        ({"tabs": 2, "screw_mm": 4.0, "tab_width_mm": 6.0}, "tab_width_mm"),
+        ({"tabs": 2, "tab_reach_mm": 5.0}, "tab_reach_mm"),
+    ],
+)
+def test_openings_that_leave_too_little_are_refused(head, defect, plane, wrong, text):
+    with pytest.raises(ValueError, match=text):
+        cranial_implant(head.skull, defect, plane, **wrong)
+
+
+def test_the_way_in_is_shown_and_a_blocked_one_told(head, implant):
+    path = insertion_path(implant, head.skull)
+    assert numbers(path)["collision.volume"] == 0
+    assert codes(path) == {"insertion_free"}
+    known = numbers(implant)
+    way = np.array([known[f"removal.{axis}"] for axis in "xyz"])
+    assert way @ (turned() @ AXIS) / np.linalg.norm(AXIS) > 0.9, "out of the hole"
+    assert (path.lines_mm[0][0] - path.lines_mm[0][1]) @ way == pytest.approx(40.0)
+    inward = tuple(
+        replace(n, value=-n.value) if n.quantity.startswith("removal") else n
+        for n in implant.numbers
+    )
+    blocked = insertion_path(replace(implant, numbers=inward), head.skull, length_mm=100.0)
+    assert codes(blocked) == {"insertion_blocked"}
+    with pytest.raises(NoDirection):
+        insertion_path(replace(implant, numbers=()), head.skull)
+
+
+def test_the_way_in_turns_where_the_hole_is_cut_askew():
+    chart = chart_around(np.zeros(3), np.array([0.0, 0.0, 1.0]), 0.7, 1 / 80)
+    ways = chart.directions()
+    tilt = np.radians(18.0)
+    axis = np.sin(tilt) * chart.axes[0] + np.cos(tilt) * chart.axes[2]
+    radii = np.arange(70.0, 80.0, 0.5)
+    points = ways[..., None, :] * radii[:, None]
+    off = np.linalg.norm(points - (points @ axis)[..., None] * axis, axis=-1)
+    bone = off > 25.0  # a bore about the axis
+    there = bone.any(axis=-1)
+    outer = np.where(there, np.where(bone, radii, -np.inf).max(axis=-1), np.nan)
+    inner = np.where(there, np.where(bone, radii, np.inf).min(axis=-1), np.nan)
+    away = ndimage.distance_transform_edt(there)
+    full = np.ones(chart.shape)
+    hole = Target(chart, 80 * full, 70 * full, ~there, away, Walls(outer, inner), 1.0,
+                  np.zeros(1), "auto")  # fmt: skip
+    way = best_way(hole)
+    assert np.degrees(np.arccos(way.axes[2] @ axis)) < 10.0
+    assert way.behind < 0.05
+
+
+def test_a_drawn_outline_replaces_the_hole_that_is_found(head, plane, defect):
+    way = turned() @ AXIS / np.linalg.norm(AXIS)
+    a = np.cross(way, [0.0, 0.0, 1.0])
+    a /= np.linalg.norm(a)
+    b = np.cross(way, a)
+    around = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    middle = np.asarray(CENTRE_MM) + 75.0 * way
+    ring = [middle + 50.0 * (np.cos(t) * a + np.sin(t) * b) for t in around]
+    whole = cranial_defect(head.skull, plane, outline_mm=tuple(map(tuple, ring)))
+    assert dice(whole, defect) > 0.93, "bone within the outline stays"
+    half = [p for p in ring if (p - middle) @ a > 0]
+    part = cranial_defect(head.skull, plane, outline_mm=tuple(map(tuple, half)))
+    assert 0.3 < numbers(part)["area"] / numbers(defect)["area"] < 0.7
+    with pytest.raises(NoDefect, match="three points"):
+        cranial_defect(head.skull, plane, outline_mm=tuple(map(tuple, ring[:2])))
+    other = [tuple(2 * np.asarray(CENTRE_MM) - p) for p in ring]
+    with pytest.raises(NoDefect, match="within the outline"):
+        cranial_defect(head.skull, plane, outline_mm=tuple(other))
+
+
+def test_a_smooth_completion_is_made_and_told_where_it_is_asked_for(head, plane):
+    smooth = cranial_defect(head.skull, plane, completion="smooth")
+    assert "target_smooth" in codes(smooth)
+    assert numbers(smooth)["mirrored"] == 0
+    assert dice(head.missing, smooth) > 0.85
+
+
+def handles(mesh):
+    """How many holes go through a closed surface, by Euler."""
+    edges = len(mesh.triangles) * 3 // 2
+    return (2 - (len(mesh.points_mm) - edges + len(mesh.triangles))) // 2
+
+
+def test_thickness_clearance_and_bevel_do_what_they_say(head, defect, plane, implant):
     plain = numbers(implant)["volume"]
     thin = cranial_implant(head.skull, defect, plane, thickness_mm=3.0, cell_mm=1.0)
     assert numbers(thin)["volume"] < 0.75 * plain
     loose = cranial_implant(head.skull, defect, plane, clearance_mm=1.5, cell_mm=1.0)
     wide = implant_fit(loose, head.skull)
     assert numbers(wide)["gap.mean"] > numbers(implant_fit(implant, head.skull))["gap.mean"] + 0.8
-    holes = cranial_implant(
-        head.skull, defect, plane, bevel_mm=1.5, perforation_mm=3.0, cell_mm=1.0
-    )
-    assert numbers(holes)["volume"] < plain
-    assert is_watertight(holes)
-    edges = len(holes.triangles) * 3 // 2
-    assert len(holes.points_mm) - edges + len(holes.triangles) < 0  # handles, by Euler
+    round_ = cranial_implant(head.skull, defect, plane, bevel_mm=1.5, cell_mm=1.0)
+    assert numbers(round_)["volume"] < plain
+    assert is_watertight(round_)
+    assert handles(round_) == 0
 
 
 def test_another_side_than_declared_is_refused(head, plane, defect):

@@ -15,10 +15,12 @@ from workstation.planning.aneurysm_patient import BY_HAND, PatientFacts
 from workstation.planning.cranioplasty_rays import Mask
 from workstation.planning.cranioplasty_target import (
     SLANT_MM,
+    Completion,
     Hole,
     NoDefect,
     Target,
     Vault,
+    drawn_hole,
     find_holes,
     find_target,
     sampled,
@@ -34,6 +36,7 @@ HOW = {
     "mirror": "the other side, mirrored and laid onto the rim",
     "partly": "the other side as far as it is there, and the rim continued with its curvature",
     "completion": "the rim continued with its curvature, since there is nothing to mirror",
+    "smooth": "the rim continued with its curvature, as was asked for",
 }
 """What the missing bone was made from, in words."""
 
@@ -90,6 +93,8 @@ def cranial_defect(
     patient: PatientFacts | None = None,
     *,
     click_mm: Vector | None = None,
+    outline_mm: tuple[Vector, ...] = (),
+    completion: Completion = "auto",
     progress: Progress = silent,
 ) -> LabelMap:
     """Find the hole in the skull and fill in the bone that is missing.
@@ -103,22 +108,29 @@ def cranial_defect(
         plane: the mid-sagittal plane.
         patient: the declared side; a hole on another side is refused.
         click_mm: a point in or near the hole that is meant; empty takes the largest hole.
+        outline_mm: points drawn around the hole, in their order, three or more; they replace the
+            hole that would be found. Bone within them stays.
+        completion: auto mirrors what can be mirrored; smooth continues the rim only.
         progress: told how far the work is.
 
     Raises:
-        NoDefect: if there is no hole of 2 cm2 or more in the vault, or none near the click.
+        NoDefect: if there is no hole of 2 cm2 or more in the vault, none near the click, or
+            nothing missing within the outline.
         NoVault: if the label is no skull.
         WrongSide: if the hole lies on another side than was declared.
         FrameMismatch: if the plane lies in another frame of reference.
     """
     vault = vault_of_label(skull, plane)
     progress(0.1, "looking for the hole")
-    holes = find_holes(vault)
-    hole, others = _chosen(holes, vault, click_mm)
+    others: list[Hole]
+    if outline_mm:
+        hole, others = drawn_hole(vault, np.asarray(outline_mm, float)), []
+    else:
+        hole, others = _chosen(find_holes(vault), vault, click_mm)
     declared = None if patient is None else patient.facts.get("side")
     require_side(hole.side, declared)
     progress(0.4, "filling in the missing bone")
-    target = find_target(vault, hole.directions)
+    target = find_target(vault, hole.directions, completion)
     progress(0.7, "marking the missing bone")
     array = _filled(vault, target)
     volume = float(np.count_nonzero(array)) * skull.geometry.voxel_ml

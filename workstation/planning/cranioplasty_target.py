@@ -9,11 +9,13 @@ rim, with its curvature.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from scipy.interpolate import RBFInterpolator
+from skimage.draw import polygon
 
 from segmentation.volume import Floats, ImageGeometry
 from workstation.planning.cranioplasty_rays import (
@@ -26,6 +28,8 @@ from workstation.planning.cranioplasty_rays import (
     vault_centre,
     walls,
 )
+
+Completion = Literal["auto", "smooth"]
 
 FINE_MM, COARSE_MM, TYPICAL_MM = 1.0, 2.0, 80.0
 """Distance between rays, at a typical distance from the middle."""
@@ -114,6 +118,7 @@ class Target:
         bone: the walls of the bone that is there.
         mirrored: share of the hole for which the other side has bone.
         step_mm: distances of the new surface from the bone around the hole, outside.
+        completion: what was asked for.
     """
 
     chart: Chart
@@ -124,10 +129,13 @@ class Target:
     bone: Walls
     mirrored: float
     step_mm: Floats
+    completion: Completion
 
     @property
     def how(self) -> str:
-        """What the surface was made from: "mirror", "partly" or "completion"."""
+        """What the surface was made from: "mirror", "partly", "completion" or "smooth"."""
+        if self.completion == "smooth":
+            return "smooth"
         if self.mirrored >= PARTLY:
             return "mirror"
         return "completion" if self.mirrored < HARDLY else "partly"
@@ -153,20 +161,48 @@ def find_holes(vault: Vault) -> list[Hole]:
     empty = np.isnan(outer) & shown & (chart.polar() <= LOWEST)
     empty = ndimage.binary_opening(empty, disc(1))
     pieces, count = ndimage.label(empty)
-    areas = chart.cell_areas() * radius**2 / 100.0
-    found = []
-    for piece in range(1, count + 1):
-        inside = pieces == piece
-        area = float(areas[inside].sum())
-        if area >= LEAST_CM2:
-            left = float(areas[inside & (ways @ vault.normal > 0)].sum()) / area
-            side = "left" if left > 1 - ACROSS else "right" if left < ACROSS else "bilateral"
-            found.append(Hole(area, side, ways[inside]))
-    return sorted(found, key=lambda hole: -hole.area_cm2)
+    found = (_hole(vault, chart, pieces == piece, radius) for piece in range(1, count + 1))
+    large = [hole for hole in found if hole.area_cm2 >= LEAST_CM2]
+    return sorted(large, key=lambda hole: -hole.area_cm2)
 
 
-def find_target(vault: Vault, directions: Floats) -> Target:
+def drawn_hole(vault: Vault, outline_mm: Floats) -> Hole:
+    """Return the hole within an outline that was drawn, points (n, 3) in LPS mm.
+
+    Raises:
+        NoDefect: if the outline has too few points, or hardly anything is missing within it.
+    """
+    if len(outline_mm) < 3:
+        raise NoDefect("an outline needs three points or more; draw it around the hole")
+    ways = _unit(outline_mm - vault.centre_mm)
+    middle = _unit(ways.mean(axis=0))
+    reach = float(np.arccos(np.clip(ways @ middle, -1, 1)).max())
+    chart = chart_around(vault.centre_mm, middle, reach + 0.1, COARSE_MM / TYPICAL_MM)
+    row, column = polygon(*chart.places(ways), shape=chart.shape)
+    inside = np.zeros(chart.shape, np.bool_)
+    inside[row, column] = True
+    outer = walls(vault.mask, vault.geometry, vault.centre_mm, chart.directions()).outer
+    radius = float(np.linalg.norm(outline_mm - vault.centre_mm, axis=1).mean())
+    hole = _hole(vault, chart, inside & np.isnan(outer), radius)
+    if hole.area_cm2 < LEAST_CM2:
+        raise NoDefect("no bone is missing within the outline; draw it around the hole")
+    return hole
+
+
+def _hole(vault: Vault, chart: Chart, inside: Mask, radius_mm: float) -> Hole:
+    """Return a hole made of some cells of a chart, its area taken at a distance."""
+    ways = chart.directions()
+    areas = chart.cell_areas() * radius_mm**2 / 100.0
+    area = float(areas[inside].sum())
+    left = float(areas[inside & (ways @ vault.normal > 0)].sum()) / max(area, 1e-9)
+    side = "left" if left > 1 - ACROSS else "right" if left < ACROSS else "bilateral"
+    return Hole(area, side, ways[inside])
+
+
+def find_target(vault: Vault, directions: Floats, completion: Completion = "auto") -> Target:
     """Return where the bone missing in some directions (n, 3) belongs.
+
+    The completion "auto" mirrors what can be mirrored, "smooth" nothing.
 
     Raises:
         NoDefect: if hardly any bone is left around the hole.
@@ -191,7 +227,7 @@ def find_target(vault: Vault, directions: Floats) -> Target:
         raise NoDefect("hardly any bone is left around the hole, so nothing says how it goes on")
     wanted = away < AROUND_MM
     share = float((~np.isnan(other.outer) & hole).sum()) / max(int(hole.sum()), 1)
-    share = share if share >= HARDLY else 0.0
+    share = share if share >= HARDLY and completion == "auto" else 0.0
     gap = _Gap(hole, wanted, share > 0)
     smooth = np.where(_steep(other.outer, step) | _lumps(other.outer), np.nan, other.outer)
     outer = _laid(gap, bone.outer, smooth, rim, _Ways(CLOSE, STIFF, MEET_MM))
@@ -200,7 +236,7 @@ def find_target(vault: Vault, directions: Floats) -> Target:
     off = np.abs(outer - bone.outer)[rim & (away < 8.0)]
     inner = outer - np.clip(thick, 1.0, THICKEST_MM)
     far = np.asarray(ndimage.distance_transform_edt(~hole) * FINE_MM)
-    return Target(chart, outer, inner, hole, far, bone, share, off)
+    return Target(chart, outer, inner, hole, far, bone, share, off, completion)
 
 
 @dataclass(frozen=True, eq=False)

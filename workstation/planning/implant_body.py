@@ -11,9 +11,8 @@ from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from meshing.distance_fields import Grid, contour
 from meshing.nearest import NearestOnSurface
@@ -23,19 +22,20 @@ from segmentation.measured import Measured
 from segmentation.volume import Floats, ImageGeometry, LabelMap
 from workstation.planning.aneurysm_patient import PatientFacts
 from workstation.planning.cranioplasty import require_side, side_of, vault_of_label
+from workstation.planning.cranioplasty_insertion import WayIn, best_way
 from workstation.planning.cranioplasty_rays import Mask
-from workstation.planning.cranioplasty_target import SLANT_MM, Target, Vault, find_target
+from workstation.planning.cranioplasty_target import Target, Vault, find_target
+from workstation.planning.implant_body_limits import Limits, find_limits, grid_along
+from workstation.planning.implant_body_tabs import (
+    Pattern,
+    Perforations,
+    Tabbed,
+    Tabs,
+    perforated,
+    tabbed,
+)
 
 COLOUR = (0x7F, 0xB8, 0xD8)
-
-AROUND_MM = 9.0
-"""Bone this far around the hole stands in the way at most."""
-
-SPIKE_MM = 0.2
-"""Kept between the middles of bone's voxels and the implant, at the least."""
-
-FREE_MM = 6.0
-"""Between perforations and the rim."""
 
 
 class NoImplant(ValueError):
@@ -48,6 +48,7 @@ class _Body:
 
     inside_mm: npt.NDArray[np.float32]
     grid: ImageGeometry
+    limits: Limits
 
 
 def cranial_implant(
@@ -62,14 +63,22 @@ def cranial_implant(
     bevel_mm: Annotated[float, Ge(0), Le(4)] = 0.0,
     perforation_mm: Annotated[float, Ge(0), Le(6)] = 0.0,
     perforation_spacing_mm: Annotated[float, Ge(4), Le(40)] = 12.0,
+    perforation_rim_mm: Annotated[float, Ge(1), Le(30)] = 6.0,
+    perforation_pattern: Pattern = "triangles",
+    tabs: Annotated[int, Ge(0), Le(12)] = 0,
+    tab_reach_mm: Annotated[float, Ge(4), Le(16)] = 10.0,
+    tab_width_mm: Annotated[float, Ge(4), Le(16)] = 8.0,
+    tab_thickness_mm: Annotated[float, Ge(0.5), Le(6)] | None = None,
+    tab_turn_degrees: Annotated[float, Ge(0), Lt(360)] = 0.0,
+    screw_mm: Annotated[float, Ge(0), Le(4)] = 2.0,
     cell_mm: Annotated[float, Gt(0.2), Le(2)] = 0.8,
     progress: Progress = silent,
 ) -> SurfaceMesh:
     """Make the body of a cranial implant for a hole in the skull.
 
-    The outside is that of the missing bone. The body keeps the clearance to bone all the way along
-    which it is put in, so that it goes in without touching, and parts thinner than allowed are
-    taken off.
+    The outside is that of the missing bone. The direction of insertion is the one along which the
+    least of it lies behind bone. The body keeps the clearance to bone all the way along which it
+    is put in, so that it goes in without touching, and parts thinner than allowed are taken off.
 
     Args:
         skull: the skull with the hole.
@@ -82,6 +91,14 @@ def cranial_implant(
         bevel_mm: how much is taken off the outer edge, along the surface and down.
         perforation_mm: diameter of holes through the implant; 0 makes none.
         perforation_spacing_mm: between the middles of neighbouring holes.
+        perforation_rim_mm: between holes and the edge of the implant.
+        perforation_pattern: the lattice on which the holes lie.
+        tabs: how many fixation tabs lie on the bone around the implant.
+        tab_reach_mm: how far a tab reaches over the edge.
+        tab_width_mm: of a tab.
+        tab_thickness_mm: of a tab; empty takes the least thickness allowed.
+        tab_turn_degrees: by how much of the edge the first tab is set on from the top.
+        screw_mm: diameter of the bore in each tab; 0 makes none.
         cell_mm: of the grid on which the implant is made.
         progress: told how far the work is.
 
@@ -89,136 +106,130 @@ def cranial_implant(
         NoImplant: if nothing is left within these limits.
         NoDefect: if the defect is empty or hardly any bone is left around it.
         WrongSide: if the implant lies on another side than was declared.
+        ValueError: if perforations or tabs leave less than the least thickness between them.
     """
-    if perforation_mm and perforation_spacing_mm < perforation_mm + minimum_mm:
-        raise ValueError(
-            f"perforations of {perforation_mm:g} mm need {perforation_mm + minimum_mm:g} mm or "
-            "more from middle to middle; widen perforation_spacing_mm"
-        )
+    holes = Perforations(
+        perforation_mm, perforation_spacing_mm, perforation_rim_mm, perforation_pattern
+    )
+    thick = minimum_mm if tab_thickness_mm is None else tab_thickness_mm
+    held = Tabs(tabs, tab_reach_mm, tab_width_mm, thick, screw_mm, tab_turn_degrees)
+    _require_room(holes, held, minimum_mm)
     vault = vault_of_label(skull, plane)
-    voxels = np.argwhere(defect.mask())
-    if not len(voxels):
-        raise NoImplant("the defect has no voxel; look for the hole first")
-    missing = defect.geometry.to_world(voxels[:, ::-1])
+    missing = _places(defect)
     side = side_of(missing, plane)
     require_side(side, None if patient is None else patient.facts.get("side"))
     progress(0.05, "laying the outside")
-    ways = missing[:: max(1, len(missing) // 40_000)] - vault.centre_mm
-    target = find_target(vault, ways / np.linalg.norm(ways, axis=1, keepdims=True))
+    target = _target(vault, defect, missing)
     progress(0.3, "keeping clear of bone")
-    # Half a cell more than the least thickness, so that cells lie deep enough everywhere.
-    thinnest = minimum_mm + cell_mm / 2
-    least = minimum_mm if thickness_mm is None else min(minimum_mm, thickness_mm - cell_mm / 2)
-    grid = _grid(target, cell_mm)
-    outer, inner, rim, hole = _limits(vault, target, grid, thickness_mm, thinnest)
-    clear = rim - clearance_mm
-    inside = np.minimum(np.minimum(outer, inner), clear)
-    if bevel_mm:
-        inside = np.minimum(inside, (outer + clear - bevel_mm) / np.float32(np.sqrt(2)))
-    progress(0.6, "taking off what is too thin")
-    inside = _strong(inside, hole, least, cell_mm)
+    size = _Size(thickness_mm, minimum_mm, clearance_mm, bevel_mm, cell_mm)
+    way = best_way(target)
+    body = _body(vault, target, way, size)
     if perforation_mm:
-        inside = _perforated(inside, perforation_mm / 2, perforation_spacing_mm, cell_mm)
-    progress(0.8, "making the surface")
-    body = _Body(inside, grid)
+        body = replace(body, inside_mm=perforated(body.inside_mm, holes, cell_mm))
+    progress(0.7, "making tabs" if tabs else "making the surface")
+    body, fixed = _held(body, target, size, held)
     mesh = _surface(body, skull.geometry.frame_uid)
-    numbers = _numbers(mesh, body, target)
-    return replace(mesh, numbers=numbers, findings=_findings(numbers, least, side))
+    numbers = (*_numbers(mesh, body, way), *_tab_numbers(fixed))
+    found = _findings(numbers, size.least, side)
+    return replace(mesh, numbers=numbers, findings=(*found, *_tab_findings(fixed, tabs)))
 
 
-def _grid(target: Target, cell_mm: float) -> ImageGeometry:
-    """Return a grid around the hole whose third axis leads out of the head."""
-    chart = target.chart
-    near = ndimage.binary_dilation(target.hole, iterations=int(SLANT_MM + AROUND_MM))
-    shown = near & ~np.isnan(target.outer_mm)
-    ways, outer = chart.directions()[shown], target.outer_mm[shown]
-    inner = np.minimum(target.inner_mm[shown], outer - 6.0)
-    corners = np.concatenate([ways * outer[:, None], ways * inner[:, None]]) @ chart.axes.T
-    low, high = corners.min(axis=0) - 3.0, corners.max(axis=0) + 3.0
-    size = np.ceil((high - low) / cell_mm).astype(int) + 1
-    origin = chart.centre_mm + low @ chart.axes
-    return ImageGeometry(
-        (int(size[0]), int(size[1]), int(size[2])),
-        (cell_mm, cell_mm, cell_mm),
-        (float(origin[0]), float(origin[1]), float(origin[2])),
-        tuple(chart.axes.T.ravel()),
-        "",
+@dataclass(frozen=True)
+class _Size:
+    """How thick a body is, how it keeps clear, and the cells it is made on; mm."""
+
+    thickness_mm: float | None
+    minimum_mm: float
+    clearance_mm: float
+    bevel_mm: float
+    cell_mm: float
+
+    @property
+    def least(self) -> float:
+        """The least thickness that is kept."""
+        if self.thickness_mm is None:
+            return self.minimum_mm
+        return min(self.minimum_mm, self.thickness_mm - self.cell_mm / 2)
+
+
+def _require_room(holes: Perforations, tabs: Tabs, minimum_mm: float) -> None:
+    """Raise unless what is left between openings is as thick as the least thickness."""
+    if holes.diameter_mm and holes.spacing_mm < holes.diameter_mm + minimum_mm:
+        raise ValueError(
+            f"perforations of {holes.diameter_mm:g} mm need {holes.diameter_mm + minimum_mm:g} mm "
+            "or more from middle to middle; widen perforation_spacing_mm"
+        )
+    if not tabs.count:
+        return
+    if tabs.thickness_mm < minimum_mm:
+        raise ValueError(
+            f"tabs of {tabs.thickness_mm:g} mm are thinner than minimum_mm ({minimum_mm:g} mm); "
+            "raise tab_thickness_mm"
+        )
+    if tabs.width_mm < tabs.screw_mm + 2 * minimum_mm:
+        raise ValueError(
+            f"a bore of {tabs.screw_mm:g} mm needs a tab {tabs.screw_mm + 2 * minimum_mm:g} mm "
+            "wide or more; raise tab_width_mm"
+        )
+    if tabs.reach_mm < tabs.width_mm:
+        raise ValueError("a tab must reach at least as far as it is wide; raise tab_reach_mm")
+
+
+def _places(defect: LabelMap) -> Floats:
+    """Return the LPS mm points (n, 3) of the missing bone."""
+    voxels = np.argwhere(defect.mask())
+    if not len(voxels):
+        raise NoImplant("the defect has no voxel; look for the hole first")
+    return defect.geometry.to_world(voxels[:, ::-1])
+
+
+def _target(vault: Vault, defect: LabelMap, missing: Floats) -> Target:
+    """Return the surfaces of the missing bone, made in the way that the defect was."""
+    ways = missing[:: max(1, len(missing) // 40_000)] - vault.centre_mm
+    smooth = any(finding.code == "target_smooth" for finding in defect.findings)
+    units = ways / np.linalg.norm(ways, axis=1, keepdims=True)
+    return find_target(vault, units, "smooth" if smooth else "auto")
+
+
+def _body(vault: Vault, target: Target, way: WayIn, size: _Size) -> _Body:
+    """Return the body without openings and tabs."""
+    grid = grid_along(target, way.axes, size.cell_mm)
+    # Half a cell more than the least thickness, so that cells lie deep enough everywhere.
+    thinnest = size.minimum_mm + size.cell_mm / 2
+    limits = find_limits(vault, target, grid, size.thickness_mm, thinnest)
+    clear = limits.rim - np.float32(size.clearance_mm)
+    inside = np.minimum(np.minimum(limits.outer, limits.inner), clear)
+    if size.bevel_mm:
+        slanted = (limits.outer + clear - size.bevel_mm) / np.float32(np.sqrt(2))
+        inside = np.minimum(inside, slanted)
+    return _Body(_strong(inside, limits.hole, size.least, size.cell_mm), grid, limits)
+
+
+def _held(body: _Body, target: Target, size: _Size, tabs: Tabs) -> tuple[_Body, Tabbed | None]:
+    """Return the body with its tabs."""
+    if not tabs.count:
+        return body, None
+    fixed = tabbed(body.inside_mm, body.limits, target, body.grid, tabs, size.clearance_mm)
+    return replace(body, inside_mm=fixed.inside_mm), fixed
+
+
+def _tab_numbers(fixed: Tabbed | None) -> tuple[Number, ...]:
+    if fixed is None or not len(fixed.bone_mm):
+        return ()
+    source = "between the walls of the bone under the bores, along rays from the middle"
+    least = float(fixed.bone_mm.min())
+    return (
+        Number("tabs", float(len(fixed.bone_mm)), "1", "tabs that lie on bone"),
+        Number("tabs.bone_least", least, "mm", f"{source}; the least"),
     )
 
 
-def _limits(
-    vault: Vault, target: Target, grid: ImageGeometry, thickness_mm: float | None, thinnest: float
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32], Mask]:
-    """Return distances in mm to the outside, the inside and bone on the way, and the hole."""
-    k, j, i = np.indices(grid.shape)
-    world = grid.to_world(np.stack([i, j, k], axis=-1).reshape(-1, 3))
-    ways = world - target.chart.centre_mm
-    radius = np.linalg.norm(ways, axis=1)
-    chart = target.chart
-    known = ~np.isnan(target.outer_mm)
-    index = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    top, low = target.outer_mm[tuple(index)], target.inner_mm[tuple(index)]
-    # Along a ray the walls are farther than across; the slope says by how much.
-    slope = np.gradient(top, chart.step)
-    across = 1.0 / np.sqrt(1.0 + (slope[0] ** 2 + slope[1] ** 2) / top**2)
-    place = chart.places(ways)
-
-    def at(values: Floats) -> npt.NDArray[np.float32]:
-        found = ndimage.map_coordinates(values, place, order=1, mode="nearest")
-        return np.asarray(found.reshape(grid.shape), np.float32)
-
-    distance = radius.reshape(grid.shape).astype(np.float32)
-    outer = (at(top) - distance) * at(across)
-    wall = np.maximum(at(top - low) * at(across), np.float32(thinnest))
-    wall = wall if thickness_mm is None else np.full_like(wall, thickness_mm)
-    hole: Mask = np.asarray(at(target.hole.astype(float)) > 0.5)
-    cell = grid.spacing_mm[0]
-    near = at(target.away_mm) < SLANT_MM
-    bone = _bone(vault, target, world, distance, place)
-    rim = ndimage.distance_transform_edt(~bone, sampling=cell).astype(np.float32) - cell / 2
-    rim = np.where(bone, np.float32(-cell / 2), rim)
-    rim = _from_voxels(vault, grid, world, rim)
-    # What must pass a place on the way out must pass all that lie above it.
-    rim = np.minimum.accumulate(rim[::-1], axis=0)[::-1]
-    outer = np.where(near, outer, np.minimum(outer, np.float32(-cell)))
-    return outer, wall - outer, rim, hole
-
-
-def _bone(
-    vault: Vault, target: Target, world: Floats, distance: npt.NDArray[np.float32], place: Floats
-) -> Mask:
-    """Return where bone is, its marrow filled."""
-    index = vault.geometry.to_index(world)[:, ::-1].T
-    seen = ndimage.map_coordinates(
-        vault.mask.view(np.uint8), index, np.float32, order=1, prefilter=False
-    )
-    bone = (seen >= 0.5).reshape(distance.shape)
-    there = ~np.isnan(target.bone.outer)
-    filled = [np.where(there, values, 0.0) for values in (target.bone.outer, target.bone.inner)]
-    nearest = np.rint(place).astype(int)
-    nearest = np.clip(nearest, 0, 2 * target.chart.half)
-    outer, inner = (values[tuple(nearest)].reshape(distance.shape) for values in filled)
-    return np.asarray(bone | ((distance <= outer - 0.5) & (distance >= inner + 0.5)))
-
-
-def _from_voxels(
-    vault: Vault, grid: ImageGeometry, world: Floats, rim: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    """Return distances to bone that are no more than those to the middles of its voxels.
-
-    Spikes of single voxels are lost between the cells of a grid, but not so.
-    """
-    index = vault.geometry.to_index(grid.corners_mm())
-    low = np.maximum(np.floor(index.min(axis=0)).astype(int), 0)
-    high = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 1, vault.geometry.size)
-    part = vault.mask[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
-    shell = part & ~ndimage.binary_erosion(part)
-    voxels = vault.geometry.to_world(np.argwhere(shell)[:, ::-1] + low)
-    near = np.flatnonzero((np.abs(rim) < 1.5 * grid.spacing_mm[0]).ravel())
-    away = cKDTree(voxels).query(world[near])[0] - SPIKE_MM
-    result = rim.copy().ravel()
-    result[near] = np.minimum(result[near], away)
-    return result.reshape(rim.shape)
+def _tab_findings(fixed: Tabbed | None, wanted: int) -> tuple[Finding, ...]:
+    if fixed is None or not fixed.without:
+        return ()
+    text = f"{fixed.without} of {wanted} tabs found no bone to hold on to and were left out"
+    remedy = "turn them with implant.tab_turn_degrees, or let them reach farther"
+    return (Finding(Severity.WARNING, "tab_without_bone", text, remedy=remedy),)
 
 
 def _strong(
@@ -236,29 +247,9 @@ def _strong(
         )
     sizes = np.bincount(pieces[hole & (pieces > 0)], minlength=count + 1)
     core = pieces == int(sizes.argmax())
-    away = ndimage.distance_transform_edt(~core, sampling=cell_mm)
-    return np.asarray(np.minimum(inside, (radius + cell_mm / 4 - away).astype(np.float32)))
-
-
-def _perforated(
-    inside: npt.NDArray[np.float32], radius: float, spacing: float, cell_mm: float
-) -> npt.NDArray[np.float32]:
-    """Return the body with round holes along its way in, on a lattice of triangles."""
-    flat = (inside > 0).any(axis=0)
-    deep = ndimage.distance_transform_edt(np.pad(flat, 1))[1:-1, 1:-1] * cell_mm
-    b, a = np.indices(flat.shape) * cell_mm
-    middle = [n * cell_mm / 2 for n in flat.shape]
-    nearest = np.full(flat.shape, np.inf)
-    row_mm = spacing * np.sqrt(3) / 2
-    for row in range(-int(middle[0] // row_mm), int(middle[0] // row_mm) + 1):
-        for column in range(-int(middle[1] // spacing) - 1, int(middle[1] // spacing) + 1):
-            y = middle[0] + row * row_mm
-            x = middle[1] + (column + (row % 2) / 2) * spacing
-            cell = round(y / cell_mm), round(x / cell_mm)
-            within = all(0 <= c < n for c, n in zip(cell, flat.shape))
-            if within and deep[cell] >= FREE_MM + radius:
-                nearest = np.minimum(nearest, np.hypot(b - y, a - x))
-    return np.asarray(np.minimum(inside, (nearest - radius).astype(np.float32)))
+    away, nearest = ndimage.distance_transform_edt(~core, sampling=cell_mm, return_indices=True)
+    ball = inside[tuple(nearest)] + np.float32(cell_mm / 2) - away.astype(np.float32)
+    return np.asarray(np.minimum(inside, ball))
 
 
 def _surface(body: _Body, frame_uid: str) -> SurfaceMesh:
@@ -287,14 +278,13 @@ def ball_thickness_mm(mesh: SurfaceMesh, body: _Body) -> float:
     return 2 * low
 
 
-def _numbers(mesh: SurfaceMesh, body: _Body, target: Target) -> tuple[Number, ...]:
+def _numbers(mesh: SurfaceMesh, body: _Body, way: WayIn) -> tuple[Number, ...]:
     """Return the numbers of an implant's surface."""
     known = {number.quantity: number for number in measured(mesh).numbers}
     if "volume" not in known:
         raise NoImplant("the surface of the implant came out open; change cell_mm a little")
     thickness = ball_thickness_mm(mesh, body)
     cell_mm = body.grid.spacing_mm[0]
-    way = target.chart.axes[2]
     return (
         *known.values(),
         Number(
@@ -308,7 +298,14 @@ def _numbers(mesh: SurfaceMesh, body: _Body, target: Target) -> tuple[Number, ..
         ),
         *(
             Number(f"removal.{axis}", float(value), "1", "unit direction out of the head, LPS")
-            for axis, value in zip("xyz", way)
+            for axis, value in zip("xyz", way.axes[2])
+        ),
+        Number(
+            "behind",
+            100 * way.behind,
+            "%",
+            "of the missing bone that lies behind other bone "
+            "on the way in; the least of 33 directions",
         ),
     )
 
