@@ -20,7 +20,7 @@ from workstation.store import write_atomically
 from workstation.views import burn_in
 
 DRAWN = frozenset(kind.__name__ for kind in BUILDERS)
-PICTURE_PX = (640, 440)
+PICTURE_PX = (480, 330)
 
 
 def plan_items(case: Case, plan: Plan) -> dict[str, SceneItem]:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from workstation.picture import probe
 from workstation.ui.main_window import MainWindow
 from workstation.ui.panels.plans_card import PlanRow
 
@@ -27,9 +27,26 @@ def listed(window: MainWindow) -> dict[str, bool]:
     return {r["name"]: r["current"] for r in window.plan_panel.plans.rows.records}
 
 
-@pytest.mark.skipif(probe() is not None, reason="3D cannot be drawn here")
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Takes the place of the process that draws; the words that it was called with."""
+    called: list[list[str]] = []
+
+    def draw(words: list[str], doing: str, progress: object) -> list[str]:
+        called.append(words)
+        for number in {word for word in words if word.isdecimal()}:
+            Image.new("RGB", (48, 33)).save(Path(words[-1]) / f"plan{int(number):04d}.png")
+        return []
+
+    monkeypatch.setattr("workstation.ui.plans_page.run_aside", draw)
+    return called
+
+
 def test_plans_are_begun_compared_gone_back_to_and_removed(
-    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+    window: MainWindow,
+    make_case: Callable[..., Path],
+    settle: Settle,
+    drawn: list[list[str]],
 ) -> None:
     window.open_case(make_case())
     settle()
@@ -50,6 +67,7 @@ def test_plans_are_begun_compared_gone_back_to_and_removed(
     assert cells(window, "Margin minimum")[2].startswith("4.0 mm")
     head = window.plans.table.cellWidget(0, 1)
     assert head is not None
+    assert [words[:1] + words[2:-2] for words in drawn] == [["compare", "1", "2", "1", "2"]]
     assert [p.isNull() for p in window.plans.pictures.values()] == [False, False]
     row = card.rows.findChildren(PlanRow)[0]
     QTest.mouseClick(row, Qt.MouseButton.LeftButton)

@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from pypdf import PdfReader
 
 from segmentation.images import write_labels, write_volume
@@ -10,6 +11,7 @@ from segmentation.volume import ImageGeometry, Label, LabelMap, Volume
 from workstation.case import CaseError, create_case
 from workstation.importing import start_plan
 from workstation.picture import probe
+from workstation.plan_pictures import write_plan_pictures
 from workstation.planning.template import find_template
 from workstation.report import RESEARCH_USE, SYNTHETIC, write_report
 from workstation.report_layout import (
@@ -134,3 +136,12 @@ def test_words_fit_and_find_their_letters():
     assert size_to_fit("short", "Helvetica", 11, 300) == 11
     assert 0 < size_to_fit("long" * 100, "Helvetica", 11, 300) < 3
     assert text("王小东", "small").style.fontName == "STSong-Light"
+
+
+@pytest.mark.skipif(probe() is not None, reason="3D cannot be drawn here")
+def test_each_plan_has_its_picture(planned, tmp_path):
+    (file,) = write_plan_pictures(planned, [1, 1], tmp_path / "new")
+    assert file.name == "plan0001.png"
+    pixels = np.asarray(Image.open(file))
+    assert pixels.shape == (330, 480, 3)
+    assert np.ptp(pixels[120:210, 180:300].astype(int)) > 60, "the organ stands in the middle"
