@@ -24,7 +24,7 @@ from workstation.planning.implant_library_manifest import BadManifest, value_lin
 def test_every_family_is_closed_of_one_piece_and_the_same_each_time(name):
     family = find_family(name)
     sizes = list(family.sizes)
-    small, again, large = (family.part(sizes[n]) for n in (0, 0, min(3, len(sizes) - 1)))
+    small, again, large = (family.part(sizes[n]) for n in (0, 0, 2))
     for part in (small, large):
         assert is_watertight(part.mesh)
         assert 0 < len(part.seat) < len(part.mesh.triangles)

@@ -1,14 +1,17 @@
 """The best size and pose, on bones that were shaped for a known part."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from meshing.surface import to_trimesh
 from segmentation.contract import FrameMismatch
 from segmentation.volume import ImageGeometry, LabelMap
 from tests.campaigns import sizes
 from workstation.planning.implant_families import find_family
+from workstation.planning.implant_library import ChangedLibrary, add_library
 from workstation.planning.implant_library_stages import (
     NoChoice,
     candidates_of,
@@ -131,6 +134,9 @@ def test_a_placed_part_lies_where_the_choice_says_with_the_same_numbers(cup, cho
     assert known["contact"] == pytest.approx(numbers(choice)["rank_1.contact"], abs=1.0)
     second = place_implant(cup.bone, choice, rank=2)
     assert second.name.endswith(candidates_of(choice)[1].size)
+    thick = choose_implant(cup.bone, family="acetabular_cup", site_mm=cup.start.site_mm,
+                           axis=cup.start.axis, sizes="58", dimensions="wall_mm=8")  # fmt: skip
+    assert numbers(place_implant(cup.bone, thick))["volume"] > 1.5 * known["volume"]
     with pytest.raises(NoChoice, match="2 candidates only"):
         place_implant(cup.bone, choice, rank=3)
 
@@ -164,6 +170,24 @@ def test_a_nudge_goes_along_and_about_the_parts_own_axes(cup, choice):
     assert moved.rotation[:, 2] == pytest.approx(pose.rotation[:, 2])
     assert moved.rotation[:, 0] @ pose.rotation[:, 1] == pytest.approx(0.5)
     assert pose_of(cup.part.mesh) is None
+
+
+def test_a_part_of_an_added_library_is_placed_from_its_choice(cup, tmp_path, monkeypatch):
+    monkeypatch.setenv("HILUM_IMPLANTS", str(tmp_path / "kept"))
+    to_trimesh(cup.part.mesh).export(tmp_path / "cup.stl")
+    record = {"schema": 1, "name": "mine", "title": "Mine", "maker": "Nobody",
+              "regulatory": "tests", "material": "Ti-6Al-4V", "unit": "mm",
+              "families": [{"name": "cup", "title": "Cup", "frame": "as ours", "turns": True,
+                            "sizes": [{"name": "a/b", "file": "cup.stl"}]}]}  # fmt: skip
+    (tmp_path / "manifest.json").write_text(json.dumps(record))
+    sha256 = add_library(tmp_path).sha256
+    found = choose_implant(cup.bone, family="cup", library="mine", library_sha256=sha256,
+                           site_mm=cup.start.site_mm, axis=cup.start.axis)  # fmt: skip
+    placed = place_implant(cup.bone, found)
+    assert placed.name == "Cup a/b"
+    assert numbers(placed)["volume"] == pytest.approx(numbers(cup.part.mesh)["volume"], rel=1e-3)
+    with pytest.raises(ChangedLibrary, match="the plan's is that of 0123"):
+        place_implant(cup.bone, found, library_sha256="0123")
 
 
 def test_what_is_missing_is_said(cup, choice):

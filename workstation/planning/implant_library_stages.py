@@ -40,7 +40,7 @@ MAPPED_MM = 3.0
 TOLD = 3
 """Candidates whose numbers are told; the others are kept with their poses."""
 
-FREE = 30.0
+FREE = 50.0
 """% of the seat with bone near it, below which a part hardly touches bone."""
 
 GAP_NUMBERS = ("overlap.", "gap.", "contact.")
@@ -55,9 +55,15 @@ class NoChoice(ValueError):
 
 @dataclass(frozen=True)
 class Chosen:
-    """One candidate of a choice, as `candidates_of` reads it back."""
+    """One candidate of a choice, as `candidates_of` reads it back.
+
+    ``sha256`` is the checksum of an added library, "" for what ships; ``dimensions`` are the
+    changes to a generic family's.
+    """
 
     library: str
+    sha256: str
+    dimensions: str
     family: str
     size: str
     pose: Pose
@@ -125,7 +131,8 @@ def choose_implant(
     start = Start(site, axis, front, spread_mm, spread_degrees)
     found = search(parts, field, start, weights, share(progress, 1, 2))
     part = next(part for part in parts if part.size == found[0].size)
-    return _as_measured(part, found, bone.geometry.frame_uid)
+    made_of = f"{library}@{library_sha256}@{dimensions}"
+    return _as_measured(part, found, made_of, bone.geometry.frame_uid)
 
 
 def read_dimensions(text: str) -> dict[str, float]:
@@ -152,12 +159,12 @@ def _middle(bone: LabelMap) -> Vector:
     return float(x), float(y), float(z)
 
 
-def _as_measured(part: Part, found: Sequence[Candidate], frame_uid: str) -> Measured:
+def _as_measured(part: Part, found: Sequence[Candidate], made_of: str, frame_uid: str) -> Measured:
     best = found[0]
     places: dict[str, Vector] = {}
     numbers: list[Number] = []
     for rank, candidate in enumerate(found, 1):
-        key = f"{rank}/{part.library}/{part.family}/{candidate.size}"
+        key = f"{rank}/{made_of}/{part.family}/{candidate.size}"
         places[f"position/{key}"] = candidate.pose.position_mm
         places[f"turn_degrees/{key}"] = candidate.pose.turn_degrees
         numbers += [
@@ -199,7 +206,8 @@ def candidates_of(choice: Measured) -> list[Chosen]:
         if what == "position":
             _, library, family, size = key.split("/", 3)
             pose = Pose(place, choice.places[f"turn_degrees/{key}"])
-            found.append(Chosen(library, family, size, pose))
+            named, sha256, dimensions = library.split("@", 2)
+            found.append(Chosen(named, sha256, dimensions, family, size, pose))
     return found
 
 
@@ -272,8 +280,8 @@ def place_implant(
         library or (chosen.library if chosen else GENERIC),
         family or (chosen.family if chosen else ""),
         [size or (chosen.size if chosen else "")],
-        sha256=library_sha256,
-        dimensions=read_dimensions(dimensions),
+        sha256=library_sha256 or (chosen.sha256 if chosen and not library else ""),
+        dimensions=read_dimensions(dimensions or (chosen.dimensions if chosen else "")),
     )[0]
     progress(0.4, "measuring distances to bone")
     placed = pose.placed(part.mesh.points_mm)

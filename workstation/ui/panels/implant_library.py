@@ -149,7 +149,7 @@ class ImplantLibraryCard(QWidget):
         if step is None:
             plan = self._placed(**{**NO_PART, **named, "family": family})
         else:
-            plan = self._placed(**{**NO_PART, "library_sha256": sha256 or None})
+            plan = self._placed(**NO_PART)
             fresh = {"family": family, "sizes": None, "dimensions": None}
             plan = plan.with_params(step.output, **named, **fresh)
         self._do(f"Implant: {family}", plan)
