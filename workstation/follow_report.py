@@ -6,10 +6,10 @@ from xml.sax.saxutils import escape
 
 from reportlab.platypus import Flowable, KeepTogether
 
-from workstation.planning.transplant_rows import Course, Sheet
+from workstation.planning.transplant_rows import Course, Sheet, spoken
 from workstation.report_curves import band_chart
 from workstation.report_layout import text
-from workstation.transplant_report import readable, sheet_pages
+from workstation.transplant_report import sheet_pages
 
 NOTE = (
     "Dots are measured values. Grey is the band in which the newest value is expected, made of "
@@ -28,7 +28,7 @@ def follow_pages(sheet: Sheet) -> list[Flowable]:
 
 
 def _chart(course: Course, ends: tuple[float, float]) -> list[Flowable]:
-    name = escape(readable(course.row))
+    name = escape(spoken(course.row))
     told = escape(f"Rule: {course.rule}." if course.rule else NO_BAND)
     head = f"<b>{name[:1].upper()}{name[1:]}</b>: {course.verdict}"
     return [text(head, "body"), band_chart(course, ends), text(told, "caption")]

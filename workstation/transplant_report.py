@@ -8,14 +8,19 @@ from xml.sax.saxutils import escape
 from reportlab.lib.units import mm
 from reportlab.platypus import CondPageBreak, Flowable
 
-from workstation.planning.transplant_rows import FOLLOW_UP, SETTLE, Row, Sheet, sentence, value_text
+from workstation.planning.transplant_rows import (
+    FOLLOW_UP,
+    SETTLE,
+    Row,
+    Sheet,
+    sentence,
+    spoken,
+    value_text,
+)
 from workstation.report_layout import table, text
 
 HEADS = ("row", "verdict", "value", "why, and by which rule", "source and date")
 WIDTHS_MM = (34, 17, 25, 64, 38)
-INITIALS = ("abo", "hla", "cdc", "kdri", "epts", "lkdpi", "meld", "grwr")
-TYPED = ("hla", "eplets")
-"""Beginnings of rows that end in the name of a locus."""
 
 NOTE = (
     "Blocking rows stand first, then what is unknown. Unknown is never counted as passed. The "
@@ -52,13 +57,5 @@ def _row(row: Row) -> list[Any]:
         known.append(f"confirmed by {escape(row.confirmed)}")
     strong = row.verdict in ("block", "unknown")
     verdict = f"<b>{row.verdict}</b>" if strong else row.verdict
-    cells = (f"<b>{escape(readable(row.name))}</b>", verdict, escape(value))
+    cells = (f"<b>{escape(spoken(row.name))}</b>", verdict, escape(value))
     return [text(cell, "small") for cell in (*cells, "<br/>".join(why), "<br/>".join(known))]
-
-
-def readable(name: str) -> str:
-    """Return the name of a row as it is said: ABO, HLA A, donor specific antibodies."""
-    words = name.removeprefix("follow.").replace("_", " ").replace(".", " ").split()
-    short = 4 if words[0] in TYPED else 1
-    spoken = [w.upper() if w in INITIALS or len(w) <= short else w for w in words]
-    return " ".join(spoken).replace("cpra", "cPRA")

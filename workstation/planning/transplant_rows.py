@@ -17,6 +17,10 @@ Verdict = Literal["pass", "warn", "block", "unknown"]
 ORDER: Mapping[Verdict, int] = {"block": 0, "unknown": 1, "warn": 2, "pass": 3}
 """Blocking rows first, then what nobody knows."""
 
+INITIALS = ("abo", "hla", "cdc", "kdri", "epts", "lkdpi", "meld", "grwr")
+TYPED = ("hla", "eplets")
+"""Beginnings of rows that end in the name of a locus."""
+
 SITE = "site rule"
 """How the rule of a row begins whose limit a centre sets for itself."""
 
@@ -171,6 +175,14 @@ def sentence(reason: str) -> str:
     """Return a reason as a sentence: with a capital and a stop."""
     ended = reason if reason.endswith((".", "!", "?")) or not reason else f"{reason}."
     return ended[:1].upper() + ended[1:]
+
+
+def spoken(name: str) -> str:
+    """Return the name of a row as it is said: ABO, HLA A, donor specific antibodies."""
+    words = name.removeprefix("follow.").replace("_", " ").replace(".", " ").split()
+    short = 4 if words[0] in TYPED else 1
+    said = [w.upper() if w in INITIALS or len(w) <= short else w for w in words]
+    return " ".join(said).replace("cpra", "cPRA")
 
 
 def value_text(value: float | str | None, unit: str) -> str:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from workstation.planning.transplant_rows import Row, value_text
-from workstation.ui.words import readable
+from workstation.planning.transplant_rows import Row, spoken, value_text
 
 MARKS = {"block": "✕ block", "unknown": "? unknown", "warn": "! warn", "pass": "✓ pass"}
 ROLES = {"block": "problem", "unknown": "warning", "warn": "warning", "pass": "muted"}
 
 
 def row_title(name: str) -> str:
-    """Return the name of a row as the window writes it."""
-    if ".antibody." in name:
-        return f"Antibody {name.rpartition('.')[2]}"
-    kind, _, cells = name.rpartition("_")
-    if kind.startswith("crossmatch."):  # cells are named by a capital
-        return f"{readable(kind)} {cells.upper()}"
-    return readable(name.removeprefix("follow."))
+    """Return the name of a row as the window writes it: the way it is said, with a capital."""
+    said = f"antibody {name.rpartition('.')[2]}" if ".antibody." in name else spoken(name)
+    return said[:1].upper() + said[1:] if not said.startswith("cPRA") else said
 
 
 def row_value(row: Row) -> str:
