@@ -67,34 +67,32 @@ def test_processor_time_is_held_beside_openfoams(monkeypatch):
     assert "off by 2.0 % in 99 cells, OpenFOAM by 3.0 % in 1,234" in row.what
 
 
-def test_each_takes_the_coarsest_cells_that_are_good_enough_for_a_sac(monkeypatch):
-    known = Figures(1.0, 2.0)
-    sac = sac_cases.sphere(Means())
+def test_each_takes_the_coarsest_cells_with_which_it_stays_good_enough_for_a_sac(monkeypatch):
     flow = SimpleNamespace(conditions={"outflow_shares": {"outlet_1": 1.0}}, cells_mm=range(99))
     theirs = SimpleNamespace(cells_mm=range(1234), meshing_s=1.0, solving_s=2.0)
-    asked = []
+    asked, good = [], {0.2: 0.99, 0.25: 0.975, 0.35: 1.0, 0.22: 1.0299}
 
     def ours(sac, spacing):
         asked.append(spacing)
         return flow
 
     def solve(sac, shares, grid):
+        assert shares == {"outlet_1": 1.0}
         asked.append(grid.cell_mm)
         return theirs
 
+    def found(sac, flow):
+        return Figures(good.get(asked[-1], 0.9), 2.0)
+
     monkeypatch.setattr(openfoam.sacs, "ours", ours)
     monkeypatch.setattr(openfoam.sacs, "theirs", solve)
-    fine = {0.3: 0.975}
-
-    def found(sac, flow):
-        return Figures(fine.get(asked[-1], 0.9), 2.0)
-
     monkeypatch.setattr(openfoam.sacs, "figures_of_ours", found)
     monkeypatch.setattr(openfoam.sacs, "figures_of_theirs", found)
-    row = openfoam.in_a_sac(sac, known)
-    assert asked == [0.4, 0.35, 0.3, 0.4, 0.3]
+    sac = sac_cases.sphere(Means())
+    row = openfoam.in_a_sac(sac, Figures(1.0, 2.0))
+    assert asked == [0.2, 0.25, 0.3, 0.22, 0.3]
     assert row.target_ms == pytest.approx(1000.0)
-    assert "off by 83 % of the limit in 99 cells, OpenFOAM by 83 % in 1,234" in row.what
-    fine.clear()
-    with pytest.raises(RuntimeError, match="no cells of ours"):
-        openfoam.in_a_sac(sac, known)
+    assert "off by 83 % of the limit in 99 cells, OpenFOAM by 100 % in 1,234" in row.what
+    good.clear()
+    with pytest.raises(RuntimeError, match=r"cells of 0\.2 mm are not within"):
+        openfoam.in_a_sac(sac, Figures(1.0, 2.0))
