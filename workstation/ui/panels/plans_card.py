@@ -16,7 +16,7 @@ from workstation.named_plans import cut_kind, new_plan, remove_plan, rename_plan
 from workstation.ui.desk import Desk
 from workstation.ui.guard import guarded
 from workstation.ui.panels.parts import RecordList, bold, button, label
-from workstation.ui.words import unit_text, value_text
+from workstation.ui.words import readable, unit_text, value_text
 
 ALONE = "Keep this plan as A and go on with a copy, B; either can be gone back to."
 HERE = "●"
@@ -188,8 +188,9 @@ class PlansCard(QWidget):
             case = self._desk.session.require_case()
             records, whole = headline(case, number)
             words = ", ".join(
-                f"{title} {value_text(n['value'], n['unit'])} {unit_text(n['unit'])}".rstrip()
-                for title, n in records.items()
+                f"{readable(n['step'])} {value_text(n['value'], n['unit'])} "
+                f"{unit_text(n['unit'])}".rstrip()
+                for n in records.values()
             )
             about = cut_kind(case.plan(number)), words or "not computed yet"
             if not whole:
