@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.ndimage import label as number_pieces
 
 from hemodynamics.lattice import OPPOSITE, VELOCITIES
-from hemodynamics.solver import WALL, Links
+from hemodynamics.layout import WALL, Links
 from meshing.distance_fields import grid_around, signed_distance
 from meshing.mesh import SurfaceMesh, require_watertight
 from meshing.rays import first_hits

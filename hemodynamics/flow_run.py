@@ -15,8 +15,9 @@ from hemodynamics.domain import Domain, Opening
 from hemodynamics.flow_start import Snapshot
 from hemodynamics.gpu import lattice_on
 from hemodynamics.lattice import OPPOSITE, VELOCITIES, WEIGHTS
+from hemodynamics.layout import WALL, lay_out, outlet
 from hemodynamics.rheology import Rates
-from hemodynamics.solver import WALL, Drag, lay_out, outlet
+from hemodynamics.solver import Drag
 from meshing.mesh import SurfaceMesh
 
 Floats = npt.NDArray[np.float64]

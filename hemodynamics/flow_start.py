@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from hemodynamics.domain import Domain
 from hemodynamics.lattice import VELOCITIES
-from hemodynamics.solver import WALL
+from hemodynamics.layout import WALL
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]

@@ -14,19 +14,10 @@ import numpy.typing as npt
 from numba import cuda, float64
 
 from hemodynamics.lattice import LANES, WEIGHTS, compiled
+from hemodynamics.layout import Ints, Layout, Links, Outlet, Singles
 from hemodynamics.link_passes import LINGERS
 from hemodynamics.rheology import Rates
-from hemodynamics.solver import (
-    Drag,
-    Ints,
-    Lattice,
-    Layout,
-    Links,
-    Opened,
-    Outlet,
-    Singles,
-    singles,
-)
+from hemodynamics.solver import Drag, Lattice, Opened, singles
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from hemodynamics.gpu import CudaLattice
 from hemodynamics.lattice import VELOCITIES
+from hemodynamics.layout import lay_out, outlet
 from hemodynamics.rheology import CarreauYasuda, rates
-from hemodynamics.solver import Drag, Lattice, lay_out, outlet
+from hemodynamics.solver import Drag, Lattice
 from tests.hemodynamics.test_solver import closed_box
 
 

@@ -8,7 +8,8 @@ from scipy.special import jv
 from hemodynamics import profiles
 from hemodynamics.domain import DEPTH, UnusableLumen, divide
 from hemodynamics.lattice import OPPOSITE, VELOCITIES
-from hemodynamics.solver import WALL, Lattice, lay_out, outlet
+from hemodynamics.layout import WALL, lay_out, outlet
+from hemodynamics.solver import Lattice
 from meshing.booleans import combine_surfaces
 from meshing.mesh import OpenSurface, SurfaceMesh
 from tests.hemodynamics.tubes import capped_tube

@@ -8,7 +8,8 @@ import pytest
 
 from hemodynamics import gpu
 from hemodynamics.gpu import CudaLattice, card
-from hemodynamics.solver import Lattice, lay_out
+from hemodynamics.layout import lay_out
+from hemodynamics.solver import Lattice
 from tests.hemodynamics.tubes import periodic_tube
 
 

@@ -6,8 +6,9 @@ from scipy.integrate import cumulative_trapezoid
 from scipy.special import i0
 
 from hemodynamics.lattice import VELOCITIES
+from hemodynamics.layout import Links, lay_out
 from hemodynamics.rheology import CarreauYasuda, Newtonian, rates
-from hemodynamics.solver import Drag, Lattice, Links, lay_out
+from hemodynamics.solver import Drag, Lattice
 from tests.hemodynamics.tubes import periodic_tube
 
 RADIUS, TAU = 6.0, 0.8

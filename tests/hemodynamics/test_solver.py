@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from hemodynamics.lattice import LANES, VELOCITIES
-from hemodynamics.solver import WALL, Lattice, Links, address, lay_out
+from hemodynamics.layout import WALL, Links, address, lay_out
+from hemodynamics.solver import Lattice
 from tests.hemodynamics.tubes import periodic_tube
 
 RADIUS, MEAN, TAU = 5.0, 0.05, 0.55

@@ -5,7 +5,7 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from hemodynamics.lattice import VELOCITIES
-from hemodynamics.solver import WALL, Links
+from hemodynamics.layout import WALL, Links
 from meshing.mesh import SurfaceMesh
 
 

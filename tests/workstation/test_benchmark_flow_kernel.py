@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from hemodynamics.lattice import OPPOSITE
-from hemodynamics.solver import Lattice, lay_out
+from hemodynamics.layout import lay_out
+from hemodynamics.solver import Lattice
 from workstation.benchmark import flow_kernel
 
 

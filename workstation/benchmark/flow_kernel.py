@@ -17,7 +17,8 @@ from numba import cuda
 
 from hemodynamics.gpu import CudaLattice, card
 from hemodynamics.lattice import VELOCITIES
-from hemodynamics.solver import WALL, Ints, Lattice, Links, Singles, lay_out
+from hemodynamics.layout import WALL, Ints, Links, Singles, lay_out
+from hemodynamics.solver import Lattice
 from workstation.benchmark.rows import Row
 
 BYTES_A_CELL = 27 * 4 * 2 + 27 * 4 // 2
