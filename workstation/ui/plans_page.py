@@ -234,14 +234,17 @@ class PlansPage(QWidget):
         drawn = self.pictures.get(plan["plan"])
         if drawn is not None and not drawn.isNull():
             smooth = Qt.TransformationMode.SmoothTransformation
-            picture.setPixmap(drawn.scaledToHeight(PICTURE_HEIGHT_PX, smooth))
+            room = (self.table.viewport().width() - TITLE_PX) // (self.table.columnCount() - 1)
+            wide = max(room - 16, 2 * PICTURE_HEIGHT_PX // 3)
+            kept = Qt.AspectRatioMode.KeepAspectRatio
+            picture.setPixmap(drawn.scaled(wide, PICTURE_HEIGHT_PX, kept, smooth))
         else:
             picture.setText("Drawing…" if plan["computed"] else "Not computed")
         picture.setAccessibleName(f"Picture of plan {plan['name']}, from the front")
         case = self._desk.session.case
         here = case is not None and case.record.variant == plan["name"]
         cut = plan["cut"].capitalize()
-        words = f"● {cut}, worked on" if here else cut
+        words = f"● {cut}" if here else cut
         column = QVBoxLayout(made)
         column.setContentsMargins(4, 4, 4, 4)
         column.setSpacing(2)
