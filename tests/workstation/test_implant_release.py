@@ -31,7 +31,7 @@ from workstation.ui.desk import Desk
 from workstation.ui.panels.implant_release_card import ImplantReleaseCard
 from workstation.ui.panels.implant_view import ImplantView
 
-AFTER = ["implant", "fit_map", "placement", "mass", "strength", "marked", "printing"]
+AFTER = ["implant", "insertion", "fit_map", "placement", "mass", "strength", "marked", "printing"]
 COARSE = [("implant", "cell_mm", 1.5), ("skull_surface", "cell_mm", 4.0)]
 
 

@@ -125,7 +125,7 @@ def insertion_path(
     across = np.cross(way, np.eye(3)[int(np.abs(way).argmin())])
     across *= ARROW_MM / 2 / np.linalg.norm(across)
     head = np.stack([start + ARROW_MM * way + across, start, start + ARROW_MM * way - across])
-    text = "goes in without touching bone" if worst == 0 else f"meets {worst:.2g} mL of bone"
+    text = "way in" if worst == 0 else f"meets {worst:.2g} mL of bone"
     return Measured(
         implant.frame_uid, (np.stack([end, start]), head), np.empty((0, 3)), text,
         as_vector(end), {"removal": as_vector(way)}, findings=_findings(worst), numbers=(number,),
