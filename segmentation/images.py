@@ -7,11 +7,15 @@ them. NIfTI stores positions as 32-bit floats, so they return to about 0.0001 mm
 
 from __future__ import annotations
 
+import gzip
 import os
+import struct
 import uuid
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
+from math import isfinite, prod
 from pathlib import Path
 
 import numpy as np
@@ -243,11 +247,47 @@ def _write(image: sitk.Image, header: Mapping[str, str], path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def _check_whole(path: Path) -> None:
+    """Refuse a damaged NIfTI file: its reader fills what is missing with zeros and says nothing."""
+    with path.open("rb") as plain:
+        packed = plain.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file:
+            header = file.read(540)
+            length = len(header) + sum(map(len, iter(lambda: file.read(1 << 22), b"")))
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UnusableImage(f"{path}: the file is not whole ({error}); copy it again") from error
+    wanted = _nifti_length(header)
+    if length < wanted:
+        raise UnusableImage(
+            f"{path}: the file is not whole (it holds {length:,} bytes of {wanted:,}); "
+            "copy it again"
+        )
+
+
+def _nifti_length(header: bytes) -> int:
+    """Return the bytes that a NIfTI-1 or -2 file has by its header; 0 where it is neither."""
+    for order in "<>":
+        if header[:4] == struct.pack(f"{order}i", 348) and len(header) >= 348:
+            dim = [*struct.unpack_from(f"{order}8h", header, 40)]
+            bits, start = struct.unpack_from(f"{order}h34xf", header, 72)
+        elif header[:4] == struct.pack(f"{order}i", 540) and len(header) >= 540:
+            bits, *dim = struct.unpack_from(f"{order}h8q", header, 14)
+            (start,) = struct.unpack_from(f"{order}q", header, 168)
+        else:
+            continue
+        voxels = prod(max(int(n), 1) for n in dim[1 : dim[0] + 1])
+        return voxels * int(bits) // 8 + (int(start) if isfinite(start) else 0)
+    return 0
+
+
 def _read(path: Path) -> tuple[sitk.Image, dict[str, str]]:
     """Read a file and its header, refusing what cannot be a volume in patient space."""
     ending = _ending(path)
     if not path.is_file():
         raise UnusableImage(f"{path}: there is no such file")
+    if ending.startswith(".nii"):
+        _check_whole(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:

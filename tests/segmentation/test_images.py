@@ -199,6 +199,22 @@ def test_files_that_are_no_volume_are_refused(tmp_path: Path) -> None:
             read_labels(tmp_path / name)
 
 
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_a_cut_off_or_changed_nifti_is_refused(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"image{ending}"
+    noise = np.random.default_rng(5).integers(-999, 999, (9, 8, 7), dtype=np.int16)
+    sitk.WriteImage(sitk.GetImageFromArray(noise), str(path))
+    whole = path.read_bytes()
+    assert (read_volume(path).array == noise).all()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UnusableImage, match=r"not whole.*copy it again"):
+        read_volume(path)
+    if ending == ".nii.gz":
+        path.write_bytes(whole[:-20] + bytes([whole[-20] ^ 64]) + whole[-19:])
+        with pytest.raises(UnusableImage, match="not whole"):
+            read_volume(path)
+
+
 def test_one_time_point_is_a_volume(tmp_path: Path) -> None:
     image = sitk.JoinSeries([to_sitk(volume(np.eye(3)))])
     sitk.WriteImage(image, str(tmp_path / "one.nii.gz"))
