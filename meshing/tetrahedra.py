@@ -193,7 +193,7 @@ def _run(folder: Path, progress: Progress) -> None:
     paths = os.pathsep.join(p or os.getcwd() for p in sys.path)
     with (folder / "said.txt").open("wb") as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", WORKER, str(folder)],
+            [sys.executable, "-P", "-m", WORKER, str(folder)],
             stdin=subprocess.PIPE,  # its end is what the process sees of ours
             stdout=said,
             stderr=said,

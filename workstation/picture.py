@@ -340,7 +340,7 @@ def probe() -> str | None:
     code = "from workstation.picture import Scene; Scene().render(8, 8)"
     try:
         run = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, timeout=60, check=False
+            [sys.executable, "-P", "-c", code], capture_output=True, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"3D cannot be drawn here: the test picture did not finish ({error})"

@@ -99,7 +99,7 @@ def _talk(
     }
     (folder / "request.json").write_text(json.dumps(request), "utf-8")
     answered: Record = {}
-    command = [sys.executable, "-m", WORKER, str(folder)]
+    command = [sys.executable, "-P", "-m", WORKER, str(folder)]
     with started_process(command, folder / "said.txt") as process:
         for record in _records(process, int(RUNAWAY * free), progress):
             answered |= record

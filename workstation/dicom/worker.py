@@ -47,7 +47,7 @@ class Worker:
         self._allowed: tuple[float, float] | None = None
         self._closed = threading.Event()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

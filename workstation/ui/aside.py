@@ -22,7 +22,7 @@ def run_aside(arguments: Sequence[str], doing: str, progress: Progress) -> list[
     Raises:
         RuntimeError: with what the process said, if it fails.
     """
-    command = [sys.executable, "-m", "workstation", *arguments]
+    command = [sys.executable, "-P", "-m", "workstation", *arguments]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as printed:
         with subprocess.Popen(
             command, stdout=printed, stderr=subprocess.PIPE, text=True
