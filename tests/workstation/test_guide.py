@@ -1,5 +1,7 @@
 """Guides on bones whose shape is known: what they clear, hold and let through."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from manifold3d import Manifold
@@ -9,6 +11,8 @@ from meshing.surface import SurfaceMesh, is_watertight
 from workstation.planning.guide import cutting_guide
 from workstation.planning.osteotomy import bone_cut
 from workstation.planning.screws import screw_paths
+from workstation.planning.template import find_template
+from workstation.stages import run_plan
 
 FRAME = "2.25.4"
 
@@ -96,16 +100,6 @@ def test_a_slot_lets_the_blade_through_the_plane_that_was_planned(rod):
     assert len(divide(made, off).inside.triangles) > 0
 
 
-def test_another_plane_makes_another_guide(rod):
-    one, other = (
-        cutting_guide(rod, None, bone_cut(rod, point_mm=(x, 0.0, 0.0), normal=(1.0, 0.0, 0.0)),
-                      insert=(0, 0, -1), slot_length_mm=14, reach_mm=6, step_mm=1.0)
-        for x in (40.0, 50.0)
-    )  # fmt: skip
-    moved = other.points_mm.mean(axis=0) - one.points_mm.mean(axis=0)
-    np.testing.assert_allclose(moved, (10, 0, 0), atol=0.3)
-
-
 def test_the_side_stands_out_and_windows_are_open(rod, drilled):
     plain = cutting_guide(rod, drilled, step_mm=1.0, margin_mm=9)
     made = cutting_guide(rod, drilled, step_mm=1.0, margin_mm=9, text="R 7")
@@ -131,3 +125,26 @@ def test_what_makes_no_guide_is_refused(rod, drilled):
         cutting_guide(rod, None, cut, insert=(1, 0, 0))
     with pytest.raises(ValueError, match="falls apart"):
         cutting_guide(rod, drilled, windows_mm=((38.0, 1.0, 12.0),), window_mm=40, step_mm=1.0)
+
+
+def test_moving_the_cut_makes_its_guide_anew_and_no_other(rod):
+    template = find_template("fixation")
+    plan = template.with_options(template.plan(FRAME, {"bone": "b"}), ["drill-guide", "saw-guide"])
+    screws = plan.step("screws")
+    given = {"entries_mm": ((30.0, 0.0, 12.0),), "targets_mm": ((30.0, 0.0, 0.0),)}
+    plan = plan.with_step(replace(screws, params=given))
+    saw = {"insert": (0.0, 0.0, -1.0), "slot_length_mm": 14.0, "reach_mm": 6.0, "step_mm": 1.0}
+    plan = plan.with_step(replace(plan.step("saw_guide"), params=saw))
+
+    def cut_at(x):
+        params = {"point_mm": (x, 0.0, 0.0), "normal": (1.0, 0.0, 0.0)}
+        return plan.with_step(replace(plan.step("bone_cut"), params=params))
+
+    store = {"b": rod}
+    first = run_plan(cut_at(40.0), store)
+    ran = []
+    second = run_plan(cut_at(50.0), store, on_step=lambda run: ran.append((run.output, run.state)))
+    assert [name for name, state in ran if state == "done"] == ["bone_cut", "saw_guide"]
+    assert first["drill_guide"] == second["drill_guide"]
+    moved = [store[keys["saw_guide"]].points_mm[:, 0].mean() for keys in (first, second)]
+    assert moved[1] - moved[0] == pytest.approx(10, abs=0.3)
