@@ -175,7 +175,7 @@ def _convergence(flow: FlowResult, flows_ml_s: dict[str, float]) -> list[Finding
         found.append(Finding(
             Severity.WARNING, "not_settled", text.format(100 * last),
             remedy="Compute more cycles" if pulsatile else "Take finer cells, since coarse ones "
-            "stir a fast flow, or allow more exchanges; if that does not help, compute it as pulsatile",
+            "stir a fast flow, or allow more exchanges; if neither helps, compute it as pulsatile",
         ))  # fmt: skip
     missing = imbalance(flows_ml_s)
     if missing > IMBALANCE:
