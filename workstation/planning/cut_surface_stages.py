@@ -14,6 +14,7 @@ from annotated_types import Ge, Le, MinLen
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 from scipy.ndimage import label as label_components
 
+from meshing.centerline import Centerline
 from meshing.nearest import NearestOnSurface
 from meshing.surface import isosurface
 from segmentation.contract import Finding, FrameMismatch, Progress, Severity, silent
@@ -28,7 +29,13 @@ from workstation.planning.cut_surface import (
 )
 from workstation.planning.cut_surface_sheet import Heights, Sheet, flat_sheet, through_line
 from workstation.planning.proposal import Floats, Point, as_point, proposed_cut, sample_mm, tight
-from workstation.planning.resection import CutPlane, plane_axes, require_voxels, unit_normal
+from workstation.planning.resection import (
+    CutPlane,
+    plane_axes,
+    require_trees,
+    require_voxels,
+    unit_normal,
+)
 
 NEAR_MM = 5.0  # around a lesion and its margin where distances are exact
 SMALLEST_ML = 0.05  # a lesion below this makes no wedge of its own
@@ -77,6 +84,8 @@ def cut_planes(
 def cut_surface(
     liver: LabelMap,
     tumor: LabelMap | None = None,
+    portal: Centerline | None = None,
+    hepatic: Centerline | None = None,
     *,
     point_mm: tuple[float, float, float] | None = None,
     normal: tuple[float, float, float] | None = None,
@@ -96,6 +105,8 @@ def cut_surface(
     Args:
         liver: the organ to cut.
         tumor: what must come out, where there is one.
+        portal: the tree of the veins that supply, which a proposed plane spares.
+        hepatic: the tree of the veins that drain, likewise.
         point_mm: the middle (x, y, z) of its plane, LPS mm; empty proposes a plane.
         normal: direction (x, y, z) in LPS from the remnant to the specimen.
         along: direction of the rows of control points, LPS; empty takes one.
@@ -109,9 +120,10 @@ def cut_surface(
     Raises:
         ValueError: if the organ is empty, heights do not make a grid, the line is too short, or
             nothing or everything is removed.
-        FrameMismatch: if organ and tumour live in different frames.
+        FrameMismatch: if organ, tumour and trees live in different frames.
     """
     organ = require_voxels(liver)
+    trees = require_trees(liver, portal, hepatic)
     if tumor is not None:
         _require_frame(liver, tumor)
     progress(0.1, "looking for a cut")
@@ -124,7 +136,7 @@ def cut_surface(
         if point_mm is None or direction is None:
             if point_mm is not None:
                 raise ValueError("a cut through a given point needs its normal too; give both")
-            point_mm, direction, findings = proposed_cut(organ, tumor, direction, margin_mm)
+            point_mm, direction, findings = proposed_cut(organ, tumor, direction, margin_mm, trees)
         rows = plane_axes(direction)[0] if along is None else along
         sheet = flat_sheet(organ, as_point(point_mm), direction, as_point(rows), count)
     if heights_mm:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from meshing.centerline import Branch, Centerline
-from workstation.planning.proposal import Floats
 
+Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 

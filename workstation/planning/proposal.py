@@ -5,6 +5,7 @@ Space is DICOM patient LPS in millimetres; normals point to the specimen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,12 +15,20 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import ConvexHull
 
+from meshing.centerline import Centerline
 from meshing.surface import SurfaceMesh, bounding_block, isosurface
 from segmentation.contract import Finding, Severity
 from segmentation.volume import LabelMap
+from workstation.planning.live_tree import LiveTree
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 Point = tuple[float, float, float]
+
+LEAST_MARGIN_MM = 1.0  # below it a resection does not count as R0
+LEAST_LEFT = 0.3
+"""Share of the liver that must stay with supply and drainage, or a proposal narrows its
+margin: the published limit for livers after chemotherapy, here of the liver itself."""
 
 
 def as_point(vector: npt.ArrayLike) -> Point:
@@ -90,9 +99,16 @@ def _directions(count: int) -> Floats:
 
 
 def proposed_cut(
-    organ: LabelMap, tumor: LabelMap | None, direction: Point | None, margin_mm: float
+    organ: LabelMap,
+    tumor: LabelMap | None,
+    direction: Point | None,
+    margin_mm: float,
+    trees: Sequence[Centerline] = (),
 ) -> tuple[Point, Point, tuple[Finding, ...]]:
     """Return point, normal and findings of a first proposal for the cut of a tight ``organ``.
+
+    What stays but lies behind where the cut crosses one of the ``trees``, or in front of whose
+    root it passes, counts as removed, too.
 
     Raises:
         ValueError: if every cut that keeps the margin removes the whole organ.
@@ -101,29 +117,115 @@ def proposed_cut(
     sample = sample_mm(organ, 20_000)
     if lesion is None:
         return _right_third(sample, direction, tumor is not None)
-    skin = hull_mm(lesion)
-    tried = _directions(600) if direction is None else np.asarray([direction])
-    best = _least_specimen(sample, skin, tried, margin_mm)
-    for spread in (0.1, 0.03) if direction is None else ():
-        tried = best + spread * np.vstack([np.zeros(3), _directions(60)])
-        tried /= np.linalg.norm(tried, axis=1, keepdims=True)
-        best = _least_specimen(sample, skin, tried, margin_mm)
-    nearest = skin[int(np.argmin(skin @ best))]
-    if ((sample - nearest) @ best >= -margin_mm).all():
+    skin, veins = hull_mm(lesion), [tree for tree in trees if tree.branches]
+    kept_mm = margin_mm
+    loss = _Loss(sample, skin, margin_mm, veins)
+    best = loss.best(direction)
+    while veins and loss.left(best) < LEAST_LEFT and kept_mm > LEAST_MARGIN_MM:
+        kept_mm = max(kept_mm - 1.0, LEAST_MARGIN_MM)
+        nearer = _Loss(sample, skin, kept_mm, veins)
+        if nearer.left(way := nearer.best(direction)) >= LEAST_LEFT:
+            loss, best = nearer, way
+    if not loss.stays(best):
         raise ValueError(
             f"a plane that keeps {margin_mm:g} mm from the tumour leaves nothing of the organ; "
             "ask for a smaller margin, or place the cut by hand"
         )
-    point = as_point(nearest - margin_mm * best)
+    point = as_point(skin[int(np.argmin(skin @ best))] - loss.margin_mm * best)
+    return point, as_point(best), _proposed(organ.volume_ml(), loss, best, margin_mm, point)
+
+
+def _proposed(
+    organ_ml: float, loss: _Loss, normal: Floats, asked_mm: float, point: Point
+) -> tuple[Finding, ...]:
+    """Return what a reader must know about a proposed plane."""
+    least = "removes least; it takes no account of vessels"
+    if loss.trees:
+        least = (
+            "takes least, with what stays without supply or drainage behind the veins in the cut "
+            f"({organ_ml * loss.cut_off(normal):.0f} mL); it takes no account of arteries"
+        )
     note = Finding(
         Severity.INFO,
         "proposed_cut",
-        f"The cut is a proposal: it keeps {margin_mm:g} mm from the largest tumour and removes "
-        "least; it takes no account of vessels, bile ducts or territories.",
+        f"The cut is a proposal: it keeps {loss.margin_mm:g} mm from the largest tumour and "
+        f"{least}, bile ducts or territories.",
         point,
         "Check the cut against the vessels and move it.",
     )
-    return point, as_point(best), (note,)
+    if not loss.trees or (loss.left(normal) >= LEAST_LEFT and loss.margin_mm == asked_mm):
+        return (note,)
+    start = f"No plane that keeps {asked_mm:g} mm from the largest tumour leaves "
+    end = "it stays at that distance and takes the main veins."
+    if loss.margin_mm < asked_mm:
+        end = f"this one keeps {loss.margin_mm:g} mm."
+    near = Finding(
+        Severity.WARNING,
+        "tumor_near_main_veins",
+        f"{start}{100 * LEAST_LEFT:.0f} % of the liver with supply and drainage; {end}",
+        point,
+        "Bend the cut, follow the border of territories, or place the cut by hand.",
+    )
+    return (note, near)
+
+
+class _Loss:
+    """What planes at a margin before a tumour take of an organ that samples stand for."""
+
+    def __init__(
+        self, sample: Floats, skin: Floats, margin_mm: float, trees: Sequence[Centerline]
+    ) -> None:
+        self.skin, self.margin_mm = skin, margin_mm
+        self.trees = [LiveTree(t, sample, np.ones(len(t.points_mm), np.bool_)) for t in trees]
+        self._sample = sample
+
+    def best(self, direction: Point | None) -> Floats:
+        """Return the normal whose plane takes least: of all, or the one that is given."""
+        if direction is not None:
+            return np.asarray(direction, float)
+        best = self._least(_directions(600))
+        for spread in (0.1, 0.03):
+            tried = best + spread * np.vstack([np.zeros(3), _directions(60)])
+            best = self._least(tried / np.linalg.norm(tried, axis=1, keepdims=True))
+        return best
+
+    def _least(self, tried: Floats) -> Floats:
+        """Return the tried direction whose plane takes least."""
+        offsets = (self.skin @ tried.T).min(axis=0) - self.margin_mm
+        removed = (self._sample @ tried.T >= offsets).sum(axis=0)
+        if not self.trees:
+            return np.asarray(tried[int(np.argmin(removed))])
+        best, least = int(np.argmin(removed)), len(self._sample) + 1
+        for number in np.argsort(removed, kind="stable").tolist():
+            if removed[number] >= least:
+                break
+            taken = int(np.count_nonzero(np.logical_or(*self._parts(tried[number]))))
+            if taken < least:
+                best, least = number, taken
+        return np.asarray(tried[best])
+
+    def stays(self, normal: Floats) -> bool:
+        """Tell whether a plane leaves anything of the organ."""
+        return not self._parts(normal)[0].all()
+
+    def left(self, normal: Floats) -> float:
+        """Return the share of the organ that stays, with supply and drainage."""
+        return 1.0 - float(np.count_nonzero(np.logical_or(*self._parts(normal)))) / len(
+            self._sample
+        )
+
+    def cut_off(self, normal: Floats) -> float:
+        """Return the share of the organ that stays without supply or drainage."""
+        removed, behind = self._parts(normal)
+        return float(np.count_nonzero(behind & ~removed)) / len(removed)
+
+    def _parts(self, normal: Floats) -> tuple[Bools, Bools]:
+        """Tell for each sample whether it is removed, and whether it lies behind a cut vein."""
+        offset = float((self.skin @ normal).min()) - self.margin_mm
+        behind = np.zeros(len(self._sample), np.bool_)
+        for tree in self.trees:
+            behind |= tree.beyond(tree.points_mm @ normal >= offset)
+        return np.asarray(self._sample @ normal >= offset), behind
 
 
 def _largest(tumor: LabelMap) -> LabelMap | None:
@@ -136,13 +238,6 @@ def _largest(tumor: LabelMap) -> LabelMap | None:
         return lesion
     sizes = np.bincount(parts.ravel())[1:]
     return tight(replace(lesion, array=parts == 1 + int(np.argmax(sizes))))
-
-
-def _least_specimen(sample: Floats, skin: Floats, tried: Floats, margin_mm: float) -> Floats:
-    """Return the tried direction whose plane, margin_mm before the tumour, removes least."""
-    offsets = (skin @ tried.T).min(axis=0) - margin_mm
-    removed = (sample @ tried.T >= offsets).sum(axis=0)
-    return np.asarray(tried[int(np.argmin(removed))])
 
 
 def _right_third(

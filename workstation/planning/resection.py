@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkFiltersCore import vtkClipPolyData
 
+from meshing.centerline import Centerline
 from meshing.clipping import cross_section, level_loops
 from meshing.surface import SurfaceMesh, area_mm2, bounding_block, from_vtk, isosurface, to_vtk
 from segmentation.anatomy import ANATOMY
@@ -111,9 +112,23 @@ def require_voxels(liver: LabelMap) -> LabelMap:
     return organ
 
 
+def require_trees(liver: LabelMap, *trees: Centerline | None) -> list[Centerline]:
+    """Return the trees that are there.
+
+    Raises:
+        FrameMismatch: if one lives in another frame than the liver.
+    """
+    there = [tree for tree in trees if tree is not None]
+    if any(tree.frame_uid != liver.geometry.frame_uid for tree in there):
+        raise FrameMismatch("liver and veins live in different frames; register one first")
+    return there
+
+
 def cut_plane(
     liver: LabelMap,
     tumor: LabelMap | None = None,
+    portal: Centerline | None = None,
+    hepatic: Centerline | None = None,
     *,
     point_mm: tuple[float, float, float] | None = None,
     normal: tuple[float, float, float] | None = None,
@@ -123,11 +138,14 @@ def cut_plane(
     """Place the plane that separates specimen and remnant.
 
     With point and normal, that plane. Otherwise a first proposal: the plane that keeps the
-    margin from the largest tumour and removes least; vessels are not looked at.
+    margin from the largest tumour and removes least; with the veins, what a cut leaves without
+    supply or drainage counts as removed.
 
     Args:
         liver: the organ to cut.
         tumor: what must come out, where there is one.
+        portal: the tree of the veins that supply, which a proposed plane spares.
+        hepatic: the tree of the veins that drain, likewise.
         point_mm: a point of the plane (x, y, z), LPS mm.
         normal: direction (x, y, z) in LPS from the remnant to the specimen.
         margin_mm: distance in mm that a proposed plane keeps from the tumour.
@@ -136,9 +154,10 @@ def cut_plane(
     Raises:
         ValueError: if the organ is empty, the normal has no direction, a point is given
             without a normal, or the plane misses the organ.
-        FrameMismatch: if organ and tumour live in different frames.
+        FrameMismatch: if organ, tumour and trees live in different frames.
     """
     organ = require_voxels(liver)
+    trees = require_trees(liver, portal, hepatic)
     if tumor is not None and tumor.geometry.frame_uid != liver.geometry.frame_uid:
         raise FrameMismatch("liver and tumour live in different frames; register one first")
     if point_mm is not None and normal is None:
@@ -147,7 +166,7 @@ def cut_plane(
     if point_mm is None or normal is None:
         progress(0.1, "looking for a cut")
         direction = None if normal is None else unit_normal(normal)
-        point_mm, normal, findings = proposed_cut(organ, tumor, direction, margin_mm)
+        point_mm, normal, findings = proposed_cut(organ, tumor, direction, margin_mm, trees)
     if not np.all(np.isfinite(point_mm)):
         raise ValueError(f"the point of a cut must be finite, not {point_mm}")
     progress(0.7, "drawing the cut")

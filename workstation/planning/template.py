@@ -144,6 +144,7 @@ class Template:
                 steps += taken.steps
         named = {self.sources[name].source_name: key for name, key in source_keys.items()}
         absent = {s.source_name for s in self.sources.values() if s.source_name not in named}
+        absent |= {s.output for s in self.steps} - {s.output for s in steps}
         return Plan(frame_uid, named, tuple(_without(s, absent) for s in steps), self.name)
 
     def with_options(self, plan: Plan, names: Sequence[str]) -> Plan:
@@ -229,7 +230,7 @@ def _read(record: Mapping[str, Any]) -> Template:
 
 
 def _without(step: Step, absent: Collection[str]) -> Step:
-    """Return a step without inputs that are sources which were not given."""
+    """Return a step without inputs that are not there: sources, and what alternatives leave out."""
     kept = {name: source for name, source in step.inputs.items() if source not in absent}
     return step if len(kept) == len(step.inputs) else replace(step, inputs=kept)
 
