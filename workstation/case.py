@@ -425,7 +425,7 @@ def open_case(folder: Path, write: bool = True) -> Case:
     """
     path = folder / "case.json"
     if not path.is_file():
-        raise CaseError(f"{folder} is not a Hilum case: it holds no case.json")
+        raise CaseError(f"the folder {folder} is not a Hilum case: it holds no case.json")
     lock = lock_folder(folder) if write else None
     try:
         record = read_record(path)

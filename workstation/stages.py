@@ -328,7 +328,9 @@ def find_stage(step: Step) -> Stage:
     """
     stage = STAGES.get(step.stage)
     if stage is None:
-        raise PlanError(f"step {step.output!r} calls the unknown stage {step.stage!r}")
+        raise PlanError(
+            f"step {step.output!r} calls the unknown stage {step.stage!r}; hilum stages lists them"
+        )
     if step.version > stage.version:
         raise PlanError(
             f"step {step.output!r} needs version {step.version} of {step.stage}, this Hilum has "
