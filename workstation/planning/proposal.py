@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Point = tuple[float, float, float]
 
-LEAST_MARGIN_MM = 1.0  # below it a resection does not count as R0
+LEAST_MARGIN_MM = 1.5  # above 1 mm, below which a resection does not count as R0
 LEAST_LEFT = 0.3
 """Share of the liver that must stay with supply and drainage, or a proposal narrows its
 margin: the published limit for livers after chemotherapy, here of the liver itself."""
