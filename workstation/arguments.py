@@ -237,9 +237,7 @@ def _add_results(command: Command) -> None:
     add_models(
         command("models", "networks: list, add, allow, verify", prints_json=False), EXIT_CODES
     )
-    add_implants(
-        command("implants", "implant libraries: list, add", prints_json=False), EXIT_CODES
-    )
+    add_implants(command("implants", "implant libraries: list, add", prints_json=False), EXIT_CODES)
     add_pacs(command("pacs", "talk to DICOM nodes and DICOMweb", prints_json=False), EXIT_CODES)
 
 
