@@ -13,13 +13,17 @@ import struct
 import uuid
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from math import isfinite, prod
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import SimpleITK as sitk
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 from scipy.spatial.transform import Rotation
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonDataModel import vtkImageData
@@ -166,10 +170,10 @@ def read_volume(
             says nothing usable about its place in the patient.
     """
     image, header = _read(Path(path))
-    array = sitk.GetArrayFromImage(image)
+    array, told = _numbers(Path(path), sitk.GetArrayFromImage(image))
     frame, findings = _frame(frame_uid, header, image, array)
     geometry = _geometry(image, frame, Path(path))
-    findings += _disagreement(header, geometry)
+    findings += _disagreement(header, geometry) + told
     return Volume(array, geometry, quantity or header.get(_QUANTITY_KEY, "HU"), findings)
 
 
@@ -279,6 +283,30 @@ def _nifti_length(header: bytes) -> int:
         voxels = prod(max(int(n), 1) for n in dim[1 : dim[0] + 1])
         return voxels * int(bits) // 8 + (int(start) if isfinite(start) else 0)
     return 0
+
+
+def _numbers(path: Path, array: Array) -> tuple[Array, tuple[Finding, ...]]:
+    """Return voxels that are 0 where the file holds no number, and a finding of how many.
+
+    The reader of NIfTI writes zeros there itself and says nothing, so the file is asked.
+    """
+    stored = array
+    if array.dtype.kind == "f" and _ending(path).startswith(".nii"):
+        with suppress(ImageFileError, HeaderDataError):  # of headers that it is strict about
+            stored = np.asarray(nibabel.load(path).dataobj.get_unscaled())
+    if stored.dtype.kind != "f":
+        return array, ()
+    lacking = stored.size - int(np.count_nonzero(np.isfinite(stored)))
+    if lacking == stored.size:
+        raise UnusableImage(f"{path}: no voxel holds a number; export the image again")
+    if not lacking:
+        return array, ()
+    count = f"{lacking:,} of {stored.size:,}"
+    sentence = f"{count} voxels hold no number (NaN or infinite) and were read as 0."
+    remedy = "Look at where they lie, or export the image again"
+    return np.nan_to_num(array, copy=False, nan=0.0, posinf=0.0, neginf=0.0), (
+        Finding(Severity.WARNING, "not_numbers", sentence, remedy=remedy),
+    )
 
 
 def _read(path: Path) -> tuple[sitk.Image, dict[str, str]]:

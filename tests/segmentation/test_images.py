@@ -215,6 +215,24 @@ def test_a_cut_off_or_changed_nifti_is_refused(tmp_path: Path, ending: str) -> N
             read_volume(path)
 
 
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha"])
+def test_voxels_without_a_number_are_told(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"image{ending}"
+    array = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    array[1, 2, 3], array[0, 0, 1] = np.nan, np.inf
+    image = sitk.GetImageFromArray(array)
+    image.SetOrigin((1.0, 2.0, 3.0))
+    sitk.WriteImage(image, str(path))
+    volume = read_volume(path)
+    assert volume.array[1, 2, 3] == 0
+    assert volume.array[0, 0, 1] == 0
+    assert volume.array[2, 3, 4] == 59
+    assert "2 of 60" in next(f for f in volume.findings if f.code == "not_numbers").sentence
+    sitk.WriteImage(image * np.nan, str(path))
+    with pytest.raises(UnusableImage, match="no voxel holds a number"):
+        read_volume(path)
+
+
 def test_one_time_point_is_a_volume(tmp_path: Path) -> None:
     image = sitk.JoinSeries([to_sitk(volume(np.eye(3)))])
     sitk.WriteImage(image, str(tmp_path / "one.nii.gz"))
