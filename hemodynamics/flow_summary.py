@@ -38,8 +38,6 @@ def numbers_of(flow: FlowResult, done: Finished) -> tuple[Number, ...]:
         Number("wss.mean", float(np.average(shear, weights=areas)), "Pa",
                "time-averaged wall shear stress, mean over the wall's area"),
         Number("wss.maximum", float(shear.max()), "Pa", "time-averaged wall shear stress"),
-        Number("osi.mean", float(np.average(flow.wall.point_data["osi"], weights=areas)), "",
-               "oscillatory shear index, mean over the wall's area"),
         Number("speed.maximum", float(speed.max()), "m/s", "over all cells and times"),
         Number("reynolds", mean_speed * inlet.diameter_mm / nu, "",
                f"mean flow, by the diameter of {inlet.name}"),
@@ -48,6 +46,9 @@ def numbers_of(flow: FlowResult, done: Finished) -> tuple[Number, ...]:
         omega = 2 * np.pi / flow.conditions["period_s"]
         alpha = 0.5 * inlet.diameter_mm * np.sqrt(omega / nu)
         numbers.append(Number("womersley", float(alpha), "", f"by the radius of {inlet.name}"))
+        mean_osi = float(np.average(flow.wall.point_data["osi"], weights=areas))
+        text = "oscillatory shear index, mean over the wall's area"
+        numbers.append(Number("osi.mean", mean_osi, "", text))
     entry = float(flow.opening_pressures_pa[inlet.name].mean())
     for name, mean in flows_ml_s.items():
         numbers.append(Number(f"{name}.flow", mean, "mL/s", "mean, into the lumen positive"))
