@@ -164,7 +164,10 @@ class ImportPanel:
         kind = "surface" if self._is_surface() else "volume"
         self.template.clear()
         fit = [t for t in templates().values() if t.first_source(kind)]
-        for template in sorted(fit, key=lambda t: not t.sources[t.first_source(kind)].required):
+        first = {t.name: t.sources[t.first_source(kind)] for t in fit}
+        # What needs just this comes first, then what takes other kinds in its place.
+        fit.sort(key=lambda t: (not first[t.name].required, len(first[t.name].kinds)))
+        for template in fit:
             self.template.addItem(template.title, template.name)
 
     def _is_surface(self) -> bool:
