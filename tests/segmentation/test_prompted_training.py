@@ -1,5 +1,8 @@
 """Organ scenes, the questions on them, and a short training of the prompted network."""
 
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
 import numpy as np
 from scipy import ndimage
 
@@ -81,14 +84,20 @@ def test_an_untrained_network_repeats_the_answer_so_far():
     assert overlap(found, question.channels[BEFORE] > 0) > 0.9
 
 
+def alone(train, *given):
+    """Return what training in a process of its own returns, as its command runs it."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(train, *given).result()
+
+
 def test_a_short_training_runs_saves_and_goes_on(tmp_path):
     schedule = Schedule(steps=2, batch=2, growth=((0.0, 16),))
-    assert np.isfinite(train_prompted(tmp_path, schedule))
+    assert np.isfinite(alone(train_prompted, tmp_path, schedule))
     trained = load_network(tmp_path).state_dict()
     fresh = build_network(shipped_bundle("prompted")).state_dict()
     assert trained.keys() == fresh.keys()
     longer = Schedule(steps=3, batch=2, growth=((0.0, 16),))
-    assert np.isfinite(train_prompted(tmp_path, longer, resume=True))
+    assert np.isfinite(alone(train_prompted, tmp_path, longer, True))
 
 
 def test_the_shipped_weights_correct_answers_in_scenes_they_never_saw():
