@@ -84,10 +84,10 @@ def test_an_untrained_network_repeats_the_answer_so_far():
     assert overlap(found, question.channels[BEFORE] > 0) > 0.9
 
 
-def alone(train, *given):
+def alone(train, *given, **wishes):
     """Return what training in a process of its own returns, as its command runs it."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(train, *given).result()
+        return pool.submit(train, *given, **wishes).result()
 
 
 def test_a_short_training_runs_saves_and_goes_on(tmp_path):
@@ -97,7 +97,7 @@ def test_a_short_training_runs_saves_and_goes_on(tmp_path):
     fresh = build_network(shipped_bundle("prompted")).state_dict()
     assert trained.keys() == fresh.keys()
     longer = Schedule(steps=3, batch=2, growth=((0.0, 16),))
-    assert np.isfinite(alone(train_prompted, tmp_path, longer, True))
+    assert np.isfinite(alone(train_prompted, tmp_path, longer, resume=True))
 
 
 def test_the_shipped_weights_correct_answers_in_scenes_they_never_saw():
