@@ -112,3 +112,15 @@ def test_an_island_without_a_branch_is_said():
     found = territories(organ(mask), tree(("V", ((3, 4, 4), (3, 15, 11)))))
     assert [f.code for f in found.findings] == ["organ_in_pieces"]
     assert np.array_equal(found.mask("V"), organ(mask).mask())
+
+
+def test_a_segment_of_unusual_size_is_said():
+    lines = (("VIII", ((3, 4, 4), (3, 15, 11))), ("V", ((19, 4, 4), (19, 15, 11))))
+    (said,) = territories(organ(), tree(*lines)).findings
+    assert said.code == "segment_share_unusual"
+    assert "takes 50 % of the liver" in said.sentence
+    near = (lines[0], ("V", ((4, 4, 4), (4, 15, 11))), ("V", ((2, 4, 4), (2, 15, 11))))
+    assert "takes 5 %" in territories(organ(), tree(*near)).findings[0].sentence
+    third = (("VIII", ((3, 4, 4), (3, 15, 11))), ("V", ((11, 4, 4), (11, 15, 11))),
+             ("VI", ((19, 4, 4), (19, 15, 11))))  # fmt: skip
+    assert territories(organ(), tree(*third)).findings == ()

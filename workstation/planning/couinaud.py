@@ -20,7 +20,7 @@ import numpy.typing as npt
 from meshing.centerline import Centerline
 from segmentation.contract import Finding, Number, Progress, Severity, silent
 from segmentation.volume import LabelMap
-from workstation.planning.branch_volumes import Family, Floats, family
+from workstation.planning.branch_volumes import Family, Floats, Ints, family
 from workstation.planning.couinaud_names import TERRITORIES, VALUES, BranchName
 from workstation.planning.portal_variants import portal_variants
 from workstation.planning.vein_roots import CONFLUENCE_SHARE, place_in
@@ -34,6 +34,8 @@ USUAL = {"right_hepatic_vein": 82.0, "middle_hepatic_vein": 38.0, "left_hepatic_
 SECTORS = ("left", "anterior", "posterior")
 BIN = 4.0  # degrees
 MOVED = 20.0  # degrees by which a sector may end beside the vein that bounds it
+BENT = 0.01  # of the liver: what a border costs that is moved so far
+STEM_COST = 0.03  # of the liver: what a stem has to explain to be one of its own
 LEAST_WIDTH = 25.0  # degrees that the anterior sector spans at the least
 TURNED = 30.0  # degrees by which a liver may be turned against the usual
 LARGE = 0.15  # share of a sector that makes a branch one of its own
@@ -66,7 +68,7 @@ def hepatic_branches(
     about = family(tree, liver)
     codes = np.zeros(len(tree.branches), np.uint8)
     stems = _main_veins(about)
-    angles = [_direction(about, stem) for stem in stems]
+    angles = [_angle_of(about, about.below(stem)) for stem in stems]
     weights = [_length(about, stem) for stem in stems]
     turn = _best_turn(angles, weights)
     for stem, angle in zip(stems, angles):
@@ -108,8 +110,7 @@ def portal_branches(
     progress(0.5, "naming the portal branches")
     codes = np.zeros(len(tree.branches), np.uint8)
     for sector, above, beneath in (("anterior", "VIII", "V"), ("posterior", "VII", "VI")):
-        for stem, share in _tops(about, sectors, sector):
-            _by_height(about, stem, share, VALUES[above], VALUES[beneath], codes)
+        _by_height(about, _tops(about, sectors, sector), VALUES[above], VALUES[beneath], codes)
     _left(about, [stem for stem, _ in _tops(about, sectors, "left")], codes)
     _caudate(about, borders, codes)
     named = _corrected(about, codes, names)
@@ -143,14 +144,13 @@ def _borders(liver: LabelMap, hepatic: Centerline | None) -> Borders:
     hub = place_in(liver, CONFLUENCE_SHARE)
     found = {}
     if hepatic is not None and hepatic.branches:
-        hub = np.asarray(hepatic.nodes[hepatic.ends.get("root", 0)].point_mm)
+        about = family(hepatic, liver)
+        hub = _hub(about)
         codes = hepatic.point_data.get("territory", np.zeros(len(hepatic.points_mm)))
-        plain = Borders(hub, 0.0, 0.0, ())
-        far = np.linalg.norm((hepatic.points_mm - hub)[:, :2], axis=1) > FAR_MM
         for name in ("middle_hepatic_vein", "right_hepatic_vein"):
-            own = far & (codes == VALUES[name])
-            if own.any():
-                found[name] = _middle(plain.angles(hepatic.points_mm[own]), hepatic.radius_mm[own])
+            own = [n for n, b in enumerate(hepatic.branches) if codes[b.stop - 1] == VALUES[name]]
+            if own:
+                found[name] = _angle_of(about, own)
     for name in ("middle_hepatic_vein", "right_hepatic_vein"):
         if name not in found:
             found[name] = USUAL[name]
@@ -167,59 +167,89 @@ def _borders(liver: LabelMap, hepatic: Centerline | None) -> Borders:
     return Borders(hub, middle, right, tuple(findings))
 
 
-def _middle(angles: Floats, radius_mm: Floats) -> float:
-    """Return the median of the angles, wide places weighted by their section."""
+def _hub(hepatic: Family) -> Floats:
+    """Return where the hepatic veins meet, LPS mm."""
+    return np.asarray(hepatic.tree.nodes[hepatic.tree.ends.get("root", 0)].point_mm)
+
+
+def _angle_of(hepatic: Family, branches: list[int]) -> float:
+    """Return the angle at which a vein of these branches runs from the confluence, in degrees.
+
+    It is the median over its length, each place weighted by what drains through it: twigs, or
+    noise that is taken for twigs, say nothing against the vein's stem.
+    """
+    tree, hub = hepatic.tree, _hub(hepatic)
+    parts = [tree.branches[n].points for n in branches]
+    points = np.concatenate([tree.points_mm[p] for p in parts])
+    shares = np.repeat([hepatic.share(n) for n in branches], [p.stop - p.start for p in parts])
+    weights = shares**2 + 1e-9
+    far = np.linalg.norm((points - hub)[:, :2], axis=1) > FAR_MM
+    if not far.any():
+        far[:] = True
+    angles = Borders(hub, 0.0, 0.0, ()).angles(points[far])
     order = np.argsort(angles, kind="stable")
-    weight = np.cumsum(radius_mm[order] ** 2)
-    return float(angles[order][np.searchsorted(weight, weight[-1] / 2)])
+    upto = np.cumsum(weights[far][order])
+    return float(angles[order][np.searchsorted(upto, upto[-1] / 2)])
 
 
 def _sectors(about: Family, borders: Borders) -> list[str]:
     """Return the sector of each branch, "" where it supplies several.
 
     Veins bow and a sector's border is no plane: each border may move a little from its vein to
-    where it cuts through the fewest territories of whole branches.
+    where the fewest stems explain the sectors best.
     """
     bins = np.clip((borders.angles(about.samples_mm) + 180.0) // BIN, 0, 420 // BIN - 1)
     wide = round(420 / BIN)
     own = np.zeros((len(about.tree.branches), wide))
     np.add.at(own, (about.owner, bins.astype(int)), 1.0)
-    below = np.array([own[about.below(n)].sum(axis=0) for n in range(len(own))])
-    upto = np.hstack([np.zeros((len(own), 1)), np.cumsum(below, axis=1)])
+    upto = np.hstack([np.zeros((len(own), 1)), np.cumsum(own, axis=1)])
     moves = np.arange(-MOVED, MOVED + 1, BIN)
-    best: tuple[float, list[str]] = (np.inf, [])
-    for middle in borders.middle + moves:
-        for right in borders.right + moves:
-            at = np.rint((np.array([middle, right]) + 180.0) / BIN).astype(int)
-            if at[1] - at[0] < LEAST_WIDTH / BIN:
-                continue
-            parts = np.diff(upto[:, [0, *at, wide]], axis=1)
-            names, astray = _settled(about, parts)
-            bent = ((middle - borders.middle) ** 2 + (right - borders.right) ** 2) / MOVED**2
-            cost = astray / len(about.owner) + 0.01 * bent
-            if cost < best[0]:
-                best = (cost, names)
-    return best[1]
+    middle, right = (g.ravel() for g in np.meshgrid(borders.middle + moves, borders.right + moves))
+    apart = right - middle >= LEAST_WIDTH
+    if not apart.any():  # veins that lie on each other are no witnesses
+        middle, right = np.array([borders.middle]), np.array([borders.middle + LEAST_WIDTH])
+        apart = np.ones(1, np.bool_)
+    at = np.rint((np.stack([middle, right], axis=1)[apart] + 180.0) / BIN).astype(int)
+    ends = np.hstack([np.zeros((len(at), 1), int), at, np.full((len(at), 1), wide)])
+    parts = np.moveaxis(np.diff(upto[:, ends], axis=2), 1, 0)
+    found, cost = fewest_stems(about, parts)
+    off = np.stack([middle - borders.middle, right - borders.right], axis=1)[apart]
+    best = int(np.argmin(cost + BENT * ((off / MOVED) ** 2).sum(axis=1)))
+    return [SECTORS[n] if n >= 0 else "" for n in found[best].tolist()]
 
 
-def _settled(about: Family, parts: Floats) -> tuple[list[str], float]:
-    """Return the sector of each branch and how many samples lie in another one.
+def fewest_stems(about: Family, parts: Floats) -> tuple[Ints, Floats]:
+    """Return the part of each branch, -1 where it leads to several, and what that costs.
 
-    ``parts`` are the samples that each branch and what follows it has in each sector.
+    Of several ways (m) to divide the liver into parts (p), ``parts`` (m, n, p) holds how much of
+    what lies nearest to each of n branches is in each part. A branch and all that follow it have
+    one part, or it leads to several. What lies astray counts by its share of the liver, and so
+    does each stem with which a part begins, but for no more than `STEM_COST`: blood comes to a
+    part by few stems, and what seems to lie astray far out is more often a bent border.
     """
-    found = [""] * len(parts)
-    astray = 0.0
-    left = list(about.first)
-    while left:
-        branch = left.pop()
-        best, whole = int(np.argmax(parts[branch])), float(parts[branch].sum())
-        if not about.children[branch] or parts[branch, best] >= AGREED * whole:
-            astray += whole - float(parts[branch, best])
-            for number in about.below(branch):
-                found[number] = SECTORS[best]
-        else:
-            left += about.children[branch]
-    return found, astray
+    count = len(about.tree.branches)
+    sums = np.stack([parts[:, about.below(n)].sum(axis=1) for n in range(count)], axis=1)
+    sums /= max(len(about.owner), 1)
+    whole = sums.sum(axis=2)
+    best = sums.argmax(axis=2)
+    alone = whole - sums.max(axis=2) + np.minimum(STEM_COST, whole / 2)
+    split = parts.sum(axis=2) / max(len(about.owner), 1)
+    least = np.empty_like(alone)
+    for n in _tips_first(about):
+        split[:, n] += sum(least[:, c] for c in about.children[n])
+        least[:, n] = np.minimum(alone[:, n], split[:, n])
+    found = np.full(whole.shape, -1, np.int64)
+    for n in reversed(_tips_first(about)):
+        before = about.parent(n)
+        follows = found[:, before] if before >= 0 else found[:, n]
+        begins = np.where(alone[:, n] <= split[:, n], best[:, n], -1)
+        found[:, n] = np.where(follows >= 0, follows, begins)
+    return found, np.asarray(least[:, list(about.first)].sum(axis=1))
+
+
+def _tips_first(about: Family) -> list[int]:
+    """Return the branches, each after all that follow it."""
+    return [n for stem in about.first for n in about.below(stem)][::-1]
 
 
 def _tops(about: Family, sectors: Sequence[str], sector: str) -> list[tuple[int, float]]:
@@ -233,29 +263,40 @@ def _tops(about: Family, sectors: Sequence[str], sector: str) -> list[tuple[int,
     return [(n, share / (sum(shares) or 1.0)) for n, share in zip(tops, shares)]
 
 
-def _by_height(
-    about: Family, stem: int, share: float, above: int, beneath: int, codes: Codes
-) -> None:
-    """Name what follows ``stem`` by whether it supplies what lies above or beneath its fork."""
+def _level_mm(about: Family, tops: list[tuple[int, float]]) -> float:
+    """Return the height at which a sector's branches part into those above and beneath.
+
+    It is that of the fork from which its large stems come or, if there is one stem alone, of the
+    fork in which that divides.
+    """
+    large = [n for n, share in tops if share >= LARGE]
+    if len(large) > 1:
+        common = [n for n in about.up(large[0]) if all(n in about.up(m) for m in large[1:])]
+        return float((about.end_mm(common[0]) if common else _start(about, large[0]))[2])
+    stem = max(tops, key=lambda top: top[1])[0]
     chain = [stem]
-    while share >= LARGE:
+    while True:
         large = [c for c in about.children[chain[-1]] if _part(about, c, stem) >= LARGE]
         if len(large) != 1 or not about.children[large[0]]:
             break
         chain.append(large[0])
-    single = share < LARGE or not about.children[stem]
-    level = _start(about, stem)[2] if single else about.end_mm(chain[-1])[2]
-    high = about.sums((about.samples_mm[:, 2] > level).astype(float))
-    whole = about.sums(np.ones(len(about.owner)))
-    rest = [c for n in chain for c in about.children[n] if c not in chain]
-    rest = [stem] if single else rest
-    while rest:
-        branch = rest.pop()
-        part = high[branch] / whole[branch] if whole[branch] else 0.5
-        if max(part, 1 - part) >= AGREED or not about.children[branch]:
-            codes[about.below(branch)] = above if part >= 0.5 else beneath
-        else:
-            rest += about.children[branch]
+    return float((about.end_mm(chain[-1]) if about.children[stem] else _start(about, stem))[2])
+
+
+def _by_height(
+    about: Family, tops: list[tuple[int, float]], above: int, beneath: int, codes: Codes
+) -> None:
+    """Name the branches of a sector by whether they supply what lies above or beneath its fork."""
+    if not tops:
+        return
+    own = [n for top, _ in tops for n in about.below(top)]
+    high = about.samples_mm[:, 2] > _level_mm(about, tops)
+    here = np.isin(about.owner, own)
+    parts = np.zeros((len(codes), 2))
+    np.add.at(parts, (about.owner[here], (~high[here]).astype(int)), 1.0)
+    found = fewest_stems(about, parts[None])[0][0]
+    for branch in own:
+        codes[branch] = (above, beneath, 0)[found[branch]]
 
 
 def _part(about: Family, branch: int, of: int) -> float:
@@ -341,7 +382,7 @@ def _main_veins(about: Family) -> list[int]:
 
     def settle(branch: int) -> None:
         large = [c for c in about.children[branch] if _length(about, c) > 0.1 * total]
-        angles = [_direction(about, c) for c in large]
+        angles = [_angle_of(about, about.below(c)) for c in large]
         wide = max(abs(float(_turned(a - b))) for a in angles for b in angles) if large else 0.0
         near = np.linalg.norm(about.end_mm(branch) - _start(about, about.first[0])) < 40.0
         if near and wide > 35.0:
@@ -357,18 +398,6 @@ def _main_veins(about: Family) -> list[int]:
 
 def _length(about: Family, branch: int) -> float:
     return sum(about.tree.length_mm(about.tree.branches[n]) for n in about.below(branch))
-
-
-def _direction(about: Family, branch: int) -> float:
-    """Return the angle at which a vein runs from the confluence, in degrees."""
-    hub = np.asarray(about.tree.nodes[about.tree.ends.get("root", 0)].point_mm)
-    parts = [about.tree.branches[n].points for n in about.below(branch)]
-    points = np.concatenate([about.tree.points_mm[p] for p in parts])
-    radius = np.concatenate([about.tree.radius_mm[p] for p in parts])
-    far = np.linalg.norm((points - hub)[:, :2], axis=1) > FAR_MM
-    if not far.any():
-        far[:] = True
-    return _middle(Borders(hub, 0.0, 0.0, ()).angles(points[far]), radius[far])
 
 
 def _best_turn(angles: list[float], weights: list[float]) -> float:

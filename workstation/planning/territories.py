@@ -25,6 +25,7 @@ Codes = npt.NDArray[np.uint8]
 Bools = npt.NDArray[np.bool_]
 
 CHUNK = 200_000  # voxels looked up between two reports of progress
+USUAL_EIGHT = (11.1, 38.0)  # % of the liver in 107 normal ones: Mise et al., HPB 2014;16:439
 SOURCE = "voxel count x voxel volume; nearest named branch (Selle et al. 2002)"
 
 
@@ -73,8 +74,9 @@ def territories(
     values, labels = maps[0] if len(maps) == 1 else _crossed(*maps[0], *maps[1])
     array = np.zeros(liver.array.shape, np.uint8)
     array[block] = values
-    findings = _findings(float(np.count_nonzero(apart)) * grid.voxel_ml)
     counts = np.bincount(values[organ], minlength=256)
+    findings = _findings(float(np.count_nonzero(apart)) * grid.voxel_ml)
+    findings += _unusual(counts, labels)
     return LabelMap(array, liver.geometry, labels, findings, volumes(counts, labels, grid.voxel_ml))
 
 
@@ -194,6 +196,27 @@ def _none_named(liver: LabelMap) -> LabelMap:
         remedy="draw the veins, or name the branches of the tree",
     )
     return LabelMap(np.zeros(liver.array.shape, np.uint8), liver.geometry, {}, (note,))
+
+
+def _unusual(counts: npt.NDArray[np.int64], labels: Mapping[int, Label]) -> tuple[Finding, ...]:
+    """Return a finding where segment VIII is larger or smaller than in all normal livers.
+
+    It is the largest one; where it is not usual, mostly a branch beside it has the wrong name.
+    """
+    found = [value for value, label in labels.items() if label.name == "VIII"]
+    share = 100.0 * int(counts[found].sum()) / max(int(counts[1:].sum()), 1)
+    low, high = USUAL_EIGHT
+    if not found or len(labels) == 1 or low <= share <= high:
+        return ()
+    return (
+        Finding(
+            Severity.WARNING,
+            "segment_share_unusual",
+            f"segment VIII takes {share:.0f} % of the liver; in 107 normal livers it took "
+            f"{low:.0f} to {high:.0f} % (Mise et al. 2014)",
+            remedy="check the names of the right portal branches; a click corrects them",
+        ),
+    )
 
 
 def _findings(apart_ml: float) -> tuple[Finding, ...]:
