@@ -4,7 +4,9 @@
 the patient may have as well (Latin hypercube, McKay 1979, Technometrics 21:239). It solves each
 member for a few resected fractions; between them its mean arterial and caval pressure are
 interpolated, and everything else follows from these exactly. The value itself is always that of
-the full model. What the model leaves out is in no band.
+the full model. Rigid veins are what portal pressures of people point to, so the value has them;
+what veins that widen as those of cats would give (`WIDENING`) stands beside it, with its own band.
+What else the model leaves out is in no band.
 """
 
 from __future__ import annotations
@@ -18,23 +20,20 @@ import numpy.typing as npt
 from scipy.interpolate import CubicSpline
 from scipy.stats import norm, qmc
 
-from hemodynamics.liver_loop import (
-    LARGEST,
-    Assumed,
-    Circulation,
-    NotCalibrated,
-    Patient,
-    State,
-    calibrate,
-    periphery,
-)
+from hemodynamics.liver_loop import LARGEST, Circulation, NotCalibrated, calibrate
+from hemodynamics.liver_periphery import WIDENING, Assumed, Patient, State, periphery
 from hemodynamics.network_loop import NotALoop
 from hemodynamics.network_solution import NotSolved
 from segmentation.contract import Progress, silent
 
 Floats = npt.NDArray[np.float64]
+Solved = tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
+Bands = Mapping[str, tuple[float, float]]
 
 SEED = 20_261
+VEINS = (0.0, WIDENING)
+"""How the veins of the liver widen: not at all, and as those of cats."""
+
 KNOTS = (0.0, 0.3, 0.55, 0.72, 0.83, LARGEST)
 """Resected fractions at which every member is solved in full."""
 
@@ -86,12 +85,20 @@ class Known:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Means before and after a resection; bands (low, high) go by the name of a property."""
+    """Means before and after a resection; bands (low, high) go by the name of a property.
+
+    ``widened`` is what comes after if the veins of the liver widen, ``resistors`` if they do not
+    and the pressures of aorta and vena cava stay.
+    """
 
     before: State
     after: State
-    bands_before: Mapping[str, tuple[float, float]]
-    bands: Mapping[str, tuple[float, float]]
+    widened: State
+    resistors: State
+    bands_before: Bands
+    bands: Bands
+    bands_widened: Bands
+    bands_resistors: Bands
 
 
 BANDED = (
@@ -105,21 +112,30 @@ BANDED = (
 
 
 @dataclass(frozen=True, eq=False)
+class Surface:
+    """Mean arterial and caval pressures (mmHg) of an ensemble by the resected fraction."""
+
+    widening: float
+    arterial: CubicSpline
+    caval: CubicSpline
+
+
+@dataclass(frozen=True, eq=False)
 class Forecast:
     """A patient's circulation and its ensemble, ready for any resected fraction.
 
     Attributes:
         circulation: of the patient's own values.
         members: the ensemble's patients.
-        arterial, caval: their mean pressures (mmHg) as functions of the resected fraction.
+        rigid, widened: their mean pressures with rigid veins and with veins that widen.
         failed: draws that contradict themselves or that no heart of the model fits.
         buffer: whether the hepatic arterial buffer response acts.
     """
 
     circulation: Circulation
     members: tuple[Patient, ...]
-    arterial: CubicSpline
-    caval: CubicSpline
+    rigid: Surface
+    widened: Surface
     failed: int
     buffer: bool
 
@@ -129,17 +145,36 @@ class Forecast:
         Raises:
             ValueError: for a fraction outside that range.
         """
-        after, _ = self.circulation.resected(removed, self.buffer)
-        before = self.circulation.before
-        pressures = zip(self.arterial(removed), self.caval(removed))
+        after, bands = self._after(removed, self.rigid)
+        widened, bands_widened = self._after(removed, self.widened)
+        resistors, *drawn = (
+            periphery(one, removed, one.arterial_mmhg, one.caval_mmhg).state
+            for one in (self.circulation.patient, *self.members)
+        )
+        return Outcome(
+            self.circulation.before,
+            after,
+            widened,
+            resistors,
+            self.bands_before,
+            bands,
+            bands_widened,
+            _bands(resistors, drawn),
+        )
+
+    def _after(self, removed: float, surface: Surface) -> tuple[State, Bands]:
+        """Return the patient's means and their bands with the veins of a ``surface``."""
+        veins = (self.buffer, surface.widening)
+        after, _ = self.circulation.resected(removed, *veins)
+        pressures = zip(surface.arterial(removed), surface.caval(removed))
         drawn = [
-            periphery(member, removed, float(high), float(low), self.buffer).state
+            periphery(member, removed, float(high), float(low), *veins).state
             for member, (high, low) in zip(self.members, pressures)
         ]
-        return Outcome(before, after, self.bands_before, _bands(after, drawn))
+        return after, _bands(after, drawn)
 
     @cached_property
-    def bands_before(self) -> Mapping[str, tuple[float, float]]:
+    def bands_before(self) -> Bands:
         """The bands of the means before any resection."""
         drawn = [
             periphery(member, 0.0, member.arterial_mmhg, member.caval_mmhg).state
@@ -148,7 +183,7 @@ class Forecast:
         return _bands(self.circulation.before, drawn)
 
 
-def _bands(state: State, drawn: Sequence[State]) -> dict[str, tuple[float, float]]:
+def _bands(state: State, drawn: Sequence[State]) -> Bands:
     """Return the band of each property, which holds the state's own value."""
     bands = {}
     for name in BANDED:
@@ -180,36 +215,48 @@ def prepare(
     unit = qmc.LatinHypercube(9, rng=SEED).random(members)
     turns = np.clip(norm.ppf(unit), -FARTHEST, FARTHEST)
     fitted: list[Patient] = []
-    arterial, caval = [], []
+    solved: list[Solved] = []
     for number, turn in enumerate(turns):
         progress(number / members, "ensemble")
         try:
             patient = _drawn(known, turn)
         except ValueError:  # the draw contradicts itself
             continue
-        solved = _solved(patient, buffer)
-        if solved is not None:
+        found = _solved(patient, buffer)
+        if found is not None:
             fitted.append(patient)
-            arterial.append(solved[0])
-            caval.append(solved[1])
+            solved.append(found)
     if 2 * len(fitted) < members:
         raise NotCalibrated(
             f"the model fits {len(fitted)} of {members} draws from the patient's values; check them"
         )
-    high, low = (CubicSpline(KNOTS, np.array(rows), axis=1) for rows in (arterial, caval))
+    rows = np.array(solved)  # (members, veins, pressures, knots)
+    rigid, widened = (
+        Surface(widening, *(CubicSpline(KNOTS, rows[:, place, of], axis=1) for of in (0, 1)))
+        for place, widening in enumerate(VEINS)
+    )
     failed = members - len(fitted)
-    return Forecast(circulation, tuple(fitted), high, low, failed, buffer)
+    return Forecast(circulation, tuple(fitted), rigid, widened, failed, buffer)
 
 
 @lru_cache(maxsize=2048)
-def _solved(patient: Patient, buffer: bool) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Return mean arterial and caval pressure at the `KNOTS`; None where no heart fits."""
+def _solved(patient: Patient, buffer: bool) -> Solved | None:
+    """Return mean arterial and caval pressures at the `KNOTS`, for rigid veins and widening ones.
+
+    None where no heart fits.
+    """
     try:
         member = calibrate(patient)
-        states = [member.before, *(member.resected(f, buffer)[0] for f in KNOTS[1:])]
+        veins = [
+            [member.before, *(member.resected(f, buffer, widening)[0] for f in KNOTS[1:])]
+            for widening in VEINS
+        ]
     except (NotCalibrated, NotALoop, NotSolved):
         return None
-    return tuple(s.arterial_mmhg for s in states), tuple(s.caval_mmhg for s in states)
+    return tuple(
+        (tuple(s.arterial_mmhg for s in states), tuple(s.caval_mmhg for s in states))
+        for states in veins
+    )
 
 
 def _drawn(known: Known, turns: Floats) -> Patient:

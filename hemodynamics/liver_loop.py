@@ -8,26 +8,33 @@ and flows, the heart is tuned until it gives them, and the rest is assumed (`Ass
 mass share m has resistances R / m and the compliance C m; a resection takes lobes off together
 with the blood in them. No reflex acts, save the hepatic arterial buffer response where asked.
 
-Since all but the valves is linear, mean flows follow from mean pressures exactly.
+Since all but the valves is linear within a beat, mean flows follow from mean pressures exactly
+(`liver_periphery`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from hemodynamics.liver_periphery import (
+    PER_L_MIN,
+    Assumed,
+    Patient,
+    Periphery,
+    Resistances,
+    Scales,
+    State,
+    periphery,
+)
 from hemodynamics.lumped import Chamber, Compliance, Element, Network, Resistor, Valve
-from hemodynamics.network_loop import Beat, Loop, loop_of, means_of, settled
+from hemodynamics.network_loop import Beat, Loop, loop_of, settled
 from hemodynamics.network_solution import NotSolved
 
 Floats = npt.NDArray[np.float64]
-
-PER_L_MIN = 1000.0 / 60.0
-"""mL/s in one L/min."""
 
 LARGEST = 0.9
 """Largest resected fraction: with a tenth of the liver, linear gut veins hold too much."""
@@ -35,11 +42,8 @@ LARGEST = 0.9
 LOG_ML = 100.0
 """Weight of a strength's logarithm beside volumes."""
 
-LUNGS_OVER_CAVA_MMHG = 3.0
-"""By how much the pressure before the left heart exceeds that before the right; an assumption."""
-
-BUFFERING = 200
-"""Most corrections of the artery."""
+SETTLING = 1000
+"""Beats in which the vessels of the liver must fit what flows through them."""
 
 TUNING = 600
 """Beats in which the heart must be tuned."""
@@ -50,104 +54,6 @@ class NotCalibrated(ValueError):
 
 
 @dataclass(frozen=True)
-class Assumed:
-    """What is not measured in a patient, each an assumption.
-
-    Attributes:
-        arteries_ml_mmhg: systemic arterial compliance; stroke volume 75 mL by 50 mmHg of pulse.
-        organs_ml_mmhg, cava_ml_mmhg: veins of the other organs and great veins.
-        gut_ml_mmhg, portal_ml_mmhg, liver_ml_mmhg: splanchnic veins and the liver's blood.
-        lung_arteries_ml_mmhg, lung_veins_ml_mmhg: the lungs'.
-        lung_veins_mmhg: mean pressure before the left heart (normal wedge pressure 6-12), or more
-            where the caval pressure is high.
-        lung_resistance: mmHg s/mL (normal below 2 mmHg min/L, that is 0.12).
-        beats_min: heart rate.
-        buffered: share of a change of portal flow that the artery makes up for, if it does:
-            44 % in cats, Lautt 1990 (Quantitation of the hepatic arterial buffer response).
-    """
-
-    arteries_ml_mmhg: float = 1.5
-    organs_ml_mmhg: float = 40.0
-    cava_ml_mmhg: float = 20.0
-    gut_ml_mmhg: float = 15.0
-    portal_ml_mmhg: float = 3.0
-    liver_ml_mmhg: float = 20.0
-    lung_arteries_ml_mmhg: float = 5.0
-    lung_veins_ml_mmhg: float = 20.0
-    lung_veins_mmhg: float = 8.0
-    lung_resistance: float = 0.08
-    beats_min: float = 75.0
-    buffered: float = 0.44
-
-
-@dataclass(frozen=True)
-class Patient:
-    """Mean pressures (mmHg) and flows (L/min) at rest before a resection.
-
-    Raises:
-        ValueError: unless pressures fall from artery to portal vein to sinusoids to vena cava,
-            and flows are positive and leave some for the other organs.
-    """
-
-    arterial_mmhg: float
-    portal_mmhg: float
-    sinusoidal_mmhg: float
-    caval_mmhg: float
-    cardiac_output_l_min: float
-    portal_flow_l_min: float
-    arterial_flow_l_min: float
-    assumed: Assumed = field(default_factory=Assumed)
-
-    def __post_init__(self) -> None:
-        falling = (self.arterial_mmhg, self.portal_mmhg, self.sinusoidal_mmhg, self.caval_mmhg, 0.0)
-        if not all(high > low for high, low in pairwise(falling)):
-            raise ValueError(
-                "pressures must fall from artery to portal vein to sinusoids to vena cava to 0, "
-                f"not {falling[:-1]} mmHg; check the values of the patient"
-            )
-        if min(self.portal_flow_l_min, self.arterial_flow_l_min, self.others_l_min) <= 0:
-            raise ValueError(
-                f"portal flow {self.portal_flow_l_min:g} and arterial flow "
-                f"{self.arterial_flow_l_min:g} L/min must be positive and together less than the "
-                f"cardiac output {self.cardiac_output_l_min:g} L/min; check the patient's values"
-            )
-
-    @property
-    def others_l_min(self) -> float:
-        """Flow through all but gut and liver."""
-        return self.cardiac_output_l_min - self.portal_flow_l_min - self.arterial_flow_l_min
-
-    @property
-    def lung_veins_mmhg(self) -> float:
-        """Mean pressure before the left heart, as assumed; a full vena cava means full lungs."""
-        return max(self.assumed.lung_veins_mmhg, self.caval_mmhg + LUNGS_OVER_CAVA_MMHG)
-
-
-@dataclass(frozen=True)
-class Resistances:
-    """Of the periphery (mmHg s/mL); the liver's are those of the whole organ."""
-
-    others: float
-    gut: float
-    portal: float
-    artery: float
-    veins: float
-
-    @classmethod
-    def of(cls, patient: Patient) -> Resistances:
-        """Return what gives a patient's pressures and flows."""
-        p = patient
-        portal, artery = (PER_L_MIN * q for q in (p.portal_flow_l_min, p.arterial_flow_l_min))
-        return cls(
-            others=(p.arterial_mmhg - p.caval_mmhg) / (PER_L_MIN * p.others_l_min),
-            gut=(p.arterial_mmhg - p.portal_mmhg) / portal,
-            portal=(p.portal_mmhg - p.sinusoidal_mmhg) / portal,
-            artery=(p.arterial_mmhg - p.sinusoidal_mmhg) / artery,
-            veins=(p.sinusoidal_mmhg - p.caval_mmhg) / (portal + artery),
-        )
-
-
-@dataclass(frozen=True)
 class Heart:
     """Contracted elastances of the ventricles (mmHg/mL)."""
 
@@ -155,35 +61,13 @@ class Heart:
     right: float
 
 
-@dataclass(frozen=True)
-class State:
-    """Means over a beat: pressures in mmHg, flows in L/min."""
-
-    arterial_mmhg: float
-    portal_mmhg: float
-    sinusoidal_mmhg: float
-    caval_mmhg: float
-    portal_flow_l_min: float
-    arterial_flow_l_min: float
-    cardiac_output_l_min: float
-
-    @property
-    def gradient_mmhg(self) -> float:
-        """The portocaval pressure gradient."""
-        return self.portal_mmhg - self.caval_mmhg
-
-
 def network_of(
     patient: Patient,
     heart: Heart,
     lobes: Mapping[str, float],
     volumes_ml: Mapping[str, float] | None = None,
-    artery_scale: float = 1.0,
 ) -> Network:
-    """Return the circulation as a network, with the liver's ``lobes``: mass shares by name.
-
-    ``artery_scale`` multiplies the arterial resistance of the liver.
-    """
+    """Return the circulation as a network, with the liver's ``lobes``: mass shares by name."""
     r, assumed = Resistances.of(patient), patient.assumed
     elements: list[Element] = [*_chambers(patient, heart), *_lungs(assumed)]
     elements += [
@@ -202,7 +86,7 @@ def network_of(
     for lobe, share in lobes.items():
         elements += [
             Resistor(f"{lobe} portal", "portal vein", lobe, r.portal / share),
-            Resistor(f"{lobe} artery", "aorta", lobe, artery_scale * r.artery / share),
+            Resistor(f"{lobe} artery", "aorta", lobe, r.artery / share),
             Compliance(f"{lobe} store", lobe, assumed.liver_ml_mmhg * share),
             Resistor(f"{lobe} vein", lobe, "vena cava", r.veins / share),
         ]
@@ -264,78 +148,58 @@ class Circulation:
             self.patient, 0.0, self.patient.arterial_mmhg, self.patient.caval_mmhg
         ).state
 
-    def network(self, removed: float = 0.0, artery_scale: float = 1.0) -> Network:
+    def network(self, removed: float = 0.0) -> Network:
         """Return the circulation when a fraction of the liver is removed with its blood."""
         left = 1.0 - removed
         volumes = dict(self.volumes_ml)
         volumes["liver"] *= left
-        return network_of(self.patient, self.heart, {"liver": left}, volumes, artery_scale)
+        return network_of(self.patient, self.heart, {"liver": left}, volumes)
 
-    def resected(self, removed: float, buffer: bool = False) -> tuple[State, Beat]:
+    def resected(
+        self, removed: float, buffer: bool = False, widening: float = 0.0
+    ) -> tuple[State, Beat]:
         """Return the settled state without the fraction ``removed`` of the liver.
 
-        ``buffer`` lets the hepatic artery narrow as portal flow per mass rises.
+        ``buffer`` and ``widening`` are those of `periphery`.
 
         Raises:
             ValueError: for a fraction outside 0 to `LARGEST`.
             NotSolved: if the circulation does not settle.
         """
         _check_fraction(removed)
-        scale, start = 1.0, None
-        while True:
-            network = self.network(removed, scale)
-            loop = loop_of(network)
-            beat = loop.repeated(_initial(network, loop) if start is None else start)
-            mean = means_of(loop, beat)
-            state = periphery(self.patient, removed, mean["aorta"], mean["vena cava"], buffer)
-            wanted = state.artery_scale
-            if abs(wanted / scale - 1.0) < 1e-6:
-                return state.state, beat
-            scale, start = wanted, beat.volumes_ml[-1]
+        network = self.network(removed)
+        loop = loop_of(network)
+        volumes = _initial(network, loop)
+
+        def answer(pressures: Floats) -> Periphery:
+            arterial, caval = (float(pressure) for pressure in pressures)
+            return periphery(self.patient, removed, arterial, caval, buffer, widening)
+
+        seen = [loop.nodes.index(node) for node in ("aorta", "vena cava")]
+        if buffer or widening:
+
+            def beaten(x: Floats) -> Floats:
+                """Return volumes and mean pressures of a beat with what the last ones make."""
+                after, mean = _scaled(loop, answer(x[-2:]).scales).beat(x[:-2])
+                return np.concatenate([after, mean[seen]])
+
+            held = (self.patient.arterial_mmhg, self.patient.caval_mmhg)
+            begin = np.concatenate([volumes, held])
+            found, _ = settled(beaten, begin, 1e-9 * float(volumes.sum()), SETTLING)
+            volumes, loop = found[:-2], _scaled(loop, answer(found[-2:]).scales)
+        beat = loop.repeated(volumes)
+        return answer(beat.mean_mmhg[seen]).state, beat
 
 
-@dataclass(frozen=True)
-class Periphery:
-    """Means that follow from those of aorta and vena cava, and what scales the artery."""
-
-    state: State
-    artery_scale: float
-
-
-def periphery(
-    patient: Patient, removed: float, arterial_mmhg: float, caval_mmhg: float, buffer: bool = False
-) -> Periphery:
-    """Return the mean flows of gut and liver between mean arterial and caval pressure.
-
-    With ``buffer`` the arterial conductance per mass is that before times (portal flow per mass
-    before / after) ^ b; b makes up for `Assumed.buffered` of a small change of portal flow.
-    """
-    r = Resistances.of(patient)
-    left = 1.0 - removed
-    power = 0.0
-    if buffer:
-        power = patient.assumed.buffered * patient.portal_flow_l_min / patient.arterial_flow_l_min
-    before = PER_L_MIN * patient.portal_flow_l_min
-    scale, wanted = 1.0, 1.0
-    # A narrower artery lets more portal blood through, so from 1 the scale goes one way only.
-    for _ in range(BUFFERING):
-        scale = wanted
-        gut, portal, artery = 1 / r.gut, left / r.portal, left / (scale * r.artery)
-        veins = left / r.veins
-        # Flow balance at the portal vein and at the sinusoids, by Cramer's rule.
-        a, b = gut + portal, portal + artery + veins
-        supply, drained = arterial_mmhg * gut, arterial_mmhg * artery + caval_mmhg * veins
-        fall = a * b - portal * portal
-        at_portal = (supply * b + portal * drained) / fall
-        at_sinusoids = (a * drained + portal * supply) / fall
-        portal_flow = (arterial_mmhg - at_portal) * gut
-        wanted = (portal_flow / left / before) ** power
-        if abs(wanted / scale - 1.0) < 1e-12 or not buffer:
-            break
-    artery_flow = (arterial_mmhg - at_sinusoids) * artery
-    others = (arterial_mmhg - caval_mmhg) / r.others
-    flows = (q / PER_L_MIN for q in (portal_flow, artery_flow, portal_flow + artery_flow + others))
-    return Periphery(State(arterial_mmhg, at_portal, at_sinusoids, caval_mmhg, *flows), scale)
+def _scaled(loop: Loop, scales: Scales) -> Loop:
+    """Return a loop whose liver has its resistances times ``scales``."""
+    nodes = [loop.nodes[end] for end in loop.ends.ravel()]
+    ends = list(zip(nodes[::2], nodes[1::2]))
+    factors = np.ones(len(ends))
+    factors[ends.index(("portal vein", "liver"))] /= scales.portal
+    factors[ends.index(("aorta", "liver"))] /= scales.artery
+    factors[ends.index(("liver", "vena cava"))] /= scales.veins
+    return replace(loop, forward=factors * loop.forward, backward=factors * loop.backward)
 
 
 def calibrate(patient: Patient, tolerance: float = 1e-5) -> Circulation:

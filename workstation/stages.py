@@ -257,7 +257,7 @@ _TABLE = (
     Stage("Plan", resection_reserve.liver_reserve),
     Stage("Plan", resection.cut_vessels),
     Stage("Plan", drainage.lost_territory),
-    Stage("Plan", pressure.portal_pressure, version=3),
+    Stage("Plan", pressure.portal_pressure, version=4),
     Stage("Plan", staged.staged_resection),
     Stage("Plan", aneurysm_risk.aneurysm_risk),
     Stage("Plan", transplant_images.liver_graft),

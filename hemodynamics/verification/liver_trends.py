@@ -12,7 +12,8 @@ import numpy as np
 from scipy.stats import qmc
 
 from hemodynamics.liver_forecast import Known, patient_of, prepare
-from hemodynamics.liver_loop import Assumed, Circulation, Patient, calibrate, periphery
+from hemodynamics.liver_loop import Circulation, calibrate
+from hemodynamics.liver_periphery import Assumed, Patient, periphery
 from hemodynamics.lumped import Compliance, Resistor
 from hemodynamics.verification.rows import Means, Row
 from segmentation.contract import Progress

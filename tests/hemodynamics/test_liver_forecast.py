@@ -3,7 +3,8 @@
 import pytest
 
 from hemodynamics.liver_forecast import BANDED, Known, patient_of, prepare
-from hemodynamics.liver_loop import calibrate, periphery
+from hemodynamics.liver_loop import calibrate
+from hemodynamics.liver_periphery import periphery
 
 SURE = Known(9.0, 85.0, 6.0, 4.0, 5.5, 1.0, 0.3)
 LITTLE = Known(9.0)
@@ -34,10 +35,23 @@ def test_the_surface_of_the_ensemble_follows_the_full_model(sure):
     for place, member in enumerate(sure.members[:4]):
         full = calibrate(member)
         for removed in (0.15, 0.45, 0.65, 0.87):
-            exact, _ = full.resected(removed)
-            pressures = (float(c(removed)[place]) for c in (sure.arterial, sure.caval))
-            state = periphery(member, removed, *pressures).state
-            assert state.portal_mmhg == pytest.approx(exact.portal_mmhg, abs=0.05)
+            for surface in (sure.rigid, sure.widened):
+                exact, _ = full.resected(removed, False, surface.widening)
+                held = (float(c(removed)[place]) for c in (surface.arterial, surface.caval))
+                state = periphery(member, removed, *held, False, surface.widening).state
+                assert state.portal_mmhg == pytest.approx(exact.portal_mmhg, abs=0.05)
+
+
+def test_veins_that_widen_and_resistors_stand_beside_with_bands(sure):
+    outcome = sure.at(0.6)
+    assert outcome.widened.portal_mmhg < outcome.after.portal_mmhg < outcome.resistors.portal_mmhg
+    assert outcome.resistors.portal_mmhg == pytest.approx(14.913, abs=1e-3)
+    for state, bands in (
+        (outcome.widened, outcome.bands_widened),
+        (outcome.resistors, outcome.bands_resistors),
+    ):
+        low, high = bands["portal_mmhg"]
+        assert low < state.portal_mmhg < high
 
 
 def test_the_same_values_give_the_same_bands(sure):

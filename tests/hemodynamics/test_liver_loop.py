@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 
 from hemodynamics.liver import LiverCirculation
-from hemodynamics.liver_loop import (
-    NotCalibrated,
-    Patient,
-    calibrate,
-    network_of,
-    periphery,
-)
+from hemodynamics.liver_loop import NotCalibrated, calibrate, network_of
+from hemodynamics.liver_periphery import WIDENING, Patient, periphery
 from hemodynamics.network_loop import loop_of, means_of
 from hemodynamics.network_solution import periodic
 from hemodynamics.verification.liver_trends import virtual_patients
@@ -105,6 +100,40 @@ def test_portal_pressure_rises_and_arterial_flow_falls_in_200_virtual_patients()
         for beat in beats:
             assert np.ptp(beat.volumes_ml.sum(axis=1)) < 1e-9 * beat.volumes_ml[0].sum()
             assert beat.change < 1e-3
+
+
+@pytest.mark.parametrize("power", [1.0, WIDENING])
+def test_a_resistance_falls_with_a_power_of_the_pressure_in_it(power):
+    before = periphery(PATIENT, 0.0, 85.0, 4.0, widening=power).state
+    assert before.portal_mmhg == pytest.approx(9.0, rel=1e-12)
+    after = periphery(PATIENT, 0.6, 85.0, 4.0, widening=power).state
+    flow = after.portal_flow_l_min + after.arterial_flow_l_min
+    for fall, through, mean, resistance, pressure in (
+        (3.0, 1.0, 7.5, 0.4 * (after.portal_mmhg - after.sinusoidal_mmhg) /
+         after.portal_flow_l_min, (after.portal_mmhg + after.sinusoidal_mmhg) / 2),
+        (2.0, 1.3, 5.0, 0.4 * (after.sinusoidal_mmhg - 4.0) / flow,
+         (after.sinusoidal_mmhg + 4.0) / 2),
+    ):  # fmt: skip
+        assert resistance * pressure**power == pytest.approx(fall / through * mean**power)
+
+
+def test_veins_that_widen_settle_with_the_beat_and_keep_the_blood(tuned):
+    rigid, _ = tuned.resected(0.7)
+    for buffer in (False, True):
+        state, beat = tuned.resected(0.7, buffer, WIDENING)
+        total = beat.volumes_ml.sum(axis=1)
+        assert np.abs(total / total[0] - 1).max() < 1e-12
+        mean = dict(zip(loop_of(tuned.network()).nodes, beat.mean_mmhg))
+        assert mean["portal vein"] == pytest.approx(state.portal_mmhg, abs=1e-4)
+        assert 9.0 < state.portal_mmhg < rigid.portal_mmhg
+
+
+def test_widening_veins_keep_the_trends_in_virtual_patients():
+    for patient in virtual_patients(24):
+        tuned = calibrate(patient)
+        states = [tuned.resected(f, False, WIDENING)[0] for f in (0.0, 0.25, 0.5, 0.7, 0.9)]
+        assert (np.diff([s.portal_mmhg for s in states]) > 0).all(), patient
+        assert (np.diff([s.arterial_flow_l_min for s in states]) < 0).all(), patient
 
 
 def test_the_buffer_narrows_the_artery_as_portal_flow_per_mass_rises(tuned):

@@ -58,7 +58,7 @@ def test_the_closed_circulation_gives_every_number_with_its_band():
     for name in (
         "gradient_before", "portal_flow_before", "arterial_flow_before", "after", "gradient_after",
         "portal_flow_after", "arterial_flow_after",
-        "arterial_pressure_after",
+        "arterial_pressure_after", "after_widened", "after_four_resistors",
     ):  # fmt: skip
         number = found[name]
         assert number.low < number.value < number.high, name

@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le
 
 from hemodynamics.liver import LiverCirculation
 from hemodynamics.liver_forecast import BAND_PERCENT, Forecast, Outcome, prepare
-from hemodynamics.liver_loop import LARGEST, periphery
+from hemodynamics.liver_loop import LARGEST
 from segmentation.contract import (
     Finding,
     Measurements,
@@ -35,7 +35,13 @@ After = Callable[[float], Measurements]
 """Tells the circulation after a volume fraction of the liver was removed."""
 
 RESISTORS = "steady four-resistor model, not validated; hepatic resistances scale with 1 / remnant"
-LOOP = "closed circulation tuned to the patient, not validated prospectively; no reflexes"
+WIDENED = (
+    "as the forecast, but the veins of the liver widen: resistance falls with the cube of the "
+    "pressure in them, as in cats (Am J Physiol 1991;260:G325)"
+)
+LOOP = (
+    "closed circulation tuned to the patient, not validated prospectively; rigid veins, no reflexes"
+)
 PER_100_ML = "flow / volume of the liver that is there"
 
 
@@ -121,7 +127,7 @@ def pressure_after(
         outcome = forecast.at(removed)
         numbers = (
             *_before(known, forecast, outcome),
-            *_after(forecast, outcome, removed),
+            *_after(forecast, outcome),
             *_by_volume(outcome, whole_ml, removed),
         )
         return Measurements(numbers, (*said, *limits(outcome)))
@@ -208,16 +214,18 @@ AFTER = (
 )
 
 
-def _after(forecast: Forecast, outcome: Outcome, removed: float) -> Iterator[Number]:
+def _after(forecast: Forecast, outcome: Outcome) -> Iterator[Number]:
     buffer = "; with the arterial buffer response" if forecast.buffer else ""
     source = f"{LOOP}{buffer}; {_drawn(forecast)}"
     for name, unit, attribute in AFTER:
         value = getattr(outcome.after, attribute)
         yield Number(name, value, unit, source, *outcome.bands[attribute])
-    before = outcome.before
-    held = (before.arterial_mmhg, before.caval_mmhg)
-    simple = periphery(forecast.circulation.patient, removed, *held).state
-    yield Number("after_four_resistors", simple.portal_mmhg, "mmHg", RESISTORS)
+    for name, state, bands, model in (
+        ("after_widened", outcome.widened, outcome.bands_widened, f"{WIDENED}{buffer}"),
+        ("after_four_resistors", outcome.resistors, outcome.bands_resistors, RESISTORS),
+    ):
+        source = f"{model}; {_drawn(forecast)}"
+        yield Number(name, state.portal_mmhg, "mmHg", source, *bands["portal_mmhg"])
 
 
 def _by_volume(outcome: Outcome, whole_ml: float, removed: float) -> Iterator[Number]:

@@ -101,7 +101,8 @@ def inputs(known: Mapping[str, float], forecast: Forecast) -> tuple[Finding, Fin
         "portal_pressure_assumed",
         "The portal pressure after the resection is an estimate of a model that is not validated "
         f"prospectively. Assumed: {'; '.join((*told.values(), 'compliances and lungs'))}. "
-        "Infusions, bleeding, reflexes and portal veins that widen are left out, so a steep rise "
-        f"may be overstated.{failed}",
+        "Infusions, bleeding and reflexes are left out. The veins of the liver are taken as rigid, "
+        "as rises in living donors suggest; if they widened as those of cats, and as rises in pigs "
+        f"suggest, the pressure would be lower, as stated beside it.{failed}",
     )
     return entered, unproven
