@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from segmentation.training.prompted_training import train_prompted
-from segmentation.training.train import Schedule
+from segmentation.training.train import Schedule, TrainingDivergedError
 from segmentation.training.vessel_training import train_vessels
 
 NETWORKS = {
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
             given.seed,
         )
         loss = train(given.out, schedule, resume=given.resume, progress=_Reporter())
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, TrainingDivergedError) as error:
         parser.error(str(error))
     print(f"mean loss of the last steps {loss:.4f}; the bundle is in {given.out}")
     return 0

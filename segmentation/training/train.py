@@ -38,6 +38,10 @@ LossOf = Callable[["torch.Tensor", "torch.Tensor", float], "torch.Tensor"]
 Drawn = TypeVar("Drawn")
 
 
+class TrainingDivergedError(RuntimeError):
+    """Raised when a step's loss is not a number; what was saved before it stays as it was."""
+
+
 @dataclass(frozen=True)
 class Schedule:
     """How long and on what to train.
@@ -141,6 +145,9 @@ def train(
 
     Returns the mean loss of the last hundred steps. ``loss_of`` takes the network's output, the
     truth, and the share of the run that is over.
+
+    Raises:
+        TrainingDivergedError: if a loss is not finite.
     """
     losses: list[float] = []
     saved = last = time.monotonic()
@@ -182,7 +189,11 @@ def _rate(step: int, done: float) -> float:
 def _learn(
     learner: Learner, batch: Batch, loss_of: LossOf, done: float, schedule: Schedule
 ) -> float:
-    """Take one step, after the share ``done`` of the run, and return its loss."""
+    """Take one step, after the share ``done`` of the run, and return its loss.
+
+    Raises:
+        TrainingDivergedError: if that is not finite; the weights are then as before.
+    """
     import torch
 
     for group in learner.optimizer.param_groups:
@@ -191,6 +202,11 @@ def _learn(
     with torch.autocast(schedule.device, torch.bfloat16) if half_is_fast() else nullcontext():
         output = learner.network(image)
     loss = loss_of(output.float(), label.float(), done)
+    if not torch.isfinite(loss):
+        raise TrainingDivergedError(
+            f"step {learner.step + 1} has a loss of {float(loss.detach())}; go on from the last "
+            "checkpoint with --resume, and with another --seed if it stops there again"
+        )
     learner.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(learner.network.parameters(), 1.0)

@@ -8,7 +8,14 @@ import pytest
 from segmentation.training import __main__ as command
 from segmentation.training.bundle import build_network, load_network, shipped_bundle
 from segmentation.training.drawing import smooth_field
-from segmentation.training.train import CHECKPOINT, HELD_OUT, Schedule
+from segmentation.training.train import (
+    CHECKPOINT,
+    HELD_OUT,
+    Schedule,
+    TrainingDivergedError,
+    new_learner,
+    train,
+)
 from segmentation.training.tubes import LEAST_DRAWN, TreeStyle, draw, grow, ring, sac
 from segmentation.training.vessel_scenes import KINDS, SIZE, make_scene
 from segmentation.training.vessel_training import train_vessels
@@ -121,6 +128,17 @@ def test_a_short_training_runs_saves_and_goes_on(tmp_path):
     assert trained.keys() == fresh.keys()
     assert any(not np.array_equal(trained[k], fresh[k]) for k in fresh)
     assert np.isfinite(run("whole", 3, resume=True))
+
+
+def test_a_step_without_a_finite_loss_stops_and_leaves_what_was_saved(tmp_path):
+    schedule = Schedule(steps=2, growth=((0, 16),))
+    learner = new_learner(shipped_bundle("vessels"), schedule)
+    before = {name: value.clone() for name, value in learner.network.state_dict().items()}
+    batch = (np.zeros((2, 1, 16, 16, 16), np.float32), np.zeros((2, 1, 16, 16, 16), np.uint8))
+    with pytest.raises(TrainingDivergedError, match="step 1 has a loss of nan"):
+        train(learner, iter([batch]), lambda out, *_: out.sum() * np.nan, tmp_path, schedule)
+    assert not list(tmp_path.iterdir())
+    assert all(np.array_equal(before[k], v) for k, v in learner.network.state_dict().items())
 
 
 def test_a_schedule_needs_one_length_and_two_scenes():
