@@ -131,10 +131,10 @@ def test_a_short_training_runs_saves_and_goes_on(tmp_path):
 
 
 def test_a_step_without_a_finite_loss_stops_and_leaves_what_was_saved(tmp_path):
-    schedule = Schedule(steps=2, growth=((0, 16),))
+    schedule = Schedule(steps=2, growth=((0, 32),))
     learner = new_learner(shipped_bundle("vessels"), schedule)
     before = {name: value.clone() for name, value in learner.network.state_dict().items()}
-    batch = (np.zeros((2, 1, 16, 16, 16), np.float32), np.zeros((2, 1, 16, 16, 16), np.uint8))
+    batch = (np.zeros((2, 1, 32, 32, 32), np.float32), np.zeros((2, 1, 32, 32, 32), np.uint8))
     with pytest.raises(TrainingDivergedError, match="step 1 has a loss of nan"):
         train(learner, iter([batch]), lambda out, *_: out.sum() * np.nan, tmp_path, schedule)
     assert not list(tmp_path.iterdir())
