@@ -38,14 +38,21 @@ def test_a_moving_cut_shows_before_and_after_with_bands_and_limits(qtbot: QtBot)
     assert card.words.text() == "▲ No cut."
     assert not card.isHidden()
     numbers = (
-        Number("before", 9.0, "mmHg", "x"),
+        Number("before", 9.0, "mmHg", "measured: as entered"),
         Number("after", 23.4, "mmHg", "x", 20.0, 26.0),
+        Number("after_widened", 15.0, "mmHg", "x", 12.0, 17.0),
+        Number("portal_flow_before", 1.0, "L/min", "assumed: a share; measured: another", 0.9, 1.1),
+        Number("portal_flow_after", 0.9, "L/min", "x", 0.8, 1.0),
     )
     told = Finding(Severity.WARNING, "portal_pressure_failure", "it lies above 21 mmHg")
     desk.judged.emit(Measurements(numbers, (told,)))
-    title, value, band = card.rows["before", "after"]
+    title, value, band, origin = card.rows["before", "after"]
     assert (title.text(), value.text()) == ("Portal pressure", "9.0 → 23.4 mmHg")
     assert band.text() == "20.0 to 26.0 mmHg"
+    assert origin.text() == "before: measured"
+    assert card.rows["portal_flow_before", "portal_flow_after"][3].text() == "before: assumed"
+    assert card.rows["", "after_widened"][1].text() == "15.0 mmHg"
+    assert card.rows["", "after_widened"][3].text() == ""
     assert card.notes.text() == "! It lies above 21 mmHg."
     assert card.rows["gradient_before", "gradient_after"][1].isHidden()
     assert card.words.text() == ""
@@ -59,5 +66,5 @@ def test_a_missing_pressure_is_asked_for(qtbot: QtBot) -> None:
     qtbot.addWidget(card)
     desk.judged.emit(pressure_after({"map_mmhg": 85.0}, 1500.0)(0.4))
     assert "not entered: portal vein pressure" in card.notes.text()
-    assert all(value.isHidden() for _, value, _ in card.rows.values())
+    assert all(parts[1].isHidden() for parts in card.rows.values())
     desk.close()

@@ -24,6 +24,8 @@ from workstation.ui.words import (
 STEP = "portal_pressure"
 ROWS = {
     ("before", "after"): "Portal pressure",
+    ("", "after_widened"): "If veins widen",
+    ("", "after_four_resistors"): "Four resistors",
     ("gradient_before", "gradient_after"): "Portocaval gradient",
     ("portal_flow_before", "portal_flow_after"): "Portal flow",
     ("arterial_flow_before", "arterial_flow_after"): "Artery flow",
@@ -31,9 +33,15 @@ ROWS = {
     ("arterial_flow_per_100_ml_before", "arterial_flow_per_100_ml_after"): "Artery, per 100 mL",
 }
 LIMITS = (
-    f"Limits in mmHg: {SAFE_MMHG:g} no liver failure up to here, {FAILURE_MMHG:g} failure and "
-    f"death more frequent (Allard 2013); {GRAFT_MMHG:g} target for grafts (Ogura 2010)."
+    f"{SAFE_MMHG:g} mmHg: no liver failure up to here; {FAILURE_MMHG:g}: failure and death more "
+    f"frequent (Allard 2013); {GRAFT_MMHG:g}: target for grafts (Ogura 2010)."
 )
+BESIDE = (
+    "Four resistors: a rigid liver between fixed pressures of aorta and vena cava. If veins widen: "
+    "their resistance falls with pressure, as in cats; rises in pigs fit this, rises in living "
+    "donors fit rigid veins."
+)
+ORIGINS = {"measured": "before: measured", "assumed": "before: assumed"}
 UNPROVEN = "Estimate of a model that is not validated prospectively."
 ASIDE = ("portal_pressure_assumed", "portal_pressure_measured")
 """Findings that are listed with all others, not here."""
@@ -52,7 +60,7 @@ class ForecastCard(QFrame):
         self.words = label("", "problem")
         self.title, self.state = bold("Portal pressure forecast"), label("", "muted")
         self.scale = PressureScale((SAFE_MMHG, GRAFT_MMHG, FAILURE_MMHG))
-        self.scale.setToolTip(LIMITS)
+        self.limits, self.beside = label(LIMITS, "muted"), label(BESIDE, "muted")
         self.notes = label("", "muted")
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
@@ -61,17 +69,19 @@ class ForecastCard(QFrame):
         self.rows = {}
         for row, (names, title) in enumerate(ROWS.items()):
             name, value = label(title, "muted"), label("", wrap=False)
-            band = label("", "muted", wrap=False)
+            band, origin = label("", "muted", wrap=False), label("", "muted", wrap=False)
             grid.addWidget(name, 2 * row, 0)
             grid.addWidget(value, 2 * row, 1)
+            grid.addWidget(origin, 2 * row + 1, 0)
             grid.addWidget(band, 2 * row + 1, 1)
-            self.rows[names] = (name, value, band)
+            self.rows[names] = (name, value, band, origin)
         column = QVBoxLayout(self)
         column.setContentsMargins(10, 6, 10, 8)
         column.setSpacing(4)
-        for made in (self.words, self.title, self.state, self.scale):
+        for made in (self.words, self.title, self.state, self.scale, self.limits):
             column.addWidget(made)
         column.addLayout(grid)
+        column.addWidget(self.beside)
         column.addWidget(self.notes)
         desk.judged.connect(self.show_live)
         desk.previewed.connect(self._follow)
@@ -121,10 +131,12 @@ class ForecastCard(QFrame):
         """Show the forecast where the plan has one, the words where there are any."""
         plan = self._desk.session.plan
         asked = plan is not None and any(step.output == STEP for step in plan.steps)
-        known = asked and any(not value.isHidden() for _, value, _ in self.rows.values())
+        known = asked and any(not parts[1].isHidden() for parts in self.rows.values())
         self.title.setVisible(asked)
         self.state.setVisible(asked and bool(self.state.text()))
         self.scale.setVisible(known)
+        self.limits.setVisible(known)
+        self.beside.setVisible(known and not self.rows["", "after_widened"][1].isHidden())
         self.notes.setVisible(asked)
         self.setVisible(asked or bool(self.words.text()))
 
@@ -148,12 +160,18 @@ class ForecastCard(QFrame):
                 shown = f"{value_text(records[before]['value'], unit)} → {shown}"
             parts[1].setText(f"{shown} {unit_text(unit)}")
             parts[2].setText(band_text(dict(record)) if record["low"] is not None else "")
+            parts[3].setText(_origin(records.get(before)))
         told = [f for f in findings if f["code"] not in ASIDE]
         worst = max(told, key=lambda f: _order(f["severity"]), default=None)
         role = "muted" if worst is None else SEVERITY_ROLES[worst["severity"]]
         set_role(self.notes, role)
         lines = [f"{SEVERITY_MARKS[f['severity']]} {f['sentence']}" for f in told]
         self.notes.setText("\n".join(lines) or UNPROVEN)
+
+
+def _origin(before: Record | None) -> str:
+    """Return whether a value before the resection is measured, where its source says so."""
+    return "" if before is None else ORIGINS.get(before["source"].partition(":")[0], "")
 
 
 def _order(severity: str) -> int:
