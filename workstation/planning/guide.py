@@ -56,6 +56,9 @@ EXACT = 0.95
 STEEPEST = 0.3
 """Cosine, or sine for a cut, to the direction of the guide below which it guides nothing."""
 
+INTO = "into"
+"""The place of a seat that is the direction in which a guide is put on."""
+
 Mask = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 COLOUR = (0xE8, 0xD8, 0x9A)
@@ -74,6 +77,8 @@ def cutting_guide(
     bone: SurfaceMesh | LabelMap,
     screws: Measured | None = None,
     cut: CutPlane | None = None,
+    other_cut: CutPlane | None = None,
+    seat: Measured | None = None,
     *,
     label: str = "",
     insert: Vector | None = None,
@@ -106,8 +111,11 @@ def cutting_guide(
         bone: the closed surface or the label of a bone.
         screws: planned screws; each gets a sleeve along its axis.
         cut: planned plane; it gets a slot for the blade of the saw.
+        other_cut: one more plane with a slot in the same guide.
+        seat: what says from where the guide is put on, such as the axis of a fibula.
         label: name of one of several labels.
-        insert: direction (LPS) in which the guide is put on; empty takes that of the screws.
+        insert: direction (LPS) in which the guide is put on; empty takes that of the seat, or of
+            the screws.
         thickness_mm: least thickness of the body.
         margin_mm: how far the body reaches around sleeves and slot.
         stand_off_mm: distance kept to bone.
@@ -120,7 +128,7 @@ def cutting_guide(
         blade_clearance_mm: on each side of the blade.
         slot_length_mm: of the slot; empty takes the width of the bone as seen, at the cut.
         slot_height_mm: height of the slot's walls above the body.
-        slot_at_mm: the middle of the slot, LPS mm; empty takes the middle of the bone as seen.
+        slot_at_mm: the middle of the (first) slot, LPS mm; empty takes that of the bone as seen.
         windows_mm: points of the bone that are to be seen through the guide, LPS mm.
         window_mm: diameter of these windows.
         text: side and name that stand out on the guide, such as R 4711; empty writes nothing.
@@ -133,17 +141,19 @@ def cutting_guide(
         ValueError: if nothing is guided, no direction is known, or the guide falls apart.
     """
     mesh = bone_surface(bone, label)
-    axes = _axes(mesh, screws, cut)
-    into = _direction(insert, axes)
+    cuts = [plane for plane in (cut, other_cut) if plane is not None]
+    axes = _axes(mesh, screws, cuts, seat)
+    into = _direction(insert, axes, seat)
     progress(0.1, "looking at the bone")
     pad = margin_mm + thickness_mm + wall_mm + sleeve_mm + slot_height_mm
-    around = _around(axes, cut, slot_at_mm, slot_length_mm)
+    around = _around(axes, cuts, slot_at_mm, slot_length_mm)
     field = seen_from(mesh, around, into, pad, step_mm)
     parts = [_sleeves(field, axes, drill_mm / 2 + drill_clearance_mm, wall_mm,
                       thickness_mm + sleeve_mm)]  # fmt: skip
-    if cut is not None:
-        gap, high = blade_mm + 2 * blade_clearance_mm, thickness_mm + slot_height_mm
-        parts.append(_slot(field, cut, gap, wall_mm, high, slot_length_mm, slot_at_mm))
+    gap, high = blade_mm + 2 * blade_clearance_mm, thickness_mm + slot_height_mm
+    for plane in cuts:
+        at = slot_at_mm if plane is cuts[0] else None
+        parts.append(_slot(field, plane, gap, wall_mm, high, slot_length_mm, at))
     progress(0.4, "making the body")
     feet = [foot for part in parts for foot in part.feet]
     outline = CrossSection.batch_hull(
@@ -163,8 +173,8 @@ def cutting_guide(
     body = Manifold.batch_boolean(solids, OpType.Add)
     made = _as_mesh(Manifold.batch_boolean([body, *holes], OpType.Subtract), field, mesh.frame_uid)
     progress(0.8, "measuring the guide")
-    seat = 100.0 * float(field.over_bone[patch].mean())
-    numbers, findings = _measures(made, mesh, into, seat)
+    seated = 100.0 * float(field.over_bone[patch].mean())
+    numbers, findings = _measures(made, mesh, into, seated)
     thin = _walls(made, min(wall_mm, thickness_mm))
     numbers, findings = [*numbers, *thin.numbers], [*findings, *thin.findings]
     made, notes = _written(made, field, text, np.argwhere(patch), np.array(feet))
@@ -173,26 +183,34 @@ def cutting_guide(
 
 
 def _axes(
-    mesh: SurfaceMesh, screws: Measured | None, cut: CutPlane | None
+    mesh: SurfaceMesh, screws: Measured | None, cuts: list[CutPlane], seat: Measured | None
 ) -> list[tuple[Floats, Floats]]:
     """Return where each screw enters bone and its direction, LPS."""
-    if screws is None and cut is None:
+    if screws is None and not cuts:
         raise ValueError("there is nothing to guide; plan screws or a cut first")
-    if any(value is not None and value.frame_uid != mesh.frame_uid for value in (screws, cut)):
-        raise FrameMismatch("bone, screws and cut live in different frames; register them first")
+    if any(
+        value is not None and value.frame_uid != mesh.frame_uid for value in (screws, seat, *cuts)
+    ):
+        raise FrameMismatch(
+            "bone, screws, seat and cuts live in different frames; register them first"
+        )
     if screws is None:
         return []
     found = []
-    for n, (seat, tip) in enumerate(seats_and_tips(screws), 1):
-        way = (tip - seat) / np.linalg.norm(tip - seat)
+    for n, (head, tip) in enumerate(seats_and_tips(screws), 1):
+        way = (tip - head) / np.linalg.norm(tip - head)
         found.append((np.asarray(screws.places[f"entry_{n}"], float), way))
     return found
 
 
-def _direction(insert: Vector | None, axes: list[tuple[Floats, Floats]]) -> Floats:
+def _direction(
+    insert: Vector | None, axes: list[tuple[Floats, Floats]], seat: Measured | None
+) -> Floats:
     """Return the unit direction in which the guide is put on, LPS."""
     if insert is not None:
         way = np.asarray(insert, float)
+    elif seat is not None and INTO in seat.places:
+        way = np.asarray(seat.places[INTO], float)
     elif axes:
         way = np.sum([axis for _, axis in axes], axis=0)
     else:
@@ -211,15 +229,17 @@ def _direction(insert: Vector | None, axes: list[tuple[Floats, Floats]]) -> Floa
 
 
 def _around(
-    axes: list[tuple[Floats, Floats]], cut: CutPlane | None, at: Vector | None, long: float | None
+    axes: list[tuple[Floats, Floats]], cuts: list[CutPlane], at: Vector | None, long: float | None
 ) -> Floats:
     """Return the places (n, 3), LPS mm, that a guide must reach."""
     points = [entry for entry, _ in axes]
-    if cut is not None:
+    for cut in cuts:
         face = cut.surface.points_mm
-        if at is not None and long is not None:
+        if cut is cuts[0] and at is not None and long is not None:
             face = face[np.linalg.norm(face - np.asarray(at), axis=1) <= long]
-        points += [*face, *([np.asarray(at, float)] if at is not None else [])]
+        points += list(face)
+    if cuts and at is not None:
+        points.append(np.asarray(at, float))
     return np.array(points)
 
 

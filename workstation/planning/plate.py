@@ -14,7 +14,7 @@ from manifold3d import Error, Manifold
 
 from meshing.booleans import as_solid, from_solid, measured_solid
 from meshing.surface import SurfaceMesh, enclosed_mm3
-from segmentation.contract import Finding, Number, Progress, Severity, silent
+from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
 from segmentation.marks import Points
 from segmentation.measured import Measured, middle_mm, picked
 from segmentation.volume import Floats, LabelMap
@@ -37,6 +37,7 @@ COLOUR = (0xB4, 0xBE, 0xCC)
 
 def plate_course(
     bone: SurfaceMesh | LabelMap,
+    path: Measured | None = None,
     *,
     label: str = "",
     path_mm: Points = (),
@@ -56,6 +57,7 @@ def plate_course(
 
     Args:
         bone: the closed surface or the label of a bone.
+        path: a line on the bone whose points are taken where none are picked.
         label: name of one of several labels.
         path_mm: two or more points on the bone from one end of the plate to the other, LPS mm.
         width_mm: of the plate.
@@ -67,13 +69,17 @@ def plate_course(
         progress: told how far the work is.
 
     Raises:
+        FrameMismatch: if bone and path lie in different frames.
         OpenSurface: if the bone is not closed.
         ValueError: if there are fewer than two points, holes do not fit the plate, or the plate
             cannot be laid along the path.
     """
     _require_room(width_mm, hole_mm, spacing_mm)
-    points = picked(path_mm, 2, "the path of a plate")
     mesh = bone_surface(bone, label)
+    if path is not None and path.frame_uid != mesh.frame_uid:
+        raise FrameMismatch("the path lies in another frame of reference than the bone")
+    given = path.picked_mm if path is not None and not len(path_mm) else path_mm
+    points = picked(given, 2, "the path of a plate")
     course = lay(mesh, points, width_mm, stand_off_mm, smooth_mm, progress)
     _require_straight_enough(course, width_mm, thickness_mm)
     along = course.along_mm()
