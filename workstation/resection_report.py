@@ -12,10 +12,11 @@ from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Table
 
 from meshing.centerline import Centerline
 from segmentation.volume import LabelMap
+from workstation.planning.drainage import in_organ
 from workstation.planning.number_limits import limits_of
 from workstation.planning.plan import Plan
 from workstation.planning.resection import Cut
-from workstation.planning.vein_crossings import crossed_branches
+from workstation.planning.vein_crossings import Bools, crossed_branches
 from workstation.report_layout import (
     Picture,
     readable,
@@ -167,6 +168,12 @@ def _limited(plan: Plan, numbers: Numbers) -> list[Flowable]:
     ]
 
 
+def _there(values: Mapping[str, object], tree: Centerline) -> Bools | None:
+    """Return which points of a tree lie in the liver, where there is one."""
+    liver = values.get("liver")
+    return in_organ(liver, tree) if isinstance(liver, LabelMap) else None
+
+
 def _crossings(values: Mapping[str, object]) -> list[Flowable]:
     """Return every branch that the cut crosses, the widest first."""
     cut = values.get("cut")
@@ -174,7 +181,7 @@ def _crossings(values: Mapping[str, object]) -> list[Flowable]:
         (crossing.diameter_mm, crossing.name, words, crossing.point_mm)
         for output, words in TREES.items()
         if isinstance(tree := values.get(output), Centerline) and isinstance(cut, Cut)
-        for crossing in crossed_branches(tree, cut.distance_mm)
+        for crossing in crossed_branches(tree, cut.distance_mm, cut.side_mm, _there(values, tree))
     ]
     if not found:
         return []

@@ -20,14 +20,15 @@ from meshing.nearest import NearestOnSurface
 from meshing.surface import SurfaceMesh, area_mm2, from_vtk, to_vtk
 from segmentation.contract import Finding, Number
 from segmentation.volume import ImageGeometry, LabelMap
+from workstation.planning.cut_level import along_same_axes, not_negative
 from workstation.planning.cut_surface_sheet import Sheet
-from workstation.planning.proposal import Floats, sample_mm
+from workstation.planning.proposal import Floats
 
 CUT_COLOUR = (90, 200, 220)
 CELLS = 500_000  # of the grid on which a cut is kept, at the most
 FINEST_MM = 1.0
 ROUND_MM = 12.0  # how far the grid reaches beyond the organ
-CHECKED = 200_000  # voxels that tell whether a cut divides an organ
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,15 @@ class CutSurface:
         index = self.geometry.to_index(points_mm)[..., ::-1]
         at = np.moveaxis(index, -1, 0)
         return np.asarray(map_coordinates(self.level, at, order=1, mode="nearest"), np.float64)
+
+    def removed(self, organ: Bools, geometry: ImageGeometry) -> Bools:
+        """Return the voxels [k, j, i] of an organ whose centre lies on the specimen's side."""
+        if along_same_axes(self.geometry, geometry):
+            return not_negative(self.level, self.geometry, organ, geometry)
+        index = np.argwhere(organ)
+        removed = np.zeros_like(organ)
+        removed[tuple(index.T)] = self.side_mm(geometry.to_world(index[:, ::-1])) >= 0
+        return removed
 
     def distance_mm(self, points_mm: npt.ArrayLike) -> Floats:
         """Return signed distances in mm of points (..., 3) from the cut inside the organ.
@@ -124,7 +134,8 @@ def from_level(
     array = np.asarray(level, np.float32).reshape(geometry.shape)
     empty = SurfaceMesh(np.empty((0, 3)), np.empty((0, 3), np.int64), geometry.frame_uid)
     cut = CutSurface(array, geometry, empty, kind, sheet)
-    require_both(cut.side_mm(sample_mm(organ, CHECKED)) >= 0)
+    voxels = organ.mask()
+    require_both(cut.removed(voxels, organ.geometry)[voxels])
     surface = inside(organ, _zero(array, geometry))
     if not len(surface.triangles):
         raise ValueError(NOTHING)

@@ -130,4 +130,4 @@ def _greville(count: int) -> Floats:
 
 def _basis(share: Floats, count: int) -> Floats:
     knots, degree = _knots(count)
-    return np.asarray(BSpline.design_matrix(share, knots, degree).toarray())
+    return np.asarray(BSpline(knots, np.eye(count), degree)(share))

@@ -5,18 +5,19 @@ Space is DICOM patient LPS in millimetres; normals point to the specimen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import numpy as np
 from annotated_types import Ge, Le, MinLen
 from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 from scipy.ndimage import label as label_components
+from scipy.spatial import cKDTree
 
 from meshing.centerline import Centerline
 from meshing.nearest import NearestOnSurface
-from meshing.surface import isosurface
+from meshing.surface import SurfaceMesh, isosurface
 from segmentation.contract import Finding, FrameMismatch, Progress, Severity, silent
 from segmentation.volume import LabelMap
 from workstation.planning.cut_surface import (
@@ -28,7 +29,16 @@ from workstation.planning.cut_surface import (
     require_both,
 )
 from workstation.planning.cut_surface_sheet import Heights, Sheet, flat_sheet, through_line
-from workstation.planning.proposal import Floats, Point, as_point, proposed_cut, sample_mm, tight
+from workstation.planning.proposal import (
+    Floats,
+    Point,
+    as_point,
+    holds,
+    proposed_cut,
+    sample_mm,
+    skin_of,
+    tight,
+)
 from workstation.planning.resection import (
     CutPlane,
     plane_axes,
@@ -239,24 +249,34 @@ def cut_by_territories(
 def cut_wedge(
     liver: LabelMap,
     tumor: LabelMap,
+    portal: Centerline | None = None,
+    hepatic: Centerline | None = None,
     *,
     margin_mm: Annotated[float, Ge(0), Le(50)] = 10.0,
     opening_degrees: Annotated[float, Ge(0), Le(120)] = 30.0,
     lesions: Literal["all", "largest"] = "all",
+    spared_mm: Annotated[float, Ge(0), Le(30)] = 0.0,
     progress: Progress = silent,
 ) -> CutSurface:
     """Cut a wedge around each lesion, with a margin, open to the nearest surface of the organ.
 
+    Wide veins can be spared: the cut then follows their wall, off the tumour, and the margin is
+    less there.
+
     Args:
         liver: the organ to cut.
         tumor: what must come out.
+        portal: the tree of the veins that supply, for veins to spare.
+        hepatic: the tree of the veins that drain, likewise.
         margin_mm: distance in mm that the cut keeps from the tumour.
         opening_degrees: whole angle of the cone that widens towards the organ's surface.
         lesions: a wedge around all lesions, or around the largest.
+        spared_mm: veins at least this wide (mm) are spared; 0 spares none.
         progress: told how far the work is.
 
     Raises:
-        ValueError: if there is no tumour, or nothing or everything is removed.
+        ValueError: if there is no tumour or no tree of what is to be spared, or nothing or
+            everything is removed.
         FrameMismatch: if organ and tumour live in different frames.
     """
     organ = require_voxels(liver)
@@ -264,7 +284,7 @@ def cut_wedge(
     parts = _lesions(tumor, lesions)
     if not parts:
         raise ValueError("there is no tumour to cut a wedge around; mark it first")
-    skin = isosurface(organ).points_mm
+    skin = cast("SurfaceMesh", skin_of(liver)).points_mm
     geometry = grid_around(organ)
     points = centres_mm(geometry)
     level = np.full(len(points), -np.inf)
@@ -272,10 +292,57 @@ def cut_wedge(
     for number, lesion in enumerate(parts):
         progress(0.1 + 0.7 * number / len(parts), "drawing the wedge")
         level = np.maximum(level, _wedge(points, lesion, skin, margin_mm, float(slope)))
+    trees = require_trees(liver, portal, hepatic)
+    if spared_mm:
+        level = without_veins(level, points, tumor, trees, spared_mm, max(geometry.spacing_mm))
     made = from_level(organ, level, geometry, "wedge")
-    text = f"The wedge keeps {margin_mm:g} mm from the tumour; it takes no account of vessels."
+    spares = f"it spares veins of {spared_mm:g} mm and wider, off the tumour"
+    vessels = spares if spared_mm else "it takes no account of vessels"
+    text = f"The wedge keeps {margin_mm:g} mm from the tumour; {vessels}."
     note = Finding(Severity.INFO, "wedge", text, remedy="Check the cut against the vessels.")
     return replace(made, findings=(note,))
+
+
+def without_veins(
+    level: Floats,
+    points: Floats,
+    tumor: LabelMap,
+    trees: Sequence[Centerline],
+    spared_mm: float,
+    step_mm: float,
+) -> Floats:
+    """Return a level (n,) at points (n, 3) that is not positive in wide veins off the tumour.
+
+    Raises:
+        ValueError: if there is no tree.
+    """
+    axes, radius = wide_veins(trees, spared_mm)
+    found = np.array(level)
+    taken = np.flatnonzero(level > 0)
+    if not len(axes) or not len(taken):
+        return found
+    # A tube thinner than the grid would be lost between its places.
+    apart, nearest = cKDTree(axes).query(points[taken])
+    tube = apart - np.maximum(radius[nearest], step_mm)
+    inside = taken[tube < level[taken]]
+    skin = skin_of(tumor)
+    assert skin is not None
+    depth = -NearestOnSurface(skin).signed_mm(points[inside])
+    found[inside] = np.maximum(tube[tube < level[taken]], np.minimum(depth, level[inside]))
+    return found
+
+
+def wide_veins(trees: Sequence[Centerline], spared_mm: float) -> tuple[Floats, Floats]:
+    """Return places (n, 3) on the axes of veins at least so wide, LPS mm, and radii (n,) in mm.
+
+    Raises:
+        ValueError: if there is no tree.
+    """
+    if not trees:
+        raise ValueError("there is no tree of veins to spare; give portal or hepatic, or spare 0")
+    wide = [2 * tree.radius_mm >= spared_mm for tree in trees]
+    axes = np.concatenate([tree.points_mm[here] for tree, here in zip(trees, wide)])
+    return axes, np.concatenate([tree.radius_mm[here] for tree, here in zip(trees, wide)])
 
 
 def _lesions(tumor: LabelMap, which: str) -> list[LabelMap]:
@@ -306,10 +373,13 @@ def _wedge(
     arm = skin.points_mm - centre
     radius = float(np.linalg.norm(arm - (arm @ axis)[:, None] * axis, axis=1).max()) + margin_mm
     cone = np.minimum((radius + along * slope - beside) / np.hypot(1.0, slope), along)
-    # Far away a bound serves: only where the level changes its sign does its value matter.
+    # Elsewhere a bound serves: only where the level changes its sign does its value matter.
     reach = np.linalg.norm(arm, axis=1).max()
     offset = margin_mm + reach - np.linalg.norm(away, axis=1)
-    near = offset > -NEAR_MM
+    close = np.flatnonzero(offset > -NEAR_MM)
+    apart = cKDTree(skin.points_mm).query(points[close])[0]
+    offset[close] = margin_mm + np.where(holds(lesion, points[close]), apart, -apart)
+    near = close[np.abs(offset[close]) < NEAR_MM]
     offset[near] = margin_mm - NearestOnSurface(skin).signed_mm(points[near])
     return np.asarray(np.maximum(cone, offset))
 

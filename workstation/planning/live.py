@@ -20,11 +20,13 @@ from workstation.planning.cut_surface_sheet import Sheet
 from workstation.planning.live_tree import LiveTree
 from workstation.planning.proposal import (
     Floats,
+    holds,
     lesion_hulls_mm,
     sample_mm,
     separate_parts,
     tight,
 )
+from workstation.planning.vein_crossings import beside_organ
 
 Bools = npt.NDArray[np.bool_]
 Pressure = Callable[[float], Measurements]
@@ -33,7 +35,6 @@ SAMPLES = 300_000
 SKIN = 2_000  # points of a lesion's surface that are looked at over a bent sheet
 NEAR_MM = 10.0  # of the organ, and a structure's place counts
 GRID = 48  # places of a sheet along each side, whose tangents stand for it
-REACH_VOXELS = 2.0  # a branch this far outside the label still counts as in the organ
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,9 @@ class LivePreview:
         lesion = None if tumor is None else tight(tumor)
         self._hulls = [] if lesion is None else lesion_hulls_mm(lesion)
         self._skins = [] if lesion is None else _skins(lesion)
-        self._healthy = None if lesion is None else ~_inside(lesion, points)
+        self._healthy = None if lesion is None else ~holds(lesion, points)
         self._portal, self._hepatic = (
-            None if tree is None else LiveTree(tree, points, _around(organ, tree.points_mm))
+            None if tree is None else LiveTree(tree, points, beside_organ(organ, tree.points_mm))
             for tree in (portal, hepatic)
         )
         self._pressure = pressure
@@ -296,20 +297,3 @@ def _skins(lesion: LabelMap) -> list[Floats]:
     skin = isosurface(lesion)
     parts = separate_parts(skin)
     return [skin.points_mm[p[:: max(1, -(-len(p) // SKIN))]] for p in parts]
-
-
-def _around(organ: LabelMap, points_mm: Floats) -> Bools:
-    """Tell for each point (n, 3) whether it lies in an organ or just beside it."""
-    inside = np.argwhere(organ.array)
-    near = cKDTree(inside[:: max(1, len(inside) // SAMPLES)])
-    index = organ.geometry.to_index(points_mm)[:, ::-1]
-    return np.asarray(near.query(index)[0] <= REACH_VOXELS)
-
-
-def _inside(labels: LabelMap, points_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Tell for each point (n, 3), LPS mm, whether its nearest voxel is labelled."""
-    index = np.rint(labels.geometry.to_index(points_mm)).astype(np.int64)
-    within = np.all((index >= 0) & (index < labels.geometry.size), axis=1)
-    i, j, k = index[within].T
-    within[within] = labels.array[k, j, i] != 0
-    return np.asarray(within)

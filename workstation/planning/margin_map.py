@@ -21,8 +21,8 @@ from meshing.tracts import is_tract, samples_mm
 from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
 from segmentation.volume import ImageGeometry, LabelMap
 from workstation.planning.cut_surface import CutSurface
-from workstation.planning.proposal import Floats, as_point, tight
-from workstation.planning.resection import R0_MM, CutPlane
+from workstation.planning.proposal import Floats, as_point, skin_of, tight
+from workstation.planning.resection import R0_MM, CutPlane, distances_mm
 
 MARGIN = "margin_mm"
 FIBRE_STEP_MM = 0.25
@@ -57,16 +57,19 @@ def margin_map(
     require_bands(risk_mm, safety_mm)
     if tumor.geometry.frame_uid != cut.frame_uid:
         raise FrameMismatch("tumour and cut live in different frames; register one first")
-    lesions = tight(tumor)
+    lesions = skin_of(tumor)
     if lesions is None:
         note = Finding(Severity.WARNING, "no_tumor", "The tumour label is empty: no margin.")
         nothing = np.empty((0, 3)), np.empty((0, 3), np.int64)
         return SurfaceMesh(*nothing, cut.frame_uid, "margin", findings=(note,))
-    skin = replace(isosurface(lesions), name="margin", findings=())
+    skin = replace(lesions, name="margin", findings=())
     progress(0.3, "measuring the margin")
-    away = NearestOnSurface(cut.surface)(skin.points_mm, progress).distance_mm
-    signed = np.where(cut.side_mm(skin.points_mm) >= 0, away, -away)
-    half = max(lesions.geometry.spacing_mm) / 2
+    signed = distances_mm(cut, lesions)
+    if isinstance(cut, CutPlane):  # of its part in the organ: along the plane, and off it
+        feet = skin.points_mm - signed[:, None] * np.asarray(cut.normal)
+        aside = NearestOnSurface(cut.surface)(feet, progress).distance_mm
+        signed = np.where(signed >= 0, 1, -1) * np.hypot(signed, aside)
+    half = max(tumor.geometry.spacing_mm) / 2
     return _mapped(skin, MARGIN, signed, (risk_mm, safety_mm), half, "the tumour's surface")
 
 

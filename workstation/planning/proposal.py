@@ -19,6 +19,7 @@ from meshing.centerline import Centerline
 from meshing.surface import SurfaceMesh, bounding_block, isosurface
 from segmentation.contract import Finding, Severity
 from segmentation.volume import LabelMap
+from workstation.planning.kept import kept
 from workstation.planning.live_tree import LiveTree
 
 Floats = npt.NDArray[np.float64]
@@ -37,6 +38,7 @@ def as_point(vector: npt.ArrayLike) -> Point:
     return (x, y, z)
 
 
+@kept
 def tight(labels: LabelMap) -> LabelMap | None:
     """Return all labels as one, cropped to their voxels; None where there is none."""
     mask = labels.mask()
@@ -46,6 +48,13 @@ def tight(labels: LabelMap) -> LabelMap | None:
     crop = mask[block]
     start = [s.start for s in block]
     return LabelMap(crop, labels.geometry.cropped(start[::-1], crop.shape[::-1]))
+
+
+@kept
+def skin_of(labels: LabelMap) -> SurfaceMesh | None:
+    """Return the surface of all labels as one; None where there is none."""
+    there = tight(labels)
+    return None if there is None else isosurface(there)
 
 
 def sample_mm(labels: LabelMap, at_most: int) -> Floats:
@@ -60,6 +69,15 @@ def sample_mm(labels: LabelMap, at_most: int) -> Floats:
     drawn = starts + np.random.default_rng(0).integers(0, run, len(starts))
     index = np.stack(np.unravel_index(voxels[drawn], labels.array.shape), axis=1)
     return labels.geometry.to_world(index[:, ::-1])
+
+
+def holds(labels: LabelMap, points_mm: Floats) -> Bools:
+    """Tell for each point (n, 3), LPS mm, whether its nearest voxel is labelled."""
+    index = np.rint(labels.geometry.to_index(points_mm)).astype(np.int64)
+    within = np.all((index >= 0) & (index < labels.geometry.size), axis=1)
+    i, j, k = index[within].T
+    within[within] = labels.array[k, j, i] != 0
+    return np.asarray(within)
 
 
 def hull_mm(labels: LabelMap) -> Floats:

@@ -19,7 +19,7 @@ from vtkmodules.vtkFiltersCore import vtkClipPolyData
 
 from meshing.centerline import Centerline
 from meshing.clipping import cross_section, level_loops
-from meshing.surface import SurfaceMesh, area_mm2, bounding_block, from_vtk, isosurface, to_vtk
+from meshing.surface import SurfaceMesh, area_mm2, bounding_block, from_vtk, to_vtk
 from segmentation.anatomy import ANATOMY
 from segmentation.contract import (
     Finding,
@@ -32,16 +32,19 @@ from segmentation.contract import (
 )
 from segmentation.volume import ImageGeometry, Label, LabelMap, require_same_grid
 from workstation.planning.cut_surface import CUT_COLOUR, CutSurface, require_both
+from workstation.planning.kept import kept
 from workstation.planning.proposal import (
     Floats,
     Point,
     as_point,
     proposed_cut,
     separate_parts,
+    skin_of,
     tight,
 )
 
 Bools = npt.NDArray[np.bool_]
+Block = tuple[slice, slice, slice]
 
 VESSEL_REACH_MM = 3.0
 R0_MM = 1.0  # Sadot et al., Ann Surg 2015;262:476: survival is worse below 1 mm.
@@ -245,45 +248,46 @@ def _patch(organ: LabelMap, cut: CutPlane) -> SurfaceMesh:
     return replace(mesh, point_data={})
 
 
-def _sides(liver: LabelMap, cut: Cut) -> tuple[Bools, Bools]:
-    """Return the specimen's and the remnant's voxels [k, j, i] by the side of their centres."""
+def _removed(liver: LabelMap, cut: Cut) -> tuple[Block, Bools, Bools]:
+    """Return where the organ lies, its voxels there, and those on the specimen's side."""
     _require_frame(cut, liver)
-    mask = liver.mask()
-    block = bounding_block(mask)
+    block = bounding_block(liver.array)
     if block is None:
         raise ValueError("the organ to cut has no voxel; segment it first")
-    organ = mask[block]
+    organ = liver.array[block] != 0
     crop = liver.geometry.cropped([s.start for s in block][::-1], organ.shape[::-1])
     inside = removed_by(cut, organ, crop)
     require_both(inside[organ])
-    removed = np.zeros_like(mask)
-    removed[block] = inside
-    stays = mask
-    stays[block] &= ~inside
-    return removed, stays
+    return block, organ, inside
 
 
 def removed_by(cut: Cut, organ: Bools, geometry: ImageGeometry) -> Bools:
     """Return the voxels [k, j, i] of an organ whose centre lies on the specimen's side."""
     if isinstance(cut, CutPlane):
         return np.asarray(organ & (_distances_mm(geometry, cut) >= 0))
-    index = np.argwhere(organ)
-    removed = np.zeros_like(organ)
-    removed[tuple(index.T)] = cut.side_mm(geometry.to_world(index[:, ::-1])) >= 0
-    return removed
+    return cut.removed(organ, geometry)
 
 
-def _part(liver: LabelMap, mask: Bools, label: Label, extra: tuple[Number, ...] = ()) -> LabelMap:
-    whole = liver.volume_ml()
-    part = LabelMap(mask, liver.geometry, {1: label})
-    volume = part.volume_ml()
-    fraction = 100.0 * volume / whole
+def _part(
+    liver: LabelMap,
+    block: Block,
+    part: Bools,
+    whole: int,
+    label: Label,
+    extra: tuple[Number, ...] = (),
+) -> LabelMap:
+    """Return a part of an organ of so many voxels, told by what it takes of a block."""
+    array = np.zeros(liver.array.shape, np.uint8)
+    array[block] = part
+    count = int(np.count_nonzero(part))
+    volume = float(count) * liver.geometry.voxel_ml
+    fraction = 100.0 * volume / (float(whole) * liver.geometry.voxel_ml)
     numbers = (
         Number("volume", volume, "mL", "voxel count x voxel volume"),
         Number("fraction", fraction, "%", "share of the whole liver label's volume"),
         *extra,
     )
-    return replace(part, numbers=numbers)
+    return LabelMap(array, liver.geometry, {1: label}, numbers=numbers)
 
 
 def specimen(liver: LabelMap, cut: Cut, *, progress: Progress = silent) -> LabelMap:
@@ -299,7 +303,8 @@ def specimen(liver: LabelMap, cut: Cut, *, progress: Progress = silent) -> Label
         ValueError: if the organ is empty.
     """
     progress(0.1, "splitting the organ")
-    return _part(liver, _sides(liver, cut)[0], ANATOMY["specimen"])
+    block, organ, removed = _removed(liver, cut)
+    return _part(liver, block, removed, int(np.count_nonzero(organ)), ANATOMY["specimen"])
 
 
 def remnant(
@@ -318,21 +323,22 @@ def remnant(
         ValueError: if the organ is empty.
     """
     progress(0.1, "splitting the organ")
-    stays = _sides(liver, cut)[1]
+    block, organ, removed = _removed(liver, cut)
+    stays, whole = organ & ~removed, int(np.count_nonzero(organ))
     label = ANATOMY["remnant"]
     if tumor is None:
-        return _part(liver, stays, label)
+        return _part(liver, block, stays, whole, label)
     require_same_grid(liver, tumor)
-    healthy = liver.mask() & ~tumor.mask()
+    healthy = organ & (tumor.array[block] == 0)
     if not healthy.any():
-        return _part(liver, stays, label)
+        return _part(liver, block, stays, whole, label)
     ratio = 100.0 * float(np.count_nonzero(stays & healthy) / np.count_nonzero(healthy))
     source = (
         "(remnant - tumour in it) / (liver - tumour), both measured; the standardised ratio of "
         "Vauthey et al., Surgery 2000;127:512, divides by a volume estimated from body size"
     )
     extra = Number("functional_fraction", ratio, "%", source)
-    return _part(liver, stays, label, (extra,))
+    return _part(liver, block, stays, whole, label, (extra,))
 
 
 def margin(tumor: LabelMap, cut: Cut, *, progress: Progress = silent) -> Measurements:
@@ -352,22 +358,21 @@ def margin(tumor: LabelMap, cut: Cut, *, progress: Progress = silent) -> Measure
         FrameMismatch: if tumour and cut live in different frames.
     """
     _require_frame(cut, tumor)
-    lesions = tight(tumor)
-    if lesions is None:
+    progress(0.1, "measuring the margin")
+    skin = skin_of(tumor)
+    if skin is None:
         note = Finding(
             Severity.WARNING, "no_tumor", "The tumour label is empty, so there is no margin."
         )
         return Measurements(findings=(note,))
-    progress(0.1, "measuring the margin")
-    skin = isosurface(lesions)
-    distance = cut.distance_mm(skin.points_mm)
+    distance = distances_mm(cut, skin)
     parts = separate_parts(skin)
     removed = [n for n in parts if distance[n].max() >= 0] or parts
     points = np.concatenate(removed)
     nearest = int(points[np.argmin(distance[points])])
     value = float(distance[nearest])
-    steps = lesions.geometry.axes.T @ _direction(cut, skin.points_mm[nearest])
-    half = float(np.abs(steps) @ lesions.geometry.spacing_mm) / 2
+    steps = tumor.geometry.axes.T @ _direction(cut, skin.points_mm[nearest])
+    half = float(np.abs(steps) @ tumor.geometry.spacing_mm) / 2
     number = Number(
         "minimum",
         value,
@@ -378,6 +383,12 @@ def margin(tumor: LabelMap, cut: Cut, *, progress: Progress = silent) -> Measure
         value + half,
     )
     return Measurements((number,), _margin_findings(skin, distance, nearest, parts))
+
+
+@kept
+def distances_mm(cut: Cut, skin: SurfaceMesh) -> Floats:
+    """Return the signed distances in mm of a surface's points from a cut, as the cut tells them."""
+    return cut.distance_mm(skin.points_mm)
 
 
 def _extent(cut: Cut) -> str:
@@ -435,14 +446,14 @@ def cut_vessels(vessels: LabelMap, cut: Cut, *, progress: Progress = silent) -> 
         FrameMismatch: if vessels and cut live in different frames.
     """
     _require_frame(cut, vessels)
-    tree = tight(vessels)
+    progress(0.1, "cutting the vessels")
+    skin = skin_of(vessels)
     sections = []
-    if tree is not None:
-        progress(0.1, "cutting the vessels")
+    if skin is not None:
         organ = cKDTree(cut.surface.points_mm)
         sections = [
             (area, loop)
-            for area, loop in _sections(isosurface(tree), cut)
+            for area, loop in _sections(skin, cut)
             if area > 0 and np.min(organ.query(loop)[0]) <= VESSEL_REACH_MM
         ]
     source = "closed loops of the vessels' surface in the cut"

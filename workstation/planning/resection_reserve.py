@@ -14,7 +14,7 @@ import numpy as np
 
 from hemodynamics.score import Score
 from segmentation.contract import Finding, Measurements, Number, Progress, Severity, silent
-from segmentation.volume import LabelMap, require_same_grid
+from segmentation.volume import LabelMap, bounding_block, require_same_grid
 from workstation.planning.liver_function import (
     albi,
     child_pugh,
@@ -66,10 +66,12 @@ def future_remnant(
         ValueError: if no liver is left beside the tumour.
     """
     require_same_grid(liver, remnant)
-    stays, whole = remnant.mask(), liver.mask()
+    block = _around(liver, remnant)
+    stays, whole = remnant.array[block] != 0, liver.array[block] != 0
     if tumor is not None:
         require_same_grid(liver, tumor)
-        stays, whole = stays & ~tumor.mask(), whole & ~tumor.mask()
+        healthy = tumor.array[block] == 0
+        stays, whole = stays & healthy, whole & healthy
     if not whole.any():
         raise ValueError("no liver is left beside the tumour; check both labels")
     progress(0.5, "comparing the remnant")
@@ -84,6 +86,19 @@ def future_remnant(
     known = _known(patient)
     more, said = _by_body(left_ml, known, background)
     return Measurements((*numbers, *more), (*findings, *said))
+
+
+def _around(*labels: LabelMap) -> tuple[slice, ...]:
+    """Return the tightest block [k, j, i] around all voxels of labels on one grid."""
+    found = (bounding_block(one.array) for one in labels)
+    blocks = [block for block in found if block is not None]
+    return tuple(
+        slice(
+            min((b[a].start for b in blocks), default=0),
+            max((b[a].stop for b in blocks), default=0),
+        )
+        for a in range(3)
+    )
 
 
 def _by_body(

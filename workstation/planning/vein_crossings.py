@@ -10,12 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from meshing.centerline import Centerline
+from segmentation.volume import LabelMap
 from workstation.planning.couinaud_names import TERRITORIES
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+
+SAMPLES = 300_000  # voxels of an organ that stand for it
+REACH_VOXELS = 2.0  # a branch this far outside the label still counts as in the organ
+GRAZE = 0.1  # share of its width from which on a branch is told of whose wall is taken
 
 
 @dataclass(frozen=True)
@@ -37,34 +43,116 @@ class Crossing:
     name: str
 
 
+@dataclass(frozen=True)
+class Grazed:
+    """Where a cut takes a part of the wall of a branch whose axis stays.
+
+    Attributes:
+        branch, point_mm, diameter_mm, name: as those of a `Crossing`.
+        share: of the diameter that lies on the specimen's side, below a half.
+    """
+
+    branch: int
+    point_mm: tuple[float, float, float]
+    diameter_mm: float
+    name: str
+    share: float
+
+
+def beside_organ(organ: LabelMap, points_mm: Floats) -> Bools:
+    """Tell for each point (n, 3), LPS mm, whether it lies in an organ or just beside it."""
+    inside = np.argwhere(organ.array)
+    near = cKDTree(inside[:: max(1, len(inside) // SAMPLES)])
+    index = organ.geometry.to_index(points_mm)[:, ::-1]
+    return np.asarray(near.query(index)[0] <= REACH_VOXELS)
+
+
 def crossed_branches(
-    tree: Centerline, distance_mm: Callable[[Floats], Floats]
+    tree: Centerline,
+    distance_mm: Callable[[Floats], Floats],
+    side_mm: Callable[[Floats], Floats] | None = None,
+    inside: Bools | None = None,
 ) -> tuple[Crossing, ...]:
     """Return where a cut crosses the branches of a tree, the widest first.
+
+    A branch is crossed where its axis passes from one side to the other: where at least half of
+    its width is removed. What only touches its wall, or takes less, does not cross it.
 
     Args:
         tree: the branches, each from its root on.
         distance_mm: signed distances in mm of LPS points (n, 3) from the cut.
+        side_mm: the sides of LPS points (n, 3), where they are quicker to tell.
+        inside: for each point of the tree whether it lies in the organ, beyond which no cut goes;
+            empty takes all.
     """
     if not tree.branches:
         return ()
-    distance = np.asarray(distance_mm(tree.points_mm), float)
-    codes = tree.point_data.get("territory", np.zeros(len(distance)))
+    removed = np.asarray((side_mm or distance_mm)(tree.points_mm), float) >= 0
+    there = np.ones(len(removed), np.bool_) if inside is None else inside
     found = []
     for number, branch in enumerate(tree.branches):
-        side = distance[branch.points] >= 0
-        for step in np.flatnonzero(side[1:] != side[:-1]) + branch.start:
-            a, b = float(distance[step]), float(distance[step + 1])
-            share = a / (a - b)
+        side, here = removed[branch.points], there[branch.points]
+        steps = (side[1:] != side[:-1]) & here[1:] & here[:-1]
+        for step in np.flatnonzero(steps) + branch.start:
+            a, b = np.abs(np.asarray(distance_mm(tree.points_mm[step : step + 2]), float))
+            share = float(a / max(a + b, 1e-12))
             x, y, z = tree.points_mm[step] + share * (
                 tree.points_mm[step + 1] - tree.points_mm[step]
             )
             radius = (1 - share) * tree.radius_mm[step] + share * tree.radius_mm[step + 1]
-            code = int(codes[branch.points].max())
-            name = TERRITORIES[code].name if code else ""
-            point = (float(x), float(y), float(z))
+            name, point = name_of(tree, number), (float(x), float(y), float(z))
             found.append(Crossing(number, int(step) + 1, point, 2 * float(radius), name))
     return tuple(sorted(found, key=lambda c: (-c.diameter_mm, c.branch, c.point)))
+
+
+def name_of(tree: Centerline, number: int) -> str:
+    """Return the name of a branch, "" where it has none."""
+    if "territory" not in tree.point_data:
+        return ""
+    code = int(tree.point_data["territory"][tree.branches[number].points].max())
+    return TERRITORIES[code].name if code else ""
+
+
+def grazed_branches(
+    tree: Centerline,
+    distance_mm: Callable[[Floats], Floats],
+    near: Bools,
+    crossings: tuple[Crossing, ...],
+) -> tuple[Grazed, ...]:
+    """Return the branches of which a cut takes less than half of the width, the widest first.
+
+    Args:
+        tree: the branches.
+        distance_mm: signed distances in mm of LPS points (n, 3) from the cut.
+        near: the points of the tree that count: on the remnant's side, in the organ.
+        crossings: where the cut crosses branches; beside them no wall is told of.
+    """
+    at = np.flatnonzero(near)
+    for crossing in crossings:
+        away = np.linalg.norm(tree.points_mm[at] - crossing.point_mm, axis=1)
+        at = at[away > 2 * crossing.diameter_mm]
+    if not len(at):
+        return ()
+    radius = tree.radius_mm[at]
+    share = (radius - np.abs(distance_mm(tree.points_mm[at]))) / (2 * radius)
+    found = []
+    for number, branch in enumerate(tree.branches):
+        own = (at >= branch.start) & (at < branch.stop) & (share > GRAZE)
+        if own.any():
+            n = int(np.flatnonzero(own)[np.argmax(share[own])])
+            x, y, z = (float(c) for c in tree.points_mm[at[n]])
+            wide = 2 * float(radius[n])
+            found.append(Grazed(number, (x, y, z), wide, name_of(tree, number), float(share[n])))
+    return tuple(sorted(found, key=lambda g: (-g.diameter_mm, g.branch)))
+
+
+def first_crossings(tree: Centerline, crossings: tuple[Crossing, ...]) -> tuple[Crossing, ...]:
+    """Return the crossings behind no other one, seen from the root, in their order."""
+    return tuple(
+        one
+        for one in crossings
+        if not behind(tree, [c.point for c in crossings if c.point != one.point])[one.point]
+    )
 
 
 def behind(tree: Centerline, points: list[int]) -> Bools:
