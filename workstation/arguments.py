@@ -249,6 +249,7 @@ def _add_export(command: Command) -> None:
         ".dcm, report to .pdf or .dcm, dicom, the whole plan, to a folder, and plan, its numbers "
         "with provenance, to .fhir.json; model, all surfaces, or NAME,NAME to .3mf, .glb or .obj; "
         "release, all that an implant's maker gets, to a folder, and drawing, its sheet, to .pdf; "
+        "step, the part of an implant library, to .step; "
         "a flow also to .pvd, .gif, .png (such as flow.osi.png), .branches.csv and .sections.csv",
         prints_json=False,
     )

@@ -12,6 +12,8 @@ from workstation.export import export
 from workstation.fhir_export import PLAN, is_fhir_file, write_plan_bundle
 from workstation.implant_release import DRAWING, RELEASE, write_release, write_sheet
 from workstation.model_export import MODEL, draft_model
+from workstation.planning.step_files import is_step
+from workstation.step_export import STEP, export_step
 from workstation.views import VIEWS
 
 REPORT = "report"
@@ -34,7 +36,8 @@ def export_any(
     (.fhir.json), "report" the report (.pdf, .dcm), and "picture", "axial", "coronal" and
     "sagittal" are views (.png, .dcm). "model" is all surfaces of the plan, and names with
     commas between them are these surfaces, in one file (.3mf, .glb, .obj or USD). "release" is a
-    folder of all that the maker of an implant gets, and "drawing" its sheet (.pdf). ``form`` is
+    folder of all that the maker of an implant gets, and "drawing" its sheet (.pdf). "step" is the
+    part of a library that the plan places, as a solid (.step). ``form`` is
     that of DICOM segmentations; for ``despite`` and ``coloured_by`` see
     `workstation.model_export.draft_model`.
 
@@ -50,6 +53,8 @@ def export_any(
         return (write_report_file(case, path, progress),)
     if not known and name in VIEWS:
         return (write_view(case, name, path, progress),)
+    if is_step(path.name) or (not known and name == STEP):
+        return (export_step(case, name, path, progress),)
     if not known and name == RELEASE:
         return write_release(case, path, despite=despite, progress=progress)
     if not known and name == DRAWING:

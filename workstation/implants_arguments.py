@@ -13,7 +13,8 @@ MANIFEST_HELP = """manifest.json in FOLDER:
       "frame": "origin at the neck cut; z up the stem, x medial, y forward",
       "sizes": [{"name": "1", "file": "stem_1.stl"}]}]}
 unit is mm, cm or m; turns says that a part looks the same however it is turned about z. The files
-are closed STL surfaces beside the manifest; nothing in them is run.
+are closed STL surfaces or STEP files of one solid (which name their unit themselves) beside the
+manifest; nothing in them is run.
 
 """
 
@@ -23,7 +24,7 @@ def add_implants(parser: argparse.ArgumentParser, epilog: str) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     text = "list the implant libraries with families, sizes and checksums"
     listing = actions.add_parser("list", help=text, description=text, epilog=epilog)
-    text = "check a folder of STL files with a manifest, and keep a copy with checksums"
+    text = "check a folder of STL or STEP files with a manifest, and keep a copy with checksums"
     adding = actions.add_parser(
         "add",
         help=text,

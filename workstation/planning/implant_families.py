@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -55,6 +56,8 @@ class Part:
         seat: numbers of the triangles that are to meet bone.
         turns: whether the part looks the same however it is turned about its z axis.
         places: named points of the frame, such as the centre of a head.
+        dimensions: all measures of a generic part, by name.
+        solid: the STEP file of a part of an added library, where it has one.
     """
 
     library: str
@@ -64,6 +67,8 @@ class Part:
     turns: bool = False
     places: Mapping[str, Vector] = field(default_factory=dict)
     note: str = NOTE
+    dimensions: Dimensions = field(default_factory=dict)
+    solid: Path | None = None
 
     @property
     def seat(self) -> Triangles:
@@ -129,7 +134,8 @@ class Family:
         mesh = measured(mesh)
         mesh = SurfaceMesh(mesh.points_mm, mesh.triangles, "", name, COLOUR,
                            numbers=mesh.numbers, boundaries={"seat": seat})  # fmt: skip
-        return Part(GENERIC, self.name, size, mesh, self.turns, self.places(given))
+        return Part(GENERIC, self.name, size, mesh, self.turns, self.places(given),
+                    dimensions=given)  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """Return the record that `hilum implants list --json` prints."""

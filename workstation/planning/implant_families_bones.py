@@ -5,30 +5,70 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from manifold3d import CrossSection, Manifold
+from manifold3d import CrossSection, Manifold, Mesh
 
 from segmentation.volume import Floats
-from workstation.planning.implant_families_joints import FLAT, ROUND, Dimensions, Mask
+from workstation.planning.implant_families_joints import (
+    FLAT,
+    ROUND,
+    SUNK_MM,
+    Dimensions,
+    Mask,
+)
 
-TURN = 12
-"""Sections of a thread in one turn."""
+TURN, AROUND = 16, 32
+"""Sections of a thread in one turn, and corners of each."""
+
+TIP, BLUNT = 0.6, 0.05
+"""Length of a screw's tip in outer diameters, and the share of its width that its end keeps."""
 
 
 def screw(d: Dimensions) -> Manifold:
     """Return a screw that points to -z, its head above z = 0; the thread is a round one."""
-    outer, core, length = d["thread_mm"], d["core_mm"], d["length_mm"]
-    if not core < outer:
-        raise ValueError(f"a screw's core ({core:g} mm) must be thinner than its thread")
-    turns = length / d["pitch_mm"]
-    section = CrossSection.circle((outer + core) / 4, 24).translate(((outer - core) / 4, 0))
-    thread = section.extrude(length, math.ceil(turns * TURN), -360.0 * turns)
-    tip = Manifold.cylinder(0.6 * outer, 0.0, 0.6 * outer, 48)
-    long = Manifold.cylinder(length, outer, -1.0, 48).translate((0, 0, 0.6 * outer))
-    shaft = (thread ^ (tip + long)).translate((0, 0, -length))
+    core = d["core_mm"]
+    angles = 2 * math.pi * np.arange(AROUND) / AROUND
+    even = math.sqrt(angles[1] / math.sin(angles[1]))  # the polygon has the circle's area
+    circle = even * np.column_stack([np.cos(angles), np.sin(angles), np.zeros(AROUND)])
+    rings = [middle + radius * circle for middle, radius in thread_sections(d, TURN)]
     head = Manifold.cylinder(d["head_height_mm"], core / 2, d["head_mm"] / 2, ROUND)
     drive = Manifold.cylinder(d["head_height_mm"], d["drive_mm"] / 2, -1.0, 6)
     head -= drive.translate((0, 0, 0.5 * d["head_height_mm"]))
-    return shaft + head.translate((0, 0, -0.01))
+    return _stacked(np.array(rings)) + head.translate((0, 0, -SUNK_MM))
+
+
+def thread_sections(d: Dimensions, turn: int) -> list[tuple[Floats, float]]:
+    """Return middle (mm) and radius of a thread's round sections, ``turn`` of them in one turn.
+
+    They run from the tip, where they are small, up to the head at z = 0, about the z axis.
+
+    Raises:
+        ValueError: if the core is not thinner than the thread.
+    """
+    outer, core, length = d["thread_mm"], d["core_mm"], d["length_mm"]
+    if not core < outer:
+        raise ValueError(f"a screw's core ({core:g} mm) must be thinner than its thread")
+    radius, aside = (outer + core) / 4, (outer - core) / 4
+    found = []
+    for z in np.linspace(-length, 0.0, math.ceil(length / d["pitch_mm"] * turn) + 1):
+        wide = min(1.0, BLUNT + (1 - BLUNT) * (z + length) / (TIP * outer))
+        angle = -2 * math.pi * z / d["pitch_mm"]
+        across = (wide * aside * math.cos(angle), -wide * aside * math.sin(angle), z)
+        found.append((np.array(across), float(wide * radius)))
+    return found
+
+
+def _stacked(rings: Floats) -> Manifold:
+    """Return the body between rings (n, m, 3) that run counterclockwise, one above the other."""
+    count, around = rings.shape[:2]
+    number = np.arange(count * around).reshape(count, around)
+    low, high = number[:-1], number[1:]
+    right, over = np.roll(low, -1, axis=1), np.roll(high, -1, axis=1)
+    sides = [np.stack(t, -1).reshape(-1, 3) for t in ((low, right, over), (low, over, high))]
+    fan = np.column_stack([np.arange(1, around - 1), np.arange(2, around)])
+    below = np.column_stack([np.full(around - 2, number[0, 0]), number[0][fan[:, ::-1]]])
+    above = np.column_stack([np.full(around - 2, number[-1, 0]), number[-1][fan]])
+    corners = np.concatenate([*sides, below, above]).astype(np.uint32)
+    return Manifold(Mesh(rings.reshape(-1, 3).astype(np.float32), corners))
 
 
 def screw_seat(middles: Floats, normals: Floats, d: Dimensions) -> Mask:
@@ -47,7 +87,7 @@ def plate(d: Dimensions) -> Manifold:
     made = CrossSection.batch_hull([end.translate((-half, 0)), end.translate((half, 0))])
     solid = made.extrude(thick)
     hole = Manifold.cylinder(thick + 2, d["hole_mm"] / 2, -1.0, 32).translate((0, 0, -1))
-    sink = Manifold.cylinder(0.5 * thick + 0.01, d["hole_mm"] / 2, 0.7 * d["hole_mm"], 32)
+    sink = Manifold.cylinder(0.5 * thick + SUNK_MM, d["hole_mm"] / 2, 0.7 * d["hole_mm"], 32)
     hole += sink.translate((0, 0, 0.5 * thick))
     for n in range(holes):
         solid -= hole.translate((n * spacing - half, 0, 0))

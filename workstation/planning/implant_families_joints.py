@@ -24,6 +24,9 @@ ROUND = 64
 SLICES = 16
 """Of a stem, along its length."""
 
+SUNK_MM = 0.01
+"""How deep one part of a solid begins in another, so that they become one."""
+
 FLAT = 0.05
 """mm within which a triangle's middle lies on a face."""
 
@@ -38,14 +41,22 @@ def hip_stem(d: Dimensions) -> Manifold:
     return body + _neck(d)
 
 
-def _stem_ring(d: Dimensions, z: float) -> Floats:
-    """Return the corners (n, 3) of a stem's section, rounded, at height z."""
+def stem_section(d: Dimensions, z: float) -> tuple[float, float, float, float]:
+    """Return how far a stem's section at height z reaches (mm): medially, laterally, in depth.
+
+    The last is the radius of its corners.
+    """
     part = 1.0 + z / d["length_mm"]
     half = d["tip_mm"] / 2
     inner = half + (d["width_mm"] - d["tip_mm"]) * part**2.5
     outer = half + (0.15 * d["width_mm"]) * part**4
     deep = (d["tip_mm"] + (d["depth_mm"] - d["tip_mm"]) * part) / 2
-    corner = 0.35 * min(half, deep)
+    return inner, outer, deep, 0.35 * min(half, deep)
+
+
+def _stem_ring(d: Dimensions, z: float) -> Floats:
+    """Return the corners (n, 3) of a stem's section, rounded, at height z."""
+    inner, outer, deep, corner = stem_section(d, z)
     turn = np.linspace(0, 2 * math.pi, 4 * 6 + 1)[:-1] + math.pi / 24
     cosine, sine = np.cos(turn), np.sin(turn)
     x = np.where(cosine > 0, inner - corner, corner - outer) + corner * cosine
@@ -98,15 +109,18 @@ def femur_cuts(d: Dimensions, beyond_mm: float = 0.0) -> Floats:
     ])  # fmt: skip
 
 
+def femur_opening(d: Dimensions, top_mm: float) -> Floats:
+    """Return the sagittal outline (y, z) of what the five cuts leave free, up to a height."""
+    half = d["depth_mm"] / 2
+    return np.vstack([[(-half, top_mm)], femur_cuts(d)[1:-1], [(half, top_mm)]])
+
+
 def knee_femur(d: Dimensions) -> Manifold:
     """Return a femoral part: a shell of one thickness over five cuts, notch and two pegs."""
     wide, thick = d["width_mm"], d["thickness_mm"]
     shell = _across(femur_cuts(d, thick), wide)
     top = max(d["anterior_mm"], d["posterior_mm"]) + 1.0
-    cuts = np.vstack([
-        [(-d["depth_mm"] / 2, top)], femur_cuts(d)[1:-1], [(d["depth_mm"] / 2, top)],
-    ])  # fmt: skip
-    made = shell - _across(cuts, wide + 2.0)
+    made = shell - _across(femur_opening(d, top), wide + 2.0)
     notch = Manifold.cube((0.3 * wide, d["depth_mm"], 2 * top + 2 * thick), True)
     made -= notch.translate((0, -0.45 * d["depth_mm"], 0))
     peg = Manifold.cylinder(d["peg_length_mm"] + 0.5, d["peg_mm"] / 2, -1.0, 32)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from platformdirs import user_data_path
 
+from meshing.files import write_surface
 from meshing.reading import read_surface
 from meshing.surface import SurfaceMesh, enclosed_mm3, is_watertight
 from segmentation.contract import Progress, share, silent
@@ -43,9 +44,11 @@ from workstation.planning.implant_library_manifest import (
     read_manifest,
     value_lines,
 )
+from workstation.planning.step_files import ENDINGS, StepFailed, is_step, read_step
 
 FOLDER_VARIABLE = "HILUM_IMPLANTS"
 ADDED = "added.json"
+STL = ".stl"
 MOST_BYTES = 1 << 30
 MANIFEST_BYTES = 1 << 20
 
@@ -183,8 +186,9 @@ def _copied(
     for number, (name, line) in enumerate(wanted.items()):
         part, path = share(progress, number, len(wanted)), source / name
         part(0.0, f"reading {name}")
-        if path.suffix.lower() != ".stl":
-            raise BadManifest(f"{MANIFEST}, line {line}: {name} is no STL file; export it as STL")
+        if path.suffix.lower() not in (STL, *ENDINGS):
+            text = f"{name} is no STL or STEP file; export it as one of them"
+            raise BadManifest(f"{MANIFEST}, line {line}: {text}")
         if path.is_symlink() or not path.is_file():
             raise BadManifest(f"{MANIFEST}, line {line}: there is no file {name} beside it")
         total += path.stat().st_size
@@ -192,11 +196,25 @@ def _copied(
             raise BadManifest(f"{MANIFEST}, line {line}: the files are larger than 1 GiB in all")
         shutil.copyfile(path, target / name)
         try:
-            _closed(target / name, manifest.unit)
-        except ValueError as error:
+            kept = [name, *_triangulated(target / name, part)]
+            _closed(target / kept[-1], manifest.unit)
+        except (ValueError, StepFailed) as error:
             raise BadManifest(f"{MANIFEST}, line {line}: {error}") from error
-        files[name] = hashlib.sha256((target / name).read_bytes()).hexdigest()
+        for file in kept:
+            files[file] = hashlib.sha256((target / file).read_bytes()).hexdigest()
     return files
+
+
+def _triangulated(path: Path, progress: Progress) -> list[str]:
+    """Write the surface of a STEP file beside it; return that file's name, nothing for an STL.
+
+    Its triangles are kept, so that a plan means the same ones on every machine.
+    """
+    if not is_step(path.name):
+        return []
+    beside = path.with_name(path.name + STL)
+    write_surface(read_step(path, progress), beside)
+    return [beside.name]
 
 
 def _closed(path: Path, unit: Any) -> SurfaceMesh:
@@ -253,15 +271,19 @@ def _parts_of(library: Library, name: str, sizes: Sequence[str]) -> list[Part]:
 
 
 def _read_part(library: Library, family: FamilyRecord, size: str, file: str) -> Part:
-    path = library.folder / file
-    if hashlib.sha256(path.read_bytes()).hexdigest() != library.files[file]:
-        raise ChangedLibrary(f"{file} of {library.manifest.name} was changed; add it again")
-    mesh = _closed(path, library.manifest.unit)
+    solid = library.folder / file if is_step(file) else None
+    surface = file if solid is None else file + STL
+    for name in {file, surface}:
+        known = hashlib.sha256((library.folder / name).read_bytes()).hexdigest()
+        if known != library.files.get(name):
+            raise ChangedLibrary(f"{name} of {library.manifest.name} was changed; add it again")
+    mesh = _closed(library.folder / surface, library.manifest.unit if solid is None else "mm")
     seat = np.arange(len(mesh.triangles))
     mesh = replace(mesh, name=f"{family.title} {size}", colour=COLOUR, frame_uid="", findings=(),
                    boundaries={"seat": seat})  # fmt: skip
     note = f"{library.manifest.maker}: {library.manifest.regulatory}"
-    return Part(library.manifest.name, family.name, size, mesh, family.turns, note=note)
+    return Part(library.manifest.name, family.name, size, mesh, family.turns, note=note,
+                solid=solid)  # fmt: skip
 
 
 def listed() -> list[dict[str, Any]]:

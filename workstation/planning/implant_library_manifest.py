@@ -1,6 +1,6 @@
 """The manifest of a folder of implant files: what it says, and in which line it is wrong.
 
-It is a JSON file ``manifest.json`` beside the STL files::
+It is a JSON file ``manifest.json`` beside the STL or STEP files::
 
     {"schema": 1,
      "name": "acme-stems", "title": "ACME stems", "maker": "ACME",
@@ -13,7 +13,8 @@ It is a JSON file ``manifest.json`` beside the STL files::
         "sizes": [{"name": "1", "file": "stem_1.stl"}, {"name": "2", "file": "stem_2.stl"}]}]}
 
 ``frame`` says in words where the files' origin and axes lie; ``turns`` that a part looks the same
-however it is turned about z. ``material`` of a family overrides that of the library.
+however it is turned about z. ``material`` of a family overrides that of the library. ``unit`` is
+that of STL files; a STEP file names its own.
 """
 
 from __future__ import annotations

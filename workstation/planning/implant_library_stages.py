@@ -274,15 +274,17 @@ def place_implant(
     """
     if choice is not None and choice.frame_uid != bone.geometry.frame_uid:
         raise FrameMismatch("the choice was made in another frame of reference than the bone")
-    chosen = _meant(choice, rank, family, size)
-    pose = _pose(chosen, position_mm, turn_degrees)
-    part = find_parts(
-        library or (chosen.library if chosen else GENERIC),
-        family or (chosen.family if chosen else ""),
-        [size or (chosen.size if chosen else "")],
-        sha256=library_sha256 or (chosen.sha256 if chosen and not library else ""),
-        dimensions=read_dimensions(dimensions or (chosen.dimensions if chosen else "")),
-    )[0]
+    part, pose = meant_part(
+        choice,
+        rank=rank,
+        family=family,
+        size=size,
+        position_mm=position_mm,
+        turn_degrees=turn_degrees,
+        library=library,
+        library_sha256=library_sha256,
+        dimensions=dimensions,
+    )
     progress(0.4, "measuring distances to bone")
     placed = pose.placed(part.mesh.points_mm)
     middle = (placed.min(axis=0) + placed.max(axis=0)) / 2
@@ -299,6 +301,37 @@ def place_implant(
         numbers=(*mesh.numbers, *fit_numbers(fit), *_pose_numbers(pose, part)),
         findings=(*mesh.findings, note, *_findings(fit)),
     )
+
+
+def meant_part(
+    choice: Measured | None,
+    *,
+    rank: int = 1,
+    family: str = "",
+    size: str = "",
+    position_mm: Vector | None = None,
+    turn_degrees: Vector | None = None,
+    library: str = "",
+    library_sha256: str = "",
+    dimensions: str = "",
+) -> tuple[Part, Pose]:
+    """Return the part that `place_implant` places with these parameters, and its pose.
+
+    Raises:
+        NoChoice: if part or pose are neither given nor chosen.
+        UnknownPart: if the library has no such family or size.
+        ChangedLibrary: if the library's files are not those of the checksum.
+    """
+    chosen = _meant(choice, rank, family, size)
+    pose = _pose(chosen, position_mm, turn_degrees)
+    parts = find_parts(
+        library or (chosen.library if chosen else GENERIC),
+        family or (chosen.family if chosen else ""),
+        [size or (chosen.size if chosen else "")],
+        sha256=library_sha256 or (chosen.sha256 if chosen and not library else ""),
+        dimensions=read_dimensions(dimensions or (chosen.dimensions if chosen else "")),
+    )
+    return parts[0], pose
 
 
 def _meant(choice: Measured | None, rank: int, family: str, size: str) -> Chosen | None:

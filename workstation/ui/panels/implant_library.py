@@ -20,11 +20,14 @@ from PySide6.QtWidgets import (
 )
 
 from meshing.surface import SurfaceMesh
+from segmentation.contract import Progress
 from segmentation.measured import Measured
 from workstation.planning.implant_families import FAMILIES, GENERIC
 from workstation.planning.implant_library import Library, add_library, libraries
 from workstation.planning.implant_library_stages import candidates_of, pose_of
 from workstation.planning.plan import Plan, Step
+from workstation.planning.step_files import is_step
+from workstation.step_export import STEP, export_step
 from workstation.ui.desk import Desk
 from workstation.ui.panels.parts import button, keep_narrow, label
 
@@ -55,7 +58,9 @@ class ImplantLibraryCard(QWidget):
         self.sizes = _box("Candidates, the best first")
         self.sizes.activated.connect(lambda _: self.choose_size(self.sizes.currentData()))
         self.add = button(
-            "Add a library…", "Keep a folder of STL files with a manifest.json", self._ask_folder
+            "Add a library…",
+            "Keep a folder of STL or STEP files with a manifest.json",
+            self._ask_folder,
         )
         self.site = button(
             "Search at the crosshair",
@@ -109,7 +114,11 @@ class ImplantLibraryCard(QWidget):
         self.back = button(
             "Pose of the search", "Put the implant back where the search put it", self.put_back
         )
-        grid.addWidget(self.back, 3, 1, 1, 6)
+        grid.addWidget(self.back, 3, 1, 1, 3)
+        self.solid = button(
+            "STEP…", "Write the part where it lies as a solid for CAD programs", self._ask_step
+        )
+        grid.addWidget(self.solid, 3, 4, 1, 3)
         return grid
 
     # The plan ------------------------------------------------------------------------
@@ -187,6 +196,23 @@ class ImplantLibraryCard(QWidget):
         """Put the implant back where the search put it."""
         self._do("Pose of the search", self._placed(**NO_POSE))
 
+    def _ask_step(self) -> None:
+        start = self._desk.session.require_case().folder / "implant.step"
+        words = ("Write the part as a solid", str(start), "STEP (*.step *.stp)")
+        chosen = QFileDialog.getSaveFileName(self, *words)[0]
+        if chosen:
+            file = Path(chosen)
+            self.write_step(file if is_step(file.name) else file.with_name(f"{file.name}.step"))
+
+    def write_step(self, file: Path) -> None:
+        """Write the placed part to a STEP file in the background."""
+        case = self._desk.session.require_case()
+
+        def work(progress: Progress) -> Path:
+            return export_step(case, STEP, file, progress)
+
+        self._desk.run("Export", work, lambda made: self.fit.setText(f"✓ Written: {made}"))
+
     # Libraries -----------------------------------------------------------------------
 
     def _ask_folder(self) -> None:
@@ -228,6 +254,7 @@ class ImplantLibraryCard(QWidget):
         self.where.setText(told or UNSAID)
         self.site.setEnabled(choose is not None)
         self.fit.setText(self._words(implant, place.output))
+        self.solid.setEnabled(implant is not None and self._desk.is_current(place.output))
         movable = implant is not None and pose_of(implant) is not None
         for made in self.nudges.values():
             made.setEnabled(movable)
