@@ -17,12 +17,22 @@ from reportlab.lib.units import mm
 from reportlab.platypus import Frame, PageTemplate, Spacer
 from reportlab.platypus.doctemplate import BaseDocTemplate
 
-from hemodynamics.verification.rows import Row
+from hemodynamics.verification.rows import VERDICTS, Row
 from workstation.report_layout import table as ruled
 from workstation.report_layout import text
 
-HEADS = ("check", "case", "quantity", "value", "reference", "error", "limit", "verdict", "source")
-WIDTHS_MM = (30, 58, 40, 20, 20, 18, 18, 14, 51)
+HEADS = (
+    "check",
+    "case",
+    "quantity",
+    "value",
+    "reference",
+    "error",
+    "limit or spread",
+    "verdict",
+    "source",
+)
+WIDTHS_MM = (26, 56, 38, 28, 20, 18, 18, 14, 51)
 MARGIN_MM = 14
 
 
@@ -35,11 +45,14 @@ def shown(value: float | None, unit: str = "") -> str:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """Return in words how many rows passed, failed and did not run."""
+    """Return in words how many rows passed, failed and did not run, or lie beside a band."""
     verdicts = [row.verdict for row in rows]
-    return ", ".join(f"{verdicts.count(word)} {text}" for word, text in (
-        ("pass", "passed"), ("fail", "failed"), ("not run", "not run")
-    ))  # fmt: skip
+    compared = {"inside", "outside"} & set(verdicts)
+    return ", ".join(
+        f"{verdicts.count(word)} {words}"
+        for word, words in VERDICTS.items()
+        if compared or word not in ("inside", "outside")
+    )
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -49,7 +62,7 @@ def table(rows: Sequence[Row]) -> str:
         if row.verdict == "not run":
             lines.append(f"not run  {row.name:18} {row.case} ({row.note})")
             continue
-        verdict = "FAIL" if row.verdict == "fail" else "pass"
+        verdict = "FAIL" if row.verdict == "fail" else row.verdict
         what = f"{row.case}: {row.quantity} {_figures(row)}" if row.quantity else row.case
         note = f" ({row.note})" if row.note else ""
         lines.append(f"{verdict:8} {row.name:18} {what}{note}")
@@ -59,9 +72,18 @@ def table(rows: Sequence[Row]) -> str:
 def _figures(row: Row) -> str:
     """Return in words what came out and what should have."""
     value, limit = shown(row.value, row.unit), shown(row.limit, row.unit)
+    if row.low is not None:
+        spread = f" (spread {limit})" if row.limit else ""
+        return f"{_banded(row)}, measured {shown(row.reference, row.unit)}{spread}"
     if row.reference == 0:
         return f"{value}, at most {limit}"
     return f"{value}, should be {shown(row.reference, row.unit)} within {limit}"
+
+
+def _banded(row: Row) -> str:
+    """Return what came out, with its band."""
+    band = "" if row.low is None else f" ({row.low:.4g} to {row.high:.4g})"
+    return f"{shown(row.value, row.unit)}{band}"
 
 
 def write_report(rows: Sequence[Row], path: Path) -> None:
@@ -114,10 +136,10 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.name,
         row.case,
         row.quantity,
-        shown(row.value, row.unit),
+        _banded(row),
         shown(row.reference, row.unit),
         shown(row.error, row.unit),
-        shown(row.limit, row.unit),
+        "" if row.low is not None and not row.limit else shown(row.limit, row.unit),
         row.verdict,
         source,
     )

@@ -10,6 +10,15 @@ from typing import Any
 
 from segmentation.contract import Progress, silent
 
+VERDICTS = {
+    "pass": "passed",
+    "fail": "failed",
+    "inside": "inside the band",
+    "outside": "outside it",
+    "not run": "not run",
+}
+"""Verdicts on a row, and how many of them are told."""
+
 
 class CannotRun(RuntimeError):
     """What a check needs is not on this machine; the text says what and where to get it."""
@@ -19,16 +28,19 @@ class CannotRun(RuntimeError):
 class Row:
     """A computed figure beside its reference, all in ``unit``.
 
+    A figure with a band stands beside a measured one that it need not meet: it is no test.
+
     Attributes:
         name: of the check, as in ``hilum validate NAME``.
         case: what was computed.
         quantity: what of it is compared.
         value: what came out; None where the check did not run.
         reference: what should have.
-        limit: how far the two may lie apart.
+        limit: how far the two may lie apart; beside a band, the spread of what was measured.
         source: where the reference comes from.
         seconds: how long it took, wall time.
         note: why it did not run, or how to read it.
+        low, high: band of the value.
     """
 
     name: str
@@ -41,6 +53,8 @@ class Row:
     source: str
     seconds: float = 0.0
     note: str = ""
+    low: float | None = None
+    high: float | None = None
 
     @property
     def error(self) -> float | None:
@@ -51,9 +65,12 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """The word "pass", "fail" or, without a limit, "not run"; what is no number fails."""
+        """One of `VERDICTS`: without a limit it did not run; what is no number fails."""
         if self.limit is None:
             return "not run"
+        if self.low is not None and self.high is not None and self.reference is not None:
+            near = self.low - self.limit <= self.reference <= self.high + self.limit
+            return "inside" if near else "outside"
         return "pass" if self.error is not None and self.error <= self.limit else "fail"
 
     def to_json(self) -> dict[str, Any]:

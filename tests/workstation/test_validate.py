@@ -46,6 +46,18 @@ def test_half_of_the_last_digit(printed, limit):
     assert validate_examples.half_digit(printed) == pytest.approx(limit, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("reference", "spread", "verdict"),
+    [(1.6, 0.0, "inside"), (2.6, 0.0, "outside"), (2.6, 0.2, "inside"), (1.2, 0.2, "outside")],
+)
+def test_what_was_measured_lies_inside_a_band_or_outside(reference, spread, verdict):
+    made = row(2.0, reference, spread, low=1.5, high=2.5)
+    assert made.verdict == verdict
+    assert f"1 {verdict}" in table([made])
+    assert f"{verdict:8} n" in table([made])
+    assert "2 Pa (1.5 to 2.5)" in markdown([made])
+
+
 @pytest.fixture
 def checks(monkeypatch):
     """Replace the checks by quick ones that pass, fail, lack something, break and take long."""
@@ -110,7 +122,7 @@ def test_the_command_tells_by_its_exit_code(checks, capsys, arguments, code):
 def test_the_command_prints_one_json_document(checks, capsys):
     assert main(["validate", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
-    assert document["counts"] == {"pass": 3, "fail": 2, "not run": 2}
+    assert document["counts"] == {"pass": 3, "fail": 2, "inside": 0, "outside": 0, "not run": 2}
     assert len(document["rows"]) == 7
     assert document["rows"][0]["seconds"] >= 0
 
