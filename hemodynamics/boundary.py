@@ -187,6 +187,7 @@ class Outflow:
         """
         self.gauge_pa = 0.0
         self._z, self._shares, self._laws, self._pull = impedances, shares, list(laws), pull
+        self._given = np.array([law is None for law in self._laws])
         self._answers = np.zeros(len(shares))
         self._expected = np.zeros(len(shares))
 
@@ -225,8 +226,7 @@ class Outflow:
         # A prescribed flow is approached by what is missing from it, which leaves no remainder.
         expected = self._shares * inflow_ml_s
         missing = expected - flows_ml_s
-        given = np.array([law is None for law in self._laws])
-        wanted[given] = (self._answers - 2.0 * self._z * missing)[given]
+        wanted = np.where(self._given, self._answers - 2.0 * self._z * missing, wanted)
         self._answers += self._pull * (wanted - self._answers)
         self._answers -= self._z * (expected - self._expected)
         self._expected = expected

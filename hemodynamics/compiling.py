@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from types import FunctionType
 from typing import Any
 
 import numba
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 
@@ -37,11 +39,92 @@ def soon(typing: Any, a: Any, index: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        where = builder.bitcast(builder.gep(array.data, [arguments[1]]), byte)
-        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-        ask = builder.module.declare_intrinsic("llvm.prefetch.p0", fnty=kind)
-        builder.call(ask, [where, word(1), word(3), word(1)])
+        _ask(builder, builder.gep(array.data, [arguments[1]]))
         return context.get_dummy_value()
 
     return types.void(a, index), generate
+
+
+WIDE = 16
+"""Numbers that stand side by side, and of which `gather` and `scatter` move some at once."""
+
+EARLY = 96
+"""How many runs early a processor is told where it will read, about a block of a lattice."""
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def gather(typing: Any, a: Any, places: Any, codes: Any, first: Any, after: Any, block: Any) -> Any:
+    """Copy runs of single-precision numbers from an array to a block; see `scatter`.
+
+    Beyond the last run there are `EARLY` more places, which are only asked for.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.VectorType(ir.FloatType(), WIDE)
+        kept = cgutils.alloca_once_value(builder, kind([0.0] * WIDE))
+        for there, here, mask in _runs(context, builder, signature.args, arguments, True):
+            read = [there, ir.IntType(32)(4), mask, builder.load(kept)]
+            found = _call(builder, f"llvm.masked.load.v{WIDE}f32.p0", kind, read)
+            builder.store(found, kept)
+            # Whole, for a processor waits long for a vector that was written in parts.
+            builder.store(found, here, align=4)
+        return context.get_dummy_value()
+
+    return types.void(a, places, codes, first, after, block), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def scatter(
+    typing: Any, a: Any, places: Any, codes: Any, first: Any, after: Any, block: Any
+) -> Any:
+    """Copy runs of single-precision numbers from a block to an array.
+
+    Run n, from ``first`` (uint64) to the one before ``after``, has the code of where a vector of
+    `WIDE` begins in the block, times 2^WIDE, and of a bit for each of its numbers that belongs
+    to the run. ``places`` has where in the array the first of these is.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        for there, here, mask in _runs(context, builder, signature.args, arguments, False):
+            written = [builder.load(here, align=4), there, ir.IntType(32)(4), mask]
+            _call(builder, f"llvm.masked.store.v{WIDE}f32.p0", ir.VoidType(), written)
+        return context.get_dummy_value()
+
+    return types.void(a, places, codes, first, after, block), generate
+
+
+def _runs(
+    context: Any, builder: Any, kinds: Any, values: Any, asks: bool
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield, in a loop of compiled code, vectors in the array and the block, and their mask."""
+    array, places, codes, block = (
+        context.make_array(kinds[n])(context, builder, values[n]).data for n in (0, 1, 2, 5)
+    )
+    numbers, long = ir.VectorType(ir.FloatType(), WIDE).as_pointer(), ir.IntType(64)
+    with cgutils.for_range_slice(builder, values[3], values[4], long(1), long) as (n, _):
+        if asks:
+            later = builder.load(builder.gep(places, [builder.add(n, long(EARLY))]))
+            _ask(builder, builder.gep(array, [builder.zext(later, long)]))
+        code = builder.load(builder.gep(codes, [n]))
+        lane = builder.zext(builder.cttz(code, ir.IntType(1)(1)), long)
+        place = builder.sub(builder.zext(builder.load(builder.gep(places, [n])), long), lane)
+        bits = builder.trunc(code, ir.IntType(WIDE))
+        begin = builder.zext(builder.lshr(code, code.type(WIDE)), long)
+        yield (
+            builder.bitcast(builder.gep(array, [place]), numbers),
+            builder.bitcast(builder.gep(block, [begin]), numbers),
+            builder.bitcast(bits, ir.VectorType(ir.IntType(1), WIDE)),
+        )
+
+
+def _ask(builder: Any, where: Any) -> None:
+    """Ask the processor for a cache line that is written soon."""
+    byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+    asked = [builder.bitcast(where, byte), word(1), word(3), word(1)]
+    _call(builder, "llvm.prefetch.p0", ir.VoidType(), asked)
+
+
+def _call(builder: Any, name: str, kind: Any, values: Sequence[Any]) -> Any:
+    """Return what a function that is built into the compiler returns."""
+    takes = ir.FunctionType(kind, [value.type for value in values])
+    return builder.call(builder.module.declare_intrinsic(name, fnty=takes), values)

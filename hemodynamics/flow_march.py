@@ -127,8 +127,7 @@ class Clock:
         self._run, self._steps, self._progress = run, steps, progress
         self._first = run.lattice.steps
         self._most_s, self._told, self._begun = 3600.0 * most_hours, 0.0, 0.0
-        self._sums_ml_s: dict[str, float] = {}
-        self._count = 0
+        self._inward_ml_s, self._count = np.zeros(len(run.names)), 0
 
     def step(self) -> None:
         """Take one step, and average the flows.
@@ -140,8 +139,7 @@ class Clock:
         run = self._run
         run.step()
         self._count += 1
-        for name, flow in run.flows_ml_s().items():
-            self._sums_ml_s[name] = self._sums_ml_s.get(name, 0.0) + flow
+        self._inward_ml_s += run.inward_ml_s()
         now, taken = time.monotonic(), run.lattice.steps - self._first
         if taken == TRIAL_STEPS // 2:  # what is compiled or touched first is not counted
             self._begun = now
@@ -155,9 +153,9 @@ class Clock:
 
     def averages_ml_s(self) -> dict[str, float]:
         """Return the mean flow into the lumen by opening since last asked, and begin anew."""
-        means = {name: total / max(self._count, 1) for name, total in self._sums_ml_s.items()}
-        self._sums_ml_s, self._count = {}, 0
-        return means
+        means = (self._inward_ml_s / max(self._count, 1)).tolist()
+        self._inward_ml_s, self._count = np.zeros(len(means)), 0
+        return dict(zip(self._run.names, means))
 
     def _tell(self, now: float, taken: int) -> None:
         left = "measuring how long it takes"

@@ -84,6 +84,7 @@ class Run:
 
     Attributes:
         scales: the units.
+        names: of the inlets and the outlets.
         time_s: since the start.
         inflow_ml_s: through each inlet in this step.
         outflow_ml_s: through each outlet in this step.
@@ -114,6 +115,7 @@ class Run:
             NoCard: if a CUDA card is asked for and there is none.
         """
         self.scales, self.time_s, self._waveform, self._ramp = scales, 0.0, waveform, ramp_s
+        self._pushed_ml_s, self._constant = 0.0, False
         self._domain, self._laws = domain, list(laws)
         # Developed flow is the same on all planes across an end, so openings may lie half-way.
         moved = 0.5 + walls * (domain.links.fraction - 0.5)
@@ -127,6 +129,7 @@ class Run:
             for name, share in shares_in.items()
         ]
         self.outlets = [named[name] for name in shares_out]
+        self.names = [*shares_in, *shares_out]
         self._held = {
             opening.name: outlet(
                 links, opening.links, opening.inside, opening.factors, opening.normal
@@ -186,30 +189,35 @@ class Run:
         """Go back to what `state_arrays` returned, on a run of the same lumen and cells."""
         self.lattice.restore(arrays)
         self.time_s = self.lattice.steps * self.scales.step_s
-        self._ramp = float(arrays["ramp_s"])
+        self._ramp, self._constant = float(arrays["ramp_s"]), False
         self._outflow.restore(arrays["outlets"])
         self.inflow_ml_s, self.outflow_ml_s = arrays["inflow_ml_s"], arrays["outflow_ml_s"]
 
     def fill(self) -> None:
         """Work out what enters in the coming step; states are read between this and `step`."""
         lattice, scales = self.lattice, self.scales
-        push = min(self.time_s / self._ramp, 1.0) if self._ramp > 0 else 1.0
-        push *= push * (3.0 - 2.0 * push)
-        turns = np.exp(1j * self._waveform.frequencies_1_s * self.time_s)
-        flows = push * self._waveform.harmonics_ml_s * turns / scales.flow_ml_s
-        for inlet in self.inlets:
-            lattice.push(inlet.opening.links, inlet.share * (flows @ inlet.shapes).real)
+        begun = self.time_s >= self._ramp
+        if not (begun and self._constant):
+            self._push()
         answers = self._outflow.answers_pa(
-            self.outflow_ml_s,
-            float(flows.sum().real) * scales.flow_ml_s,
-            scales.step_s,
-            begun=self.time_s >= self._ramp,
+            self.outflow_ml_s, self._pushed_ml_s, scales.step_s, begun=begun
         )
         lattice.meet()
         for opening, answer, impedance in zip(self.outlets, answers, self._impedances):
             lattice.hold(self._held[opening.name], answer / scales.stress_pa, float(impedance))
         self.inflow_ml_s = np.array([self._flow(i.opening) for i in self.inlets])
         self.outflow_ml_s = -np.array([self._flow(o) for o in self.outlets])
+
+    def _push(self) -> None:
+        """Set what is pushed in at the inlets."""
+        push = min(self.time_s / self._ramp, 1.0) if self._ramp > 0 else 1.0
+        push *= push * (3.0 - 2.0 * push)
+        turns = np.exp(1j * self._waveform.frequencies_1_s * self.time_s)
+        flows = push * self._waveform.harmonics_ml_s * turns / self.scales.flow_ml_s
+        for inlet in self.inlets:
+            self.lattice.push(inlet.opening.links, inlet.share * (flows @ inlet.shapes).real)
+        self._pushed_ml_s = float(flows.sum().real) * self.scales.flow_ml_s
+        self._constant = push == 1.0 and len(flows) == 1
 
     def step(self) -> None:
         """Go one step on in time."""
@@ -223,8 +231,11 @@ class Run:
 
     def flows_ml_s(self) -> dict[str, float]:
         """Return the flow into the lumen through each opening."""
-        inward = {i.opening.name: float(f) for i, f in zip(self.inlets, self.inflow_ml_s)}
-        return inward | {o.name: -float(f) for o, f in zip(self.outlets, self.outflow_ml_s)}
+        return dict(zip(self.names, self.inward_ml_s().tolist()))
+
+    def inward_ml_s(self) -> Floats:
+        """Return the flow into the lumen through each opening, in the order of the names."""
+        return np.concatenate([self.inflow_ml_s, -self.outflow_ml_s])
 
     def state(self) -> tuple[Singles, Singles, Singles]:
         """Return velocity (n, 3) in m/s, pressure (n,) and viscous stress (6, n) in Pa.

@@ -22,7 +22,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from hemodynamics.compiling import for_both, for_processor, inlined, soon
+from hemodynamics.compiling import WIDE, for_both, for_processor, gather, inlined, scatter
 
 Floats = npt.NDArray[np.float64]
 Cell = Any  # a number of a compiled function: float32
@@ -267,7 +267,7 @@ def compiled(jit: Callable[[Any], Any]) -> SimpleNamespace:
     return SimpleNamespace(**{name: names[name] for name in PLAIN})
 
 
-LANES = 16
+LANES = WIDE
 """Cells of a block: the populations of one direction of a block are neighbours in memory."""
 BLOCK = 27 * LANES
 
@@ -356,33 +356,35 @@ def _resist_block(
 @inlined
 def _fetch(now: Any, pull: Any, start: Any, block: Any) -> Any:
     """Copy what streams into the cells of a block from where it was left."""
-    # Table and populations outgrow the caches: what the next block takes is asked for early.
-    after = min(start + BLOCK, len(pull) - BLOCK)
-    for n in range(0, BLOCK, 8):
-        soon(now, np.uint64(pull[after + n]))
     for n in range(BLOCK):
         block[n] = now[np.uint64(pull[start + n])]
 
 
 @inlined
-def _put(now: Any, pull: Any, start: Any, block: Any) -> Any:
-    """Copy a block to where it was fetched from."""
-    for n in range(BLOCK):
-        now[np.uint64(pull[start + n])] = block[n]
+def _bring(now: Any, firsts: Any, places: Any, codes: Any, number: Any, block: Any) -> Any:
+    """As `_fetch`, by runs of neighbours."""
+    gather(now, places, codes, firsts[number], firsts[number + np.uint64(1)], block)
+
+
+@inlined
+def _put(now: Any, firsts: Any, places: Any, codes: Any, number: Any, block: Any) -> Any:
+    """Copy a block to where it was brought from."""
+    scatter(now, places, codes, firsts[number], firsts[number + np.uint64(1)], block)
 
 
 @for_both
 def step_cells(
-    now: Any, pull: Any, stay: Any, omega: Any, force: Any, source: Any, parts: Any
-) -> Any:
-    """Stream and collide all blocks in place, in ``parts`` runs.
+    now: Any, firsts: Any, places: Any, codes: Any, stay: Any, omega: Any, force: Any,
+    source: Any, parts: Any,
+) -> Any:  # fmt: skip
+    """Stream and collide all blocks in place, in ``parts`` parts.
 
     Where populations ``stay`` each cell finds those that arrive in its own places, and leaves
     those that depart there, each where its reverse stood. The next step fetches them from the
     places of the neighbours, and leaves what departs there again (Bailey 2009,
     doi:10.1109/ICPP.2009.38).
     """
-    blocks = len(pull) // BLOCK
+    blocks = len(firsts) - 1
     for part in numba.prange(parts):
         given = np.empty(BLOCK, np.float32)
         for block in range(part * blocks // parts, (part + 1) * blocks // parts):
@@ -390,18 +392,18 @@ def step_cells(
             if stay:
                 _collide_block(now[start : start + BLOCK], omega, force, source)
             else:
-                _fetch(now, pull, start, given)
+                _bring(now, firsts, places, codes, np.uint64(block), given)
                 _collide_block(given, omega, force, source)
-                _put(now, pull, start, given)
+                _put(now, firsts, places, codes, np.uint64(block), given)
 
 
 @for_both
 def step_resisting_cells(
-    now: Any, pull: Any, stay: Any, rates: Any, half: Any, linear: Any, quadratic: Any,
-    force: Any, source: Any, parts: Any,
+    now: Any, firsts: Any, places: Any, codes: Any, stay: Any, rates: Any, half: Any,
+    linear: Any, quadratic: Any, force: Any, source: Any, parts: Any,
 ) -> Any:  # fmt: skip
     """As `step_cells`, with viscosities by a table of rates and a drag in each cell."""
-    blocks, law = len(pull) // BLOCK, (rates, half)
+    blocks, law = len(firsts) - 1, (rates, half)
     for part in numba.prange(parts):
         given, omegas = np.empty(BLOCK, np.float32), np.empty(LANES, np.float32)
         for block in range(part * blocks // parts, (part + 1) * blocks // parts):
@@ -411,9 +413,9 @@ def step_resisting_cells(
                 a = now[start : start + BLOCK]
                 _resist_block(a, law, one, two, omegas, force, source)
             else:
-                _fetch(now, pull, start, given)
+                _bring(now, firsts, places, codes, np.uint64(block), given)
                 _resist_block(given, law, one, two, omegas, force, source)
-                _put(now, pull, start, given)
+                _put(now, firsts, places, codes, np.uint64(block), given)
 
 
 @for_both

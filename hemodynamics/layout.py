@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hemodynamics.compiling import EARLY
 from hemodynamics.lattice import BLOCK, LANES, OPPOSITE, VELOCITIES, WEIGHTS
 
 Ints = npt.NDArray[np.int64]
@@ -73,6 +75,25 @@ class Layout:
         return len(self.pull)
 
 
+def runs(
+    pull: npt.NDArray[np.uint32],
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """Return a table of addresses by runs of lanes whose addresses are neighbours.
+
+    It is the first run of each block and the number of all; the address of the first lane of each
+    run; and a code of its direction and its lanes, see `hemodynamics.compiling.scatter`.
+    """
+    table = pull.reshape(-1, LANES)
+    begins = np.ones(table.shape, bool)
+    begins[:, 1:] = table[:, 1:] != table[:, :-1] + np.uint32(1)
+    at = np.flatnonzero(begins)
+    count = np.diff(at, append=len(pull))
+    lane, vector = at % LANES, at % BLOCK // LANES * LANES
+    firsts = np.searchsorted(at, np.arange(0, len(pull) + 1, BLOCK)).astype(np.uint64)
+    codes = (vector << LANES) + (((1 << count) - 1) << lane)
+    return firsts, np.pad(pull[at], (0, EARLY), mode="edge"), codes.astype(np.uint32)
+
+
 def address(direction: Any, cell: Any) -> Any:
     """Return where the population of a direction of a cell stands."""
     return (cell // LANES) * BLOCK + direction * LANES + cell % LANES
@@ -97,7 +118,10 @@ def lay_out(neighbours: Ints, links: Links) -> Layout:
     size = blocks * BLOCK
     if size + len(links.cell) >= 2**31:
         raise ValueError(f"{count:,} cells are too many for one domain; choose a coarser spacing")
-    order = np.lexsort((links.direction, links.cell, links.part != WALL))
+    # Of neighbouring lanes stand side by side, so that they are moved together.
+    order = np.lexsort(
+        (links.cell, OPPOSITE[links.direction], links.cell // LANES, links.part != WALL)
+    )
     walled = int(np.count_nonzero(links.part == WALL))
     cell, out = links.cell[order], links.direction[order]
     place = np.empty_like(order)
@@ -177,10 +201,15 @@ class Outlet:
     arrived: npt.NDArray[np.uint32]
     gains: Singles
 
-    @property
+    @cached_property
     def area(self) -> float:
         """The area of the outlet in faces of cells, as its links count it."""
         return -2.0 * float(self.slopes.sum())
+
+    @cached_property
+    def weight(self) -> float:
+        """The sum of the weights."""
+        return float(self.weights.sum())
 
 
 def outlet(links: Links, chosen: Ints, inside: Ints, factors: Floats, normal: Floats) -> Outlet:

@@ -63,10 +63,13 @@ def inlets(now: Any, count: Any, targets: Any, sources: Any, factors: Any, added
 
 
 @for_processor
-def outlets(now: Any, targets: Any, sources: Any, factors: Any, shift: Any) -> Any:
+def outlets(
+    now: Any, targets: Any, sources: Any, factors: Any, weights: Any, slopes: Any, density: Any,
+    speed: Any,
+) -> Any:  # fmt: skip
     """Fill the incoming values of an outlet from those inside, shifted in density and speed."""
     for n in range(len(targets)):
-        value = shift[n]
+        value = density * weights[n] + speed * slopes[n]
         for k in range(sources.shape[1]):
             value += factors[n, k] * now[np.uint64(sources[n, k])]
         now[np.uint64(targets[n])] = value
@@ -83,8 +86,8 @@ def weighed(now: Any, at: Any, gains: Any) -> Any:
     return one, two
 
 
-@for_processor
-def total(now: Any, at: Any) -> Any:
+@inlined
+def _sum(now: Any, at: Any) -> Any:
     """Return the sum of populations, in four parts, since one sum would wait for itself."""
     a, b, c, d = 0.0, 0.0, 0.0, 0.0
     whole = len(at) // 4 * 4
@@ -96,3 +99,15 @@ def total(now: Any, at: Any) -> Any:
     for n in range(whole, len(at)):
         a += now[np.uint64(at[n])]
     return (a + b) + (c + d)
+
+
+@for_processor
+def total(now: Any, at: Any) -> Any:
+    """Return the sum of populations."""
+    return _sum(now, at)
+
+
+@for_processor
+def difference(now: Any, plus: Any, minus: Any) -> Any:
+    """Return the sum of populations less that of others."""
+    return _sum(now, plus) - _sum(now, minus)

@@ -24,8 +24,17 @@ from hemodynamics.lattice import (
     step_cells,
     step_resisting_cells,
 )
-from hemodynamics.layout import Floats, Ints, Layout, Links, Outlet, Singles, name
-from hemodynamics.link_passes import CHUNK, LINGERS, inlets, outlets, total, walls, weighed
+from hemodynamics.layout import Floats, Ints, Layout, Links, Outlet, Singles, name, runs
+from hemodynamics.link_passes import (
+    CHUNK,
+    LINGERS,
+    difference,
+    inlets,
+    outlets,
+    total,
+    walls,
+    weighed,
+)
 from hemodynamics.rheology import Rates
 
 MOST_OPENINGS = 256
@@ -105,6 +114,7 @@ class Lattice:
         self._linear = _padded(drag.linear, layout.cells, whole)
         self._quadratic = _padded(drag.quadratic, layout.cells, whole)
         self._now: Singles = np.zeros(layout.size + len(layout.order), np.float32)
+        self._runs = runs(layout.pull)
         self._added = np.zeros(len(layout.order), np.float32)
         self._gains = np.zeros(-(-layout.walls // CHUNK), np.float32)
         self._lingering = np.zeros(layout.walls, np.float32)
@@ -160,9 +170,11 @@ class Lattice:
     def hold(self, outlet: Outlet, pressure: float, impedance: float = 0.0) -> None:
         """Fill what enters through an outlet: it has ``pressure`` and ``impedance`` by outflow."""
         density, speed = self._beyond(outlet, pressure, impedance)
-        shift = density * outlet.weights + speed * outlet.slopes
         targets, sources = self._opening(outlet, self._of_outlet).arrays[self._stays][:2]
-        outlets(self._now, targets, sources, outlet.factors, shift)
+        outlets(
+            self._now, targets, sources, outlet.factors, outlet.weights, outlet.slopes, density,
+            speed,
+        )  # fmt: skip
 
     def _beyond(self, outlet: Outlet, pressure: float, impedance: float) -> tuple[Any, Any]:
         """Return by how much density and speed are higher at an outlet than inside.
@@ -171,7 +183,7 @@ class Lattice:
         density and speed; that its pressure is p + Z Q is the second equation.
         """
         more, flow = self._weighed(outlet)
-        weight = float(outlet.weights.sum())
+        weight = outlet.weight
         lacking = pressure + impedance * (flow + 2.0 * more) - self.density(outlet) / 3.0
         density = lacking / (2.0 * impedance * weight + 1.0 / 3.0)
         return np.float32(density), np.float32(2.0 * (more - weight * density) / outlet.area)
@@ -197,12 +209,12 @@ class Lattice:
         spread = np.float32(-self.leak / self.layout.cells)
         if self._resists:
             step_resisting_cells[self._parallel](
-                self._now, self.layout.pull, self._stays, self._rates, self._half, self._linear,
+                self._now, *self._runs, self._stays, self._rates, self._half, self._linear,
                 self._quadratic, self._force, spread, self._threads,
             )  # fmt: skip
         else:
             step_cells[self._parallel](
-                self._now, self.layout.pull, self._stays, self.omega, self._force, spread,
+                self._now, *self._runs, self._stays, self.omega, self._force, spread,
                 self._threads,
             )  # fmt: skip
         self.steps += 1
@@ -210,7 +222,7 @@ class Lattice:
     def inflow(self, opening: Ints) -> float:
         """Return the mass that enters per step through the numbered links; `meet` comes first."""
         incoming, leaving = self._opening(opening, self._of_links).arrays[self._stays]
-        return float(total(self._now, incoming) - total(self._now, leaving))
+        return float(difference(self._now, incoming, leaving))
 
     def state(self) -> Singles:
         """Return (10, cells): density less one, velocity, viscous stress xx yy zz xy xz yz.
