@@ -42,7 +42,8 @@ class Assumed:
         lung_resistance: mmHg s/mL (normal below 2 mmHg min/L, that is 0.12).
         beats_min: heart rate.
         buffered: share of a change of portal flow that the artery makes up for, if it does:
-            44 % in cats, Lautt 1990 (Quantitation of the hepatic arterial buffer response).
+            44 % in cats, Lautt 1990 (Quantitation of the hepatic arterial buffer response);
+            abolished in 8 pigs after an extended resection (doi:10.1152/ajpgi.00113.2019).
     """
 
     arteries_ml_mmhg: float = 1.5

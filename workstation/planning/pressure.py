@@ -66,7 +66,8 @@ def portal_pressure(
     Args:
         model: Closed circulation with a beating heart, or four resistors between fixed pressures.
         cardiac_output_l_min: Cardiac output; empty takes the patient's, or a normal adult's.
-        buffer_response: Whether the hepatic artery narrows as portal flow per mass rises.
+        buffer_response: Whether the hepatic artery narrows as portal flow per mass rises; pigs lost
+            this response after extended resections (doi:10.1152/ajpgi.00113.2019).
         members: How many draws from the doubt of the inputs make the bands.
     """
     whole_ml = liver.volume_ml()
