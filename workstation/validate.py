@@ -56,7 +56,7 @@ CHECKS: tuple[Check, ...] = (
         "openfoam-aneurysm",
         "a patient's aneurysm, beside OpenFOAM",
         sacs.beside_openfoam(sac_cases.patient),
-        10,
+        20,
     ),
 )
 """Every check, in the order in which they run."""

@@ -34,7 +34,7 @@ def sphere(means: Means) -> Sac:
         with_sphere(2.0, 16.0, 2.0, 3.0, 0.25),
         3.143,
         lambda points: points[:, 1] - 2.4,
-        (0.2, 0.14),
+        (0.28, 0.2, 0.14),
         GRIDS_MM,
     )
 
@@ -47,7 +47,7 @@ def rounded(means: Means) -> Sac:
         with_rounded_sphere(2.0, 16.0, 2.0, 3.0, 0.3, 0.12),
         3.143,
         lambda points: points[:, 1] - 2.4,
-        (0.2, 0.14),
+        (0.28, 0.2, 0.14),
         GRIDS_MM,
     )
 
@@ -71,7 +71,7 @@ def bifurcation(means: Means) -> Sac:
         lumen,
         0.65,
         lambda points: points[:, 2] - 12.0,
-        (0.28, 0.2),
+        (0.28, 0.2, 0.14),
         GRIDS_MM,
     )
 
@@ -92,7 +92,7 @@ def patient(means: Means) -> Sac:
         cap_ends(cut_ends(vessel, course, distance_mm=0.5), course),
         1.84,
         MarkedSac(marked[:, :3], marked[:, 6].astype(int)),
-        (0.2, 0.15),
+        (0.2, 0.15, 0.115),
         (0.2, 0.15, 0.115),
         finer=False,
     )
