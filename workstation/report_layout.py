@@ -27,6 +27,9 @@ from workstation.planning.template import Figures
 SMALL = ("mL", "Pa", "mL/s", "m/s", "%")
 """Units of amounts that may be far below one."""
 
+FINE = ("L/min", "1/min")
+"""Units of which tenths say too little."""
+
 # Words and numbers -----------------------------------------------------------------------
 
 
@@ -36,6 +39,8 @@ def shown_value(number: Mapping[str, Any]) -> str:
     unit = number["unit"].replace("cm2", "cm²").replace("mm2", "mm²").replace("degrees", "°")
     if not unit:
         return f"{value:,.0f}" if value == int(value) else f"{value:.2f}"  # a count, a ratio
+    if unit in FINE and abs(value) < 10:
+        return f"{value:.3g} {unit}"
     digits = 0 if unit == "mL" and abs(value) >= 100 else 1
     if 0 < abs(value) < 1 and unit in SMALL:
         return f"{value:,.2g} {unit}"  # a tenth says nothing of so small an amount

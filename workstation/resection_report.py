@@ -58,10 +58,24 @@ FORECAST = {
     "arterial_flow_per_100_ml": "Artery flow per 100 mL liver",
     "arterial_pressure": "Arterial pressure",
 }
+BESIDE = {
+    "after_widened": "Portal pressure, if the liver's veins widen as those of cats",
+    "after_four_resistors": "Portal pressure, four resistors between fixed pressures",
+}
+FUNCTION = {
+    "icg_k": "ICG clearance",
+    "icg_r15": "ICG after 15 min",
+    "icg_k_remnant": "ICG clearance of the remnant",
+    "albi": "ALBI",
+    "meld": "MELD",
+    "meld_na": "MELD-Na",
+    "meld_3": "MELD 3.0",
+    "child_pugh": "Child-Pugh",
+}
 STATES = {"kept": "kept", "in doubt": "<b>! band passes it</b>", "passed": "<b>▲ passed</b>"}
 TREES = {"portal_tree": "portal", "hepatic_tree": "hepatic vein"}
 MOST_CROSSINGS = 14
-PRESSURE = "portal_pressure"
+PRESSURE, FUNCTION_STEP = "portal_pressure", "liver_function"
 ASSUMED = ("proposed", "assumed", "inputs", "automatic", "_named", "told_apart", "suggested")
 """What the codes of findings hold that tell what a plan took for granted or lacked."""
 
@@ -80,6 +94,7 @@ def resection_pages(
         *_pictures(values),
         *_plain(plan, numbers),
         *_limited(plan, numbers),
+        *_function(numbers, summary),
         *_crossings(values),
         *_territories(values),
         *_forecast(numbers, summary),
@@ -241,6 +256,23 @@ def _territories(values: Mapping[str, object]) -> list[Flowable]:
     ]
 
 
+def _function(numbers: Numbers, summary: Mapping[str, Any]) -> list[Flowable]:
+    """Return the scores of liver function, what they mean and where they come from."""
+    said = {f["code"]: f["sentence"] for f in summary["findings"] if f.get("step") == FUNCTION_STEP}
+    rows = []
+    for name, title in FUNCTION.items():
+        number = numbers.get(f"{FUNCTION_STEP}.{name}")
+        if number is not None:
+            meaning = said.get(name, "").partition(": ")[2].rstrip(".")
+            cells = (title, meaning, number["source"])
+            first, *others = (text(escape(cell), "small") for cell in cells)
+            rows.append([first, text(shown_value(number), "right"), *others])
+    if not rows:
+        return []
+    table_of = _ruled(_heads("liver function", "> ", "", "source"), rows, (48, 26, 22, 82))
+    return [KeepTogether([text("Liver function", "heading"), table_of])]
+
+
 def _forecast(numbers: Numbers, summary: Mapping[str, Any]) -> list[Flowable]:
     """Return the circulation before and after, what it rests on, and what limits say."""
     told = [f for f in summary["findings"] if f.get("step") == PRESSURE]
@@ -251,6 +283,10 @@ def _forecast(numbers: Numbers, summary: Mapping[str, Any]) -> list[Flowable]:
         if pair[1] is not None:
             cells = [part for number in pair for part in _with_band(number)]
             rows.append([text(title, "small"), *cells])
+    for name, title in BESIDE.items():
+        number = numbers.get(f"{PRESSURE}.{name}")
+        if number is not None:
+            rows.append([text(title, "small"), "", "", *_with_band(number)])
     if not rows and not told:
         return []
     head = _heads("", ">before", "band", ">after", "band")

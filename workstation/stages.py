@@ -258,7 +258,7 @@ _TABLE = (
     Stage("Plan", critical_structures.critical_labels),
     Stage("Plan", critical_structures.structure_distances),
     Stage("Plan", resection_reserve.future_remnant),
-    Stage("Plan", resection_reserve.liver_reserve),
+    Stage("Plan", resection_reserve.liver_reserve, version=2),
     Stage("Plan", resection.cut_vessels),
     Stage("Plan", drainage.lost_territory, version=2),
     Stage("Plan", pressure.portal_pressure, version=4),

@@ -72,9 +72,12 @@ def test_limits_bands_assumptions_and_shares_are_said():
             number("flr.total", 29.0, "%", 27.0, 31.0),
             number("portal_pressure.before", 10.0, "mmHg"),
             number("portal_pressure.after", 14.0, "mmHg", 12.0, 22.0, "closed"),
+            number("portal_pressure.after_widened", 11.5, "mmHg", 10.5, 13.0, "widening"),
+            number("liver_function.child_pugh", 8.0, "points", source="Pugh 1973"),
         ],
         "findings": [
             {"step": "portal_pressure", "code": "portal_pressure_assumed", "sentence": "<assumed>"},
+            {"step": "liver_function", "code": "child_pugh", "sentence": "It is 8: class B."},
             {"step": "liver", "code": "proposed_liver", "sentence": "Proposed & unseen."},
             {"step": "margin", "code": "nearest", "sentence": "Not an assumption."},
         ],
@@ -88,6 +91,8 @@ def test_limits_bands_assumptions_and_shares_are_said():
     assert "Proposed &amp; unseen." in said
     assert "Not an assumption" not in said
     assert "12.0 to 22.0 mmHg" in said
+    assert "as those of cats   11.5 mmHg 10.5 to 13.0 mmHg" in said
+    assert "8.0 points class B Pugh 1973" in said
     assert "40 %" in said, "two of the five columns of VIII stay"
 
 

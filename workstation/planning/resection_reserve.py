@@ -16,6 +16,7 @@ from hemodynamics.score import Score
 from segmentation.contract import Finding, Measurements, Number, Progress, Severity, silent
 from segmentation.volume import LabelMap, bounding_block, require_same_grid
 from workstation.planning.liver_function import (
+    MODELS,
     albi,
     child_pugh,
     meld,
@@ -177,7 +178,7 @@ def liver_reserve(
             continue
         score = model(known)
         assert score.value is not None
-        source = f"{TITLES[name]} from the patient's values"
+        source = f"from the patient's values; {SOURCES[name]}"
         numbers.append(Number(name, score.value, unit, source))
         if score.label:
             text = f"{TITLES[name]} is {score.value:.4g}: {score.label}."
@@ -263,6 +264,8 @@ TITLES = {
     "meld_3": "MELD 3.0",
     "child_pugh": "Child-Pugh",
 }
+
+SOURCES = {published.name: published.source for published in MODELS}
 
 SCORES: tuple[tuple[str, str, Callable[[Mapping[str, float]], Score], Mapping[str, str]], ...] = (
     ("albi", "", _albi, BILIRUBIN | ALBUMIN),
