@@ -13,7 +13,7 @@ CHUNK = 4096
 """Links whose gains are summed together, whatever the number of threads."""
 
 
-AHEAD = 24
+AHEAD = 64
 """How many links early a processor is told what it will need."""
 
 LINGERS = np.float32(0.8)
@@ -45,7 +45,6 @@ def walls(
             after = min(n + AHEAD, count - 1)
             for k in range(3):
                 soon(now, np.uint64(sources[after, k]))
-            soon(now, np.uint64(targets[after]))
             first, more = _gain(now, sources, factors, n)
             more += share * (lingering[n] - more)
             lingering[n] = more
