@@ -58,11 +58,12 @@ def plan_scene(
     Where it says nothing, these are surfaces and cuts; without a cut, the organ itself.
     """
     wanted = figures.shown if figures is not None else ()
+    aside = figures.aside if figures is not None else ()
     if wanted and any(name in values for name in wanted):
         kept = {
             name: value
             for name, value in values.items()
-            if name in wanted or isinstance(value, Measured)
+            if name in wanted or (isinstance(value, Measured) and name not in aside)
         }
         return scene_items(kept)
     shown = {

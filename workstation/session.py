@@ -90,7 +90,8 @@ def _set_aside(plan: Plan) -> set[str]:
     template = templates().get(plan.template)
     shown = template.figures.shown if template is not None else ()
     drawn = [s.output for s in plan.steps if find_stage(s).output_kind in DRAWN]
-    return {output for output in drawn if output not in shown} if shown else set()
+    aside = set(template.figures.aside) if template is not None else set()
+    return {output for output in drawn if output not in shown} | aside if shown else aside
 
 
 def _first_place(case: Case) -> Point | None:

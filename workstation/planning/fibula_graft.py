@@ -231,7 +231,7 @@ def cut_angles(plane: Plane, piece: Laid) -> tuple[float, float]:
     aside = np.cross(piece.up, piece.out)
     steep = -(plane.normal - along * piece.up)
     toward = float(np.degrees(np.arctan2(steep @ aside, steep @ piece.out)))
-    return tilt, 180.0 if toward < -179.999 else toward + 0.0
+    return tilt, (round(toward, 6) + 180.0) % 360.0 - 180.0
 
 
 def _joints(laid: Sequence[Laid]) -> list[Number]:

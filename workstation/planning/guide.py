@@ -272,7 +272,9 @@ def _slot(
     up *= np.sign(up[2])
     offset = float(normal @ field.local(np.asarray(cut.point_mm)[None])[0])
     places = field.places()[field.over_bone]
-    trace = places[np.abs(places @ normal - offset) <= field.step_mm]
+    face = field.local(cut.surface.points_mm) @ along
+    beside = np.maximum(face.min() - places @ along, places @ along - face.max())
+    trace = places[(np.abs(places @ normal - offset) <= field.step_mm) & (beside <= field.step_mm)]
     if not len(trace):
         raise ValueError("no bone is seen at the cut from where the guide is put on; turn it")
     way = trace @ along

@@ -78,6 +78,7 @@ class Figures:
         outlined: labels that are outlined on slices, in drawing order.
         looked_at: values through which slices go, the first that is there.
         shown: results that the picture shows, () for all that can be shown.
+        aside: what lies in another part of the body: no picture shows it, views only if asked.
     """
 
     key_numbers: Mapping[str, str] = field(default_factory=dict)
@@ -85,6 +86,7 @@ class Figures:
     outlined: tuple[str, ...] = ()
     looked_at: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,7 @@ def _figures(record: Mapping[str, Any]) -> Figures:
     return Figures(
         MappingProxyType(dict(record.get("key_numbers", {}))),
         MappingProxyType(dict(record.get("titles", {}))),
-        *(tuple(record.get(name, ())) for name in ("outlined", "looked_at", "shown")),
+        *(tuple(record.get(name, ())) for name in ("outlined", "looked_at", "shown", "aside")),
     )
 
 
