@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hemodynamics.domain import Domain, UnusableLumen, divide
-from hemodynamics.flow_checkpoint import Keeper, keeper_of
+from hemodynamics.flow_checkpoint import Keeper, Kept, keeper_of
 from hemodynamics.flow_march import Diverged, Samples, march_cycles, march_steady
-from hemodynamics.flow_run import Run
+from hemodynamics.flow_run import Run, Scales
 from hemodynamics.flow_settled import settling
 from hemodynamics.flow_setup import (
     Drive,
@@ -30,6 +30,7 @@ from meshing.mesh import SurfaceMesh
 from segmentation.contract import Progress
 
 Floats = npt.NDArray[np.float64]
+Marched = tuple[Samples, list[float], dict[str, float]]
 
 ATTEMPTS = ((1.0, 1.0), (2.0, 1.0), (1.0, 0.5), (2.0, 0.0))
 """What is tried where a flow blows up: by how much steps are shortened, and how much of the way
@@ -40,6 +41,13 @@ LEAST_RAMP_STEPS, RAMP = 400, 0.1
 
 COARSE_POINTS = 2000
 """Points of the wall that coarse cells are judged by."""
+
+HASTE = 1.25
+"""By how much longer steps must be to be worth a hasty part of a steady flow."""
+
+ROUGHLY, HASTY_SHARE = 4.0, 0.25
+"""A hasty part ends where so many times more than asked for may still change, or with this share
+of the exchanges."""
 
 COARSE_SHARE = 0.2
 """Of the progress: what all coarse cells take together."""
@@ -95,6 +103,7 @@ class Level:
         number: from the coarsest, 0.
         snapshot: the flow on coarser cells, or None to begin from rest.
         keeper: of its checkpoints.
+        coarse: whether finer ones follow.
     """
 
     number: int
@@ -102,6 +111,7 @@ class Level:
     wall: Wall
     snapshot: Snapshot | None
     keeper: Keeper
+    coarse: bool = False
 
 
 def climb(
@@ -144,7 +154,7 @@ def _climbed(
         if reached and reached[0] > n:
             continue
         span = (COARSE_SHARE * n / len(coarse), COARSE_SHARE * (n + 1) / len(coarse))
-        level = Level(n, spacing, wall.thinned(), snapshot, keeper)
+        level = Level(n, spacing, wall.thinned(), snapshot, keeper, coarse=True)
         told = _part(progress, *span, f"cells of {spacing:.2g} mm first: ")
         try:
             snapshot = _level(vessel, wishes, level, told).run.snapshot()
@@ -182,24 +192,49 @@ def _level(vessel: Vessel, wishes: Wishes, level: Level, progress: Progress) -> 
     driven = drive(domain, wishes)
     require_plausible(domain, driven, wishes)
     shear = wall_shear(domain, wall.points_mm, wall.normals)
-    told = _part(progress, 0.05, 1.0, "")
     period_s, hours = driven.waveform.period_s, wishes.most_hours
     content_ml = 1e-3 * len(domain.cells_mm) * level.spacing_mm**3
     exchange_s = content_ml / abs(driven.waveform.mean_ml_s)
 
-    def attempt(number: int) -> Finished:
-        run = _run(vessel, domain, driven, wishes, number, exchange_s)
-        kept = keeper.at(level.number, number)
+    def steady(run: Run, kept: Kept, rough: bool, told: Progress) -> Marched:
+        judge = settling(wall.points_mm, wall.areas_mm2)
+        most, settled = wishes.most_exchanges, 0.01 * wishes.settled_percent
+        if rough:
+            most, settled = HASTY_SHARE * most, ROUGHLY * settled
+        return march_steady(run, shear, judge, exchange_s, most, settled, hours, kept, told)
+
+    def hurried(number: int) -> Snapshot | None:
+        """Return what a hasty part leaves, where one is of use."""
+        kept = keeper.at(level.number, number, 0)
+        hasty, plain = (_scales(domain, driven, wishes, number, haste) for haste in (True, False))
+        if wishes.pulsatile or number > 0 or hasty.step_s < HASTE * plain.step_s:
+            return level.snapshot
+        run = _run(vessel, domain, driven, wishes, number, exchange_s, hasty)
         if level.snapshot is not None:
             run.start(level.snapshot)
+        try:
+            steady(run, kept, True, _part(progress, 0.05, 0.5, "roughly first: "))
+        except Diverged:
+            if keeper.reached():
+                raise
+            return level.snapshot
+        run.fill()
+        return run.snapshot()
+
+    def attempt(number: int) -> Finished:
+        kept = keeper.at(level.number, number, 1)
+        scales = _scales(domain, driven, wishes, number, level.coarse and not wishes.pulsatile)
+        begin = level.snapshot if level.coarse or kept.found is not None else hurried(number)
+        run = _run(vessel, domain, driven, wishes, number, exchange_s, scales)
+        if begin is not None:
+            run.start(begin)
+        told = _part(progress, 0.5 if begin is not level.snapshot else 0.05, 1.0, "")
         if wishes.pulsatile:
             found = march_cycles(
                 run, shear, period_s, wishes.cycles, wishes.frames, hours, kept, told
             )
         else:
-            judge = settling(wall.points_mm, wall.areas_mm2)
-            most, settled = wishes.most_exchanges, 0.01 * wishes.settled_percent
-            found = march_steady(run, shear, judge, exchange_s, most, settled, hours, kept, told)
+            found = steady(run, kept, False, told)
         return Finished(run, domain, driven, *found, ATTEMPTS[number][1])
 
     reached = keeper.reached()
@@ -213,6 +248,10 @@ def _level(vessel: Vessel, wishes: Wishes, level: Level, progress: Progress) -> 
     return attempt(len(ATTEMPTS) - 1)
 
 
+def _scales(domain: Domain, driven: Drive, wishes: Wishes, attempt: int, hasty: bool) -> Scales:
+    return scales_of(domain, driven, wishes, ATTEMPTS[attempt][0], hasty)
+
+
 def _run(
     vessel: Vessel,
     domain: Domain,
@@ -220,9 +259,9 @@ def _run(
     wishes: Wishes,
     attempt: int,
     exchange_s: float,
+    scales: Scales,
 ) -> Run:
-    slower, walls = ATTEMPTS[attempt]
-    scales = scales_of(domain, driven, wishes, slower)
+    walls = ATTEMPTS[attempt][1]
     begins = RAMP * (driven.waveform.period_s if wishes.pulsatile else exchange_s)
     ramp_s = max(begins, LEAST_RAMP_STEPS * scales.step_s)
     fluid, drag = fluid_of(wishes), None

@@ -278,10 +278,13 @@ def laws_of(driven: Drive, wishes: Wishes) -> Sequence[Windkessel | None]:
     return laws
 
 
-def scales_of(domain: Domain, driven: Drive, wishes: Wishes, slower: float) -> Scales:
+def scales_of(
+    domain: Domain, driven: Drive, wishes: Wishes, slower: float, hasty: bool = False
+) -> Scales:
     """Return the units, with steps shorter by the factor ``slower`` than they need be.
 
-    Where flow pulsates, a whole number of steps lies between two frames.
+    Where flow pulsates, a whole number of steps lies between two frames. A ``hasty`` flow goes as
+    fast as the lattice bears, where its blood is compressed by some percent.
     """
     shares = {**driven.shares_in, **driven.shares_out}
     peak_mm_s = max(
@@ -289,7 +292,8 @@ def scales_of(domain: Domain, driven: Drive, wishes: Wishes, slower: float) -> S
     )
     thick, thin = fluid_of(wishes).viscosity_at([0.0, np.inf])
     calm, fast = (
-        speed * domain.spacing_mm / peak_mm_s for speed in (LATTICE_SPEED, MOST_LATTICE_SPEED)
+        speed * domain.spacing_mm / peak_mm_s
+        for speed in (MOST_LATTICE_SPEED if hasty else LATTICE_SPEED, MOST_LATTICE_SPEED)
     )
     steps_per_tau = domain.spacing_mm**2 * DENSITY_KG_M3 / 3e6
     at_least = (LEAST_TAU - 0.5) * steps_per_tau / thin

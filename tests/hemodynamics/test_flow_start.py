@@ -5,6 +5,7 @@ import pytest
 
 from hemodynamics.domain import divide
 from hemodynamics.flow import simulate_flow
+from hemodynamics.flow_levels import HASTE
 from hemodynamics.flow_settled import SLOWEST, settling
 from hemodynamics.flow_setup import COARSER, spacings_of
 from hemodynamics.flow_start import Snapshot
@@ -40,18 +41,21 @@ def test_a_known_flow_is_found_again_between_cells_and_at_the_wall(tube):
     assert found[4:] == pytest.approx(2.0, abs=1e-4)
 
 
-def test_a_run_from_coarse_cells_is_shorter_and_ends_the_same(tube, monkeypatch):
+@pytest.mark.parametrize(("fewest", "haste"), [(1000, np.inf), (10**9, HASTE)])
+def test_a_run_from_coarse_cells_or_a_hasty_part_is_shorter_and_ends_the_same(
+    tube, monkeypatch, fewest, haste
+):
     options = {"mean_flow_ml_s": 0.5, "spacing_mm": 0.3, "settled_percent": 0.2}
-    steps = {"few": 10**9, "many": 1000}
-    runs = {}
-    for what, fewest in steps.items():
-        monkeypatch.setattr("hemodynamics.flow_setup.FEW_CELLS", fewest)
-        runs[what] = simulate_flow(tube[0], **options)
-    from_rest, from_coarse = runs["few"], runs["many"]
-    assert number(from_coarse, "steps") < 0.8 * number(from_rest, "steps")
+    runs = []
+    for known in ((10**9, np.inf), (fewest, haste)):
+        monkeypatch.setattr("hemodynamics.flow_setup.FEW_CELLS", known[0])
+        monkeypatch.setattr("hemodynamics.flow_levels.HASTE", known[1])
+        runs.append(simulate_flow(tube[0], **options))
+    from_rest, helped = runs
+    assert number(helped, "steps") < 0.8 * number(from_rest, "steps")
     for quantity in ("wss.mean", "outlet_1.pressure_drop"):
         same = pytest.approx(number(from_rest, quantity), rel=0.005)
-        assert number(from_coarse, quantity) == same
+        assert number(helped, quantity) == same
 
 
 def test_spacings_go_by_cells_and_by_the_narrowest_end(tube):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from hemodynamics.lattice import LANES, VELOCITIES
-from hemodynamics.layout import WALL, Links, address, lay_out
+from hemodynamics.lattice import BLOCK, LANES, VELOCITIES
+from hemodynamics.layout import WALL, Links, address, lay_out, runs
 from hemodynamics.solver import Lattice
 from tests.hemodynamics.tubes import periodic_tube
 
@@ -97,6 +97,20 @@ def test_addresses_are_used_once():
     cells = np.arange(3 * LANES)
     every = np.concatenate([address(q, cells) for q in range(27)])
     assert np.array_equal(np.sort(every), np.arange(27 * 3 * LANES))
+
+
+def test_runs_of_neighbours_are_the_table():
+    _, neighbours, links, *_ = periodic_tube(5.0)
+    pull = lay_out(neighbours, links).pull
+    firsts, places, codes = runs(pull)
+    found = np.full(len(pull), -1)
+    for block in range(len(firsts) - 1):
+        for n in range(firsts[block], firsts[block + 1]):
+            vector = block * BLOCK + (int(codes[n]) >> LANES)
+            lanes = [lane for lane in range(LANES) if codes[n] >> lane & 1]
+            found[vector + np.array(lanes)] = int(places[n]) + np.array(lanes) - lanes[0]
+    assert np.array_equal(found, pull)
+    assert len(codes) < len(pull) / 2
 
 
 def test_a_missing_neighbour_needs_a_link():
