@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from meshing.aneurysm_ball import ball_in_sac, climbed, piece_around
 from meshing.aneurysm_crossing import BLUR, unfilled
+from meshing.aneurysm_fusiform import require_no_stump, require_saccular
 from meshing.aneurysm_neck import Neck, NoNeck, neck_of
 from meshing.aneurysm_parts import Parts, divided, divided_at_neck
 from meshing.aneurysm_sac import EITHER, OUTSIDE, level_curve, sac_level, whole_sac
@@ -68,7 +69,7 @@ def neck(
         progress: told how far the work is.
 
     Raises:
-        NoNeck: if there is no sac, or it cannot be told from its vessel.
+        NoNeck: if there is no sac, it is fusiform, or it cannot be told from its vessel.
         ValueError: if the points drawn do not enclose a part of the surface.
         FrameMismatch: if lumen and centerline live in different frames.
     """
@@ -83,6 +84,7 @@ def neck(
     whole = whole_sac(piece, vessel, ball)
     if whole.radius_mm > GROWN * ball.radius_mm:  # what was found first is only a lobe
         ball, vessel = whole, parent_vessel(piece, centerline, whole)
+    require_saccular(vessel, ball)
     progress(0.6, "looking for the neck")
     level, tip = sac_level(piece, vessel, ball)
     notes = (*lumen.findings, *_findings(vessel, ball, guessed))
@@ -90,10 +92,14 @@ def neck(
     source = "found in the crease between the sac and its vessel"
     blur = _blur(image)
     measured = (_unfilled(piece, level, curve, vessel, blur), blur[0]) if blur[0] else None
+    others = _other_curves(piece, vessel, ball, blur, progress)
+    others += [curve] if measured else []
     found = neck_of(
         curve, piece.points_mm[tip], dome_mm, lumen.frame_uid, _way(vessel), source,
-        notes, _other_curves(piece, vessel, ball, blur, progress), measured,
+        notes, others, measured,
     )  # fmt: skip
+    if click_mm is None:
+        require_no_stump(vessel, ball, found.width_mm)
     divided_at_neck(lumen, found)
     return found
 

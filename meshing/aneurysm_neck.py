@@ -179,7 +179,7 @@ def _blurred(number: Number, blur_mm: float) -> Number:
     """Return a diameter with a band of at least the blur, as far as known shapes were off."""
     low = min(number.value if number.low is None else number.low, number.value - blur_mm)
     high = max(number.value if number.high is None else number.high, number.value + blur_mm)
-    text = f"{number.source}; and the blur either way"
+    text = f"{number.source}; and the blur either way, and up to none of the crease filled"
     return replace(number, low=max(low, 0.0), high=high, source=text)
 
 

@@ -35,7 +35,7 @@ Ints = npt.NDArray[np.int64]
 LEVELS = 40  # planes along the height in which the width is measured
 DIRECTIONS = 500  # in which the ends of the largest distance are looked for
 MANY = 1000  # corners
-EVENED = 2.0  # times the blur, about a voxel's diagonal: what is narrower is no shape of the wall
+EVENED = 3.0  # times the blur, two voxels: what is narrower is no shape of the wall
 HEMISPHERE = (18 * np.pi) ** (1 / 3)
 
 
@@ -254,12 +254,15 @@ def _numbers(
 ) -> list[Number]:
     numbers = []
     band = f"; band: neck moved by {doubt_mm / 2:.3g} mm either way, to first order"
+    filled = "; at least as much as was taken back of blur and voxels"
     for name, value in shape.values.items():
         unit, text = SOURCES[name]
         number = Number(name, value, unit, text, plain=True)
         if moved is not None and name in moved.values:
-            half = abs(moved.values[name] - on_wall.values[name])
-            number = replace(number, low=value - half, high=value + half, source=text + band)
+            taken = abs(value - on_wall.values[name])
+            half = max(abs(moved.values[name] - on_wall.values[name]), taken)
+            told = text + band + (filled if taken else "")
+            number = replace(number, low=value - half, high=value + half, source=told)
         numbers.append(number)
     if vessel_mm is not None:
         names = ", ".join(limb.name for limb in parent)

@@ -54,6 +54,7 @@ class ParentVessel:
         ends: how many vessels leave the neighbourhood.
         size_mm: the median radius of these.
         reach_mm: the radius of the neighbourhood around the ball's centre.
+        through: the ways that do not avoid the sac, (n, 3) points and (n,) radii each.
     """
 
     points_mm: Floats
@@ -61,6 +62,18 @@ class ParentVessel:
     ends: int
     size_mm: float
     reach_mm: float
+    through: tuple[tuple[Floats, Floats], ...] = ()
+
+    def enclosed(self, ball: Ball) -> float:
+        """Return how deep in a ball the vessel's middle runs on every way through, in its radii.
+
+        It is negative where a way passes outside of the ball.
+        """
+        depths = []
+        for points, radius in self.through:
+            deep = ball.radius_mm - np.linalg.norm(points - ball.centre_mm, axis=1)
+            depths.append(float((deep / radius).max()))
+        return min(depths, default=-np.inf)
 
 
 def share_outside(points_mm: Floats, vessel_mm: Floats, radius_mm: Floats) -> Floats:
@@ -101,12 +114,14 @@ def parent_vessel(piece: Piece, centerline: Centerline, ball: Ball) -> ParentVes
     radius = np.array([_own_radius(centerline, end) for end in ends])
     size = float(np.median(radius))
     cells = _neighbourhood(piece, ball, reach + 2 * size, size / STEPS)
-    ways = _ways(piece, cells, ball, centerline.points_mm[ends], radius)
+    depth = Wall(piece).nearly(cells.centres_mm())
+    ways = _ways(cells, depth, ball, centerline.points_mm[ends], radius)
+    through = _ways(cells, depth, None, centerline.points_mm[ends], radius)
     # Vessels that pass by, too, so that their wall is not taken for the sac's.
     others = free & (away > LEAST * ball.radius_mm + size)
     points = np.concatenate([way for way, _ in ways] + [centerline.points_mm[others]])
     radii = np.concatenate([width for _, width in ways] + [centerline.radius_mm[others]])
-    return ParentVessel(points, radii, len(ends), size, reach)
+    return ParentVessel(points, radii, len(ends), size, reach, tuple(through))
 
 
 def _ends(centerline: Centerline, near: Bools, start: int) -> Ints:
@@ -171,14 +186,14 @@ def _neighbourhood(piece: Piece, ball: Ball, reach_mm: float, wanted_mm: float) 
 
 
 def _ways(
-    piece: Piece, cells: Cells, ball: Ball, ends_mm: Floats, radius_mm: Floats
+    cells: Cells, depth: Floats, avoided: Ball | None, ends_mm: Floats, radius_mm: Floats
 ) -> list[tuple[Floats, Floats]]:
     """Return the ways (points, radii) from the widest end to each other one."""
     centres = cells.centres_mm()
-    depth = Wall(piece).nearly(centres)
     size = float(np.median(radius_mm))
     cost = (size / np.clip(depth, 0.3 * cells.spacing_mm, size)) ** 2
-    cost[np.linalg.norm(centres - ball.centre_mm, axis=1) < ball.radius_mm] *= AWAY
+    if avoided:
+        cost[np.linalg.norm(centres - avoided.centre_mm, axis=1) < avoided.radius_mm] *= AWAY
     at = cKDTree(centres).query(ends_mm)[1]
     first = int(np.argmax(radius_mm))
     rest = np.delete(np.arange(len(at)), first)
