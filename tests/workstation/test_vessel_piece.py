@@ -10,6 +10,7 @@ from segmentation.contract import FrameMismatch
 from segmentation.volume import Label
 from workstation.phantom import head
 from workstation.phantom.aneurysm import SAC
+from workstation.planning.template import find_template
 from workstation.planning.vessel_piece import NoAneurysm, around_aneurysm
 
 
@@ -75,3 +76,26 @@ def test_a_click_far_from_all_vessels_and_another_frame_are_refused(vessels, tre
         around_aneurysm(vessels, tree, click_mm=(0.0, 30.0, 20.0))
     with pytest.raises(FrameMismatch):
         around_aneurysm(vessels, replace(tree, frame_uid="9.9"))
+
+
+def test_vessels_that_may_be_a_piece_already_are_kept_where_no_sac_stands_out(vessels, tree):
+    healthy = replace(tree, sacs=())
+    extent = np.ptp(tree.points_mm, axis=0).max()
+    kept = around_aneurysm(vessels, healthy, cropped=True, reach_mm=float(extent / 3 + 1))
+    assert np.array_equal(kept.array, vessels.array)
+    assert [finding.code for finding in kept.findings] == ["piece_kept"]
+    with pytest.raises(NoAneurysm):
+        around_aneurysm(vessels, healthy, cropped=True, reach_mm=float(extent / 3 - 1))
+    alike = (around_aneurysm(vessels, tree, cropped=c).array for c in (True, False))
+    assert np.array_equal(*alike)
+
+
+def test_a_label_of_all_vessels_is_cut_down_as_those_of_an_image_are():
+    template = find_template("aneurysm")
+    plan = template.plan("1.2.3", {"lumen": "key"}, {"lumen": "labels"})
+    steps = {step.output: step for step in plan.steps}
+    assert steps["region"].inputs == {"vessels": "lumen_file", "tree": "tree"}
+    assert steps["surface"].inputs == {"labels": "region"}
+    assert "region" not in {
+        step.output for step in template.plan("1.2.3", {"lumen": "k"}, {"lumen": "surface"}).steps
+    }

@@ -32,6 +32,9 @@ STANDS_OUT = 1.2
 WIDER = 1.5
 """One of several sacs is meant without a click if it is this many times as wide as the next."""
 
+SMALL = 3.0
+"""Reaches over which vessels extend that may be a piece around an aneurysm already."""
+
 LISTED = 5
 REMEDY = "click on the aneurysm, or give a point in it (click_mm, LPS mm)"
 
@@ -46,6 +49,7 @@ def around_aneurysm(
     *,
     click_mm: tuple[float, float, float] | None = None,
     reach_mm: Annotated[float, Gt(1), Le(100)] = 15.0,
+    cropped: bool = False,
     progress: Progress = silent,
 ) -> LabelMap:
     """Keep the piece of a vessel tree around its aneurysm.
@@ -58,6 +62,8 @@ def around_aneurysm(
         tree: their centerline, which lists the sacs.
         click_mm: a point in the aneurysm, LPS mm; empty takes the one sac that stands out.
         reach_mm: how far from the edge of the sac, along the vessels, the piece goes.
+        cropped: whether the vessels may be a piece already: where no one sac is meant, those
+            that extend over no more than three times the reach are kept whole.
         progress: told how far the work is.
 
     Raises:
@@ -66,7 +72,12 @@ def around_aneurysm(
     """
     if vessels.geometry.frame_uid != tree.frame_uid:
         raise FrameMismatch("the vessels and their centerline have different frames of reference")
-    sac, findings = _chosen(tree, click_mm)
+    try:
+        sac, findings = _chosen(tree, click_mm)
+    except NoAneurysm:
+        if click_mm is None and cropped and _extent_mm(tree) <= SMALL * reach_mm:
+            return with_volume(vessels, vessels.array, (_whole(),), "there is no vessel")
+        raise
     progress(0.2, "following the vessels")
     kept = _along_vessels_mm(tree, sac) <= reach_mm + sac.radius_mm
     k, j, i = np.nonzero(vessels.array)
@@ -82,6 +93,16 @@ def around_aneurysm(
     label = next(iter(vessels.labels.values()))
     piece = replace(vessels, array=array, labels={1: label}, findings=(), numbers=())
     return with_volume(piece, array, findings, "no vessel is left")
+
+
+def _extent_mm(tree: Centerline) -> float:
+    """Return the largest side of the box around a tree."""
+    return float(np.ptp(tree.points_mm, axis=0).max())
+
+
+def _whole() -> Finding:
+    text = "no one sac stands clearly out of this piece of vessels, so all of it was kept"
+    return Finding(Severity.INFO, "piece_kept", text, remedy=f"if it is too much, {REMEDY}")
 
 
 def _chosen(
