@@ -15,7 +15,10 @@ from workstation.benchmark.rows import Row, median_ms
 from workstation.planning.cut_surface_stages import cut_surface
 from workstation.planning.drainage import lost_territory
 from workstation.planning.live import LivePreview
+from workstation.planning.live_cuts import LiveJoined, LivePlanes
+from workstation.planning.live_wedge import LiveWedge
 from workstation.planning.pressure import pressure_after
+from workstation.planning.proposal import Point, as_point
 from workstation.planning.resection import margin, remnant, specimen
 
 WHOLE, PROXY = 194, 71
@@ -72,10 +75,27 @@ def drags() -> list[Row]:
     assert bent.sheet is not None
     sheet = bent.sheet
     live.over(sheet)
+    middle = np.asarray(POINT_MM)
+    joined = LiveJoined(LivePlanes((POINT_MM,), (NORMAL,)), LiveWedge())
+    live.judge(joined)
+
+    def turned() -> Point:
+        normal = np.asarray(NORMAL) + rng.normal(0, 0.1, 3)
+        return as_point(normal / np.linalg.norm(normal))
+
+    def push() -> None:
+        other = as_point(middle + rng.normal(30, 5) * np.asarray(NORMAL))
+        x, y, z = turned()
+        live.judge(LivePlanes((POINT_MM, other), (NORMAL, (-x, -y, -z))))
+
+    def widen() -> None:
+        live.judge(LiveWedge(margin_mm=float(rng.uniform(2, 20))))
+
+    def join() -> None:
+        live.judge(LiveJoined(LivePlanes((POINT_MM,), (turned(),)), joined.other))
 
     def tilt() -> None:
-        normal = np.asarray(NORMAL) + rng.normal(0, 0.1, 3)
-        live.at(POINT_MM, normal / np.linalg.norm(normal))
+        live.at(POINT_MM, turned())
 
     def pull() -> None:
         row, column = rng.integers(0, 4, 2)
@@ -93,6 +113,9 @@ def drags() -> list[Row]:
     return [
         Row("cut", "all numbers of a tilted plane", median_ms(tilt, 30), 50.0),
         Row("cut", "all numbers of a moved control point", median_ms(pull, 30), 50.0),
+        Row("cut", "all numbers of one of two planes moved", median_ms(push, 30), 50.0),
+        Row("cut", "all numbers of a wedge widened", median_ms(widen, 30), 50.0),
+        Row("cut", "all numbers of a plane joined with a wedge", median_ms(join, 30), 50.0),
         Row("cut", "portal pressure", median_ms(lambda: pressure(rng.uniform(0.1, 0.8)), 9), 50.0),
         Row("cut", "exact cut and all its numbers after release", median_ms(release, 3), 1000.0),
     ]

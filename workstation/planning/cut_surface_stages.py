@@ -6,7 +6,7 @@ Space is DICOM patient LPS in millimetres; normals point to the specimen.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal, cast
 
 import numpy as np
@@ -281,7 +281,7 @@ def cut_wedge(
     """
     organ = require_voxels(liver)
     _require_frame(liver, tumor)
-    parts = _lesions(tumor, lesions)
+    parts = lesions_for(tumor, lesions)
     if not parts:
         raise ValueError("there is no tumour to cut a wedge around; mark it first")
     skin = cast("SurfaceMesh", skin_of(liver)).points_mm
@@ -345,7 +345,7 @@ def wide_veins(trees: Sequence[Centerline], spared_mm: float) -> tuple[Floats, F
     return axes, np.concatenate([tree.radius_mm[here] for tree, here in zip(trees, wide)])
 
 
-def _lesions(tumor: LabelMap, which: str) -> list[LabelMap]:
+def lesions_for(tumor: LabelMap, which: str) -> list[LabelMap]:
     """Return the lesions that get a wedge, the largest first."""
     whole = tight(tumor)
     if whole is None:
@@ -359,23 +359,44 @@ def _lesions(tumor: LabelMap, which: str) -> list[LabelMap]:
     return [lesion for lesion in found if lesion is not None]
 
 
+@dataclass(frozen=True, eq=False)
+class Cone:
+    """The cone in which a wedge opens: a lesion's middle, the way to the surface, half its width.
+
+    ``centre_mm`` (3,) in LPS mm, ``axis`` (3,) a unit direction in LPS.
+    """
+
+    centre_mm: Floats
+    axis: Floats
+    radius_mm: float
+
+    def places(self, points_mm: Floats) -> tuple[Floats, Floats]:
+        """Return how far points (n, 3) lie along the axis from the middle, and off the axis."""
+        away = points_mm - self.centre_mm
+        along = away @ self.axis
+        return along, np.linalg.norm(away - along[:, None] * self.axis, axis=1)
+
+
+def cone_of(lesion_mm: Floats, organ_mm: Floats) -> Cone:
+    """Return the cone of a lesion, from places (n, 3) on its surface and on the organ's, LPS mm."""
+    centre = lesion_mm.mean(axis=0)
+    way = organ_mm[np.argmin(np.linalg.norm(organ_mm - centre, axis=1))] - centre
+    axis = way / max(float(np.linalg.norm(way)), 1e-9)
+    return Cone(centre, axis, float(Cone(centre, axis, 0.0).places(lesion_mm)[1].max()))
+
+
 def _wedge(
     points: Floats, lesion: LabelMap, organ_skin: Floats, margin_mm: float, slope: float
 ) -> Floats:
     """Return what is positive within the margin of a lesion and in the cone to the surface."""
     skin = isosurface(lesion)
-    centre = skin.points_mm.mean(axis=0)
-    way = organ_skin[np.argmin(np.linalg.norm(organ_skin - centre, axis=1))] - centre
-    axis = way / max(float(np.linalg.norm(way)), 1e-9)
-    away = points - centre
-    along = away @ axis
-    beside = np.linalg.norm(away - along[:, None] * axis, axis=1)
-    arm = skin.points_mm - centre
-    radius = float(np.linalg.norm(arm - (arm @ axis)[:, None] * axis, axis=1).max()) + margin_mm
+    shape = cone_of(skin.points_mm, organ_skin)
+    along, beside = shape.places(points)
+    radius = shape.radius_mm + margin_mm
     cone = np.minimum((radius + along * slope - beside) / np.hypot(1.0, slope), along)
     # Elsewhere a bound serves: only where the level changes its sign does its value matter.
-    reach = np.linalg.norm(arm, axis=1).max()
-    offset = margin_mm + reach - np.linalg.norm(away, axis=1)
+    reach = np.linalg.norm(skin.points_mm - shape.centre_mm, axis=1).max()
+    offset = margin_mm + reach - np.linalg.norm(points - shape.centre_mm, axis=1)
     close = np.flatnonzero(offset > -NEAR_MM)
     apart = cKDTree(skin.points_mm).query(points[close])[0]
     offset[close] = margin_mm + np.where(holds(lesion, points[close]), apart, -apart)

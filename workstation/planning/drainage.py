@@ -26,6 +26,7 @@ from workstation.planning.vein_crossings import (
     behind,
     beside_organ,
     crossed_branches,
+    entered_branches,
     first_crossings,
     grazed_branches,
     name_of,
@@ -89,11 +90,14 @@ def lost_territory(
     stays = liver.array[block] != 0
     grid = liver.geometry.cropped([s.start for s in block][::-1], stays.shape[::-1])
     crossings: tuple[Crossing, ...] = ()
+    entered: tuple[Crossing, ...] = ()
     inside = in_organ(liver, tree)
     if cut is not None:
         crossings = crossed_branches(tree, cut.distance_mm, cut.side_mm, inside)
+        entered = entered_branches(tree, cut.side_mm(tree.points_mm) >= 0, inside)
         stays &= ~removed_by(cut, stays, grid)
-    stops = [c.point for c in crossings] + _clamps(tree, clamped, clamps_mm)
+    clamps = _clamps(tree, clamped, clamps_mm)
+    stops = [c.point for c in (*crossings, *entered)] + clamps
     lost = np.zeros_like(stays)
     if stops and stays.any():
         lost = nearest_is_lost(stays, grid, tree.points_mm, behind(tree, stops), progress)
@@ -104,12 +108,17 @@ def lost_territory(
     numbers = (
         Number("volume", count * grid.voxel_ml, "mL", SOURCE),
         Number("fraction", 100.0 * count / max(whole, 1), "%", f"share of {of}"),
-        Number("branches_lost", float(len(stops)), "", "crossings of the cut, and clamps"),
+        Number(
+            "branches_lost",
+            float(len(crossings) + len(clamps)),
+            "",
+            "crossings of the cut, and clamps",
+        ),
     )
     label = Label(effect, COLOURS[effect])
     findings = list(_findings(tree, crossings))
     if cut is not None:
-        findings += _main_losses(tree, crossings, lost, grid, effect)
+        findings += _main_losses(tree, (*crossings, *entered), lost, grid, effect)
         findings += _walls(tree, cut, inside, crossings)
     return LabelMap(array, liver.geometry, {1: label}, tuple(findings), numbers)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Literal
 
@@ -17,6 +18,7 @@ from segmentation.contract import Finding, FrameMismatch, Measurements, Severity
 from segmentation.volume import LabelMap
 from workstation.planning.cut_surface import EVERYTHING, NOTHING
 from workstation.planning.cut_surface_sheet import Sheet
+from workstation.planning.live_cuts import CutSides, LiveCut, Rest, along
 from workstation.planning.live_tree import LiveTree
 from workstation.planning.proposal import (
     Floats,
@@ -34,7 +36,6 @@ Pressure = Callable[[float], Measurements]
 SAMPLES = 300_000
 SKIN = 2_000  # points of a lesion's surface that are looked at over a bent sheet
 NEAR_MM = 10.0  # of the organ, and a structure's place counts
-GRID = 48  # places of a sheet along each side, whose tangents stand for it
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,12 @@ class LivePreview:
         )
         self._pressure = pressure
         self._critical = _beside(organ, points, critical) if critical else {}
-        self._bend: _Bend | None = None
+        measured = [*self._skins, *(at for at, _ in self._critical.values())]
+        sided = [tree.points_mm for tree in (self._portal, self._hepatic) if tree is not None]
+        ends = np.cumsum([0, *map(len, measured), *map(len, sided)])
+        self._spans = [slice(int(a), int(b)) for a, b in pairwise(ends)]
+        rest = Rest(*(np.concatenate([np.empty((0, 3)), *some]) for some in (measured, sided)))
+        self._sides = CutSides(liver, tumor, self._points, self._origin, rest, (portal, hepatic))
 
     def at(self, point_mm: npt.ArrayLike, normal: npt.ArrayLike) -> LiveNumbers:
         """Return the numbers for the plane through a point (LPS mm) with a unit normal (LPS).
@@ -126,7 +132,7 @@ class LivePreview:
         The normal points to the specimen.
         """
         point, direction = np.asarray(point_mm, float), np.asarray(normal, float)
-        stays = self._along(direction) < np.float32((point - self._origin) @ direction)
+        stays = along(self._points, direction) < np.float32((point - self._origin) @ direction)
         reach = [(hull - point) @ direction for hull in self._hulls]
         trees = [
             None if tree is None else (tree.points_mm - point) @ direction >= 0
@@ -137,45 +143,25 @@ class LivePreview:
 
     def over(self, sheet: Sheet) -> LiveNumbers:
         """Return the numbers for a bent sheet; quick where only its heights changed."""
-        if self._bend is None or not self._bend.fits(sheet):
-            points = self._points.T + self._origin
-            self._bend = _Bend(sheet, points, self._along(np.asarray(sheet.normal)), self._origin)
-        stays = self._bend.levels(sheet) < 0
+        return self.judge(sheet)
+
+    def judge(self, cut: LiveCut) -> LiveNumbers:
+        """Return the numbers for a cut of any kind; quick where only what a hand moves changed.
+
+        Of several cuts together distances are told as the smallest that they can be.
+
+        Raises:
+            ValueError: for a wedge where there is no tumour, or no tree of veins to spare.
+        """
+        removed, signed = self._sides(cut)
+        spans = iter(self._spans)
+        reach = [signed[next(spans)] for _ in self._skins]
+        near = {n: _least(signed[next(spans)], gap) for n, (_, gap) in self._critical.items()}
         trees = [
-            None if tree is None else sheet.side_mm(tree.points_mm) >= 0
+            None if tree is None else signed[next(spans)] >= 0
             for tree in (self._portal, self._hepatic)
         ]
-        near = {n: _least(self._signed(sheet, [at])[0], g) for n, (at, g) in self._critical.items()}
-        found = self._numbers(stays, self._reach(sheet), trees[0], trees[1])
-        return replace(found, near_mm=near)
-
-    def _along(self, direction: Floats) -> npt.NDArray[np.float32]:
-        """Return how far the samples lie along a direction, from the middle of all."""
-        # Spelt out: a threaded matrix product takes a hundred times longer on a busy machine.
-        a, b, c = direction.astype(np.float32)
-        x, y, z = self._points
-        along = a * x
-        along += b * y
-        along += c * z
-        return np.asarray(along)
-
-    def _reach(self, sheet: Sheet) -> list[Floats]:
-        """Return the signed distances of each lesion's surface from a sheet."""
-        return self._signed(sheet, self._skins)
-
-    def _signed(self, sheet: Sheet, skins: list[Floats]) -> list[Floats]:
-        """Return the signed distances of points, in as many arrays, from a sheet."""
-        if not skins:
-            return []
-        assert self._bend is not None
-        places, normals = self._bend.tangents(sheet)
-        nearest = cKDTree(places)
-        found = []
-        for skin in skins:
-            at = nearest.query(skin)[1]
-            away = np.abs(np.einsum("ij,ij->i", skin - places[at], normals[at]))
-            found.append(np.where(sheet.side_mm(skin) >= 0, away, -away))
-        return found
+        return replace(self._numbers(~removed, reach, trees[0], trees[1]), near_mm=near)
 
     def _numbers(
         self, stays: Bools, reach: list[Floats], portal: Bools | None, hepatic: Bools | None
@@ -245,51 +231,6 @@ def _impossible(
     code: Literal["no_cut", "tumor_crossed", "tumor_outside_specimen"], text: str
 ) -> Finding:
     return Finding(Severity.PROBLEM, code, text)
-
-
-class _Bend:
-    """A sheet's shares in the heights of samples, so that a moved control point costs one row."""
-
-    def __init__(
-        self, sheet: Sheet, points: Floats, along: npt.NDArray[np.float32], origin: Floats
-    ) -> None:
-        self._frame = _frame(sheet)
-        self._weights = np.ascontiguousarray(sheet.weights(points).T, np.float32)
-        self._heights = np.zeros(self._weights.shape[0])
-        offset = np.float32((np.asarray(sheet.point_mm) - origin) @ np.asarray(sheet.normal))
-        self._levels = along - offset
-        share = np.linspace(-1, 1, GRID)
-        flat = np.stack(np.meshgrid(share, share), -1).reshape(-1, 2) * sheet.reach_mm
-        self._flat = sheet.point_mm + flat @ sheet.axes
-        self._flat_weights = sheet.weights(self._flat)
-
-    def fits(self, sheet: Sheet) -> bool:
-        """Tell whether only heights differ."""
-        return _frame(sheet) == self._frame
-
-    def levels(self, sheet: Sheet) -> npt.NDArray[np.float32]:
-        """Return how far the samples lie over a sheet."""
-        heights = np.asarray(sheet.heights_mm).ravel()
-        for n in np.flatnonzero(heights != self._heights):
-            self._levels -= self._weights[n] * np.float32(heights[n] - self._heights[n])
-        self._heights = heights
-        return self._levels
-
-    def tangents(self, sheet: Sheet) -> tuple[Floats, Floats]:
-        """Return places (n, 3) of a sheet and its normals there."""
-        heights = self._flat_weights @ np.asarray(sheet.heights_mm).ravel()
-        normal = np.asarray(sheet.normal)
-        places = self._flat + heights[:, None] * normal
-        step = 2 * np.asarray(sheet.reach_mm) / (GRID - 1)
-        rise, slope = np.gradient(heights.reshape(GRID, GRID), step[1], step[0])
-        u, v = sheet.axes
-        normals = normal - slope.reshape(-1, 1) * u - rise.reshape(-1, 1) * v
-        return places, normals / np.linalg.norm(normals, axis=1, keepdims=True)
-
-
-def _frame(sheet: Sheet) -> tuple[object, ...]:
-    size = len(sheet.heights_mm), len(sheet.heights_mm[0])
-    return sheet.point_mm, sheet.normal, sheet.along, sheet.reach_mm, size
 
 
 def _skins(lesion: LabelMap) -> list[Floats]:

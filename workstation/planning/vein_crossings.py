@@ -105,6 +105,27 @@ def crossed_branches(
     return tuple(sorted(found, key=lambda c: (-c.diameter_mm, c.branch, c.point)))
 
 
+def entered_branches(tree: Centerline, removed: Bools, inside: Bools) -> tuple[Crossing, ...]:
+    """Return where branches come into the organ on the specimen's side, as crossings.
+
+    There they are divided, though no side changes.
+
+    Args:
+        tree: the branches, each from its root on.
+        removed: for each point of the tree whether it lies on the specimen's side.
+        inside: for each point of the tree whether it lies in the organ.
+    """
+    found = []
+    for number, branch in enumerate(tree.branches):
+        side, here = removed[branch.points], inside[branch.points]
+        enters = side[1:] & side[:-1] & here[1:] & ~here[:-1]
+        for point in np.flatnonzero(enters) + branch.start + 1:
+            x, y, z = (float(c) for c in tree.points_mm[point])
+            wide = 2 * float(tree.radius_mm[point])
+            found.append(Crossing(number, int(point), (x, y, z), wide, name_of(tree, number)))
+    return tuple(found)
+
+
 def name_of(tree: Centerline, number: int) -> str:
     """Return the name of a branch, "" where it has none."""
     if "territory" not in tree.point_data:
@@ -148,10 +169,11 @@ def grazed_branches(
 
 def first_crossings(tree: Centerline, crossings: tuple[Crossing, ...]) -> tuple[Crossing, ...]:
     """Return the crossings behind no other one, seen from the root, in their order."""
+    reach = [behind(tree, [c.point]) for c in crossings]
     return tuple(
         one
-        for one in crossings
-        if not behind(tree, [c.point for c in crossings if c.point != one.point])[one.point]
+        for n, one in enumerate(crossings)
+        if not any(lost[one.point] for m, lost in enumerate(reach) if m != n)
     )
 
 
