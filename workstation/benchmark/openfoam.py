@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -62,13 +63,18 @@ def beside_openfoam(peers: bool) -> list[Row]:
     except CannotRun:
         return []
     data = os.environ.get("HILUM_DATA")
-    rows = [in_a_tube()]
-    for make, known in SACS:
-        try:
-            sac = make(Means(Path(data) if data else None))
-        except CannotRun:
-            continue
-        rows.append(in_a_sac(sac, known))
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)  # as OpenFOAM runs; threads that wait take processor time too
+    try:
+        rows = [in_a_tube()]
+        for make, known in SACS:
+            try:
+                sac = make(Means(Path(data) if data else None))
+            except CannotRun:
+                continue
+            rows.append(in_a_sac(sac, known))
+    finally:
+        numba.set_num_threads(threads)
     return rows
 
 
