@@ -15,6 +15,7 @@ from workstation.ui.panels.add_step import AddStep
 from workstation.ui.panels.clinical import PatientValues
 from workstation.ui.panels.cut_choice import CutChoice
 from workstation.ui.panels.forecast_card import ForecastCard
+from workstation.ui.panels.function_card import FunctionCard
 from workstation.ui.panels.implant_library import ImplantLibraryCard
 from workstation.ui.panels.implant_view import ImplantView
 from workstation.ui.panels.parts import (
@@ -108,6 +109,7 @@ class PlanPanel:
             grid.addWidget(self.numbers[name], *place)
         grid.addLayout(row, len(PLACES), 0, 1, 2)
         self.forecast = ForecastCard(desk)
+        self.function = FunctionCard(desk)
         self.cut_choice = CutChoice(desk)
         self.plans = PlansCard(desk)
         body.addWidget(self.plans)
@@ -117,6 +119,7 @@ class PlanPanel:
         body.addWidget(self._cut)
         body.addWidget(self.recipe)
         body.addWidget(self.forecast)
+        body.addWidget(self.function)
         body.addWidget(self.recompute)
         self.implant = ImplantView(desk, self.recipe.explain)
         body.addWidget(self.implant)
