@@ -45,7 +45,7 @@ MOST_ACROSS, LEAST_ACROSS = 40.0, 4.0
 """Cells across the narrowest opening, whatever the number of cells is then."""
 
 COARSER, LEAST_COARSER = 2.0, 1.25
-FEW_CELLS = 3000
+FEW_CELLS = 6000
 """How much coarser the cells are that a flow is settled on first, and how few need none."""
 
 LATTICE_SPEED = 0.1

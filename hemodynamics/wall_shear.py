@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.fft import irfft, rfft
-from scipy.sparse import coo_array, csr_array, vstack
+from scipy.sparse import csr_array, vstack
 from scipy.spatial import KDTree
 
 from hemodynamics.domain import Domain, Opening
@@ -120,8 +120,8 @@ def _rows(tree: KDTree, places_mm: Floats, normals: Floats, depth: Floats, h: fl
     few = np.count_nonzero(weights > 0, axis=1) < LEAST
     factors[few] = 0.0
     factors[few, 0] = 1.0
-    row = np.repeat(np.arange(count), number.shape[1])
-    matrix = csr_array(coo_array((factors.ravel(), (row, number.ravel())), shape=(count, tree.n)))
+    ends = np.arange(count + 1) * number.shape[1]
+    matrix = csr_array((factors.ravel(), number.ravel(), ends), shape=(count, tree.n))
     matrix.eliminate_zeros()
     return matrix
 
@@ -181,9 +181,8 @@ def _factors(arms: Floats, normals: Floats, depth: Floats, weights: Floats) -> F
     first = np.cross(normals, np.eye(3)[np.argmin(np.abs(normals), axis=1)])
     first /= np.maximum(np.linalg.norm(first, axis=1), 1e-300)[:, None]
     second = np.cross(normals, first)
-    along = [np.einsum("pkx,px->pk", arms, axis) for axis in (first, second)]
-    basis = np.stack([np.ones_like(depth), depth, *along], axis=2)
+    along = arms @ np.stack([first, second], axis=2)
+    basis = np.concatenate([np.ones_like(depth)[..., None], depth[..., None], along], axis=2)
     weighted = basis * weights[..., None]
-    normal = np.einsum("pkm,pkn->pmn", weighted, basis)
-    inverse = np.linalg.pinv(normal, rcond=1e-6, hermitian=True)
-    return np.asarray(np.einsum("pm,pkm->pk", inverse[:, 0], weighted))
+    inverse = np.linalg.pinv(weighted.mT @ basis, rcond=1e-6, hermitian=True)
+    return np.asarray((weighted @ inverse[:, :1].mT)[..., 0])

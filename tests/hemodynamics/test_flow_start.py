@@ -64,7 +64,7 @@ def test_spacings_go_by_cells_and_by_the_narrowest_end(tube):
         spacings_of(tube[0], wishes(accuracy=accuracy)) for accuracy in ("preview", "standard")
     )
     assert volume / preview[-1] ** 3 == pytest.approx(30_000, rel=0.01)
-    assert len(preview) == len(standard) == 3
+    assert (len(preview), len(standard)) == (2, 3)
     assert preview[-2] == pytest.approx(COARSER * preview[-1])
     assert spacings_of(tube[0], wishes(spacing_mm=0.9)) == [0.9]
     assert spacings_of(tube[0], wishes(spacing_mm=0.1))[-1] == 0.1
