@@ -7,14 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reportlab.graphics.shapes import String
+from reportlab.platypus import KeepTogether
 from scipy.spatial.transform import Rotation
 
 from meshing.clipping import split_by_plane
 from meshing.surface import enclosed_mm3, is_watertight
 from segmentation.volume import ImageGeometry, Label, LabelMap
+from workstation.figures import plan_scene
+from workstation.graft_report import fibula_drawing, graft_pages
 from workstation.phantom.graft_bones import ARCH_MM, arch_point, fibula, mandible
 from workstation.planning.bone_landmarks_record import WrongSide
-from workstation.planning.fibula import NoFibula, fibula_axis
+from workstation.planning.fibula import NoFibula, fibula_axis, shaft_of
 from workstation.planning.fibula_fit import NoFit, fit_segments
 from workstation.planning.fibula_graft import cut_of, fibula_graft, move_of
 from workstation.planning.fibula_pieces import (
@@ -34,6 +38,8 @@ from workstation.planning.mandible import (
     resected_mandible,
     take_mandible,
 )
+from workstation.planning.template import find_template
+from workstation.stages import run_plan
 
 TURN = Rotation.from_euler("xyz", [10, -14, 5], degrees=True).as_matrix()
 SHIFT = (80.0, 10.0, -700.0)
@@ -241,3 +247,37 @@ def test_a_mandible_that_is_not_told_apart_is_said():
     labels = LabelMap(array, grid, {1: Label("skull"), 2: Label("neck")})
     with pytest.raises(NoMandible, match="no label is called mandible"):
         take_mandible(labels)
+
+
+def test_the_plan_of_the_template_runs_and_is_told_in_the_report(jaw, legs):
+    (mesh, _), (bone, axis) = jaw, legs["left"]
+    template = find_template("mandible-reconstruction")
+    plan = template.plan("2.25.9", {"mandible": "m", "fibula": "f"})
+    plan = template.with_options(plan, ["plate", "fibula-guide"])
+    changes = {"fibula_axis": {"leg": "left"}, "graft": {**ENTERED, "lift_mm": None},
+               "plate_line": {"beyond_mm": 12.0}, "fibula_guide_1": {"step_mm": 1.5}}  # fmt: skip
+    for output, params in changes.items():
+        step = plan.step(output)
+        plan = plan.with_step(replace(step, params={**step.params, **params}))
+    store = {"m": mesh, "f": bone.mesh}
+    keys = run_plan(plan, store)
+    values = {name: store[key] for name, key in keys.items()}
+    graft = values["graft"]
+    assert numbers(values["plate_course"])["holes"] >= 4
+    slots = values["fibula_guide_1"]
+    for end in ("ankle", "knee"):  # the blade goes through both slots, beside the piece
+        cut = values[f"{end}_cut_1"]
+        assert np.abs(cut_of(graft, 1, end).point_mm - cut.point_mm) @ axis.places["up"] < 0.5
+        seen = (slots.points_mm - np.asarray(cut.point_mm)) @ np.asarray(cut.normal)
+        assert (np.abs(seen) > 0.39).sum() > 0
+        assert np.isclose(np.abs(seen), 0.4, atol=0.01).sum() >= 8
+    assert set(find_template("mandible-reconstruction").figures.shown) & values.keys()
+    scene = plan_scene(values, template.figures)
+    assert "graft_pieces" in scene
+    assert "fibula_axis" not in scene  # the leg lies far off
+    story = graft_pages(plan.step("graft"), graft, values)
+    assert isinstance(story[0], KeepTogether)
+    drawn = fibula_drawing(bone.mesh, shaft_of(axis), graft)
+    told = [shape.text for shape in drawn.contents if isinstance(shape, String)]
+    for n in range(1, int(numbers(graft)["segments"]) + 1):
+        assert told.count(f"{n}: {numbers(graft)[f'length_{n}']:.1f} mm") == 2

@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from workstation.looks import with_look
+from workstation.planning.resection import CutPlane
 from workstation.session import ViewState
 from workstation.shading import SceneItem
+from workstation.ui.desk import Desk
 
 LIGHT = 0.25  # of white in the colour of what is selected
 
@@ -32,3 +34,12 @@ def frames_elsewhere(sources: Mapping[str, Mapping[str, Any]], frame_uid: str) -
 def here_only(values: Mapping[str, Any], elsewhere: frozenset[str]) -> dict[str, Any]:
     """Return the values that do not lie in one of the frames ``elsewhere``."""
     return {n: v for n, v in values.items() if getattr(v, "frame_uid", "") not in elsewhere}
+
+
+def planes_beside(desk: Desk, cut: str) -> dict[str, object]:
+    """Return the planes shown beside the one ``cut`` that a hand moves, as those of osteotomies."""
+    return {
+        name: value
+        for name, value in desk.results().items()
+        if isinstance(value, CutPlane) and name != cut and desk.is_shown(name)
+    }

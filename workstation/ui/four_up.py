@@ -27,7 +27,7 @@ from workstation.raster import Overlay, default_window
 from workstation.session import Window
 from workstation.slices import ViewName, vector
 from workstation.ui.brushwork import Brushwork
-from workstation.ui.chosen_looks import chosen_looks, frames_elsewhere, here_only
+from workstation.ui.chosen_looks import chosen_looks, frames_elsewhere, here_only, planes_beside
 from workstation.ui.cut_handle import telling_direction
 from workstation.ui.desk import Desk
 from workstation.ui.scene_view import SceneView
@@ -254,6 +254,7 @@ class FourUp(QWidget):
         """Return what the 3D view shows; what is not up to date is faded."""
         bent = self.bent_cut() if self._desk.is_shown(CUT_STEP) else None
         drawn = {**self.surfaces(), **self._necks(), **({CUT_STEP: bent} if bent else {})}
+        drawn |= planes_beside(self._desk, CUT_STEP)
         items = scene_items(here_only(drawn, self._elsewhere()))
         looks = chosen_looks(items, self._desk.session.view)
         self._others_shown = {
