@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,8 +64,7 @@ class Settling:
 
     def swings(self) -> bool:
         """Whether what is still to come no longer falls: it did not halve since half-way."""
-        half = len(self.remaining) // 2
-        return half > 0 and self.remaining[-1] > 0.5 * self.remaining[half]
+        return swings(self.remaining)
 
     def state_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return all that a run needs to go on as if it had never stopped."""
@@ -143,6 +142,12 @@ def settling(points_mm: Floats, areas_mm2: Floats) -> Settling:
         away = np.minimum(away, np.linalg.norm(points_mm - points_mm[seeds[-1]], axis=1))
     owner = np.asarray(cKDTree(points_mm[seeds]).query(points_mm)[1], np.int64)
     return Settling(owner, areas_mm2)
+
+
+def swings(remaining: Sequence[float]) -> bool:
+    """Return whether what is still to come no longer falls: it did not halve since half-way."""
+    half = len(remaining) // 2
+    return half > 0 and remaining[-1] > 0.5 * remaining[half]
 
 
 def change(before: Singles, after: Singles) -> float:
