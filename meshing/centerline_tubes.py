@@ -1,6 +1,8 @@
-"""Centerlines as thin tubes, for pictures. Points are LPS mm."""
+"""Centerlines as thin tubes or in their own width, for pictures. Points are LPS mm."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -34,16 +36,32 @@ def as_tubes(value: Centerline, name: str = "") -> SurfaceMesh:
     )
 
 
-def _rings(line: npt.NDArray[np.float64], thickness: float) -> npt.NDArray[np.float64]:
+def as_vessels(
+    value: Centerline, branches: Sequence[int], name: str = "", wider: float = 1.0
+) -> SurfaceMesh:
+    """Return chosen branches as tubes of the vessel's own width, times ``wider``."""
+    points: list[npt.NDArray[np.float64]] = []
+    triangles, start = [], 0
+    for number in branches:
+        place = value.branches[number].points
+        points.append(_rings(value.points_mm[place], wider * value.radius_mm[place]))
+        triangles.append(start + _tube(len(points[-1]) // SIDES))
+        start += len(points[-1])
+    return SurfaceMesh(np.concatenate(points), np.concatenate(triangles), value.frame_uid, name)
+
+
+def _rings(
+    line: npt.NDArray[np.float64], thickness: float | npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     """Return points around a line; each ring is turned as little as possible from the last."""
     tangents = local_fit(line, np.full(len(line), 1e-6)).tangents
     turn = np.arange(SIDES) * 2 * np.pi / SIDES
     u = np.eye(3)[int(np.argmin(np.abs(tangents[0])))]
     rings = []
-    for centre, tangent in zip(line, tangents):
+    for centre, tangent, wide in zip(line, tangents, np.broadcast_to(thickness, len(line))):
         u = unit(u - (u @ tangent) * tangent)
         v = np.cross(tangent, u)
-        rings.append(centre + thickness * (np.cos(turn)[:, None] * u + np.sin(turn)[:, None] * v))
+        rings.append(centre + wide * (np.cos(turn)[:, None] * u + np.sin(turn)[:, None] * v))
     return np.concatenate(rings)
 
 

@@ -36,10 +36,10 @@ TERRITORIES: dict[int, Label] = {
     6: Label("VI", (0xB0, 0x7A, 0xA1), "277960005"),
     7: Label("VII", (0xF2, 0x8E, 0x2B), "277961009"),
     8: Label("VIII", (0x4E, 0x79, 0xA7), "277962002"),
-    9: Label("right_hepatic_vein", (0x4E, 0x79, 0xA7)),
-    10: Label("middle_hepatic_vein", (0xE1, 0x57, 0x59)),
-    11: Label("left_hepatic_vein", (0x59, 0xA1, 0x4F)),
-    12: Label("inferior_right_hepatic_vein", (0xB0, 0x7A, 0xA1)),
+    9: Label("right_hepatic_vein", (0x2E, 0x4B, 0xB8)),
+    10: Label("middle_hepatic_vein", (0x8A, 0x3F, 0xB8)),
+    11: Label("left_hepatic_vein", (0x1F, 0x8F, 0x96)),
+    12: Label("inferior_right_hepatic_vein", (0x7B, 0x86, 0xD9)),
 }
 """Value in the point data ``territory`` of a tree, and in a map of territories, to its label."""
 

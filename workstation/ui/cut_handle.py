@@ -14,6 +14,7 @@ import numpy as np
 
 from meshing.surface import SurfaceMesh
 from workstation.camera import Camera, Floats, Size, Vector, rotation, unit, vector
+from workstation.planning.resection import CutPlane
 
 Part = Literal["centre", "tip", "rim"]
 
@@ -23,6 +24,7 @@ RIM_POINTS = 96
 ARROW = 0.6  # length of the arrow, of the radius
 NARROW = 0.25  # how wide the disc is in the telling view, of its diameter
 OFF_FRONT = 0.35  # what a radian off the patient's front costs there
+NO_SECTION_MM = 50.0  # radius of the handle of a cut that misses the organ
 STEEP = 0.03  # squared sine of the angle under which the normal counts as facing the viewer
 
 
@@ -164,3 +166,21 @@ def _between(start: Floats, end: Floats) -> Floats:
     if length < 1e-9:
         return np.eye(3)
     return rotation(axis / length, float(np.arctan2(length, start @ end)))
+
+
+def centre_of(cut: CutPlane) -> Vector:
+    """Return the middle of the cut inside the organ, projected onto the plane, LPS mm."""
+    points = cut.surface.points_mm
+    if not len(points):
+        return cut.point_mm
+    middle = points.mean(axis=0)
+    x, y, z = (float(v) for v in middle - cut.distance_mm(middle) * np.asarray(cut.normal))
+    return (x, y, z)
+
+
+def reach_mm(cut: CutPlane) -> float:
+    """Return the radius of most of the section; its farthest corners would hide the rest."""
+    points = cut.surface.points_mm
+    if not len(points):
+        return NO_SECTION_MM
+    return float(np.quantile(np.linalg.norm(points - points.mean(axis=0), axis=1), 0.8))

@@ -28,20 +28,20 @@ from workstation.session import Window
 from workstation.slices import ViewName, vector
 from workstation.ui.brushwork import Brushwork
 from workstation.ui.chosen_looks import chosen_looks, frames_elsewhere, here_only, planes_beside
-from workstation.ui.cut_handle import telling_direction
+from workstation.ui.cut_handle import centre_of, reach_mm, telling_direction
 from workstation.ui.desk import Desk
 from workstation.ui.scene_view import SceneView
 from workstation.ui.second_image import layer_over
 from workstation.ui.seed_preview import SeedPreview
 from workstation.ui.slice_overlay import CutCurve, CutLine
 from workstation.ui.slice_view import SliceView
+from workstation.ui.vein_pictures import VeinLooks
 
 GAP_PX = 2
 OTHERS_MS = 60  # how long the other slices may lag behind a stroke
 CUT_STEP = "cut"
 PLACES = {"axial": (0, 0), "coronal": (0, 1), "sagittal": (1, 0), "3d": (1, 1)}
 SPLIT_PARTS = ("specimen", "remnant")
-NO_SECTION_MM = 50.0  # radius of the handle of a cut that misses the organ
 FADED = 0.4  # what is left of the opacity of a value that is not up to date
 NEAREST = "nearest_point"
 TRIAL = "what a change would make"
@@ -67,6 +67,7 @@ class FourUp(QWidget):
         self._doubled: frozenset[str] = frozenset()
         self._others_shown: dict[str, SceneItem] = {}
         self._speed: Layer | None = None
+        self._veins = VeinLooks()
         self._handle: tuple[Vector, Vector, float] = ((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), 0.0)
         self.dragging = self._placed = self._posed = False
         self._widened = False
@@ -262,8 +263,9 @@ class FourUp(QWidget):
             if self._desk.is_current(name)
             else replace(item, opacity=FADED * item.opacity)
             for name, item in looks.items()
-            if name not in self._doubled
+            if name not in self._doubled | self._veins.covered
         }
+        self._others_shown |= self._veins.items
         return {**self._others_shown, **self._flow}
 
     def _elsewhere(self) -> frozenset[str]:
@@ -280,6 +282,14 @@ class FourUp(QWidget):
             self._doubled = doubled
             self._items()
         self.scene.set_values({**self._others_shown, **items})
+
+    def show_veins(self, veins: VeinLooks) -> None:
+        """Show trees of veins by name instead of the labels and surfaces that they cover."""
+        self._veins = veins
+        self.scene.set_names(veins.names)
+        for view in self.slices.values():
+            view.marks.names = veins.names
+        self.refresh()
 
     def show_speed(self, layer: Layer | None) -> None:
         """Show the speed of a flow over the slices, or not, where no other image lies there."""
@@ -353,6 +363,7 @@ class FourUp(QWidget):
         still = not self.dragging and self.pending_cut is None
         split = still and all(desk.is_current(name) for name in SPLIT_PARTS)
         left_out = {_cut_organ(desk.session.plan)} if split else set(SPLIT_PARTS)
+        left_out |= self._veins.covered
         strength = desk.session.view.opacity
         trial = desk.trial
         tried = [Overlay(TRIAL, trial.labels, TRIAL_COLOUR, opacity=0.5)] if trial else []
@@ -365,7 +376,7 @@ class FourUp(QWidget):
             )
             for name, value in sorted(labels.items(), key=lambda item: item[0] not in SPLIT_PARTS)
             if name not in left_out and desk.is_shown(name) and _lies_in(value, desk.image())
-        ] + tried
+        ] + [*self._veins.overlays, *tried]
 
     def surfaces(self) -> dict[str, object]:
         """Return the surfaces to show in 3D."""
@@ -464,24 +475,6 @@ def _lies_in(value: LabelMap | CutPlane, image: Volume | None) -> bool:
     """Tell whether ``value`` lies in the frame of reference of the image that is shown."""
     frame = value.frame_uid if isinstance(value, CutPlane) else value.geometry.frame_uid
     return image is None or image.geometry.frame_uid == frame
-
-
-def centre_of(cut: CutPlane) -> Vector:
-    """Return the middle of the cut inside the organ, projected onto the plane, LPS mm."""
-    points = cut.surface.points_mm
-    if not len(points):
-        return cut.point_mm
-    middle = points.mean(axis=0)
-    x, y, z = (float(v) for v in middle - cut.distance_mm(middle) * np.asarray(cut.normal))
-    return (x, y, z)
-
-
-def reach_mm(cut: CutPlane) -> float:
-    """Return the radius of most of the section; its farthest corners would hide the rest."""
-    points = cut.surface.points_mm
-    if not len(points):
-        return NO_SECTION_MM
-    return float(np.quantile(np.linalg.norm(points - points.mean(axis=0), axis=1), 0.8))
 
 
 def _cut_organ(plan: Plan | None) -> str:

@@ -64,6 +64,7 @@ from workstation.ui.settings import LARGEST, SMALLEST, keep_settings, read_setti
 from workstation.ui.slice_paint import Tool
 from workstation.ui.stage_rail import STAGE_NAMES, StageRail
 from workstation.ui.theme import apply_theme
+from workstation.ui.vein_show import VeinShow
 
 PANEL_PX = 340
 VIEW_KEYS = {"axial": "Ctrl+1", "coronal": "Ctrl+2", "sagittal": "Ctrl+3", "3d": "Ctrl+4"}
@@ -126,18 +127,17 @@ class MainWindow(QMainWindow):
     def _make_panels(self) -> None:
         self.case_panel = CasePanel(self.desk, self.doors, self.close_case)
         self.import_panel = ImportPanel(self.desk, self._imported)
-        self.segment_panel = SegmentPanel(self.desk)
-        self.model_panel = ModelPanel(self.desk)
+        self.segment_panel, self.model_panel = SegmentPanel(self.desk), ModelPanel(self.desk)
         self.measure_panel = MeasurePanel(self.desk, self.measuring, self.clip)
         self.plan_panel = PlanPanel(self.desk)
         self.plan_panel.bend.clicked.connect(self.sheet.bend)
         self.planes = PlanesTool(self.desk, self.views, self.plan_panel.cut_choice.planes)
+        self.veins = VeinShow(self.desk, self.views, self.plan_panel.veins)
         self.plan_panel.cut_choice.sheet.draw.clicked.connect(self.sketch.take)
         self.sketch.taken.connect(self.plan_panel.cut_choice.sheet.draw.setChecked)
         self.flow_panel = FlowPanel(self.desk, self.flow_show)
-        self.print_panel = PrintPanel(
-            self.desk, self.views.scene, self._recent.with_name("printers.json")
-        )
+        printers = self._recent.with_name("printers.json")
+        self.print_panel = PrintPanel(self.desk, self.views.scene, printers)
         self.report_panel = ReportPanel(self.desk)
         self.panels = QStackedWidget()
         for panel in (

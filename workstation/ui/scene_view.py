@@ -42,6 +42,7 @@ from workstation.ui.scene_overlay import (
 from workstation.ui.scene_painter import THREADED, Drawn, ScenePainter, Wish
 from workstation.ui.slice_overlay import draw_outline
 from workstation.ui.theme import DARK
+from workstation.ui.vein_pictures import VeinNames, paint_names_on_scene
 
 EMPTY = "No surface yet. Segment an organ and compute its surface."
 CUT = "cut handle"
@@ -98,6 +99,7 @@ class SceneView(QWidget):
         self._split: tuple[str, Colour] | None = None
         self._notice = self._caption = ""
         self._drawings: tuple[Drawing, ...] = ()
+        self._names: VeinNames | None = None
         self._clip: Clip = ()
         self.handles: tuple[Cut, ...] = ()
         self._hover: Part | None = None
@@ -162,6 +164,12 @@ class SceneView(QWidget):
         """Draw measurements over the picture."""
         if tuple(drawings) != self._drawings:
             self._drawings = tuple(drawings)
+            self.update()
+
+    def set_names(self, names: VeinNames | None) -> None:
+        """Write the names of veins over the picture, or none."""
+        if names is not self._names:
+            self._names = names
             self.update()
 
     def set_clip(self, clip: Clip, moving: bool | None = None) -> None:
@@ -360,6 +368,8 @@ class SceneView(QWidget):
                     draw_ball(painter, handle, self._seen_from, self._size(), CLIP_COLOUR)
                 else:
                     draw_cut(painter, handle, self._seen_from, self._size(), None, CLIP_COLOUR)
+            if self._names is not None:
+                paint_names_on_scene(painter, self._seen_from, self._size(), self._names)
             paint_on_scene(painter, self._seen_from, self._size(), self._drawings)
         if len(self._outline) > 1:
             draw_outline(painter, self._outline)

@@ -23,6 +23,7 @@ from workstation.ui.slice_overlay import (
     draw_seeds,
 )
 from workstation.ui.theme import BASE_FONT_PX, CORNER_FONT_PX
+from workstation.ui.vein_pictures import VeinNames, paint_names_on_slice
 
 Tool = Literal[
     "navigate", "seed_foreground", "seed_background", "brush", "erase", "scissors", "pieces"
@@ -45,6 +46,7 @@ class Marks:
     cursor: tuple[float, float] | None = None
     notice: str = ""
     drawings: tuple[Drawing, ...] = ()
+    names: VeinNames | None = None
 
 
 def paint_marks(painter: QPainter, placement: Placement, marks: Marks) -> None:
@@ -63,6 +65,8 @@ def paint_marks(painter: QPainter, placement: Placement, marks: Marks) -> None:
         draw_brush(painter, stroke, marks.cursor, radius, erase=marks.tool == "erase")
     if marks.tool == "scissors" and len(marks.stroke) > 1:
         draw_outline(painter, placement.to_widget(np.array(marks.stroke))[:, :2].tolist())
+    if marks.names is not None:
+        paint_names_on_slice(painter, placement, marks.names)
     paint_on_slice(painter, placement, marks.drawings)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
     if marks.crosshair is not None:

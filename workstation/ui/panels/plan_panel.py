@@ -31,6 +31,7 @@ from workstation.ui.panels.plans_card import PlansCard
 from workstation.ui.panels.risk_sheet import RiskView
 from workstation.ui.panels.steps import StepList
 from workstation.ui.panels.transplant_rows import TransplantView
+from workstation.ui.panels.vein_card import VeinCard
 from workstation.ui.stage_rail import group_of
 from workstation.ui.words import readable
 
@@ -114,6 +115,8 @@ class PlanPanel:
         self.plans = PlansCard(desk)
         body.addWidget(self.plans)
         self.implants = ImplantLibraryCard(desk)
+        self.veins = VeinCard(desk)
+        body.addWidget(self.veins)
         body.addWidget(self.cut_choice)
         body.addWidget(self.implants)
         body.addWidget(self._cut)
