@@ -78,8 +78,8 @@ def _farthest(pieces: list[Piece], centerline: Centerline) -> tuple[Ball, Piece]
     share, tip = _standing_out(best, centerline, radius)
     if share < NOTABLE:
         raise NoNeck(
-            "no sac stands out of the vessel; click in the dome, or draw the neck by points on the "
-            "surface"
+            f"no saccular aneurysm found: nothing stands out of the vessel by {NOTABLE:g} of its "
+            "radius; click in the dome, or draw the neck by points on the surface"
         )
     return climbed(best, tip), best
 
