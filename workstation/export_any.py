@@ -10,7 +10,13 @@ from workstation.dicom.segmentation_object import Form
 from workstation.dicom_set import SET, write_dicom_set, write_report_file, write_view
 from workstation.export import export
 from workstation.fhir_export import PLAN, is_fhir_file, write_plan_bundle
-from workstation.implant_release import DRAWING, RELEASE, write_release, write_sheet
+from workstation.implant_release import (
+    DRAWING,
+    RELEASE,
+    require_declared_side,
+    write_release,
+    write_sheet,
+)
 from workstation.model_export import MODEL, draft_model
 from workstation.planning.step_files import is_step
 from workstation.step_export import STEP, export_step
@@ -36,7 +42,8 @@ def export_any(
     (.fhir.json), "report" the report (.pdf, .dcm), and "picture", "axial", "coronal" and
     "sagittal" are views (.png, .dcm). "model" is all surfaces of the plan, and names with
     commas between them are these surfaces, in one file (.3mf, .glb, .obj or USD). "release" is a
-    folder of all that the maker of an implant gets, and "drawing" its sheet (.pdf). "step" is the
+    folder of all that the maker of an implant, guide or plate gets, and "drawing" its sheet (.pdf);
+    "release:NAME" and "drawing:NAME" choose one of several. "step" is the
     part of a library that the plan places, as a solid (.step). ``form`` is
     that of DICOM segmentations; for ``despite`` and ``coloured_by`` see
     `workstation.model_export.draft_model`.
@@ -45,6 +52,9 @@ def export_any(
         CaseError: if there is no such thing, or it has no such format.
     """
     known = name in case.plan().keys()  # noqa: SIM118  (a plan is no mapping)
+    if known or name in (SET, MODEL) or "," in name:
+        every = not known and name in (SET, MODEL)
+        require_declared_side(case, None if every else [n.strip() for n in name.split(",")])
     if is_fhir_file(path) or (not known and name == PLAN):
         return (write_plan_bundle(case, name, path),)
     if not known and name == SET:
@@ -55,10 +65,11 @@ def export_any(
         return (write_view(case, name, path, progress),)
     if is_step(path.name) or (not known and name == STEP):
         return (export_step(case, name, path, progress),)
-    if not known and name == RELEASE:
-        return write_release(case, path, despite=despite, progress=progress)
-    if not known and name == DRAWING:
-        return (write_sheet(case, path, despite=despite, progress=progress),)
+    kind, _, part = name.partition(":")
+    if not known and kind == RELEASE:
+        return write_release(case, path, name=part, despite=despite, progress=progress)
+    if not known and kind == DRAWING:
+        return (write_sheet(case, path, name=part, despite=despite, progress=progress),)
     if not known and (name == MODEL or "," in name):
         names = [] if name == MODEL else [part.strip() for part in name.split(",")]
         draft = draft_model(

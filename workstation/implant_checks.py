@@ -6,18 +6,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydicom.tag import Tag
+
 from meshing.faults import pieces_of, solid_faults
 from meshing.surface import SurfaceMesh, is_watertight
 from segmentation.contract import Finding, Progress, Severity, as_sentence, silent
 from segmentation.measured import Measured
 from workstation.case import Case, CaseError
+from workstation.dicom.datasets import parse_header
+from workstation.dicom.files import DicomError
+from workstation.dicom.values import text as text_of
+from workstation.dicom_export import source_series
 from workstation.planning.aneurysm_patient import PatientFacts
 from workstation.planning.cranioplasty import side_of
 from workstation.planning.plan import Plan, Step
+from workstation.planning.release_marking import SEEN
 
 IMPLANT, MARKED = "planning.cranial_implant", "planning.mark_implant"
+GUIDE, PLATE, PART = "planning.cutting_guide", "planning.bent_plate", "planning.mark_part"
+MADE = {IMPLANT: "implant", GUIDE: "guide", PLATE: "plate"}
+"""Stages that make what is given to a maker, and what that is called."""
+
 FIT, PRINT = "planning.implant_fit", "meshing.printability"
 PATIENT, PLANE = "planning.cranial_patient", "meshing.symmetry_plane"
+OPERATED = "planning.operated_side"
+LATERALITY = ("Laterality", "ImageLaterality")
+"""Which side images of one of paired parts say that they show: (0020,0060), (0020,0062)."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +63,7 @@ class Made:
 
     Attributes:
         name: the result.
+        origin: the step that made it, before anything was written on it.
         surface: its surface.
         number: the plan that it belongs to.
         plan: that plan.
@@ -57,23 +72,54 @@ class Made:
     """
 
     name: str
+    origin: Step
     surface: SurfaceMesh
     number: int
     plan: Plan
     values: Mapping[str, Any]
     fresh: bool
 
+    @property
+    def title(self) -> str:
+        """What it is: implant, guide or plate."""
+        return MADE[self.origin.stage]
 
-def released_name(plan: Plan) -> str:
-    """Return the result of a plan that is the implant to be made: the marked one, if there is.
+
+def released_names(plan: Plan) -> dict[str, Step]:
+    """Return what a plan makes for a maker: name of the result, marked if it is, to its step."""
+    found: dict[str, Step] = {}
+    for step in plan.steps:
+        if step.stage in MADE:
+            found[step.output] = step
+        elif step.stage in (MARKED, PART):
+            origin = found.pop(step.inputs.get("implant") or step.inputs.get("part", ""), None)
+            if origin is not None:
+                found[step.output] = origin
+    return found
+
+
+def released_name(plan: Plan, wanted: str = "") -> str:
+    """Return the result of a plan that is to be made: the one that is wanted, or the only one.
 
     Raises:
-        CaseError: if the plan makes no implant.
+        CaseError: if the plan makes none, several, or not the one that is wanted.
     """
-    steps = steps_of(plan, MARKED) or steps_of(plan, IMPLANT)
-    if not steps:
-        raise CaseError("the plan makes no implant; start one with: hilum plan cranioplasty")
-    return steps[-1].output
+    found = released_names(plan)
+    if not found:
+        raise CaseError(
+            "the plan makes no implant, guide or plate; start one with: hilum plan cranioplasty, "
+            "or hilum plan fixation"
+        )
+    if wanted:
+        for name, origin in found.items():
+            if wanted in (name, origin.output):
+                return name
+    implants = [name for name, step in found.items() if step.stage == IMPLANT]
+    if not wanted and (implants or len(found) == 1):
+        return (implants or list(found))[-1]
+    why = f"the plan makes no {wanted!r} for a maker" if wanted else "the plan makes several parts"
+    raise CaseError(f"{why}; name one of them, such as release:{next(iter(found))} (there are: "
+                    f"{', '.join(found)})")  # fmt: skip
 
 
 def steps_of(plan: Plan, stage: str) -> list[Step]:
@@ -81,20 +127,25 @@ def steps_of(plan: Plan, stage: str) -> list[Step]:
     return [step for step in plan.steps if step.stage == stage]
 
 
-def find_made(case: Case) -> Made:
-    """Return the implant of the current plan, or the last one that was computed before it.
+def find_made(case: Case, wanted: str = "") -> Made:
+    """Return the part of the current plan, or the last one that was computed before it.
+
+    ``wanted`` names one of several, by its own or its marked result.
 
     Raises:
-        CaseError: if the plan makes no implant, or none was ever computed.
+        CaseError: if the plan makes no such part, or none was ever computed.
     """
     plan = case.plan()
-    name = released_name(plan)
+    name = released_name(plan, wanted)
+    origin = released_names(plan)[name]
     for number in [case.plan_number, *_earlier(case)]:
         older = case.plan(number)
         key = older.keys().get(name)
         if key is not None and key in case.values:
             values = {n: case.values[k] for n, k in older.keys().items() if k in case.values}
-            return Made(name, values[name], number, older, values, number == case.plan_number)
+            fresh = number == case.plan_number
+            origin = released_names(older).get(name, origin)
+            return Made(name, origin, values[name], number, older, values, fresh)
     why = _failure(case, plan, name)
     raise CaseError(why or f"{name!r} is not computed yet; run the plan first")
 
@@ -123,7 +174,7 @@ def implant_checks(case: Case, made: Made, progress: Progress = silent) -> tuple
     pieces = int(pieces_of(surface).max()) + 1 if len(surface.triangles) else 0
     return (
         _fresh(case, made),
-        _side(case, made),
+        side_check(case, made),
         _marked(made),
         Check(
             "watertight",
@@ -164,39 +215,77 @@ def _first(made: Made, stage: str, kind: type) -> Any:
 
 def declared_side(made: Made) -> str:
     """Return the side that was declared for the operation, "" for none."""
-    facts = _first(made, PATIENT, PatientFacts)
-    return str(facts.facts.get("side", "")) if facts is not None else ""
+    for stage in (PATIENT, OPERATED):
+        facts = _first(made, stage, PatientFacts)
+        if facts is not None:
+            return str(facts.facts.get("side", ""))
+    return ""
 
 
 def found_side(made: Made) -> str:
-    """Return the side on which the implant lies, "" where there is no mid-sagittal plane."""
+    """Return the side on which the part lies by the image, "" where that does not tell."""
+    if made.origin.stage != IMPLANT:
+        seen = [f.code for f in made.surface.findings if f.code.startswith(SEEN)]
+        return seen[-1].removeprefix(SEEN) if seen else ""
     plane = _first(made, PLANE, Measured)
     return side_of(made.surface.points_mm, plane) if plane is not None else ""
 
 
-def _side(case: Case, made: Made) -> Check:
+def side_check(case: Case, made: Made) -> Check:
     """Return whether the side is declared and that of the implant; another one stops all."""
     declared, found = declared_side(made), found_side(made)
-    now = [str(step.params.get("side") or "") for step in steps_of(case.plan(), PATIENT)]
+    steps = [*steps_of(case.plan(), PATIENT), *steps_of(case.plan(), OPERATED)]
+    now = [str(step.params.get("side") or "") for step in steps]
     fix = "check the image and patient.side"
-    if now and now[-1] and found and now[-1] != found:
+    lies = found or _written_side(made)
+    if now and now[-1] and lies and now[-1] != lies:
         text = (
-            f"the operation is declared for {_for(now[-1])}, but the implant lies {_where(found)}"
+            f"the operation is declared for {_for(now[-1])}, but the {made.title} lies "
+            f"{_where(lies)}"
+        )
+        return Check("side", "Side", False, text, fix, final=True)
+    pictured = _pictured_side(case, made)
+    if pictured and declared in ("left", "right") and pictured != declared:
+        text = (
+            f"the operation is declared for {_for(declared)}, but the images say that they show "
+            f"the {pictured} side"
         )
         return Check("side", "Side", False, text, fix, final=True)
     if not declared:
         text = "the side of the operation was not declared, so it cannot be checked"
         return Check("side", "Side", False, text, "set patient.side at the start of the case")
     if not found:
-        text = "the plan has no mid-sagittal plane that tells the side of the implant"
-        return Check("side", "Side", False, text)
+        text = f"nothing in the image told the side of the {made.title}"
+        remedy = ""
+        if made.origin.stage != IMPLANT:
+            remedy = "set patient.bone to femur or tibia, or mark it with a mid-sagittal plane"
+        return Check("side", "Side", False, text, remedy)
     if declared != found:
         text = (
-            f"the operation is declared for {_for(declared)}, but the implant lies {_where(found)}"
+            f"the operation is declared for {_for(declared)}, but the {made.title} lies "
+            f"{_where(found)}"
         )
         return Check("side", "Side", False, text, fix, final=True)
-    text = f"declared for {_for(declared)}; the implant lies {_where(found)}"
+    text = f"declared for {_for(declared)}; the {made.title} lies {_where(found)}"
     return Check("side", "Side", True, text)
+
+
+def _pictured_side(case: Case, made: Made) -> str:
+    """Return the side that the DICOM headers of the images name (0020,0060), "" for none."""
+    try:
+        source = source_series(case, made.plan, made.surface.frame_uid).files[0]
+        with source.open() as stream:
+            header, _ = parse_header(stream, source.size, [Tag(word) for word in LATERALITY])
+    except (CaseError, DicomError):
+        return ""  # the images did not come from DICOM
+    said = {text_of(header, word) for word in LATERALITY} & {"L", "R"}
+    return {"L": "left", "R": "right"}[said.pop()] if len(said) == 1 else ""
+
+
+def _written_side(made: Made) -> str:
+    """Return the side that is written on a part, "" for none."""
+    written = [f.code for f in made.surface.findings if f.code.startswith("marked_")]
+    return written[-1].removeprefix("marked_") if written else ""
 
 
 def _for(side: str) -> str:
@@ -211,8 +300,9 @@ def _marked(made: Made) -> Check:
     written = [f for f in made.surface.findings if f.code.startswith("marked_")]
     if not written:
         text = "no side is written on it"
-        return Check("marked", "Marking", False, text, "add the step planning.mark_implant")
-    side = written[-1].code.removeprefix("marked_")
+        stage = MARKED if made.origin.stage == IMPLANT else PART
+        return Check("marked", "Marking", False, text, f"add the step {stage}")
+    side = _written_side(made)
     wanted = declared_side(made) or found_side(made)
     text = written[-1].sentence
     if side != wanted:
@@ -220,15 +310,21 @@ def _marked(made: Made) -> Check:
     return Check("marked", "Marking", True, text)
 
 
+LEAST = {IMPLANT: "thickness.minimum", GUIDE: "wall_least", PLATE: "thickness"}
+"""The number that says how thin a part is."""
+
+THIN = ("thin_implant", "thin_wall")
+
+
 def _thickness(made: Made) -> Check:
-    steps = steps_of(made.plan, IMPLANT)
-    body = made.values.get(steps[-1].output) if steps else None
-    known = {n.quantity: n for n in getattr(body, "numbers", ())}
-    least = known.get("thickness.minimum")
+    body = made.values.get(made.origin.output)
+    course = made.values.get(made.origin.inputs.get("course", ""))
+    known = {n.quantity: n for value in (course, body) for n in getattr(value, "numbers", ())}
+    least = known.get(LEAST[made.origin.stage])
     if body is None or least is None:
         text = "the least thickness is not known"
         return Check("thickness", "Thickness", False, text, "run the plan again")
-    thin = [f for f in body.findings if f.code == "thin_implant"]
+    thin = [f for f in body.findings if f.code in THIN]
     if thin:
         return Check("thickness", "Thickness", False, thin[0].sentence, thin[0].remedy)
     band = f" ({least.low:.1f} to {least.high:.1f})" if least.low is not None else ""
@@ -247,6 +343,8 @@ def _printing(made: Made) -> Check:
 
 
 def _overlap(made: Made) -> Check:
+    if made.origin.stage != IMPLANT:
+        return _seat(made)
     fit = _first(made, FIT, SurfaceMesh)
     known = {n.quantity: n.value for n in getattr(fit, "numbers", ())}
     if "overlap.volume" not in known:
@@ -258,6 +356,21 @@ def _overlap(made: Made) -> Check:
         text = f"it overlaps bone by {overlap:.2g} mL{gap}"
         return Check("overlap", "Fit", False, text, "raise implant.clearance_mm")
     return Check("overlap", "Fit", True, f"it overlaps no bone{gap}")
+
+
+def _seat(made: Made) -> Check:
+    """Return whether a guide or a plate keeps clear of bone and comes off it."""
+    body = made.values.get(made.origin.output)
+    course = made.values.get(made.origin.inputs.get("course", ""))
+    known = {n.quantity: n.value for value in (course, body) for n in getattr(value, "numbers", ())}
+    problems = [f for f in getattr(body, "findings", ()) if f.code in ("guide_in_bone", "undercut")]
+    if problems:
+        return _of_findings("overlap", "Fit", problems, "")
+    if "gap_least" not in known:
+        return Check("overlap", "Fit", False, "how it fits was not measured", "run the plan again")
+    gap = known["gap_least"]
+    text = f"it comes no nearer to bone than {gap:.2f} mm" if gap >= 0 else "it runs into bone"
+    return Check("overlap", "Fit", gap >= 0, text, "" if gap >= 0 else "make it anew")
 
 
 def _of_findings(name: str, title: str, found: Sequence[Finding], well: str) -> Check:

@@ -17,17 +17,15 @@ from reportlab.lib.units import mm
 from reportlab.lib.utils import ImageReader
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageBreak, PageTemplate
 
+from meshing.surface import SurfaceMesh
 from segmentation.contract import Progress, share, silent
 from segmentation.volume import Floats, LabelMap
 from workstation.case import Case
 from workstation.implant_checks import (
-    IMPLANT,
-    MARKED,
     Check,
     Made,
     declared_side,
     found_side,
-    steps_of,
 )
 from workstation.implant_projection import (
     TURNS,
@@ -66,6 +64,11 @@ WANTED = (
     "thickness.minimum",
     "thickness.median",
     "thickness.largest_95",
+    "thickness",
+    "wall_least",
+    "gap_least",
+    "length",
+    "holes",
     "PEEK",
     "PMMA",
     "Ti-6Al-4V ELI",
@@ -75,6 +78,11 @@ TITLES = {
     "thickness.minimum": "Least thickness",
     "thickness.median": "Thickness, median",
     "thickness.largest_95": "Thickness, 95 %",
+    "thickness": "Thickness",
+    "wall_least": "Thinnest wall",
+    "gap_least": "Least gap to bone",
+    "length": "Length",
+    "holes": "Holes",
 }
 
 
@@ -130,10 +138,14 @@ def write_drawing(
 
 
 def _head_mm(made: Made) -> Floats:
-    """Return the middle of the skull that the implant was made for, LPS mm."""
-    used = [step.inputs.get("skull", "") for step in steps_of(made.plan, IMPLANT)]
-    skull = made.values.get(used[-1]) if used else None
-    return centre_mm(skull) if isinstance(skull, LabelMap) else np.zeros(3)
+    """Return the middle of the bone that the part was made for, LPS mm."""
+    inputs = made.origin.inputs
+    course = made.plan.step(inputs["course"]).inputs if "course" in inputs else {}
+    used = inputs.get("skull") or inputs.get("bone") or course.get("bone", "")
+    bone = made.values.get(used)
+    if isinstance(bone, LabelMap):
+        return centre_mm(bone)
+    return bone.points_mm.mean(axis=0) if isinstance(bone, SurfaceMesh) else np.zeros(3)
 
 
 def _scale(sizes: Floats) -> tuple[int, int]:
@@ -336,7 +348,7 @@ def _story(sheet: _Sheet, sizes: Floats, files: Mapping[str, str]) -> list[Flowa
         "drawing."
     )
     return [
-        text("Implant", "heading"),
+        text(sheet.made.title.capitalize(), "heading"),
         table(rows, (30, 26, 28)),
         text("Release", "heading"),
         text(escape(verdict), "body"),
@@ -358,7 +370,7 @@ def _row(title: str, value: str, band: str) -> list[Any]:
 def _numbers(made: Made) -> list[dict[str, Any]]:
     """Return the numbers of the implant and of what was measured on it, each once."""
     found: dict[str, dict[str, Any]] = {}
-    chain = {step.output for name in (IMPLANT, MARKED) for step in steps_of(made.plan, name)}
+    chain = {made.origin.output, made.name, made.origin.inputs.get("course", "")}
     for step in made.plan.steps:
         value = made.values.get(step.output)
         if step.output in chain or chain.intersection(step.inputs.values()):

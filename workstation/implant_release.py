@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 from meshing.files import draft_surfaces
@@ -12,7 +13,14 @@ from workstation.case_record import now
 from workstation.dicom.files import DicomError
 from workstation.dicom.objects import origin_of
 from workstation.dicom_export import source_series, write_surface_object
-from workstation.implant_checks import Check, Made, find_made, implant_checks
+from workstation.implant_checks import (
+    Check,
+    Made,
+    find_made,
+    implant_checks,
+    released_names,
+    side_check,
+)
 from workstation.implant_drawing import write_drawing
 from workstation.runs import write_export
 from workstation.store import write_json
@@ -41,16 +49,16 @@ class NotReleased(CaseError):
 
 
 def checked_implant(
-    case: Case, despite: str = "", progress: Progress = silent
+    case: Case, despite: str = "", progress: Progress = silent, name: str = ""
 ) -> tuple[Made, tuple[Check, ...]]:
-    """Return the implant of a case and its checks.
+    """Return the implant, guide or plate of a case and its checks; ``name`` is one of several.
 
     Raises:
         NotReleased: if a check fails and no reason is given to release it all the same, or the
             implant lies on another side than was declared.
         CaseError: if there is no implant.
     """
-    made = find_made(case)
+    made = find_made(case, name)
     checks = implant_checks(case, made, progress)
     failed = tuple(check for check in checks if not check.passed)
     if any(check.final for check in failed) or (failed and not despite.strip()):
@@ -59,9 +67,11 @@ def checked_implant(
 
 
 def write_release(
-    case: Case, folder: Path, *, despite: str = "", progress: Progress = silent
+    case: Case, folder: Path, *, name: str = "", despite: str = "", progress: Progress = silent
 ) -> tuple[Path, ...]:
-    """Write an implant for its maker into a new or empty folder; return the files.
+    """Write an implant, guide or plate for its maker into a new or empty folder; return the files.
+
+    ``name`` is one of several.
 
     These are the surface as STL and 3MF (LPS mm), as DICOM Encapsulated STL where the images came
     from DICOM, the sheet as PDF, and the checks with the sha256 of each file as JSON. A reason
@@ -73,7 +83,7 @@ def write_release(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CaseError(f"the folder {folder} is not empty; choose a new or empty folder")
-    made, checks = checked_implant(case, despite, share(progress, 0, 3))
+    made, checks = checked_implant(case, despite, share(progress, 0, 3), name)
     failed = [check for check in checks if not check.passed]
     reason = despite.strip() if failed else ""
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,7 +103,7 @@ def write_release(
     hashes[sheet.name] = hashlib.sha256(sheet.read_bytes()).hexdigest()
     listed = folder / "release.json"
     record = {
-        "implant": made.name,
+        made.title: made.name,
         "plan": made.number,
         "plan_sha256": made.plan.digest(),
         "issued": issued,
@@ -108,8 +118,12 @@ def write_release(
     return (*files, sheet, listed)
 
 
-def write_sheet(case: Case, path: Path, *, despite: str = "", progress: Progress = silent) -> Path:
-    """Write the sheet of the implant alone as PDF; return ``path``.
+def write_sheet(
+    case: Case, path: Path, *, name: str = "", despite: str = "", progress: Progress = silent
+) -> Path:
+    """Write the sheet of an implant, guide or plate alone as PDF; return ``path``.
+
+    ``name`` is one of several.
 
     Raises:
         NotReleased: if a check fails and no reason is given.
@@ -117,7 +131,7 @@ def write_sheet(case: Case, path: Path, *, despite: str = "", progress: Progress
     """
     if path.suffix.lower() != ".pdf":
         raise CaseError(f"the sheet is a PDF; give a file that ends in .pdf, not {path.name}")
-    made, checks = checked_implant(case, despite, share(progress, 0, 2))
+    made, checks = checked_implant(case, despite, share(progress, 0, 2), name)
     failed = [check for check in checks if not check.passed]
     reason = despite.strip() if failed else ""
     write_drawing(
@@ -152,3 +166,23 @@ def _write_surfaces(
         return files  # the images did not come from DICOM
     path = folder / f"{made.name}.dcm"
     return [*files, write_surface_object(made.surface, origin_of(series), made.name, path)]
+
+
+def require_declared_side(case: Case, names: Collection[str] | None = None) -> None:
+    """Raise where a part of the plan lies on another side than was declared, however it leaves.
+
+    ``names`` are the results that are to leave; None stands for all of the plan.
+
+    Raises:
+        NotReleased: naming part and side; no reason overrides it.
+    """
+    for name, origin in released_names(case.plan()).items():
+        if names is not None and not {name, origin.output} & set(names):
+            continue
+        try:
+            made = find_made(case, name)
+        except CaseError:
+            continue  # it is not computed, so it cannot leave
+        check = side_check(case, made)
+        if check.final and not check.passed:
+            raise NotReleased(made.name, (check,))

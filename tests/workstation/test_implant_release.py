@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,8 +139,8 @@ def test_another_side_stops_the_release_in_plain_words(case, tmp_path):
     assert failed(refusal) == {"fresh", "side"}
     assert "No reason overrides" in refusal.value.remedy
     assert not (tmp_path / "out").exists()
-    with pytest.raises(CaseError, match="not computed"):
-        export_any(case, "marked", tmp_path / "marked.stl")
+    with pytest.raises(NotReleased, match="declared for the right, but the implant lies"):
+        export_any(case, "marked", tmp_path / "marked.stl", despite="the patient waits")
 
 
 def test_an_implant_without_a_declared_side_or_with_a_loose_piece_is_held_back(case, tmp_path):
@@ -152,7 +153,7 @@ def test_an_implant_without_a_declared_side_or_with_a_loose_piece_is_held_back(c
         findings=here.findings,
     )
     values = {**made.values, "patient": None, made.name: apart}
-    loose = type(made)(made.name, apart, made.number, made.plan, values, True)
+    loose = replace(made, surface=apart, values=values)
     state = {check.name: check for check in implant_checks(case, loose)}
     assert {name for name, check in state.items() if not check.passed} == {"side", "one_piece"}
     assert "not declared" in state["side"].sentence

@@ -71,7 +71,7 @@ def mark_implant(
     require_side(side, None if patient is None else patient.facts.get("side"))
     text = " ".join(part for part in (LETTERS[side], code.strip()) if part)
     places = [click_mm] if click_mm is not None else list(_places(implant, centre_mm(skull)))
-    made = _written(implant, text, places, height_mm, depth_mm, raised, progress)
+    made = written_at(implant, text, places, height_mm, depth_mm, raised, progress)
     away = NearestOnSurface(implant)(made.points_mm).distance_mm
     letters = made.points_mm[away > depth_mm / 2]
     written = side_of(letters, plane)
@@ -92,17 +92,26 @@ def mark_implant(
 
 
 def _places(implant: SurfaceMesh, head_mm: Floats) -> Iterator[Vector]:
-    """Yield places on the outside, those farthest from its edge first, not near each other."""
     normals = point_normals(implant.points_mm, implant.triangles)
-    ways = implant.points_mm - head_mm
-    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    return places_on(implant.points_mm, normals, implant.points_mm - head_mm)
+
+
+def places_on(
+    points_mm: Floats, normals: Floats, outward: Floats, count: int = PLACES
+) -> Iterator[Vector]:
+    """Yield places on the outside, those farthest from its edge first, not near each other.
+
+    Points of a surface (n, 3) lie on its outside where their normals look along ``outward``, the
+    ways out there, of any length.
+    """
+    ways = outward / np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-9)
     out = np.einsum("ij,ij->i", ways, normals) > OUTWARD
     if not out.any() or out.all():
-        raise NoPlaceForText("the implant has no outside to write on; give click_mm")
-    outside = implant.points_mm[out]
-    deep = cKDTree(implant.points_mm[~out]).query(outside)[0]
+        raise NoPlaceForText("it has no outside to write on; give click_mm")
+    outside = points_mm[out]
+    deep = cKDTree(points_mm[~out]).query(outside)[0]
     apart = float(deep.max()) / 2
-    for _ in range(PLACES):
+    for _ in range(count):
         best = int(deep.argmax())
         if deep[best] <= 0:
             return
@@ -111,7 +120,7 @@ def _places(implant: SurfaceMesh, head_mm: Floats) -> Iterator[Vector]:
         deep = np.where(np.linalg.norm(outside - outside[best], axis=1) < apart, 0.0, deep)
 
 
-def _written(
+def written_at(
     implant: SurfaceMesh,
     text: str,
     places: list[Vector],
@@ -138,6 +147,7 @@ def _written(
         except NoPlaceForText as error:
             last = error
     raise NoPlaceForText(
-        f"{text!r} fits nowhere on the outside of the implant, not even {tries[-1][0]:.1f} mm "
-        f"high; take a shorter code or smaller letters (at the last place: {last})"
+        f"{text!r} fits nowhere on the outside of the {implant.name}, not even "
+        f"{tries[-1][0]:.1f} mm high; take a shorter code or smaller letters (at the last place: "
+        f"{last})"
     )

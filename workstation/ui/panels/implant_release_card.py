@@ -1,19 +1,28 @@
-"""An implant in the Print page: what is checked before it leaves, and its release."""
+"""An implant, guide or plate in the Print page: what is checked before it leaves, its release."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLineEdit,
+    QVBoxLayout,
+    QWidget,
+)
 
 from segmentation.contract import Progress
 from workstation.closeup import closeup
-from workstation.implant_checks import IMPLANT, Check, find_made, implant_checks, steps_of
+from workstation.implant_checks import Check, find_made, implant_checks, released_names
 from workstation.implant_release import NotReleased, write_release
 from workstation.ui.desk import Desk
-from workstation.ui.panels.parts import RecordList, bold, button, label
+from workstation.ui.panels.parts import RecordList, bold, button, keep_narrow, label
 from workstation.ui.scene_view import SceneView
+from workstation.ui.words import readable
 
 
 class CheckRow(QFrame):
@@ -38,21 +47,26 @@ class CheckRow(QFrame):
 
 
 class ImplantReleaseCard(QWidget):
-    """Checks the plan's implant and writes it with its sheet; hidden where there is none."""
+    """Checks what the plan makes for a maker and writes it with its sheet; hidden without any."""
 
     def __init__(self, desk: Desk, scene: SceneView) -> None:
         super().__init__()
         self._desk, self._scene = desk, scene
         self._checked = ""
         self._folder: Path | None = None
-        self.check = button("Check the implant", "", self.run_check)
+        self.part = QComboBox()
+        keep_narrow(self.part)
+        self.part.setAccessibleName("Part that is released")
+        self.part.setToolTip("Part that is checked and released")
+        self.part.currentIndexChanged.connect(lambda _: self._forget())
+        self.check = button("Check", "", self.run_check)
         self.release = button("Release…", "", self._ask, primary=True)
         self.look = button("Look at it", "Turn the 3D view to its outside", self._look)
         self.checks = RecordList(CheckRow)
         self.done = label("", "done")
         self.reason = QLineEdit()
         self.reason.setPlaceholderText("why it is released all the same")
-        self.reason.setAccessibleName("Reason to release the implant though a check failed")
+        self.reason.setAccessibleName("Reason to release it though a check failed")
         self.despite = button("Release all the same", "The reason is kept", self._despite)
         self.reason.textChanged.connect(lambda words: self.despite.setEnabled(bool(words.strip())))
         self._override = QWidget()
@@ -66,10 +80,11 @@ class ImplantReleaseCard(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 8, 0, 8)
         column.setSpacing(4)
-        column.addWidget(bold("Release of the implant"))
+        column.addWidget(bold("Release of implant, guide or plate"))
         column.addWidget(
             label("Files, checks and a sheet for its maker, in a new folder.", "muted")
         )
+        column.addWidget(self.part)
         column.addLayout(row)
         for part in (self.done, self.checks, self._override):
             column.addWidget(part)
@@ -83,16 +98,28 @@ class ImplantReleaseCard(QWidget):
     def lacks(self) -> str:
         """Return what a check needs, "" when it can run."""
         plan = self._desk.session.plan
-        if plan is None or not steps_of(plan, IMPLANT):
-            return "a plan with an implant"
+        if plan is None or not released_names(plan):
+            return "a plan with an implant, guide or plate"
         return "the work that runs to end" if self._desk.busy else ""
 
     def refresh(self) -> None:
         """Show the card where the plan makes an implant; checks of another plan are forgotten."""
         plan = self._desk.session.plan
-        self.setVisible(plan is not None and bool(steps_of(plan, IMPLANT)))
+        names = list(released_names(plan)) if plan is not None else []
+        self.setVisible(bool(names))
+        if names != [self.part.itemData(n) for n in range(self.part.count())]:
+            with QSignalBlocker(self.part):
+                self.part.clear()
+                for name in names:
+                    self.part.addItem(readable(name), name)
+                self.part.setCurrentIndex(len(names) - 1)
+        self.part.setVisible(len(names) > 1)
         if plan is None or self._checked != plan.digest():
             self._forget()
+
+    def _name(self) -> str:
+        """Return the result that is to be released."""
+        return str(self.part.currentData() or "")
 
     def _forget(self) -> None:
         self._checked, self._folder = "", None
@@ -104,12 +131,12 @@ class ImplantReleaseCard(QWidget):
 
     def run_check(self) -> None:
         """Check the implant in the background and show what was found."""
-        case = self._desk.session.require_case()
+        case, name = self._desk.session.require_case(), self._name()
 
         def work(progress: Progress) -> tuple[Check, ...]:
-            return implant_checks(case, find_made(case), progress)
+            return implant_checks(case, find_made(case, name), progress)
 
-        self._desk.run("Check of the implant", work, self._show)
+        self._desk.run("Check before release", work, self._show)
 
     def _show(self, checks: tuple[Check, ...]) -> None:
         self._checked = self._desk.session.require_plan().digest()
@@ -118,19 +145,19 @@ class ImplantReleaseCard(QWidget):
         self.done.setText("✓ All checks passed")
 
     def _ask(self) -> None:
-        start = self._desk.session.require_case().folder.parent / "implant-files"
-        title = "New folder for the implant's files"
+        start = self._desk.session.require_case().folder.parent / f"{self._name()}-files"
+        title = "New folder for the files"
         chosen = QFileDialog.getSaveFileName(self, title, str(start))[0]
         if chosen:
             self.release_to(Path(chosen))
 
     def release_to(self, folder: Path, despite: str = "") -> None:
         """Write the implant's files into a new folder, or show why not."""
-        case = self._desk.session.require_case()
+        case, name = self._desk.session.require_case(), self._name()
 
         def work(progress: Progress) -> tuple[Path, ...] | NotReleased:
             try:
-                return write_release(case, folder, despite=despite, progress=progress)
+                return write_release(case, folder, name=name, despite=despite, progress=progress)
             except NotReleased as refusal:
                 return refusal
 
@@ -145,7 +172,7 @@ class ImplantReleaseCard(QWidget):
             self.done.setText(f"✓ Written: {folder}")
             self.done.show()
 
-        self._desk.run("Release of the implant", work, take)
+        self._desk.run("Release", work, take)
 
     def _despite(self) -> None:
         if self._folder is not None:
@@ -155,7 +182,7 @@ class ImplantReleaseCard(QWidget):
         self._desk.attempt(self._turn)
 
     def _turn(self) -> None:
-        surface = find_made(self._desk.session.require_case()).surface
+        surface = find_made(self._desk.session.require_case(), self._name()).surface
         place = next(
             (f.location_mm for f in surface.findings if f.location_mm is not None),
             tuple(float(x) for x in surface.points_mm.mean(axis=0)),

@@ -1,0 +1,132 @@
+"""Guides and plates leave their case marked, on their side and whole, or not at all."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pypdf import PdfReader
+
+from meshing.files import read_surface, write_surface
+from meshing.surface import enclosed_mm3
+from segmentation.measured import Measured
+from workstation.case import CaseError, create_case
+from workstation.export_any import export_any
+from workstation.implant_checks import find_made, implant_checks, released_names
+from workstation.implant_release import NotReleased, write_release
+from workstation.importing import start_plan
+from workstation.phantom import bones
+from workstation.planning.bone_landmarks_record import WrongSide
+from workstation.planning.guide import cutting_guide
+from workstation.planning.release_marking import mark_part, operated_side
+from workstation.planning.screws import screw_paths
+from workstation.planning.template import find_template
+from workstation.stages import StepFailed
+
+FRONT = 200.0
+
+
+def shaft_screws(bone):
+    """Return two entries on the front of a shaft and targets behind them."""
+    points = bone.mesh.points_mm
+    entries = []
+    for height in (FRONT, FRONT + 20.0):
+        near = points[np.abs(points[:, 2] - height) < 3.0]
+        entries.append(tuple(float(v) for v in near[near[:, 1].argmin()]))
+    return tuple(entries), tuple((x, y + 15.0, z) for x, y, z in entries)
+
+
+@pytest.fixture(scope="module")
+def femur():
+    return bones.femur("left", step_mm=4.0)
+
+
+@pytest.fixture(scope="module")
+def made(femur, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("guide")
+    write_surface(femur.mesh, folder / "bone.stl")
+    entries, targets = shaft_screws(femur)
+    sets = [
+        ("patient", "side", "left"), ("patient", "bone", "femur"),
+        ("screws", "entries_mm", entries), ("screws", "targets_mm", targets),
+        ("drill_guide", "step_mm", 1.0),
+    ]  # fmt: skip
+    template = find_template("fixation")
+    with create_case(folder / "case") as case:
+        plan = start_plan(case, template, {"bone": folder / "bone.stl"}, sets,
+                          options=["drill-guide"])  # fmt: skip
+        case.run(plan)
+        yield case
+
+
+@pytest.fixture
+def case(made):
+    yield made
+    made.go_to(0)
+
+
+def failed(refusal):
+    return {check.name for check in refusal.value.checks}
+
+
+def test_a_guide_is_marked_checked_and_written_with_its_sheet(case, tmp_path):
+    plan = case.plan()
+    assert list(released_names(plan)) == ["drill_guide_marked"]
+    part = find_made(case)
+    assert part.title == "guide"
+    checks = {check.name: check for check in implant_checks(case, part)}
+    assert [name for name, check in checks.items() if not check.passed] == []
+    assert "left" in checks["side"].sentence
+    files = export_any(case, "release:drill_guide", tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "release.json").read_text())
+    assert record["guide"] == "drill_guide_marked"
+    back = read_surface(tmp_path / "out" / "drill_guide_marked.stl")
+    assert enclosed_mm3(back) == pytest.approx(enclosed_mm3(part.surface), rel=1e-4)
+    page = PdfReader(next(f for f in files if f.suffix == ".pdf")).pages[0].extract_text()
+    assert "LEFT" in page
+    assert "Thinnest wall" in page
+    with pytest.raises(CaseError, match="makes no 'plate' for a maker"):
+        export_any(case, "release:plate", tmp_path / "plate")
+
+
+def test_a_stale_guide_needs_a_reason(case, tmp_path):
+    case.add_plan(case.plan().with_params("drill_guide", thickness_mm=4.0), "thicker")
+    with pytest.raises(NotReleased, match="plan has changed since") as refusal:
+        write_release(case, tmp_path / "out")
+    assert failed(refusal) == {"fresh"}
+    write_release(case, tmp_path / "out", despite="for teaching")
+    assert json.loads((tmp_path / "out" / "release.json").read_text())["despite"] == "for teaching"
+
+
+def test_no_way_out_leads_past_another_side(case, tmp_path):
+    plan = case.plan().with_params("patient", side="right")
+    case.add_plan(plan, "the other side")
+    with pytest.raises(StepFailed, match="by its shape this is a left femur"):
+        case.run(plan)
+    with pytest.raises(NotReleased) as refusal:
+        write_release(case, tmp_path / "out", despite="the patient waits")
+    assert refusal.value.final
+    for name, file in (("drill_guide", "g.stl"), ("model", "m.3mf"), ("bone,drill_guide", "b.3mf")):
+        with pytest.raises(NotReleased, match="declared for the right"):
+            export_any(case, name, tmp_path / file, despite="the patient waits")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_wrong_bone_a_mirrored_one_and_a_swapped_guide_are_refused(femur):
+    entries, targets = shaft_screws(femur)
+    screws = screw_paths(femur.mesh, entries_mm=entries, targets_mm=targets)
+    guide = cutting_guide(femur.mesh, screws, step_mm=1.0)
+    declared = operated_side(side="left", bone="femur")
+    with pytest.raises(WrongSide, match="by its shape this is a right femur"):
+        mark_part(guide, femur.mirrored().mesh, declared)
+    away = replace(guide, points_mm=guide.points_mm + np.array([300.0, 0.0, 0.0]))
+    with pytest.raises(ValueError, match="made for another one"):
+        mark_part(away, femur.mesh, declared)
+    normal = {"normal": (1.0, 0.0, 0.0), "point_mm": (150.0, 0.0, 0.0)}
+    plane = Measured(femur.mesh.frame_uid, (), np.empty((0, 3)), "", (0.0, 0.0, 0.0), normal)
+    with pytest.raises(WrongSide, match="the bone lies on the patient's right"):
+        mark_part(guide, femur.mesh, operated_side(side="left"), plane)
+    unsure = {f.code for f in mark_part(guide, femur.mesh, operated_side(side="left")).findings}
+    assert {"marked_left", "side_unseen"} <= unsure
+    bare = mark_part(guide, femur.mesh, operated_side())
+    assert not any(f.code.startswith("marked_") for f in bare.findings)
