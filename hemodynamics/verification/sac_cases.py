@@ -57,6 +57,8 @@ def bifurcation(means: Means) -> Sac:
 
     At the usual 0.27 m/s the jet into the sac finds no steady state, and on fine meshes neither
     does half of it; a quarter does.
+    The sac's flow hangs on the jet below it: where OpenFOAM's cells are coarse there, the jet is 2
+    percent slow and the sac 10 percent fast.
 
     Raises:
         CannotRun: if the surface is not among the data.
@@ -71,7 +73,7 @@ def bifurcation(means: Means) -> Sac:
         lumen,
         0.65,
         lambda points: points[:, 2] - 12.0,
-        (0.28, 0.2, 0.14),
+        (0.2, 0.14, 0.1),
         GRIDS_MM,
     )
 
