@@ -33,6 +33,8 @@ CORE_MM = 1.5  # deeper in a vein than this the blur of a scanner hardly reaches
 REACH_MM = 2.5  # the excess of a vein has faded this far outside its edge
 AROUND_MM = 3.0  # the same from a contour drawn through noise
 RIM_MM = 2.5  # nearer to the liver's surface the levels are mixed with the neighbour's
+LUMP_MM, WIDEST_MM = 3.0, 10.0  # radius of a ball that is told of: alone, or within a vein
+LUMP = 2.5  # times the ball that fits into it: of more, a piece is long
 LEAST_CONTRAST_HU = 12.0  # less between veins and parenchyma is no venous phase
 
 
@@ -74,7 +76,7 @@ def propose_vessels(volume: Volume, liver: LabelMap, *, progress: Progress = sil
         array,
         volume.geometry,
         {1: VESSELS},
-        _findings(volume_ml),
+        (*_findings(volume_ml), *_lumps(sharp, part.geometry)),
         (Number("volume", volume_ml, "mL", "voxel count x voxel volume"),),
     )
 
@@ -219,3 +221,32 @@ def _findings(volume_ml: float) -> tuple[Finding, ...]:
             remedy="check the large branches before planning",
         ),
     )
+
+
+def _lumps(veins: Mask, geometry: ImageGeometry) -> tuple[Finding, ...]:
+    """Return a finding for each piece that is a ball rather than a vein, the largest first.
+
+    A lesion that takes up contrast is as bright as a vein. A ball by itself is told from a vein
+    by its shape; one on a vein only where it is wider than a vein of the liver.
+    """
+    pieces, count = ndimage.label(veins, np.ones((3, 3, 3)))
+    if not count:
+        return ()
+    depth = distance_mm(~veins, geometry) - float(min(geometry.spacing_mm)) / 2
+    numbers = np.arange(1, count + 1)
+    radius = np.asarray(ndimage.maximum(depth, pieces, numbers))
+    volume_ml = np.bincount(pieces.ravel(), minlength=count + 1)[1:] * geometry.voxel_ml
+    compact = volume_ml < LUMP * 4 / 3 * np.pi * np.maximum(radius, 0) ** 3 / 1000
+    found = []
+    for piece in np.argsort(-radius, kind="stable").tolist():
+        if radius[piece] < (LUMP_MM if compact[piece] else WIDEST_MM):
+            continue
+        k, j, i = ndimage.maximum_position(depth, pieces, piece + 1)
+        x, y, z = (float(v) for v in geometry.to_world((i, j, k)))
+        sentence = (
+            f"a bright lump {2 * radius[piece]:.0f} mm wide was taken for a vein; it may be a "
+            "lesion that takes up contrast"
+        )
+        remedy = "look at it; if it is no vein, erase it from the vessels and mark it as a lesion"
+        found.append(Finding(Severity.WARNING, "bright_lump", sentence, (x, y, z), remedy))
+    return tuple(found)

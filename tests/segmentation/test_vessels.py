@@ -116,3 +116,18 @@ def test_a_vein_that_leaves_is_cut_at_its_mouth():
     assert not cut[:, :, :37].any()
     assert np.count_nonzero(cut & vein) > 0.9 * np.count_nonzero(vein & (i >= 42) & (i < 52))
     assert not stalks(vein & (i < 30), np.zeros_like(vein), i < 40, GRID).any()
+
+
+def test_a_bright_ball_is_told_from_veins():
+    """A lesion that takes up contrast, beside a vein; veins alone are not spoken of."""
+    volume = scanned({(-12.0, -2.0): 5.0}, 6.0)
+    assert [f.code for f in propose_vessels(volume, LIVER).findings] == ["vessels_proposed"]
+    k, j, i = np.indices(GRID.shape)
+    x, y, z = np.moveaxis(GRID.to_world(np.stack([i, j, k], -1)), -1, 0)
+    ball = np.hypot(np.hypot(x - 14, y - 6), z - 44) < 7.0
+    array = volume.array + 60 * ball.astype(np.int16)
+    found = propose_vessels(Volume(array, GRID), LIVER)
+    (said,) = [f for f in found.findings if f.code == "bright_lump"]
+    assert np.linalg.norm(np.subtract(said.location_mm, (14, 6, 44))) < 3.0
+    width = float(said.sentence.split(" mm")[0].split()[-1])
+    assert width == pytest.approx(14.0, abs=2.5)

@@ -118,9 +118,14 @@ def test_a_segment_of_unusual_size_is_said():
     lines = (("VIII", ((3, 4, 4), (3, 15, 11))), ("V", ((19, 4, 4), (19, 15, 11))))
     (said,) = territories(organ(), tree(*lines)).findings
     assert said.code == "segment_share_unusual"
-    assert "takes 50 % of the liver" in said.sentence
+    assert "V takes 50 % of the liver" in said.sentence
     near = (lines[0], ("V", ((4, 4, 4), (4, 15, 11))), ("V", ((2, 4, 4), (2, 15, 11))))
-    assert "takes 5 %" in territories(organ(), tree(*near)).findings[0].sentence
+    assert "V takes 95 %" in territories(organ(), tree(*near)).findings[0].sentence
+    places = (("V", 5), ("VI", 12), ("VII", 18), ("VIII", 22))
+    small = [(name, ((x, 4, 4), (x, 15, 11))) for name, x in places]
+    assert "VIII takes 10 %" in territories(organ(), tree(*small)).findings[0].sentence
+    bare = (("III", lines[0][1]), ("VI", ((6, 4, 4), (6, 15, 11))))
+    assert "VI takes 8" in territories(organ(), tree(*bare)).findings[0].sentence
     third = (("VIII", ((3, 4, 4), (3, 15, 11))), ("V", ((11, 4, 4), (11, 15, 11))),
              ("VI", ((19, 4, 4), (19, 15, 11))))  # fmt: skip
     assert territories(organ(), tree(*third)).findings == ()

@@ -18,7 +18,7 @@ from skimage.segmentation import watershed
 from meshing.centerline import Centerline
 from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
 from segmentation.volume import ImageGeometry, Label, LabelMap, bounding_block
-from workstation.planning.couinaud_names import TERRITORIES
+from workstation.planning.couinaud_names import SEGMENTS, TERRITORIES
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint8]
@@ -199,24 +199,24 @@ def _none_named(liver: LabelMap) -> LabelMap:
 
 
 def _unusual(counts: npt.NDArray[np.int64], labels: Mapping[int, Label]) -> tuple[Finding, ...]:
-    """Return a finding where segment VIII is larger or smaller than in all normal livers.
+    """Return a finding where VIII, the largest segment, or another takes what none usually does.
 
-    It is the largest one; where it is not usual, mostly a branch beside it has the wrong name.
+    Then mostly a branch beside it has the wrong name, or the tree ends before its branches divide.
     """
-    found = [value for value, label in labels.items() if label.name == "VIII"]
-    share = 100.0 * int(counts[found].sum()) / max(int(counts[1:].sum()), 1)
+    total = max(int(counts[1:].sum()), 1)
     low, high = USUAL_EIGHT
-    if not found or len(labels) == 1 or low <= share <= high:
-        return ()
-    return (
-        Finding(
-            Severity.WARNING,
-            "segment_share_unusual",
-            f"segment VIII takes {share:.0f} % of the liver; in 107 normal livers it took "
-            f"{low:.0f} to {high:.0f} % (Mise et al. 2014)",
-            remedy="check the names of the right portal branches; a click corrects them",
-        ),
-    )
+    for value, label in labels.items():
+        share = 100.0 * int(counts[value]) / total
+        least = low if label.name == "VIII" else 0.0
+        if label.name not in SEGMENTS or len(labels) == 1 or least <= share <= high:
+            continue
+        sentence = (
+            f"segment {label.name} takes {share:.0f} % of the liver; VIII, mostly the largest, "
+            f"took {low:.0f} to {high:.0f} % in 107 normal livers (Mise et al. 2014)"
+        )
+        remedy = "check the names of the branches, and whether the veins are followed far enough"
+        return (Finding(Severity.WARNING, "segment_share_unusual", sentence, remedy=remedy),)
+    return ()
 
 
 def _findings(apart_ml: float) -> tuple[Finding, ...]:
