@@ -7,8 +7,8 @@ from types import FunctionType
 from typing import Any
 
 import numba
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
+from llvmlite import binding, ir  # type: ignore[import-untyped]
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -44,6 +44,11 @@ def soon(typing: Any, a: Any, index: Any) -> Any:
 
     return types.void(a, index), generate
 
+
+RUNS = "+avx512f" in (config.CPU_FEATURES or "").split(",") or (
+    not config.CPU_FEATURES and bool(binding.get_host_cpu_features().get("avx512f"))
+)
+"""Whether this processor has instructions for parts of vectors; without, they take it longer."""
 
 WIDE = 16
 """Numbers that stand side by side, and of which `gather` and `scatter` move some at once."""

@@ -22,7 +22,16 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from hemodynamics.compiling import WIDE, for_both, for_processor, gather, inlined, scatter
+from hemodynamics.compiling import (
+    RUNS,
+    WIDE,
+    for_both,
+    for_processor,
+    gather,
+    inlined,
+    scatter,
+    soon,
+)
 
 Floats = npt.NDArray[np.float64]
 Cell = Any  # a number of a compiled function: float32
@@ -357,19 +366,30 @@ def _resist_block(
 def _fetch(now: Any, pull: Any, start: Any, block: Any) -> Any:
     """Copy what streams into the cells of a block from where it was left."""
     for n in range(BLOCK):
-        block[n] = now[np.uint64(pull[start + n])]
+        block[n] = now[np.uint64(pull[np.uint64(start) + np.uint64(n)])]
 
 
 @inlined
 def _bring(now: Any, firsts: Any, places: Any, codes: Any, number: Any, block: Any) -> Any:
-    """As `_fetch`, by runs of neighbours."""
-    gather(now, places, codes, firsts[number], firsts[number + np.uint64(1)], block)
+    """As `_fetch`, by runs of neighbours where a processor has instructions for them."""
+    if RUNS:
+        gather(now, places, codes, firsts[number], firsts[number + np.uint64(1)], block)
+    else:
+        # Table and populations outgrow the caches: what the next block takes is asked for early.
+        after = min(firsts[number + np.uint64(1)], np.uint64(len(places) - BLOCK))
+        for n in range(0, BLOCK, 8):
+            soon(now, np.uint64(places[after + np.uint64(n)]))
+        _fetch(now, places, firsts[number], block)
 
 
 @inlined
 def _put(now: Any, firsts: Any, places: Any, codes: Any, number: Any, block: Any) -> Any:
     """Copy a block to where it was brought from."""
-    scatter(now, places, codes, firsts[number], firsts[number + np.uint64(1)], block)
+    if RUNS:
+        scatter(now, places, codes, firsts[number], firsts[number + np.uint64(1)], block)
+    else:
+        for n in range(BLOCK):
+            now[np.uint64(places[firsts[number] + np.uint64(n)])] = block[n]
 
 
 @for_both

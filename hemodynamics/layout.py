@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hemodynamics.compiling import EARLY
+from hemodynamics.compiling import EARLY, RUNS
 from hemodynamics.lattice import BLOCK, LANES, OPPOSITE, VELOCITIES, WEIGHTS
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
+Runs = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32], npt.NDArray[np.uint32]]
 
 WALL = 0
 """The part of a link that crosses the vessel wall; openings are counted from 1."""
@@ -75,17 +76,25 @@ class Layout:
         return len(self.pull)
 
 
-def runs(
-    pull: npt.NDArray[np.uint32],
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+def table(pull: npt.NDArray[np.uint32]) -> Runs:
+    """Return the `runs` of a table of addresses, or where these take longer, all addresses.
+
+    Then the first address of each block and their number come first, and codes are missing.
+    """
+    if RUNS:
+        return runs(pull)
+    return np.arange(0, len(pull) + 1, BLOCK).astype(np.uint64), pull, pull[:0]
+
+
+def runs(pull: npt.NDArray[np.uint32]) -> Runs:
     """Return a table of addresses by runs of lanes whose addresses are neighbours.
 
     It is the first run of each block and the number of all; the address of the first lane of each
     run; and a code of its direction and its lanes, see `hemodynamics.compiling.scatter`.
     """
-    table = pull.reshape(-1, LANES)
-    begins = np.ones(table.shape, bool)
-    begins[:, 1:] = table[:, 1:] != table[:, :-1] + np.uint32(1)
+    lanes = pull.reshape(-1, LANES)
+    begins = np.ones(lanes.shape, bool)
+    begins[:, 1:] = lanes[:, 1:] != lanes[:, :-1] + np.uint32(1)
     at = np.flatnonzero(begins)
     count = np.diff(at, append=len(pull))
     lane, vector = at % LANES, at % BLOCK // LANES * LANES

@@ -24,7 +24,7 @@ from hemodynamics.lattice import (
     step_cells,
     step_resisting_cells,
 )
-from hemodynamics.layout import Floats, Ints, Layout, Links, Outlet, Singles, name, runs
+from hemodynamics.layout import Floats, Ints, Layout, Links, Outlet, Singles, name, table
 from hemodynamics.link_passes import (
     CHUNK,
     LINGERS,
@@ -114,7 +114,7 @@ class Lattice:
         self._linear = _padded(drag.linear, layout.cells, whole)
         self._quadratic = _padded(drag.quadratic, layout.cells, whole)
         self._now: Singles = np.zeros(layout.size + len(layout.order), np.float32)
-        self._runs = runs(layout.pull)
+        self._table = table(layout.pull)
         self._added = np.zeros(len(layout.order), np.float32)
         self._gains = np.zeros(-(-layout.walls // CHUNK), np.float32)
         self._lingering = np.zeros(layout.walls, np.float32)
@@ -209,12 +209,12 @@ class Lattice:
         spread = np.float32(-self.leak / self.layout.cells)
         if self._resists:
             step_resisting_cells[self._parallel](
-                self._now, *self._runs, self._stays, self._rates, self._half, self._linear,
+                self._now, *self._table, self._stays, self._rates, self._half, self._linear,
                 self._quadratic, self._force, spread, self._threads,
             )  # fmt: skip
         else:
             step_cells[self._parallel](
-                self._now, *self._runs, self._stays, self.omega, self._force, spread,
+                self._now, *self._table, self._stays, self.omega, self._force, spread,
                 self._threads,
             )  # fmt: skip
         self.steps += 1

@@ -18,7 +18,7 @@ from numba import cuda
 
 from hemodynamics.gpu import CudaLattice, card
 from hemodynamics.lattice import VELOCITIES
-from hemodynamics.layout import WALL, Floats, Ints, Layout, Links, Singles, lay_out, runs
+from hemodynamics.layout import WALL, Floats, Ints, Layout, Links, Singles, lay_out, table
 from hemodynamics.solver import Lattice
 from workstation.benchmark.rows import Row
 
@@ -62,7 +62,7 @@ def processor_rows() -> list[Row]:
     neighbours, links = tube(RADIUS, LENGTH)
     layout = lay_out(neighbours, links)
     lattice = Lattice(layout, links, 0.55, numba.get_num_threads())
-    source = np.ones(_moved(layout, sum(part.nbytes for part in runs(layout.pull))), np.float32)
+    source = np.ones(_moved(layout, sum(part.nbytes for part in table(layout.pull))), np.float32)
     target = np.zeros_like(source)
     peer = "copying, same threads"
     return _rows(lattice, lambda: _copy(source, target), peer, "flow", lambda: None, _processor_s)
@@ -94,9 +94,9 @@ def card_rows() -> list[Row]:
     ]
 
 
-def _moved(layout: Layout, table: int) -> int:
-    """Return how many numbers a copy takes that moves as much as a step; the table is in bytes."""
-    return (layout.cells * BYTES_A_CELL + table // 2) // 8
+def _moved(layout: Layout, read: int) -> int:
+    """Return how many numbers a copy takes to move what a step with such a table (bytes) does."""
+    return (layout.cells * BYTES_A_CELL + read // 2) // 8
 
 
 def _processor_s() -> float:
