@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from meshing.files import write_surface
 from segmentation.contract import Progress, share, silent
 from workstation.case import Case, CaseError, case_for_writing
 from workstation.importing import start_plan
@@ -23,6 +26,7 @@ from workstation.phantom import (
     write_dicom,
 )
 from workstation.phantom.aneurysm_truth import exact_shape
+from workstation.phantom.graft_bones import ArchPhantom, FibulaPhantom, fibula, mandible
 from workstation.phantom.pair import DAY, Pair, pair, write_pair
 from workstation.planning.template import find_template
 
@@ -113,6 +117,23 @@ def _exact_skull(patient: SkullPhantom, case: Case) -> dict[str, float]:
     return {"defect.volume": patient.missing_ml}
 
 
+def _make_bones(progress: Progress) -> tuple[ArchPhantom, FibulaPhantom]:
+    return mandible(), fibula("left", shift_mm=(130.0, 0.0, -1000.0))
+
+
+def _write_bones(
+    bones: tuple[ArchPhantom, FibulaPhantom], folder: Path, progress: Progress
+) -> object:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_surface(bones[0].mesh, folder / "mandible.stl")
+    write_surface(bones[1].mesh, folder / "fibula.stl")
+    return folder
+
+
+def _exact_bones(bones: tuple[ArchPhantom, FibulaPhantom], case: Case) -> dict[str, float]:
+    return {"fibula_axis.length": float(np.linalg.norm(bones[1].knee_mm - bones[1].ankle_mm))}
+
+
 DEMOS: Mapping[str, Demo] = {
     "liver": Demo(
         "an abdominal CT with a liver tumour",
@@ -160,6 +181,22 @@ DEMOS: Mapping[str, Demo] = {
             ("sheet", "mfi_block", 5000.0),
         ),
         {"donor": "donor.json", "recipient": "recipient.json"},
+    ),
+    "mandible": Demo(
+        "a mandible and the left fibula as surfaces",
+        "mandible-reconstruction",
+        "mandible",
+        _make_bones,
+        _write_bones,
+        _exact_bones,
+        (
+            ("fibula_axis", "leg", "left"),
+            ("graft", "least_mm", 20.0),
+            ("graft", "from_ankle_mm", 70.0),
+            ("graft", "from_knee_mm", 60.0),
+            ("graft", "kerf_mm", 0.8),
+        ),
+        {"mandible": "mandible.stl", "fibula": "fibula.stl"},
     ),
 }
 """The built-in patients by the name that `hilum demo` knows them by."""

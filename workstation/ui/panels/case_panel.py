@@ -24,7 +24,12 @@ HOW = """1  Import: the images are checked before a pixel is read.
 5  Report: a PDF with every number and where it comes from."""
 
 
-OTHERS = {"aneurysm": "Aneurysm", "cranioplasty": "Skull", "transplant": "Transplant pair"}
+OTHERS = {
+    "aneurysm": "Aneurysm",
+    "cranioplasty": "Skull",
+    "transplant": "Transplant pair",
+    "mandible": "Mandible",
+}
 """Built-in patients beside the liver, by the name of their demo."""
 
 
