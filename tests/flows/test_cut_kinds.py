@@ -20,6 +20,13 @@ def specimen(window: MainWindow) -> float:
     return float(numbers["specimen.volume"])
 
 
+def said_while_moving(window: MainWindow) -> list[dict[str, float | None]]:
+    """Return what is told of a moving cut, as it comes."""
+    told: list[dict[str, float | None]] = []
+    window.desk.previewed.connect(lambda values: told.append(dict(values)) if values else None)
+    return told
+
+
 def test_kinds_of_cut_follow_each_other_and_are_undone(
     window: MainWindow, make_case: Callable[..., Path], settle: Settle
 ) -> None:
@@ -36,10 +43,15 @@ def test_kinds_of_cut_follow_each_other_and_are_undone(
     wedge = specimen(window)
     assert 0 < wedge < first
     assert not choice.wedge.isHidden()
+    told = said_while_moving(window)
     choice.wedge.margin.setValue(5.0)
+    assert 0 < float(told[-1]["specimen.volume"] or 0) < wedge
+    assert told[-1]["margin.minimum"] == pytest.approx(5.0, abs=0.5)
+    quick = float(told[-1]["specimen.volume"] or 0)
     choice.wedge.margin.editingFinished.emit()
     settle()
     assert specimen(window) < wedge
+    assert specimen(window) == pytest.approx(quick, rel=0.03)
     choice.choose(PLANES)
     settle()
     cut = window.desk.value("cut")
@@ -51,7 +63,10 @@ def test_kinds_of_cut_follow_each_other_and_are_undone(
     assert [line.name for line in lines if line.draggable] == ["plane 0", "plane 1"]
     assert len(window.views.scene.handles) == 1
     shift = 8 * np.asarray(lines[1].normal)
+    told.clear()
     axial.move_line(1, lines[1], vector(lines[1].point_mm + shift))
+    assert told
+    assert told[-1]["specimen.volume"] != pytest.approx(specimen(window), rel=0.01)
     axial.release_line()
     after = window.session.require_plan().step("cut").params
     assert after["points_mm"][0] == before["points_mm"][0]
@@ -76,6 +91,22 @@ def test_two_cuts_are_combined_and_each_is_changed_by_itself(
     choice.join.which[1].click()
     assert choice.edited == "cut_other"
     assert not choice.wedge.isHidden()
+    told = said_while_moving(window)
+    choice.wedge.margin.setValue(14.0)
+    assert float(told[-1]["specimen.volume"] or 0) > specimen(window)
+    choice.wedge.margin.setValue(10.0)
+    choice.join.which[0].click()
+    (line,) = (one for one in window.views.slices["axial"].marks.lines if one.draggable)
+    away = vector(np.subtract(line.point_mm, 15 * np.asarray(line.normal)))
+    window.views.slices["axial"].move_line(0, line, away)
+    window.views.slices["axial"].release_line()  # tells at once what still waits
+    quick = float(told[-1]["specimen.volume"] or 0)
+    settle()
+    assert specimen(window) > 1.05 * first
+    assert specimen(window) == pytest.approx(quick, rel=0.03)
+    window.undo()
+    settle()
+    choice.join.which[1].click()
     choice.join.operation.setCurrentIndex(1)  # both
     choice.join.operation.activated.emit(1)
     settle()

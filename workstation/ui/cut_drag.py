@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -16,9 +17,12 @@ from segmentation.volume import LabelMap, Vector
 from workstation.jobs import Job
 from workstation.planning.critical_structures import NEAREST, places_mm
 from workstation.planning.live import LiveNumbers, LivePreview, Pressure
+from workstation.planning.live_cuts import LiveCut
+from workstation.planning.live_wedge import LiveWedge
 from workstation.planning.plan import Plan
 from workstation.planning.pressure import pressure_after
 from workstation.planning.resection import CutPlane
+from workstation.ui.cut_live import WEDGE, live_wedge, moved_cut
 from workstation.ui.desk import Desk
 from workstation.ui.four_up import CUT_STEP, FourUp
 from workstation.ui.steady import Steady
@@ -83,7 +87,20 @@ class CutDrag(QObject):
         """Tell the numbers of a moving cut as often as there is time for them."""
         preview = self._preview
         if preview is not None:
-            self._steady.call(lambda: tell(self._desk, numbers(preview)))
+            self._steady.call(lambda: self._tell(preview, numbers))
+
+    def _tell(self, preview: LivePreview, numbers: Callable[[LivePreview], LiveNumbers]) -> None:
+        try:
+            tell(self._desk, numbers(preview))
+        except ValueError as error:  # as where a wedge spares veins of which there is no tree
+            said = Finding(Severity.PROBLEM, "no_cut", str(error))
+            self._desk.judged.emit(Measurements(findings=(said,)))
+
+    def follow_part(self, name: str, moved: LiveCut) -> None:
+        """Tell the numbers of the plan's cut with a part of it, or all of it, moved."""
+        cut = moved_cut(self._desk, name, moved)
+        if cut is not None:
+            self.follow(lambda preview: preview.judge(cut))
 
     def arrive(self) -> None:
         """Tell the numbers that still wait: the cut rests."""
@@ -134,19 +151,31 @@ class CutDrag(QObject):
         asked = asked_pressure(plan) if plan else None
         shown, names = self._desk.results(), spared_by(plan) if plan else {}
         spared = tuple(shown.get(name) for name in names)
-        known = (*values, asked, *spared)
+        wedges = wedges_of(plan) if plan else ()
+        known = (*values, asked, *spared, *wedges)
         if not isinstance(liver, LabelMap) or known == self._prepared:
             return
         self._prepared, self._preview = known, None
 
         def work(progress: object) -> LivePreview | None:
-            return prepared(*values, asked, dict(zip(names.values(), spared)))
+            made = prepared(*values, asked, dict(zip(names.values(), spared)))
+            if made is not None:
+                with suppress(ValueError):  # the wedge's step says why
+                    for wedge in wedges:
+                        made.judge(wedge)
+            return made
 
         def take(job: Job[LivePreview | None]) -> None:
             if self._prepared == known:
                 self._preview = job.result
 
         self._desk.jobs.start(Job("Prepare live numbers", work), take, light=True)
+
+
+def wedges_of(plan: Plan) -> tuple[LiveWedge, ...]:
+    """Return what the wedges of a plan are around, whatever their margin and opening."""
+    found = (live_wedge(step.params) for step in plan.steps if step.stage == WEDGE)
+    return tuple(LiveWedge(lesions=one.lesions, spared_mm=one.spared_mm) for one in found)
 
 
 def asked_pressure(plan: Plan) -> Mapping[str, Any] | None:

@@ -13,14 +13,18 @@ from PySide6.QtGui import QKeyEvent, QMouseEvent
 from segmentation.volume import Vector
 from workstation.camera import vector
 from workstation.planning.plan import Step
+from workstation.planning.resection import CutPlane
+from workstation.ui.cut_drag import CutDrag as Preview
 from workstation.ui.cut_handle import Cut, CutDrag, grab
+from workstation.ui.cut_live import PLANES, live_planes
+from workstation.ui.cut_wedge import WedgeTool
 from workstation.ui.desk import Desk
 from workstation.ui.four_up import CUT_STEP, FourUp
 from workstation.ui.guard import guarded
-from workstation.ui.panels.cut_parts import PlanesPart
+from workstation.ui.panels.cut_choice import CutChoice
 from workstation.ui.slice_overlay import CutCurve, CutLine
 
-PLANES = "planning.cut_planes"
+PLANE = "planning.cut_plane"
 LINE = "plane "
 RADIUS_MM = 60.0
 
@@ -28,9 +32,11 @@ RADIUS_MM = 60.0
 class PlanesTool(QObject):
     """Drags of planes; each is one change that can be undone."""
 
-    def __init__(self, desk: Desk, views: FourUp, part: PlanesPart) -> None:
+    def __init__(self, desk: Desk, views: FourUp, choice: CutChoice, preview: Preview) -> None:
         super().__init__(views)
-        self._desk, self._views, self._part = desk, views, part
+        self._desk, self._views, self._preview = desk, views, preview
+        self._choice, self._part = choice, choice.planes
+        self._wedge = WedgeTool(desk, choice, preview)
         self._planes: list[Cut] = []
         self._drag: tuple[int, CutDrag | None] | None = None
         self._shown = False
@@ -38,23 +44,34 @@ class PlanesTool(QObject):
             view.plane_dragged.connect(self._drag_line)
             view.plane_released.connect(self._release)
         views.scene.installEventFilter(self)
-        part.chosen.connect(self.refresh)
+        self._part.chosen.connect(self.refresh)
         desk.left.connect(self._forget)
         desk.bindings.add(self.refresh)
 
     def _step(self) -> Step | None:
-        plan = self._desk.session.plan
-        steps = plan.steps if plan is not None else ()
-        return next((s for s in steps if s.output == CUT_STEP and s.stage == PLANES), None)
+        """Return the step of planes that is edited: the plan's cut, or a part of it."""
+        plan, name = self._desk.session.plan, self._choice.edited
+        step = next((s for s in plan.steps if s.output == name), None) if plan else None
+        if step is None or step.stage not in (PLANES, PLANE):
+            return None
+        return None if step.stage == PLANE and name == CUT_STEP else step
 
     def refresh(self) -> None:
         """Show the planes of the plan's cut, where it has several."""
         if self._drag is not None:
             return
         step = self._step() if self._desk.is_shown(CUT_STEP) else None
-        self._planes = [] if step is None else _planes(step.params)
+        self._planes = [] if step is None else self._placed(step)
         if self._planes or self._shown:
             self._show()
+
+    def _placed(self, step: Step) -> list[Cut]:
+        if step.stage == PLANES:
+            return _planes(step.params)
+        value = self._desk.value(step.output)
+        if not isinstance(value, CutPlane):
+            return []
+        return [Cut(value.point_mm, value.normal, RADIUS_MM)]
 
     def _show(self) -> None:
         number = min(self._part.number, len(self._planes) - 1)
@@ -85,27 +102,34 @@ class PlanesTool(QObject):
         self._move(number, replace(self._planes[number], point_mm=point_mm))
 
     def _move(self, number: int, plane: Cut) -> None:
+        step = self._step()
+        if step is None:
+            return
         self._planes[number] = plane
         self._views.begin_drag()
         self._show()
+        moved = live_planes({**step.params, **_params(self._planes)})
+        self._preview.follow_part(step.output, moved)
 
     def _release(self) -> None:
         drag, step = self._drag, self._step()
         self._drag = None
         if drag is None or step is None:
             return
+        self._preview.arrive()
         self._views.dragging = False
-        before, after = _planes(step.params), self._planes
+        before, after = self._placed(step), self._planes
         if all(a.is_close_to(b) for a, b in zip(before, after)):
+            self._desk.previewed.emit(None)
             self._desk.session.notify()
             return
-        params = {
-            "points_mm": tuple(p.point_mm for p in after),
-            "normals": tuple(p.normal for p in after),
-        }
+        one = step.stage == PLANE
+        params = (
+            {"point_mm": after[0].point_mm, "normal": after[0].normal} if one else _params(after)
+        )
         session, words = self._desk.session, f"Move plane {drag[0] + 1}"
-        if self._desk.attempt(lambda: session.set_params(CUT_STEP, words, **params)):
-            self._desk.compute(CUT_STEP, *session.require_plan().downstream(CUT_STEP))
+        if self._desk.attempt(lambda: session.set_params(step.output, words, **params)):
+            self._desk.compute(step.output, *session.require_plan().downstream(step.output))
 
     # 3D ------------------------------------------------------------------------------
 
@@ -145,9 +169,19 @@ class PlanesTool(QObject):
         if not escape or self._drag is None:
             return False
         self._drag, self._views.dragging = None, False
+        self._preview.give_up()
+        self._desk.previewed.emit(None)
         self._desk.session.notify()
         self.refresh()
         return True
+
+
+def _params(planes: list[Cut]) -> dict[str, tuple[Vector, ...]]:
+    """Return planes as the parameters of their step."""
+    return {
+        "points_mm": tuple(plane.point_mm for plane in planes),
+        "normals": tuple(plane.normal for plane in planes),
+    }
 
 
 def _planes(params: Mapping[str, Any]) -> list[Cut]:

@@ -131,7 +131,7 @@ class MainWindow(QMainWindow):
         self.measure_panel = MeasurePanel(self.desk, self.measuring, self.clip)
         self.plan_panel = PlanPanel(self.desk)
         self.plan_panel.bend.clicked.connect(self.sheet.bend)
-        self.planes = PlanesTool(self.desk, self.views, self.plan_panel.cut_choice.planes)
+        self.planes = PlanesTool(self.desk, self.views, self.plan_panel.cut_choice, self.drag)
         self.veins = VeinShow(self.desk, self.views, self.plan_panel.veins)
         self.plan_panel.cut_choice.sheet.draw.clicked.connect(self.sketch.take)
         self.sketch.taken.connect(self.plan_panel.cut_choice.sheet.draw.setChecked)

@@ -184,7 +184,7 @@ class CutChoice(QWidget):
         self.part_kind.setVisible(joined)
         if joined:
             self.join.show_parts(whole.params, parts, self._edited)
-        by_hand = joined and step.stage in (PLANE, PLANES, SHEET)
+        by_hand = joined and step.stage == SHEET
         self.hint.setText(PART_HINT if by_hand else HINTS.get(step.stage, ""))
         self.sheet.draw.setEnabled(not joined)
         for stage, page in self.pages.items():

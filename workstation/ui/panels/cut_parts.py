@@ -156,25 +156,41 @@ class PlanesPart(Part):
 
 
 class WedgePart(Part):
-    """A wedge: its margin, how wide it opens, and around what."""
+    """A wedge: its margin, how wide it opens, what it spares, and around what."""
+
+    moved = Signal(object)  # margin and opening while they are changed
 
     def __init__(self, change: Change) -> None:
         super().__init__(change)
         self.margin = _number(0, 50, 1, " mm", "Margin of the wedge around the tumour")
         self.opening = _number(0, 120, 5, "°", "Whole angle of the cone towards the surface")
-        self.margin.editingFinished.connect(lambda: self._take("margin_mm", self.margin))
-        self.opening.editingFinished.connect(lambda: self._take("opening_degrees", self.opening))
+        self.spared = _number(0, 30, 1, " mm", "Veins at least this wide are spared; 0 spares none")
+        self.spared.setSpecialValueText("none")
+        self._boxes = {
+            "margin_mm": self.margin,
+            "opening_degrees": self.opening,
+            "spared_mm": self.spared,
+        }
+        for name, box in self._boxes.items():
+            box.editingFinished.connect(partial(self._take, name, box))
+        for box in (self.margin, self.opening):
+            box.valueChanged.connect(self._move)
         self.lesions = _choice(LESIONS, "Lesions")
         self.lesions.activated.connect(
             lambda _: change("Lesions of the wedge", {"lesions": self.lesions.currentData()})
         )
-        for text, box in (("Margin", self.margin), ("Opening", self.opening)):
+        rows = ("Margin", "Opening", "Spare veins from")
+        for text, box in zip(rows, self._boxes.values()):
             row = QHBoxLayout()
             row.addWidget(label(text, wrap=False), 1)
             row.addWidget(box, 1)
             self.column.addLayout(row)
         self.column.addWidget(self.lesions)
         self._shown: dict[str, float] = {}
+
+    def _move(self) -> None:
+        names = ("margin_mm", "opening_degrees")
+        self.moved.emit({name: self._boxes[name].value() for name in names})
 
     def _take(self, name: str, box: QDoubleSpinBox) -> None:
         if box.value() != self._shown.get(name):
@@ -186,6 +202,7 @@ class WedgePart(Part):
         for name, box, usual in (
             ("margin_mm", self.margin, 10.0),
             ("opening_degrees", self.opening, 30.0),
+            ("spared_mm", self.spared, 0.0),
         ):
             value = float(params.get(name, usual))
             self._shown[name] = value
