@@ -27,6 +27,7 @@ from meshing.curves import arc_length_mm
 from meshing.measuring import as_vector
 from meshing.nearest import NearestOnSurface
 from meshing.surface import SurfaceMesh, enclosed_mm3
+from segmentation.anatomy import ANATOMY
 from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
 from segmentation.marks import Points
 from segmentation.measured import Measured, picked
@@ -85,7 +86,7 @@ def take_mandible(
                 "it from the skull with the scissors, or name its label"
             )
     solid = fragment(bones, label=name, progress=progress)
-    return replace(solid, name=MANDIBLE)
+    return replace(solid, name=MANDIBLE, colour=ANATOMY["bone"].colour)
 
 
 def mandible_border(
