@@ -2,14 +2,18 @@
 
 import json
 from dataclasses import replace
+from io import BytesIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 from pypdf import PdfReader
 
 from meshing.files import read_surface, write_surface
 from meshing.surface import enclosed_mm3
 from segmentation.measured import Measured
+from workstation import implant_checks as implant_checks_module
 from workstation.case import CaseError, create_case
 from workstation.export_any import export_any
 from workstation.implant_checks import find_made, implant_checks, released_names
@@ -110,6 +114,22 @@ def test_no_way_out_leads_past_another_side(case, tmp_path):
         with pytest.raises(NotReleased, match="declared for the right"):
             export_any(case, name, tmp_path / file, despite="the patient waits")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("said", "passed"), [("R", False), ("L", True), ("B", True)])
+def test_images_that_name_another_side_stop_the_release(case, monkeypatch, said, passed):
+    header = Dataset()
+    header.Laterality = said
+    raw = BytesIO()
+    header.save_as(raw, implicit_vr=True, little_endian=True)
+    file = SimpleNamespace(open=lambda: BytesIO(raw.getvalue()), size=len(raw.getvalue()))
+    series = SimpleNamespace(files=[file])
+    monkeypatch.setattr(implant_checks_module, "source_series", lambda *given: series)
+    check = implant_checks_module.side_check(case, find_made(case))
+    assert check.passed is passed
+    if not passed:
+        assert check.final
+        assert "the images say that they show the right side" in check.sentence
 
 
 def test_the_wrong_bone_a_mirrored_one_and_a_swapped_guide_are_refused(femur):

@@ -114,11 +114,11 @@ class ImplantLibraryCard(QWidget):
         self.back = button(
             "Pose of the search", "Put the implant back where the search put it", self.put_back
         )
-        grid.addWidget(self.back, 3, 1, 1, 3)
+        grid.addWidget(self.back, 3, 1, 1, 6)
         self.solid = button(
             "STEP…", "Write the part where it lies as a solid for CAD programs", self._ask_step
         )
-        grid.addWidget(self.solid, 3, 4, 1, 3)
+        grid.addWidget(self.solid, 4, 1, 1, 6)
         return grid
 
     # The plan ------------------------------------------------------------------------
