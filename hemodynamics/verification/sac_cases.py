@@ -57,8 +57,7 @@ def bifurcation(means: Means) -> Sac:
 
     At the usual 0.27 m/s the jet into the sac finds no steady state, and on fine meshes neither
     does half of it; a quarter does.
-    The sac's flow hangs on the jet below it: where OpenFOAM's cells are coarse there, the jet is 2
-    percent slow and the sac 10 percent fast.
+    The sac's flow hangs on the jet below it, which OpenFOAM's coarsest cells make 2 percent slow.
 
     Raises:
         CannotRun: if the surface is not among the data.
