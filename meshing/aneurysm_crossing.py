@@ -61,7 +61,8 @@ def unfilled(
     if min(map(len, walls)) < LEAST:
         return curve
     centre, radius = _ball(walls[0])
-    gaps: tuple[Gap, Gap] = (_ball_gap(centre, radius), _tube_gap(*vessel))
+    sac_gap = _ellipsoid_gap(walls[0]) or _ball_gap(centre, radius)
+    gaps: tuple[Gap, Gap] = (sac_gap, _tube_gap(*vessel))
     bends = np.array([1 / max(radius, blur_mm), 0.5 / float(np.median(vessel[1]))])
     inward = drawn_in * blur_mm**2 * bends
     fits = [_residual(g, w, even, BEYOND * blur_mm) for g, w in zip(gaps, walls)]
@@ -135,6 +136,30 @@ def _ball(wall: Floats) -> tuple[Floats, float]:
 
 def _ball_gap(centre: Floats, radius: float) -> Gap:
     return lambda at: np.asarray(np.linalg.norm(at - centre, axis=1) - radius)
+
+
+def _ellipsoid_gap(wall: Floats) -> Gap | None:
+    """Return the gap to the ellipsoid that fits points best, or None if their quadric is none.
+
+    A stretched sac narrows towards its neck as no ball does. Least squares of the quadric's
+    equation; its value by the size of its gradient is the distance to it, to first order.
+    """
+    middle = wall.mean(axis=0)
+    size = float(np.linalg.norm(wall - middle, axis=1).mean())
+    x, y, z = ((wall - middle) / size).T
+    rows = np.stack([x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z, 2 * x, 2 * y, 2 * z], 1)
+    xx, yy, zz, xy, xz, yz, *slope = np.linalg.lstsq(rows, np.ones(len(wall)), rcond=None)[0]
+    form = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    if np.linalg.eigvalsh(form).min() <= 0:
+        return None
+
+    def gap(at: Floats) -> Floats:
+        place = (at - middle) / size
+        half = place @ form + slope
+        value = (place * (half + slope)).sum(axis=1) - 1
+        return np.asarray(size * value / np.maximum(2 * np.linalg.norm(half, axis=1), 1e-9))
+
+    return gap
 
 
 def _residual(gap: Gap, wall: Floats, at: Floats, reach_mm: float) -> Floats:
