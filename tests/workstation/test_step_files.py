@@ -35,7 +35,7 @@ def written(part, path, **changes):
     return write_step(placed(part), path, **{**given, **changes})
 
 
-@pytest.mark.parametrize("name", [*SIMPLE, "hip_stem", "pedicle_screw"])
+@pytest.mark.parametrize("name", [*SIMPLE, "hip_stem"])
 def test_every_family_has_the_solid_of_its_mesh(name):
     family = find_family(name)
     size = list(family.sizes)[1]
@@ -109,9 +109,8 @@ def case(tmp_path_factory):
 
 
 def test_a_case_writes_its_placed_part_and_refuses_what_has_no_solid(case, tmp_path):
-    (file,) = export_any(case, "step", tmp_path / "part.stp")
+    (file,) = export_any(case, "implant", tmp_path / "part.stp")
     assert "Spinal cage 8" in file.read_text("ascii")
-    assert export_any(case, "implant", tmp_path / "again.step")
     with pytest.raises(CaseError, match="'bone' has no exact solid"):
         export_any(case, "bone", tmp_path / "bone.step")
     with pytest.raises(CaseError, match="ends in"):
