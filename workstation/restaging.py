@@ -18,9 +18,9 @@ def restaged(plan: Plan, output: str, stage: str) -> Plan:
     """Return ``plan`` with ``output`` made by another stage; a new result is added.
 
     Inputs and parameters that the stage shares with the one before stay. What else it needs is
-    taken from the results of the plan: for an input ``ARG`` the one called ``OUTPUT_ARG``, or
-    ``ARG``. Where the stage takes its own result (a combination of cuts), the step before stays as
-    its first input.
+    taken from the results of the plan: for an input ``ARG`` the one called ``OUTPUT_ARG``, ``ARG``
+    or ``ARG_lines``. Where the stage takes its own result (a combination of cuts), the step before
+    stays as its first input.
 
     Raises:
         PlanError: for a stage that is not known or makes something that the plan cannot use.
@@ -107,7 +107,8 @@ def _inputs(
     for needed in stage.inputs:
         if needed.name == without:
             continue
-        names = (old.get(needed.name, ""), f"{output}_{needed.name}", needed.name)
+        own, lines = f"{output}_{needed.name}", f"{needed.name}_lines"  # lines: of a tree of veins
+        names = (old.get(needed.name, ""), own, needed.name, lines)
         name = next((n for n in names if n in there), None)
         if name is not None:
             found[needed.name] = name
