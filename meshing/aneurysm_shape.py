@@ -262,7 +262,8 @@ def _numbers(
             taken = abs(value - on_wall.values[name])
             half = max(abs(moved.values[name] - on_wall.values[name]), taken)
             told = text + band + (filled if taken else "")
-            number = replace(number, low=value - half, high=value + half, source=told)
+            low = max(value - half, 0.0)
+            number = replace(number, low=low, high=value + half, source=told)
         numbers.append(number)
     if vessel_mm is not None:
         names = ", ".join(limb.name for limb in parent)
