@@ -227,7 +227,7 @@ _TABLE = (
     Stage("Measure", fitting.fit_cylinder),
     Stage("Measure", symmetry.symmetry_plane),
     Stage("Plan", vessel_piece.around_aneurysm),
-    Stage("Plan", aneurysm.neck, version=4),
+    Stage("Plan", aneurysm.neck, version=5),
     Stage("Plan", aneurysm.dome),
     Stage("Plan", aneurysm.without_sac),
     Stage("Plan", aneurysm_shape.aneurysm_shape, version=3),
