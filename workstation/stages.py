@@ -243,7 +243,7 @@ _TABLE = (
     Stage("Plan", vein_parts.one_system),
     Stage("Plan", vein_tree.vein_tree, version=3),
     Stage("Plan", couinaud.hepatic_branches, version=2),
-    Stage("Plan", couinaud.portal_branches, version=3),
+    Stage("Plan", couinaud.portal_branches, version=4),
     Stage("Plan", territories.territories, version=3),
     Stage("Plan", branch_territory.branch_territory),
     Stage("Plan", resection.cut_plane, version=2),

@@ -22,6 +22,7 @@ from segmentation.contract import Finding, Number, Progress, Severity, silent
 from segmentation.volume import LabelMap
 from workstation.planning.branch_volumes import Family, Floats, Ints, family
 from workstation.planning.couinaud_names import TERRITORIES, VALUES, BranchName
+from workstation.planning.couinaud_reach import segments_of, told_apart
 from workstation.planning.portal_variants import portal_variants
 from workstation.planning.vein_roots import CONFLUENCE_SHARE, place_in
 
@@ -43,6 +44,7 @@ STEM = 0.6  # of the left branch's radius: what is thinner is not its umbilical 
 APART_MM = 8.0  # between the middles of II and III along the line that parts them
 FORK = 2.0  # radii of a fork within which no branch is alone
 BESIDE_MM, CAVA_MM = 30.0, 10.0  # from the confluence, sideways and forwards, to the caudate lobe
+ANY = 255  # no branch has this value
 CAUDATE = 0.1  # largest share of the liver that a branch to the caudate lobe supplies
 
 
@@ -113,9 +115,12 @@ def portal_branches(
         _by_height(about, _tops(about, sectors, sector), VALUES[above], VALUES[beneath], codes)
     _left(about, [stem for stem, _ in _tops(about, sectors, "left")], codes)
     _caudate(about, borders, codes)
-    named = _corrected(about, codes, names)
-    findings = (*borders.findings, *portal_variants(about, sectors))
+    given = _corrected(about, np.full_like(codes, ANY), names) != ANY
+    left_share = float((borders.angles(about.samples_mm) < borders.middle).mean())
+    named, apart = told_apart(about, sectors, _corrected(about, codes, names), given, left_share)
+    findings = (*borders.findings, *portal_variants(about, sectors), *apart)
     missing = [TERRITORIES[v].name for v in range(2, 9) if v not in named]
+    missing = [name for name in missing if name not in segments_of(named)]
     return _named(about, named, (*findings, *_missing(missing)), names)
 
 

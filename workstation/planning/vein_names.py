@@ -10,7 +10,7 @@ import numpy as np
 
 from meshing.centerline import Centerline
 from segmentation.volume import Label
-from workstation.planning.couinaud_names import TERRITORIES
+from workstation.planning.couinaud_names import AREAS, TERRITORIES
 
 STEMS: dict[str, Label] = {
     "main": Label("main", (0x4F, 0x8F, 0xD9)),
@@ -75,6 +75,7 @@ def _stem(tree: Centerline, branch: int, names: list[str], lengths: list[float])
     most = {n for n, length in behind.items() if length >= SMALL * sum(behind.values())}
     if not most:
         return ""
+    most = {segment for name in most for segment in AREAS.get(name, (name,))}
     if not most <= LEADS_TO["main"]:
         return next(iter(most)) if len(most) == 1 else "common_trunk"
     return next(stem for stem, segments in LEADS_TO.items() if most <= segments)

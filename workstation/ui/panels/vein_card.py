@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from segmentation.volume import Vector
-from workstation.planning.couinaud_names import SEGMENTS, VALUES
+from workstation.planning.couinaud_names import AREAS, SEGMENTS, VALUES
 from workstation.planning.plan import Plan
 from workstation.planning.vein_changes import (
     clamp_steps,
@@ -159,7 +159,7 @@ class VeinCard(QFrame):
 
     def _offer_names(self, tree: NamedTree, name: str) -> None:
         portal = _is_portal(tree)
-        offered = [n for n in VALUES if (n in SEGMENTS) == portal]
+        offered = [n for n in VALUES if (n in SEGMENTS or n in AREAS) == portal]
         with QSignalBlocker(self.names):
             self.names.clear()
             if name not in offered:
