@@ -109,7 +109,7 @@ def femur(
     }
     angles = {"mLDFA": mldfa, "neck_shaft_angle": neck_shaft, "femoral_version": version}
     name = f"{side} femur"
-    return _made(solid, (-50, -40, -25), (85, 50, length_mm + 30), places, angles, side, name,
+    return made_bone(solid, (-50, -40, -25), (85, 50, length_mm + 30), places, angles, side, name,
                  step_mm, frame_uid)  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def tibia(
     )
     places = {"plateau": top, "ankle": np.zeros(3)}
     angles = {"MPTA": mpta, "posterior_slope": slope}
-    return _made(solid, (-45, -40, -25), (45, 40, length_mm + 20), places, angles, side,
+    return made_bone(solid, (-45, -40, -25), (45, 40, length_mm + 20), places, angles, side,
                  f"{side} tibia", step_mm, frame_uid)  # fmt: skip
 
 
@@ -201,7 +201,7 @@ def pelvis(*, step_mm: float = 3.0, frame_uid: str = "2.25.8") -> BonePhantom:
         "right_spine": np.array([-118.0, 0.0, 92.0]),
         "pubis": np.zeros(3),
     }
-    return _made(union(*parts), (-135, -10, -65), (135, 165, 160), places, {}, "left", "pelvis",
+    return made_bone(union(*parts), (-135, -10, -65), (135, 165, 160), places, {}, "left", "pelvis",
                  step_mm, frame_uid)  # fmt: skip
 
 
@@ -222,10 +222,11 @@ def _at(point: Floats) -> Vector:
     return float(point[0]), float(point[1]), float(point[2])
 
 
-def _made(
+def made_bone(
     solid: Shape, low: Vector, high: Vector, places: Mapping[str, Floats],
     angles: Mapping[str, float], side: Side, name: str, step_mm: float, frame_uid: str,
 ) -> BonePhantom:  # fmt: skip
+    """Return a bone as the surface of a solid in a box (LPS mm), mirrored for the right side."""
     grid = grid_around([np.array([low, high], float)], step_mm)
     z, y, x = (
         (grid.origin_mm[a] + grid.step_mm * np.arange(n)).astype(np.float32)

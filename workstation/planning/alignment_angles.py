@@ -10,7 +10,7 @@ both bones is seen in the femur's frontal plane. Points are DICOM patient LPS mi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -18,17 +18,21 @@ from meshing.measuring import as_vector
 from segmentation.contract import Finding, Number, Progress, Severity, silent
 from segmentation.measured import Measured, number_text
 from segmentation.volume import Floats
+from workstation.planning.bone_alignment import (
+    Angles,
+    WrongPair,
+    banded,
+    between,
+    doubtful,
+    require_pair,
+    side_told,
+)
 from workstation.planning.bone_axes import across_of, unit
 from workstation.planning.bone_landmarks_record import (
-    NoLandmark,
+    Side,
     place,
     reach_mm,
-    require_frame,
-    side_of,
 )
-
-Angles = dict[str, tuple[float, str, str]]
-"""Quantity to value, unit and how it is defined."""
 
 FEMUR = (
     "head", "notch", "lateral_distal", "medial_distal", "lateral_posterior", "medial_posterior",
@@ -37,14 +41,8 @@ SHAFT, NECK = ("shaft_bottom", "shaft_top"), "neck"
 TIBIA = ("plateau", "ankle", "lateral_plateau", "medial_plateau")
 PELVIS = ("left_spine", "right_spine", "pubis")
 
-STEP_MM = 1e-3
-
 MOST_BENT = 15.0
 """A knee that is bent more (degrees) does not show how the leg stands."""
-
-
-class WrongPair(ValueError):
-    """Two bones are not those of one leg."""
 
 
 def leg_alignment(
@@ -65,18 +63,11 @@ def leg_alignment(
         WrongPair: if the bones belong to different legs.
         FrameMismatch: if they lie in different frames of reference.
     """
-    known = [bone for bone in (femur, tibia) if bone is not None]
-    if not known:
-        raise NoLandmark("neither femur nor tibia is given; find the landmarks of one first")
-    require_frame(known[0].frame_uid, *known)
-    sides = {side_of(bone) for bone in known} - {None}
-    if len(sides) > 1:
-        raise WrongPair("the femur and the tibia belong to different sides of the patient")
-    side = next(iter(sides), None)
+    known, side = require_pair("femur and tibia", femur, tibia)
     progress(0.1, "measuring the angles")
     names, points = _points(femur, tibia)
     reach = max(reach_mm(bone) for bone in known)
-    numbers = _banded(lambda p: _angles(dict(zip(names, p))), points, reach)
+    numbers = banded(lambda p: _angles(dict(zip(names, p))), points, reach)
     lines = _drawn(dict(zip(names, points)))
     findings = _told(side, known, numbers)
     shown = next((n for n in numbers if n.quantity == "HKA"), numbers[0])
@@ -104,7 +95,7 @@ def pelvic_alignment(pelvis: Measured, *, progress: Progress = silent) -> Measur
     """
     progress(0.1, "measuring the angles")
     points = np.array([place(pelvis, name, "pelvis") for name in PELVIS])
-    numbers = _banded(lambda p: _pelvic(*p), points, reach_mm(pelvis))
+    numbers = banded(lambda p: _pelvic(*p), points, reach_mm(pelvis))
     text = f"tilt {number_text(numbers[0].value, 'degrees')}"
     loop = np.vstack([points, points[:1]])
     return Measured(
@@ -168,29 +159,6 @@ def _points(femur: Measured | None, tibia: Measured | None) -> tuple[list[str], 
     return names, np.array(points)
 
 
-def _banded(
-    measure: Callable[[Floats], Angles], points: Floats, reach: float
-) -> tuple[Number, ...]:
-    """Return the numbers of ``measure`` with the bands that landmarks off by ``reach`` give.
-
-    First-order, in any direction, combined as independent errors (root of the sum of squares).
-    """
-    found = measure(points)
-    slopes: dict[str, float] = dict.fromkeys(found, 0.0)
-    for place_ in np.ndindex(points.shape):
-        shift = np.zeros_like(points)
-        shift[place_] = STEP_MM
-        more, less = measure(points + shift), measure(points - shift)
-        for name in found:
-            slopes[name] += ((more[name][0] - less[name][0]) / (2 * STEP_MM)) ** 2
-    numbers = []
-    for name, (value, unit_name, how) in found.items():
-        half = reach * float(np.sqrt(slopes[name]))
-        source = f"{how}; each landmark within {reach:.2f} mm, independent of each other"
-        numbers.append(Number(name, value, unit_name, source, value - half, value + half))
-    return tuple(numbers)
-
-
 def _angles(p: Mapping[str, Floats]) -> Angles:
     """Return what landmarks of a femur, a tibia or both say."""
     found: Angles = {}
@@ -207,19 +175,19 @@ def _femoral(p: Mapping[str, Floats]) -> Angles:
     up, medial, front = _frontal(p)
     joint = _in(p["lateral_distal"] - p["medial_distal"], front)
     found: Angles = {
-        "mLDFA": (_between(up, joint), "degrees",
+        "mLDFA": (between(up, joint), "degrees",
                   "on the lateral side, between the femur's mechanical axis and its joint line "
                   "(Paley 2002); above 90 varus"),
     }  # fmt: skip
     if "shaft_top" in p:
         shaft = unit(p["shaft_top"] - p["shaft_bottom"])
         found["anatomical_mechanical"] = (
-            _between(_in(shaft, front), up), "degrees",
+            between(_in(shaft, front), up), "degrees",
             "between the axis of the middle of the shaft and the mechanical axis, frontal plane",
         )  # fmt: skip
         if "neck" in p:
             found["neck_shaft_angle"] = (
-                _between(p["head"] - p["neck"], -shaft), "degrees",
+                between(p["head"] - p["neck"], -shaft), "degrees",
                 "between the axis of the neck (middle of its narrowest section to the head's "
                 "centre) and that of the shaft, in space",
             )  # fmt: skip
@@ -242,7 +210,7 @@ def _tibial(p: Mapping[str, Floats]) -> Angles:
     joint = _in(p["medial_plateau"] - p["lateral_plateau"], front)
     length = float(np.linalg.norm(p["plateau"] - p["ankle"]))
     return {
-        "MPTA": (_between(-up, joint), "degrees",
+        "MPTA": (between(-up, joint), "degrees",
                  "on the medial side, between the tibia's mechanical axis and its joint line "
                  "(Paley 2002); below 85 varus"),
         "tibia_length": (length, "mm", "middle of the plateau to the middle of the ankle"),
@@ -311,11 +279,6 @@ def _in(vector: Floats, normal: Floats) -> Floats:
     return across_of(vector, normal)
 
 
-def _between(one: Floats, two: Floats) -> float:
-    """Return the angle in degrees between two directions."""
-    return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(one, two)), one @ two)))
-
-
 def _drawn(p: Mapping[str, Floats]) -> tuple[Floats, ...]:
     pairs = (("head", "notch"), ("plateau", "ankle"), ("head", "ankle"),
              ("lateral_distal", "medial_distal"), ("lateral_plateau", "medial_plateau"),
@@ -324,19 +287,9 @@ def _drawn(p: Mapping[str, Floats]) -> tuple[Floats, ...]:
 
 
 def _told(
-    side: str | None, bones: list[Measured], numbers: tuple[Number, ...]
+    side: Side | None, bones: list[Measured], numbers: tuple[Number, ...]
 ) -> tuple[Finding, ...]:
-    found = []
-    if side is None:
-        text = "the shape does not say which side this is; every angle holds for either side"
-        found.append(Finding(Severity.WARNING, "side_unknown", text))
-    else:
-        found.append(Finding(Severity.INFO, f"side_{side}", f"this is the patient's {side} leg"))
-    doubtful = [f for b in bones for f in b.findings if f.code == "landmark_doubtful"]
-    if doubtful:
-        text = f"{len(doubtful)} of the landmarks are doubtful; the bands do not hold for them"
-        remedy = "look at the landmarks first"
-        found.append(Finding(Severity.WARNING, "doubtful_landmarks", text, remedy=remedy))
+    found = [side_told(side, "leg"), *doubtful(bones)]
     bend = next((n.value for n in numbers if n.quantity == "knee_flexion"), 0.0)
     if abs(bend) > MOST_BENT:
         text = f"the knee is bent by {bend:.0f}°, so what concerns both bones misleads"

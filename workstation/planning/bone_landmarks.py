@@ -14,7 +14,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from meshing.surface import SurfaceMesh
-from segmentation.contract import Number, Progress, silent
+from segmentation.contract import Progress, silent
 from segmentation.measured import Measured
 from segmentation.volume import Floats, LabelMap, Vector
 from workstation.planning.bone_axes import (
@@ -23,11 +23,11 @@ from workstation.planning.bone_axes import (
     across_of,
     bridge,
     find_ball,
-    find_shaft,
     long_axis,
     section_around,
     unit,
 )
+from workstation.planning.bone_landmarks_parts import ball_text, head_numbers, put_shaft, upward
 from workstation.planning.bone_landmarks_record import Choice, Marks, bone_surface
 
 HEAD_MM = (15.0, 34.0)
@@ -124,9 +124,9 @@ def _found(
     cloud = Cloud.of(mesh)
     progress(0.2, "looking for the head")
     ball = _head(cloud, marks)
-    axis = _upward(cloud, marks)
+    axis = upward(cloud, marks)
     progress(0.4, "looking for the shaft")
-    _shaft(mesh, axis, marks)
+    put_shaft(mesh, axis, marks)
     progress(0.6, "looking for the neck")
     _neck(mesh, ball, marks)
     progress(0.7, "looking for the condyles")
@@ -134,7 +134,7 @@ def _found(
     marks.span("length", "head", "notch", "centre of the head to the notch")
     found = marks.require_side(side)
     text = f"{found or ''} femur".strip()
-    return marks.measured(mesh, LINES, text, _numbers(ball), uncertainty_mm)
+    return marks.measured(mesh, LINES, text, head_numbers(ball), uncertainty_mm)
 
 
 def _head(cloud: Cloud, marks: Marks) -> Ball | None:
@@ -156,35 +156,8 @@ def _head(cloud: Cloud, marks: Marks) -> Ball | None:
     if alike > ALIKE:
         marks.put("head", None, "the end that is round has two balls, so these are condyles")
         return None
-    how = (
-        f"ball of {best.radius_mm:.1f} mm radius, {100 * best.share:.0f} % of it on the bone, "
-        f"rms {best.rms_mm:.2f} mm"
-    )
-    marks.put("head", best.centre_mm, how, sure=best.share >= WHOLE)
+    marks.put("head", best.centre_mm, ball_text(best), sure=best.share >= WHOLE)
     return best
-
-
-def _upward(cloud: Cloud, marks: Marks) -> Floats:
-    """Return the long axis of the bone, towards the head where that is known."""
-    axis = long_axis(cloud.points_mm)
-    head = marks.points.get("head")
-    middle = cloud.points_mm.mean(axis=0)
-    return axis if head is None or (head - middle) @ axis > 0 else -axis
-
-
-def _shaft(mesh: SurfaceMesh, axis: Floats, marks: Marks) -> None:
-    ends = find_shaft(mesh, axis)
-    for n, name in enumerate(("shaft_bottom", "shaft_top")):
-        if ends is None or "head" not in marks.points:
-            why = "the head is unknown" if ends else "too little of the shaft is there"
-            marks.put(name, None, why)
-        else:
-            marks.put(name, ends[n], "middles of the shaft's sections")
-    if {"shaft_bottom", "shaft_top"} <= marks.points.keys():
-        marks.directions["up"] = unit(marks.points["shaft_top"] - marks.points["shaft_bottom"])
-        if "head" in marks.points:
-            medial = marks.points["head"] - marks.points["shaft_top"]
-            marks.directions["medial"] = across_of(medial, marks.directions["up"])
 
 
 def _neck(mesh: SurfaceMesh, ball: Ball | None, marks: Marks) -> None:
@@ -308,11 +281,3 @@ def _put_condyles(marks: Marks, low: Floats) -> None:
             how = f"where a ruler rests on both condyles, {apart:.0f} mm apart"
             point = ends[n] if fine else None
             marks.put(f"{one}_{name}", point, how if fine else "no two condyles are there")
-
-
-def _numbers(ball: Ball | None) -> tuple[Number, ...]:
-    if ball is None:
-        return ()
-    source = "least squares on the surface of the head; the band is the rms misfit"
-    low, high = ball.radius_mm - ball.rms_mm, ball.radius_mm + ball.rms_mm
-    return (Number("head_radius", ball.radius_mm, "mm", source, low, high),)

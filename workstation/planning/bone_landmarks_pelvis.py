@@ -16,7 +16,8 @@ from meshing.symmetry import find_symmetry
 from segmentation.contract import Progress, silent
 from segmentation.measured import Measured
 from segmentation.volume import Floats, LabelMap, Vector
-from workstation.planning.bone_axes import Ball, Cloud, across_of, bridge, find_ball, unit
+from workstation.planning.bone_axes import Cloud, across_of, bridge, find_ball, unit
+from workstation.planning.bone_landmarks_parts import ball_text
 from workstation.planning.bone_landmarks_record import Marks, bone_surface
 
 TURNED_DEGREES = 50.0
@@ -141,11 +142,5 @@ def _sockets(cloud: Cloud, middle: Floats, left: Floats, marks: Marks) -> None:
         if ball is None or ball.share < SOCKET:
             marks.put(name, None, "no hollow is round enough for a hip socket")
             continue
-        marks.put(name, ball.centre_mm, _hollow(ball), sure=ball.share > 2 * SOCKET)
-
-
-def _hollow(ball: Ball) -> str:
-    return (
-        f"hollow of {ball.radius_mm:.1f} mm radius, {100 * ball.share:.0f} % of a ball, "
-        f"rms {ball.rms_mm:.2f} mm"
-    )
+        how = ball_text(ball, "hollow", "a ball")
+        marks.put(name, ball.centre_mm, how, sure=ball.share > 2 * SOCKET)

@@ -129,6 +129,12 @@ class Marks:
         self._tell(Severity.INFO, f"side_{found}", text, None)
         return found
 
+    def face_front(self, side: Choice) -> None:
+        """Let the direction to the front follow from a side where the shape does not tell it."""
+        if side is not None and {"up", "medial"} <= self.directions.keys():
+            way = anterior_of(self.directions["up"], self.directions["medial"], side)
+            self.directions.setdefault("anterior", way)
+
     def measured(
         self, mesh: SurfaceMesh, lines: Sequence[Sequence[str]], text: str,
         numbers: Sequence[Number] = (), uncertainty_mm: float | None = None,
@@ -194,6 +200,12 @@ def side_of(marks: Measured) -> Side | None:
         return None
     medial, anterior, up = (np.asarray(marks.places[n]) for n in ("medial", "anterior", "up"))
     return "left" if medial @ np.cross(anterior, up) > 0 else "right"
+
+
+def anterior_of(up: Floats, medial: Floats, side: Side) -> Floats:
+    """Return the direction to the front that belongs to two others on a side of the patient."""
+    way = np.cross(up, medial)
+    return way if side == "left" else -way
 
 
 def reach_mm(marks: Measured) -> float:
