@@ -28,6 +28,7 @@ from hemodynamics.rheology import CarreauYasuda, Newtonian, Rheology
 from hemodynamics.vessel_flow import DENSITY_KG_M3
 from meshing.integrals import area_of
 from meshing.mesh import SurfaceMesh, enclosed_mm3
+from meshing.vessel_preparation import require_size
 
 Floats = npt.NDArray[np.float64]
 Outlets = Literal["split", "resistance", "windkessel"]
@@ -124,8 +125,10 @@ def spacings_of(lumen: SurfaceMesh, wishes: Wishes) -> list[float]:
 
     Raises:
         UnusableLumen: if the lumen has no named end, or is inside out.
+        UnusableVessel: if its widest end has a size that no vessel has.
     """
     diameters = _diameters_mm(lumen)
+    require_size(max(diameters.values()), lumen.name)
     narrowest = min(diameters.values())
     volume_mm3 = enclosed_mm3(lumen)
     if volume_mm3 <= 0.0:

@@ -37,6 +37,7 @@ Ints = npt.NDArray[np.int64]
 RETREAT = 0.25  # of the distance that a cut moves inward where it meets no whole section
 ATTEMPTS = 8
 SHORTEST = 0.5  # diameters of an extension that is worth its place
+CUT_RADII = 4.0  # that an end may lie short of its node where it was cut
 
 
 def cut_ends(
@@ -203,11 +204,15 @@ def _names(ends: list[Opening], centerline: Centerline | None) -> list[str]:
 
 
 def _gap(opening: Opening, node: Floats) -> float:
-    """Return how far a node lies from the line that runs from an opening back into the vessel."""
+    """Return how far a node lies from the line that runs from an opening back into the vessel.
+
+    An opening that was cut lies short of its node. Were that counted in full, the far end of a
+    straight vessel would be nearer, and inlet and outlet would change places.
+    """
     arm = opening.centre_mm - node
     back = float(arm @ opening.normal)
     aside = float(np.linalg.norm(arm - back * opening.normal))
-    return aside + 0.02 * back if back >= 0 else aside - back
+    return aside + 0.02 * abs(back) + max(-back - CUT_RADII * opening.radius_mm, 0.0)
 
 
 # ---------------------------------------------------------------- extensions and caps

@@ -27,6 +27,12 @@ from segmentation.contract import Finding, Progress, Severity, share, silent
 
 WALL, INLET = "wall", "inlet"
 LEAST_ENDS = 2
+CLOSED_HERE = ("open_surface", "open_edges")
+"""Findings about the surface given that do not hold for a lumen, which is capped."""
+NARROWEST_INLET_MM, WIDEST_INLET_MM = 0.3, 100.0
+"""In a tube narrower than 0.3 mm blood grows thinner and is no plain liquid (Fahraeus and Lindqvist
+1931, Am J Physiol 96:562); wider than 100 mm is no vessel. Either is nearly always a wrong unit."""
+NEARLY_AS_WIDE = 0.8
 DOUBT_PERCENT = 5.0
 """How much of the volume may hang on a repair; ends that are cut off take most of it away."""
 
@@ -60,7 +66,8 @@ def prepare_lumen(
         progress: told how far the work is.
 
     Raises:
-        UnusableVessel: if fewer than two ends are left where blood could flow.
+        UnusableVessel: if fewer than two ends are left where blood could flow, or the widest has
+            a size that no vessel has.
         NoCenterline: if there is no vessel in the surface.
         Unrepairable, OpenSurface: if it is too damaged to be closed.
         ValueError: if there is no end of a name that was given.
@@ -123,6 +130,9 @@ def _prepared(
     told: list[Finding] = []
     if INLET in chosen and INLET not in opened and not names:
         names, told = _inlet_moved(capped, opened)
+    elif given is None and INLET in opened and not names:
+        told = _inlet_assumed(capped, opened)
+    require_size(max(_diameters_mm(capped, opened).values()), surface.name)
     capped = _named(capped, opened, names)
     return replace(capped, findings=(*capped.findings, *left, *lost, *told, *_faults(capped)))
 
@@ -154,6 +164,40 @@ def _inlet_moved(capped: SurfaceMesh, opened: list[str]) -> tuple[str, list[Find
     return f"{widest}={INLET}", [Finding(Severity.WARNING, "inlet_moved", text, None, remedy)]
 
 
+def _diameters_mm(capped: SurfaceMesh, opened: list[str]) -> dict[str, float]:
+    """Return name to diameter of a circle as large as each open end."""
+    areas = {n.quantity.removesuffix(".area"): n.value for n in capped.numbers}
+    return {name: 2.0 * (areas[name] / np.pi) ** 0.5 for name in opened}
+
+
+def _inlet_assumed(capped: SurfaceMesh, opened: list[str]) -> list[Finding]:
+    """Return the finding that nobody said where blood comes in, a warning where it is in doubt."""
+    sizes = _diameters_mm(capped, opened)
+    rival = max((name for name in opened if name != INLET), key=lambda name: sizes[name])
+    doubtful = sizes[rival] >= NEARLY_AS_WIDE * sizes[INLET]
+    text = (
+        f"The widest end ({sizes[INLET]:.1f} mm) was taken as the inlet; the next, {rival}, is "
+        f"{sizes[rival]:.1f} mm wide."
+    )
+    remedy = f"Check where blood comes in; if at {rival}, set names to {rival}=inlet, inlet={rival}"
+    severity = Severity.WARNING if doubtful else Severity.INFO
+    return [Finding(severity, "inlet_assumed", text, None, remedy)]
+
+
+def require_size(diameter_mm: float, name: str) -> None:
+    """Raise unless the widest end of a lumen, in mm, is one that a vessel could have.
+
+    Raises:
+        UnusableVessel: saying how wide it is, and what may be wrong.
+    """
+    if not NARROWEST_INLET_MM <= diameter_mm <= WIDEST_INLET_MM:
+        raise UnusableVessel(
+            f"the widest end of the surface {name or 'without a name'!r} measures "
+            f"{diameter_mm:.2g} mm; vessels from {NARROWEST_INLET_MM:g} to {WIDEST_INLET_MM:g} mm "
+            "can be computed. Check the unit of its file: source.lumen.unit=m, cm or mm"
+        )
+
+
 def _named(capped: SurfaceMesh, opened: list[str], names: str) -> SurfaceMesh:
     """Return a lumen whose other ends belong to its wall, with the new names of the rest."""
     parts = capped.boundaries
@@ -177,7 +221,7 @@ def _largest(surface: SurfaceMesh, pieces: list[Piece]) -> SurfaceMesh:
     first = pieces[0]
     used, numbered = np.unique(first.triangles[first.wall], return_inverse=True)
     result = surface.reshaped(first.points_mm[used], numbered.reshape(-1, 3))
-    notes = [f for f in surface.findings if f.code != "open_surface"]
+    notes = [f for f in surface.findings if f.code not in CLOSED_HERE]
     if len(pieces) > 1:
         text = f"{len(pieces) - 1} smaller parts of the surface were left out."
         notes.append(Finding(Severity.WARNING, "parts_left_out", text))

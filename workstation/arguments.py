@@ -16,7 +16,7 @@ from workstation.models_arguments import add_models
 from workstation.pacs_arguments import add_pacs
 from workstation.plan_arguments import add_change, add_compare, add_plans
 from workstation.repair_arguments import add_reading, add_repair
-from workstation.score_arguments import add_score
+from workstation.score_arguments import add_score, options_last
 from workstation.simulate_arguments import add_simulate_user
 from workstation.transplant_arguments import add_compare_donors
 from workstation.validate_arguments import add_validate
@@ -369,7 +369,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
                 f"the commands are: {', '.join(known)}"
             )
         arguments = ["open", *arguments]
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(options_last(arguments))
     given = [name for name, _ in getattr(options, "sources", ())]
     twice = next((name for name in given if given.count(name) > 1), None)
     if twice is not None:

@@ -20,6 +20,25 @@ def add_score(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def options_last(arguments: list[str]) -> list[str]:
+    """Return the command line of a score with its options behind its inputs; others as they are.
+
+    argparse refuses inputs behind an option where there may be none before it.
+    """
+    if arguments[:1] != ["score"]:
+        return arguments
+    words: list[str] = []
+    options: list[str] = []
+    rest = iter(arguments[1:])
+    for word in rest:
+        if word.startswith("-"):
+            options.append(word)
+            options += [next(rest, "")] if word == "--coefficients" else []
+        else:
+            words.append(word)
+    return ["score", *words, *(part for part in options if part)]
+
+
 def _pair(text: str) -> tuple[str, str]:
     key, found, value = text.partition("=")
     if not found or not key:

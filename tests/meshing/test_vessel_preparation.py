@@ -17,6 +17,7 @@ from meshing.vessel_preparation import (
     _still_open,
     prepare_lumen,
 )
+from segmentation.contract import Finding, Severity
 from tests.meshing.vessels import TILTED, capsule, labelled, line, swept
 
 AXIS = line(30.0)
@@ -81,6 +82,30 @@ def test_ends_that_stay_closed_are_told_and_can_be_asked_for():
     assert set(lumen.boundaries) == {"wall", "inlet", "mca"}
     with pytest.raises(ValueError, match="no end 'outlet_7'"):
         prepare_lumen(narrow, ends="outlet_7")
+
+
+def test_the_end_taken_as_inlet_is_told_and_can_be_swapped():
+    lumen = prepare_lumen(CONE, diameters=0.0)
+    (told,) = (f for f in lumen.findings if f.code == "inlet_assumed")
+    assert (told.severity, "outlet_1, is 3.1 mm wide" in told.sentence) == (Severity.INFO, True)
+    assert flat_ends(lumen)["inlet"] @ TILTED == pytest.approx(1, abs=1e-3)
+    swapped = prepare_lumen(CONE, diameters=0.0, names="outlet_1=inlet, inlet=outlet_1")
+    assert "inlet_assumed" not in codes(swapped)
+    assert flat_ends(swapped)["inlet"] @ TILTED == pytest.approx(-1, abs=1e-3)
+    even = prepare_lumen(swept(AXIS, np.linspace(2.2, 2.5, len(AXIS))), diameters=0.0)
+    assert [f.severity for f in even.findings if f.code == "inlet_assumed"] == [Severity.WARNING]
+
+
+def test_faults_that_the_caps_close_are_told_no_longer():
+    edges = Finding(Severity.WARNING, "open_edges", "60 edges have one triangle only")
+    assert "open_edges" not in codes(prepare_lumen(replace(CONE, findings=(edges,))))
+
+
+@pytest.mark.parametrize("factor", [0.001, 100.0])
+def test_a_vessel_in_another_unit_is_refused(factor):
+    odd = CONE.reshaped(CONE.points_mm * factor, CONE.triangles)
+    with pytest.raises(UnusableVessel, match=r"widest end .* measures .* mm.*unit"):
+        prepare_lumen(odd)
 
 
 def test_a_narrow_open_end_is_closed_into_the_wall():

@@ -327,6 +327,8 @@ def test_a_model_waits_for_its_coefficients(tmp_path, capsys):
     assert record["value"] == pytest.approx(50.0)
     assert (record["population"], record["missing"]) == ("nobody, a test", [])
     assert record["findings"][0]["code"] == "outside_derivation"
+    assert main(["score", *given, "xiang", "--json", "osi=0.1"]) == 0
+    assert json.loads(capsys.readouterr().out) == record
     assert main(["score", "phases", *given]) == 1
     assert "takes no file" in capsys.readouterr().err
     assert main(["score", "detmer", *given]) == 1
