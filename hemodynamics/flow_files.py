@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
-from vtkmodules.vtkCommonCore import vtkPoints, vtkStringArray
+from vtkmodules.vtkCommonCore import vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkUnstructuredGrid
 from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
 
@@ -86,7 +86,8 @@ def write_vtu(flow: FlowResult, path: Path) -> None:
     """Write the lumen's cells with velocity_m_s (vectors, LPS) and pressure_pa.
 
     These are means over the times kept; where there are several, velocity_m_s_1, pressure_pa_1
-    and so on hold each, and the field array times_s says when.
+    and so on hold each, and the field array times_s says when. The field arrays space, unit and
+    frame_uid are the codes of their characters: meshio refuses files that hold strings.
 
     Raises:
         ValueError: if no flow was computed.
@@ -110,10 +111,10 @@ def write_vtu(flow: FlowResult, path: Path) -> None:
     times.SetName("times_s")
     grid.GetFieldData().AddArray(times)
     for key, text in {"space": "LPS", "unit": "mm", "frame_uid": flow.frame_uid}.items():
-        words = vtkStringArray()
-        words.SetName(key)
-        words.InsertNextValue(text)
-        grid.GetFieldData().AddArray(words)
+        if text:
+            words = numpy_to_vtk(np.frombuffer(text.encode(), np.uint8).copy(), deep=True)
+            words.SetName(key)
+            grid.GetFieldData().AddArray(words)
     writer = vtkXMLUnstructuredGridWriter()
     writer.SetInputData(grid)
     writer.SetFileName(str(path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from hemodynamics.boundary import (
     split_fractions,
     steady,
 )
-from hemodynamics.domain import WALL_NAME, Domain, Opening, UnusableLumen
+from hemodynamics.domain import WALL_NAME, UnusableLumen
 from hemodynamics.flow_run import Device, Scales
 from hemodynamics.resolution import spacing_for
 from hemodynamics.rheology import CarreauYasuda, Newtonian, Rheology
@@ -29,6 +29,7 @@ from hemodynamics.vessel_flow import DENSITY_KG_M3
 from meshing.integrals import area_of
 from meshing.mesh import SurfaceMesh, enclosed_mm3
 from meshing.vessel_preparation import require_size
+from segmentation.contract import Number
 
 Floats = npt.NDArray[np.float64]
 Outlets = Literal["split", "resistance", "windkessel"]
@@ -40,7 +41,21 @@ Blood = Literal["newtonian", "carreau"]
 CELLS: Mapping[Accuracy, int] = MappingProxyType(
     {"preview": 30_000, "standard": 250_000, "fine": 1_500_000}
 )
-"""About how many cells a lumen is divided into."""
+"""About how many cells a lumen is divided into; see also `_preview_mm`."""
+
+PREVIEW_ACROSS, CALM = 6.0, 30.0
+MOST_UPDATES = 6e9
+"""The preview of a steady flow takes more cells than that: so many across the narrowest opening,
+and as many as hold the Reynolds number of a cell, at the fastest opening, at that value. Up to it
+flow in real aneurysms came to rest: in three with 30,000 cells (17 to 26) and one with 80,000 (30)
+it did, in three with 30,000 (33, 41 and 70) it did not. But it takes no more than would need so
+many updates of a cell if it never settled (86 s on two cores, by what stands below)."""
+
+UPDATES_PER_S = 4e7
+"""Updates of a cell per second and core that this solver does at the least on usual processors."""
+
+BEFORE = 1.15
+"""What coarser cells and a hasty part add to the time, about."""
 
 MOST_ACROSS, LEAST_ACROSS = 40.0, 4.0
 """Cells across the narrowest opening, whatever the number of cells is then."""
@@ -69,6 +84,9 @@ PROXIMAL_SHARE = 0.1
 
 MOST_SPEED_M_S = 6.0
 """Mean over a section: the jet of a critical aortic stenosis."""
+
+LEAST_SPEED_M_S = 1e-3
+"""At the inlet: blood in capillaries is about as slow; slower is nearly always a wrong unit."""
 
 
 class ImplausibleFlow(ValueError):
@@ -105,6 +123,69 @@ class Wishes:
     device: Device
 
 
+class End(Protocol):
+    """What flow through an end of a lumen depends on."""
+
+    @property
+    def name(self) -> str:
+        """Such as inlet or outlet_1."""
+
+    @property
+    def area_mm2(self) -> float:
+        """Of its cap."""
+
+    @property
+    def diameter_mm(self) -> float:
+        """Of a circle of this area."""
+
+
+@dataclass(frozen=True)
+class Cap:
+    """An end of a lumen that is not divided into cells yet; an `End`."""
+
+    name: str
+    area_mm2: float
+
+    @property
+    def diameter_mm(self) -> float:
+        """The diameter of a circle of its area."""
+        return float(2.0 * np.sqrt(self.area_mm2 / np.pi))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a flow takes, as known before it starts.
+
+    Attributes:
+        cells, steps: of the finest level; so many steps at the most.
+        memory_gib: at the most.
+        time_s: at the most, on two cores with `UPDATES_PER_S`.
+    """
+
+    cells: float
+    steps: float
+    memory_gib: float
+    time_s: float
+
+    @property
+    def numbers(self) -> tuple[Number, Number]:
+        """Memory and time as numbers of a result."""
+        source = "at the most, as known before the start"
+        pace = f"{source}: {UPDATES_PER_S / 1e6:.0f} million updates of a cell per core and second"
+        return (
+            Number("expected_memory", self.memory_gib, "GiB", source),
+            Number("expected_time", self.time_s, "s", f"{pace}, two cores"),
+        )
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        time = f"{self.time_s:.0f} s" if self.time_s < 100 else f"{self.time_s / 60:.0f} min"
+        return (
+            f"about {float(f'{self.cells:.2g}'):,.0f} cells, {self.memory_gib:.2g} GiB, at most "
+            f"{time} on two cores"
+        )
+
+
 @dataclass(frozen=True)
 class Drive:
     """What drives a flow: the waveform, and each opening's share by name."""
@@ -127,7 +208,8 @@ def spacings_of(lumen: SurfaceMesh, wishes: Wishes) -> list[float]:
         UnusableLumen: if the lumen has no named end, or is inside out.
         UnusableVessel: if its widest end has a size that no vessel has.
     """
-    diameters = _diameters_mm(lumen)
+    ends = ends_of(lumen)
+    diameters = {end.name: end.diameter_mm for end in ends}
     require_size(max(diameters.values()), lumen.name)
     narrowest = min(diameters.values())
     volume_mm3 = enclosed_mm3(lumen)
@@ -144,6 +226,8 @@ def spacings_of(lumen: SurfaceMesh, wishes: Wishes) -> list[float]:
     elif spacing is None:
         spacing = (volume_mm3 / CELLS[wishes.accuracy]) ** (1 / 3)
         spacing = float(np.clip(spacing, narrowest / MOST_ACROSS, narrowest / LEAST_ACROSS))
+        if wishes.accuracy == "preview" and not wishes.pulsatile:
+            spacing = _preview_mm(ends, volume_mm3, spacing, wishes)
     spacings = [spacing]
     while volume_mm3 / spacings[0] ** 3 > FEW_CELLS:
         coarser = min(COARSER * spacings[0], narrowest / LEAST_ACROSS)
@@ -153,17 +237,57 @@ def spacings_of(lumen: SurfaceMesh, wishes: Wishes) -> list[float]:
     return spacings
 
 
-def _diameters_mm(lumen: SurfaceMesh) -> dict[str, float]:
-    """Return name to diameter of a circle as large as each end."""
-    found = {}
-    for name, part in lumen.boundaries.items():
-        if name != WALL_NAME and len(part):
-            area = area_of(lumen.points_mm, lumen.triangles[part])
-            found[name] = float(2.0 * np.sqrt(area / np.pi))
-    if not found:
+def _preview_mm(ends: Sequence[End], volume_mm3: float, usual_mm: float, wishes: Wishes) -> float:
+    """Return the edge of a cell with which a steady flow likely settles in minutes, in mm."""
+    driven = drive(ends, wishes)
+    thin = float(fluid_of(wishes).viscosity_at([np.inf])[0])
+    calm = CALM * 1e6 * thin / DENSITY_KG_M3 / fastest_mm_s(ends, driven)
+    across = min(end.diameter_mm for end in ends) / PREVIEW_ACROSS
+    for spacing in np.geomspace(min(calm, across, usual_mm), usual_mm, 60).tolist():
+        steps = _most_steps(ends, volume_mm3, spacing, driven, wishes)
+        if steps * volume_mm3 / spacing**3 <= MOST_UPDATES:
+            return float(spacing)
+    return usual_mm
+
+
+def _most_steps(
+    ends: Sequence[End], volume_mm3: float, spacing_mm: float, driven: Drive, wishes: Wishes
+) -> float:
+    step_s = scales_of(ends, spacing_mm, driven, wishes, 1.0).step_s
+    if wishes.pulsatile:
+        return wishes.cycles * driven.waveform.period_s / step_s
+    return wishes.most_exchanges * 1e-3 * volume_mm3 / abs(driven.waveform.mean_ml_s) / step_s
+
+
+def cost_of(lumen: SurfaceMesh, spacing_mm: float, wishes: Wishes) -> Cost:
+    """Return what a flow takes at the most.
+
+    Raises:
+        UnusableLumen: if the lumen has no named end, or they do not fit the wishes.
+        UnusableWaveform: if the waveform cannot be read.
+    """
+    ends, volume_mm3 = ends_of(lumen), enclosed_mm3(lumen)
+    cells = volume_mm3 / spacing_mm**3
+    steps = _most_steps(ends, volume_mm3, spacing_mm, drive(ends, wishes), wishes)
+    memory = _bytes(lumen, cells, wishes) / 2**30
+    return Cost(cells, steps, memory, BEFORE * cells * steps / (2.0 * UPDATES_PER_S))
+
+
+def ends_of(lumen: SurfaceMesh) -> list[Cap]:
+    """Return the named ends of a lumen.
+
+    Raises:
+        UnusableLumen: if it has less than two.
+    """
+    found = [
+        Cap(name, float(area_of(lumen.points_mm, lumen.triangles[part])))
+        for name, part in lumen.boundaries.items()
+        if name != WALL_NAME and len(part)
+    ]
+    if len(found) < 2:
         raise UnusableLumen(
-            f"the lumen {lumen.name or 'without a name'!r} has no open ends by name; flow needs an "
-            "inlet and an outlet: cut and cap its ends first"
+            f"the lumen {lumen.name or 'without a name'!r} has {len(found) or 'no'} open ends by "
+            "name; flow needs an inlet and an outlet: cut and cap its ends first"
         )
     return found
 
@@ -174,10 +298,8 @@ def require_memory(lumen: SurfaceMesh, spacing_mm: float, wishes: Wishes) -> Non
     Raises:
         TooCostly: saying how much is needed, and what spacing would do.
     """
-    frames = wishes.frames if wishes.pulsatile else 1
     cells = enclosed_mm3(lumen) / spacing_mm**3
-    points = len(lumen.points_mm)
-    needed = cells * (BYTES_PER_CELL + 16 * frames) + points * (4000 + 24 * frames)
+    needed = _bytes(lumen, cells, wishes)
     free = MEMORY_SHARE * psutil.virtual_memory().available
     if needed > free:
         coarser = spacing_mm * (needed / free) ** (1 / 3)
@@ -187,13 +309,19 @@ def require_memory(lumen: SurfaceMesh, spacing_mm: float, wishes: Wishes) -> Non
         )
 
 
-def openings_of(domain: Domain, inlets: str) -> tuple[list[Opening], list[Opening]]:
+def _bytes(lumen: SurfaceMesh, cells: float, wishes: Wishes) -> float:
+    frames = wishes.frames if wishes.pulsatile else 1
+    points = len(lumen.points_mm)
+    return cells * (BYTES_PER_CELL + 16 * frames) + points * (4000 + 24 * frames)
+
+
+def openings_of(ends: Sequence[End], inlets: str) -> tuple[list[End], list[End]]:
     """Return the inlets and the outlets.
 
     Raises:
         UnusableLumen: if an inlet has no such name, or no end is left as an outlet.
     """
-    named = {opening.name: opening for opening in domain.openings}
+    named = {end.name: end for end in ends}
     wanted = [name.strip() for name in inlets.split(",") if name.strip()]
     missing = [name for name in wanted if name not in named]
     if missing or not wanted:
@@ -201,20 +329,20 @@ def openings_of(domain: Domain, inlets: str) -> tuple[list[Opening], list[Openin
             f"there is no end {', '.join(missing) or 'given'} where blood could enter; the ends "
             f"are: {', '.join(named)}"
         )
-    exits = [opening for name, opening in named.items() if name not in wanted]
+    exits = [end for name, end in named.items() if name not in wanted]
     if not exits:
         raise UnusableLumen("every end is an inlet; leave one where blood can flow out")
     return [named[name] for name in wanted], exits
 
 
-def drive(domain: Domain, wishes: Wishes) -> Drive:
+def drive(ends: Sequence[End], wishes: Wishes) -> Drive:
     """Return what drives the flow.
 
     Raises:
         UnusableLumen: if the ends do not fit the wishes.
         UnusableWaveform: if the waveform cannot be read.
     """
-    entries, exits = openings_of(domain, wishes.inlets)
+    entries, exits = openings_of(ends, wishes.inlets)
     area = sum(opening.area_mm2 for opening in entries)
     given = read_waveform(wishes.waveform, wishes.period_s) if wishes.waveform.strip() else None
     mean = wishes.mean_flow_ml_s or (given.mean_ml_s if given else MEAN_SPEED_M_S * area)
@@ -235,14 +363,14 @@ def fluid_of(wishes: Wishes) -> Rheology:
     return CarreauYasuda() if wishes.blood == "carreau" else Newtonian(wishes.viscosity_pa_s)
 
 
-def require_plausible(domain: Domain, driven: Drive, wishes: Wishes) -> None:
+def require_plausible(ends: Sequence[End], driven: Drive) -> None:
     """Raise unless the flow is one that blood could have.
 
     Raises:
-        ImplausibleFlow: saying where it is too fast, and what flow would do.
+        ImplausibleFlow: saying where it is too fast or too slow, and what flow would do.
     """
     shares = {**driven.shares_in, **driven.shares_out}
-    for opening in domain.openings:
+    for opening in ends:
         fastest = 1e-3 * mean_speed_mm_s(driven, shares[opening.name], opening)
         if fastest > MOST_SPEED_M_S:
             mean = driven.waveform.mean_ml_s * MOST_SPEED_M_S / fastest
@@ -252,11 +380,24 @@ def require_plausible(domain: Domain, driven: Drive, wishes: Wishes) -> None:
                 f"vessel has more than {MOST_SPEED_M_S:g} m/s: give {mean:.2g} mL/s or less, or "
                 "check the unit of the surface"
             )
+        if opening.name in driven.shares_in and fastest < LEAST_SPEED_M_S:
+            mean = driven.waveform.mean_ml_s * LEAST_SPEED_M_S / fastest
+            raise ImplausibleFlow(
+                f"a mean flow of {driven.waveform.mean_ml_s:.3g} mL/s would creep through "
+                f"{opening.name}, {opening.diameter_mm:.2g} mm wide, at {1000 * fastest:.2g} mm/s, "
+                f"slower than in capillaries: give {mean:.2g} mL/s or more; is it in mL/s?"
+            )
 
 
-def mean_speed_mm_s(driven: Drive, share: float, opening: Opening) -> float:
+def mean_speed_mm_s(driven: Drive, share: float, opening: End) -> float:
     """Return the largest speed over the cycle, mean over the opening's section."""
     return 1000.0 * driven.peak_ml_s * share / opening.area_mm2
+
+
+def fastest_mm_s(ends: Sequence[End], driven: Drive) -> float:
+    """Return the largest `mean_speed_mm_s` of any end."""
+    shares = {**driven.shares_in, **driven.shares_out}
+    return max(mean_speed_mm_s(driven, shares[end.name], end) for end in ends)
 
 
 def laws_of(driven: Drive, wishes: Wishes) -> Sequence[Windkessel | None]:
@@ -282,30 +423,32 @@ def laws_of(driven: Drive, wishes: Wishes) -> Sequence[Windkessel | None]:
 
 
 def scales_of(
-    domain: Domain, driven: Drive, wishes: Wishes, slower: float, hasty: bool = False
+    ends: Sequence[End],
+    spacing_mm: float,
+    driven: Drive,
+    wishes: Wishes,
+    slower: float,
+    hasty: bool = False,
 ) -> Scales:
     """Return the units, with steps shorter by the factor ``slower`` than they need be.
 
     Where flow pulsates, a whole number of steps lies between two frames. A ``hasty`` flow goes as
     fast as the lattice bears, where its blood is compressed by some percent.
     """
-    shares = {**driven.shares_in, **driven.shares_out}
-    peak_mm_s = max(
-        2.0 * mean_speed_mm_s(driven, shares[opening.name], opening) for opening in domain.openings
-    )
+    peak_mm_s = 2.0 * fastest_mm_s(ends, driven)
     thick, thin = fluid_of(wishes).viscosity_at([0.0, np.inf])
     calm, fast = (
-        speed * domain.spacing_mm / peak_mm_s
+        speed * spacing_mm / peak_mm_s
         for speed in (MOST_LATTICE_SPEED if hasty else LATTICE_SPEED, MOST_LATTICE_SPEED)
     )
-    steps_per_tau = domain.spacing_mm**2 * DENSITY_KG_M3 / 3e6
+    steps_per_tau = spacing_mm**2 * DENSITY_KG_M3 / 3e6
     at_least = (LEAST_TAU - 0.5) * steps_per_tau / thin
     at_most = (LARGEST_TAU - 0.5) * steps_per_tau / thick
     step = min(max(calm, min(fast, at_least)), at_most) / slower
     if wishes.pulsatile:
         between = driven.waveform.period_s / wishes.frames
         step = between / np.ceil(between / step)
-    return Scales(domain.spacing_mm, float(step), DENSITY_KG_M3, float(thin))
+    return Scales(spacing_mm, float(step), DENSITY_KG_M3, float(thin))
 
 
 def conditions_of(driven: Drive, wishes: Wishes) -> dict[str, Any]:

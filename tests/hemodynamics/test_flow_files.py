@@ -1,3 +1,4 @@
+import meshio
 import numpy as np
 import pytest
 from vtkmodules.util.numpy_support import vtk_to_numpy
@@ -56,6 +57,9 @@ def test_cells_go_to_vtu(tmp_path):
     assert np.allclose(vtk_to_numpy(data.GetArray("velocity_m_s")), flow.velocity_m_s.mean(axis=0))
     assert np.allclose(vtk_to_numpy(data.GetArray("pressure_pa_2")), flow.pressure_pa[1])
     assert np.allclose(vtk_to_numpy(grid.GetFieldData().GetArray("times_s")), [0, 0.1])
+    read = meshio.read(tmp_path / "lumen.vtu")
+    assert np.allclose(read.cell_data["velocity_m_s"][0], flow.velocity_m_s.mean(axis=0))
+    assert bytes(read.field_data["frame_uid"]).decode() == flow.frame_uid
 
 
 def test_the_wall_goes_to_vtp(tmp_path):

@@ -13,6 +13,7 @@ from hemodynamics.flow import simulate_flow
 from hemodynamics.flow_setup import ImplausibleFlow, TooCostly
 from hemodynamics.gpu import NoCard
 from meshing.mesh import OpenSurface, SurfaceMesh
+from meshing.vessel_preparation import UnusableVessel
 from tests.hemodynamics.tubes import capped_tube
 
 TUBE = capped_tube(2.0, 8.0, rings=12)[0]
@@ -73,6 +74,13 @@ REFUSED = {
     "unknown inlet": (lambda: TUBE, {"inlets": "ica"}, UnusableLumen, "no end ica"),
     "only inlets": (lambda: TUBE, {"inlets": "inlet, outlet_1"}, UnusableLumen, "every end is"),
     "too fast": (lambda: TUBE, {"mean_flow_ml_s": 900.0}, ImplausibleFlow, "give 75 mL/s or less"),
+    "too slow": (lambda: TUBE, {"mean_flow_ml_s": 3e-6}, ImplausibleFlow, "slower than.*mL/s?"),
+    "a surface in metres": (
+        lambda: replace(TUBE, points_mm=TUBE.points_mm / 1000),
+        {},
+        UnusableVessel,
+        "measures 0.004 mm.*unit",
+    ),
     "too fine": (lambda: TUBE, {"spacing_mm": 0.002}, TooCostly, "GiB of memory.*take cells of"),
     "waveform": (
         lambda: TUBE,
