@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
+from inspect import signature
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -17,9 +18,11 @@ from hemodynamics.flow_run import Device
 from hemodynamics.flow_setup import (
     Accuracy,
     Blood,
+    Cost,
     Outlets,
     Wishes,
     conditions_of,
+    cost_of,
     require_memory,
     spacings_of,
 )
@@ -71,8 +74,9 @@ def simulate_flow(
         porous: what blood seeps through, such as coils or the mesh of a flow diverter.
         kind: steady, pulsatile over the heart's cycle, or none.
         mean_flow_ml_s: empty takes that of the waveform, or 0.27 m/s times the inlets' area.
-        accuracy: into how many cells the lumen is divided: some 30,000 for a preview in minutes,
-            250,000 for an hour, 1,500,000 for a night on two cores.
+        accuracy: into how many cells the lumen is divided: some 30,000 for a preview in a minute or
+            two, and more where a steady flow takes them to settle; 250,000 for an hour, 1,500,000
+            for a night on two cores.
         target_error_percent: how far off wall shear may be, rms, in a vessel as wide as the inlet;
             in place of an accuracy.
         spacing_mm: edge of a cell, in place of either.
@@ -120,10 +124,27 @@ def simulate_flow(
     return _simulate(Vessel(lumen, porous), wishes, progress)
 
 
+def cost_before(lumen: SurfaceMesh, params: Mapping[str, Any]) -> Cost | None:
+    """Return what `simulate_flow` would take with these parameters; None if it computes nothing.
+
+    Raises:
+        UnusableLumen, UnusableVessel, UnusableWaveform: as it would.
+    """
+    usual = signature(simulate_flow).parameters
+    chosen = {name: usual[name].default for name in usual} | dict(params)
+    if chosen["kind"] == "none":
+        return None
+    asked = {f.name: chosen[f.name] for f in fields(Wishes) if f.name in chosen}
+    wishes = Wishes(pulsatile=chosen["kind"] == "pulsatile", **asked)
+    return cost_of(lumen, spacings_of(lumen, wishes)[-1], wishes)
+
+
 def _simulate(vessel: Vessel, wishes: Wishes, progress: Progress) -> FlowResult:
     lumen = vessel.lumen
     spacings_mm = spacings_of(lumen, wishes)
+    cost = cost_of(lumen, spacings_mm[-1], wishes)
     require_memory(lumen, spacings_mm[-1], wishes)
+    progress(0.0, str(cost))
     wall, used = _wall(lumen)
     normals = point_normals(lumen.points_mm, lumen.triangles[lumen.boundaries[WALL_NAME]])[used]
     places = Wall(wall.points_mm, normals, point_areas_mm2(wall))
@@ -154,7 +175,8 @@ def _simulate(vessel: Vessel, wishes: Wishes, progress: Progress) -> FlowResult:
         lumen.frame_uid,
         lumen.name,
     )
-    return replace(result, numbers=numbers_of(result, done), findings=findings_of(result, done))
+    numbers = (*numbers_of(result, done), *cost.numbers)
+    return replace(result, numbers=numbers, findings=findings_of(result, done))
 
 
 def _obstacle(porous: PorousRegion | None) -> dict[str, Any]:

@@ -189,8 +189,8 @@ def _part(progress: Progress, first: float, last: float, what: str) -> Progress:
 def _level(vessel: Vessel, wishes: Wishes, level: Level, progress: Progress) -> Finished:
     wall, keeper = level.wall, level.keeper
     domain = divide(vessel.lumen, level.spacing_mm, _part(progress, 0.0, 0.05, ""))
-    driven = drive(domain, wishes)
-    require_plausible(domain, driven, wishes)
+    driven = drive(domain.openings, wishes)
+    require_plausible(domain.openings, driven)
     shear = wall_shear(domain, wall.points_mm, wall.normals)
     period_s, hours = driven.waveform.period_s, wishes.most_hours
     content_ml = 1e-3 * len(domain.cells_mm) * level.spacing_mm**3
@@ -249,7 +249,8 @@ def _level(vessel: Vessel, wishes: Wishes, level: Level, progress: Progress) -> 
 
 
 def _scales(domain: Domain, driven: Drive, wishes: Wishes, attempt: int, hasty: bool) -> Scales:
-    return scales_of(domain, driven, wishes, ATTEMPTS[attempt][0], hasty)
+    slower = ATTEMPTS[attempt][0]
+    return scales_of(domain.openings, domain.spacing_mm, driven, wishes, slower, hasty)
 
 
 def _run(

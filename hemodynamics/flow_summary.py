@@ -7,7 +7,7 @@ import numpy as np
 from hemodynamics.flow_levels import Finished
 from hemodynamics.flow_result import FlowResult
 from hemodynamics.flow_settled import IMBALANCE, imbalance, swings
-from hemodynamics.flow_setup import BYTES_PER_CELL, mean_speed_mm_s
+from hemodynamics.flow_setup import BYTES_PER_CELL, CALM, fastest_mm_s, mean_speed_mm_s
 from hemodynamics.resolution import discretisation_error, expected_error_percent
 from meshing.cell_sizes import edges_of
 from meshing.comparison import point_areas_mm2
@@ -21,11 +21,6 @@ FEW_ACROSS = 10.0
 
 TURBULENT = 2300.0
 """Reynolds number above which flow in a straight pipe is turbulent."""
-
-CALM = 30.0
-"""Reynolds number of a cell at the fastest opening up to which flow in real aneurysms came to rest:
-in three with 30,000 cells (17 to 26) and one with 80,000 (30) it did, in three with 30,000 (33, 41
-and 70) it did not."""
 
 METHOD = "lattice Boltzmann, cumulant collision, D3Q27"
 
@@ -191,8 +186,7 @@ def _unsettled(flow: FlowResult, done: Finished, last: float) -> Finding:
 
 def _cell_reynolds(done: Finished) -> float:
     """Return the largest mean speed at an opening times a cell's edge, by the viscosity."""
-    shares = {**done.driven.shares_in, **done.driven.shares_out}
-    fastest = max(mean_speed_mm_s(done.driven, shares[o.name], o) for o in done.domain.openings)
+    fastest = fastest_mm_s(done.domain.openings, done.driven)
     return float(fastest * done.domain.spacing_mm / done.run.scales.nu_mm2_s)
 
 

@@ -4,10 +4,20 @@ import numpy as np
 import pytest
 
 from hemodynamics.domain import divide
-from hemodynamics.flow import simulate_flow
+from hemodynamics.flow import cost_before, simulate_flow
 from hemodynamics.flow_levels import HASTE
 from hemodynamics.flow_settled import SLOWEST, settling
-from hemodynamics.flow_setup import COARSER, spacings_of
+from hemodynamics.flow_setup import (
+    CALM,
+    COARSER,
+    MOST_UPDATES,
+    PREVIEW_ACROSS,
+    Cap,
+    drive,
+    ends_of,
+    fastest_mm_s,
+    spacings_of,
+)
 from hemodynamics.flow_start import Snapshot
 from tests.hemodynamics.test_flow import number
 from tests.hemodynamics.tubes import capped_tube
@@ -68,6 +78,53 @@ def test_spacings_go_by_cells_and_by_the_narrowest_end(tube):
     assert preview[-2] == pytest.approx(COARSER * preview[-1])
     assert spacings_of(tube[0], wishes(spacing_mm=0.9)) == [0.9]
     assert spacings_of(tube[0], wishes(spacing_mm=0.1))[-1] == 0.1
+
+
+def test_the_preview_of_a_fast_flow_has_cells_that_calm_it_as_far_as_minutes_allow(tube):
+    lumen, nu_mm2_s = tube[0], 1e6 * 0.0035 / 1060.0
+    few, calmed, capped = (
+        spacings_of(lumen, wishes(mean_flow_ml_s=flow))[-1] for flow in (3.0, 12.0, 40.0)
+    )
+    assert few == spacings_of(lumen, wishes())[-1]
+    speed_mm_s = 12_000.0 / (np.pi * RADIUS**2)
+    assert speed_mm_s * calmed / nu_mm2_s == pytest.approx(CALM, rel=0.01)
+    assert speed_mm_s * few / nu_mm2_s > 1.1 * CALM
+    cost = cost_before(lumen, {"mean_flow_ml_s": 40.0, "spacing_mm": capped})
+    assert 0.9 * MOST_UPDATES < cost.cells * cost.steps <= MOST_UPDATES
+    pulse = {"pulsatile": True, "mean_flow_ml_s": 12.0}
+    assert spacings_of(lumen, wishes(**pulse))[-1] == few
+    assert spacings_of(lumen, wishes(mean_flow_ml_s=12.0, accuracy="standard"))[-1] < calmed
+
+
+def test_the_preview_has_cells_enough_across_the_narrowest_end():
+    lumen = capped_tube(1.0, 375.0, rings=40)[0]
+    spacing = spacings_of(lumen, wishes(mean_flow_ml_s=0.9))[-1]
+    assert ends_of(lumen)[0].diameter_mm / spacing == pytest.approx(PREVIEW_ACROSS, rel=1e-3)
+    assert np.pi * 375.0 / spacing**3 > 31_000
+
+
+def test_memory_and_time_are_known_before_a_flow_starts(tube):
+    told = []
+    options = {"mean_flow_ml_s": 0.5, "spacing_mm": 0.45, "most_exchanges": 2.0}
+    flow = simulate_flow(tube[0], progress=lambda _, text="": told.append(text), **options)
+    cost = cost_before(tube[0], options)
+    assert told[0] == str(cost)
+    assert cost.cells == pytest.approx(number(flow, "cells"), rel=0.05)
+    assert number(flow, "steps") <= 1.1 * cost.steps
+    assert number(flow, "expected_memory") == cost.memory_gib
+    assert number(flow, "expected_time") == cost.time_s
+    longer = cost_before(tube[0], {**options, "most_exchanges": 4.0})
+    assert longer.time_s == pytest.approx(2 * cost.time_s)
+    assert cost_before(tube[0], {"kind": "none"}) is None
+    beats = cost_before(tube[0], {"kind": "pulsatile", "cycles": 2})
+    assert beats.steps == pytest.approx(2 / 3 * cost_before(tube[0], {"kind": "pulsatile"}).steps)
+
+
+def test_the_fastest_end_is_the_one_with_most_flow_for_its_area():
+    ends = [Cap("inlet", 12.0), Cap("outlet_1", 2.0), Cap("outlet_2", 4.0)]
+    driven = drive(ends, wishes(mean_flow_ml_s=6.0))
+    share = 4**1.5 / (4**1.5 + 2**1.5)
+    assert fastest_mm_s(ends, driven) == pytest.approx(6000.0 * share / 4.0)
 
 
 def test_what_is_still_to_come_follows_from_how_changes_fall():

@@ -65,6 +65,7 @@ _UCUM = {
     "HU": "[hnsf'U]",
     "points": "{points}",
     "years": "a",
+    "GiB": "GiBy",
 }
 _OURS = {ucum: unit for unit, ucum in _UCUM.items()}
 _VOLUME = Code("118565006", "SCT", "Volume")
