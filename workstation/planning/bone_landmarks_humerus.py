@@ -131,22 +131,29 @@ def _head(mesh: SurfaceMesh, cloud: Cloud, marks: Marks) -> Ball | None:
     height = cloud.points_mm @ long_axis(cloud.points_mm)
     reach = max(0.22 * float(np.ptp(height)), 55.0)
     ends = (height < height.min() + reach, height > height.max() - reach)
-    balls = [find_ball(cloud.where(end), *HEAD_MM) for end in ends]
-    ball = max(balls, key=lambda found: 0.0 if found is None else found.share)
     fine = Cloud.of(mesh, FINE)
-    plane = None
-    for _ in range(ROUNDS):
-        plane = None if ball is None or ball.share < ENOUGH else _rim_plane(fine, ball)
-        if ball is None or plane is None:
-            break
-        ball = _ball_above(fine, ball, plane[0], plane[1])
-    if ball is None or plane is None:
+    balls = [find_ball(cloud.where(end), *HEAD_MM) for end in ends]
+    heads = [_followed(fine, b) for b in balls if b is not None and b.share > ENOUGH]
+    known = [head for head in heads if head is not None]
+    if not known:
         for name in ("head", "neck", "apex"):
             marks.put(name, None, "no end of the bone is round and has a neck as a head has")
         return None
+    ball, plane = max(known, key=lambda head: head[0].share)
     marks.put("head", ball.centre_mm, ball_text(ball), sure=ball.share >= WHOLE)
     _put_neck(ball, plane, marks)
     return ball
+
+
+def _followed(cloud: Cloud, ball: Ball) -> tuple[Ball, Rim] | None:
+    """Return the ball of a joint surface alone with the plane of its rim; None without a rim."""
+    plane = None
+    for _ in range(ROUNDS):
+        plane = _rim_plane(cloud, ball)
+        if plane is None or not HEAD_MM[0] < ball.radius_mm < HEAD_MM[1]:
+            return None
+        ball = _ball_above(cloud, ball, plane[0], plane[1])
+    return None if plane is None else (ball, plane)
 
 
 def _put_neck(ball: Ball, plane: Rim, marks: Marks) -> None:
