@@ -88,3 +88,14 @@ def test_a_segment_without_its_neighbour_is_called_by_the_area_of_both(lacking, 
 def test_a_lobe_that_is_not_there_is_not_missed():
     right = set(AREAS["right_lobe"])
     assert undivided(right, right, 0.05) == ()
+
+
+def test_a_mirrored_liver_is_told_of():
+    """The bulk of a wedge lies where it is high: on the right in most patients."""
+    organ = liver()
+    k, _, i = np.indices(organ.array.shape)
+    for flip, codes in ((1, set()), (-1, {"liver_on_the_left"})):
+        array = (k <= 30 - 0.7 * i).astype(np.uint8)[:, :, ::flip]
+        wedge = LabelMap(np.ascontiguousarray(array), organ.geometry, organ.labels)
+        named = portal_branches(tree(TRUNK, RIGHT, LEFT), wedge)
+        assert {f.code for f in named.findings} & {"liver_on_the_left"} == codes

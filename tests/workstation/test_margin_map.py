@@ -88,7 +88,9 @@ def test_a_crossed_tumour_is_negative_and_a_crossed_duct_zero() -> None:
     through = cut_plane(
         LIVER, point_mm=as_point(MIDDLE + np.array([-15.0, 5, 6])), normal=(-1, 0, 0)
     )
-    assert values(margin_map(TUMOR, through))["minimum"] == pytest.approx(-6, abs=0.7)
+    past = margin_map(TUMOR, through)
+    assert values(past)["minimum"] == pytest.approx(-6, abs=0.7)
+    assert past.findings[0].code == "past_the_cut"
     across = cut_plane(LIVER, point_mm=as_point(MIDDLE + 0.1), normal=(0.3, 1, 0.4))
     crossed = critical_distance(across, DUCT)
     assert values(crossed)["minimum"] == 0

@@ -22,7 +22,7 @@ from segmentation.contract import Finding, Number, Progress, Severity, silent
 from segmentation.volume import LabelMap
 from workstation.planning.branch_volumes import Family, Floats, Ints, family
 from workstation.planning.couinaud_names import TERRITORIES, VALUES, BranchName
-from workstation.planning.couinaud_reach import segments_of, told_apart
+from workstation.planning.couinaud_reach import segments_of, side_of, told_apart
 from workstation.planning.portal_variants import portal_variants
 from workstation.planning.vein_roots import CONFLUENCE_SHARE, place_in
 
@@ -475,6 +475,6 @@ def _named(about: Family, codes: Codes, findings: tuple[Finding, ...], names: Na
     return replace(
         tree,
         point_data={**tree.point_data, "territory": of_points.astype(np.uint8)},
-        findings=(*tree.findings, note, *findings),
+        findings=(*tree.findings, note, *side_of(about), *findings),
         numbers=(*tree.numbers, number),
     )

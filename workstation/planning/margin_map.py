@@ -40,7 +40,8 @@ def margin_map(
 ) -> SurfaceMesh:
     """Map the distance of the tumour's surface to the cut, in bands of risk and safety.
 
-    Distances are signed: negative where the tumour lies outside the specimen.
+    Distances are signed: negative where the tumour lies outside the specimen. All lesions count,
+    also those that are left behind.
 
     Args:
         tumor: what must come out.
@@ -175,6 +176,10 @@ def _mapped(
 
 
 def _judged(least: float, place: tuple[float, float, float], risk: float, safety: float) -> Finding:
+    if least < 0:
+        text = f"The tumour reaches {-least:.1f} mm past the cut here, into what stays."
+        remedy = "Move the cut, or treat what stays in another way."
+        return Finding(Severity.WARNING, "past_the_cut", text, place, remedy)
     if least < risk:
         text = f"It comes as near as {least:.1f} mm here, inside the risk band of {risk:g} mm."
         return Finding(Severity.WARNING, "inside_risk_band", text, place, "Move the cut.")

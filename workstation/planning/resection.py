@@ -377,8 +377,9 @@ def margin(tumor: LabelMap, cut: Cut, *, progress: Progress = silent) -> Measure
         "minimum",
         value,
         "mm",
-        f"smallest signed distance from the tumour's surface to the cut {_extent(cut)}; band: half "
-        "a voxel's extent along the normal (discretisation only, not the outlining)",
+        f"smallest signed distance from the surface of the lesions removed to the cut "
+        f"{_extent(cut)}; band: half a voxel's extent along the normal (discretisation only, not "
+        "the outlining)",
         value - half,
         value + half,
     )
