@@ -77,11 +77,8 @@ def implant_fit(
         FrameMismatch: if implant and skull lie in different frames of reference.
         ValueError: if there is no bone near the implant.
     """
-    require_watertight(implant)
-    if implant.frame_uid != skull.geometry.frame_uid:
-        raise FrameMismatch("the implant lies in another frame of reference than the skull")
     progress(0.0, "looking at the bone around the implant")
-    around = bone_around(implant, skull)
+    around = bone_to_fit(implant, skull)
     overlap = _overlap_ml(implant, around)
     bone = isosurface(around)
     finder = NearestOnSurface(bone)
@@ -181,6 +178,20 @@ def skull_mask(skull: LabelMap) -> Mask:
     """Return the voxels of the label "skull", or of all labels where none has that name."""
     names = [label.name for label in skull.labels.values()]
     return np.asarray(skull.mask("skull" if "skull" in names else None))
+
+
+def bone_to_fit(implant: SurfaceMesh, skull: LabelMap) -> LabelMap:
+    """Return the skull near an implant that can be compared with it.
+
+    Raises:
+        OpenSurface: if the implant is not closed.
+        FrameMismatch: if implant and skull lie in different frames of reference.
+        ValueError: if there is no bone near the implant.
+    """
+    require_watertight(implant)
+    if implant.frame_uid != skull.geometry.frame_uid:
+        raise FrameMismatch("the implant lies in another frame of reference than the skull")
+    return bone_around(implant, skull)
 
 
 def bone_around(implant: SurfaceMesh, skull: LabelMap) -> LabelMap:

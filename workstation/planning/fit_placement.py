@@ -13,10 +13,9 @@ from scipy.spatial.transform import Rotation
 
 from meshing.comparison import point_areas_mm2
 from meshing.nearest import NearestOnSurface
-from meshing.surface import SurfaceMesh, isosurface, require_watertight
+from meshing.surface import SurfaceMesh, isosurface
 from segmentation.contract import (
     Finding,
-    FrameMismatch,
     Measurements,
     Number,
     Progress,
@@ -25,7 +24,7 @@ from segmentation.contract import (
     silent,
 )
 from segmentation.volume import Floats, LabelMap
-from workstation.planning.fit import bone_around, centre_mm, facing_bone
+from workstation.planning.fit import bone_to_fit, centre_mm, facing_bone
 
 AXES = ("out of the head", "along its length", "across its length")
 
@@ -79,10 +78,7 @@ def placement_error(
         FrameMismatch: if implant and skull lie in different frames of reference.
         ValueError: if there is no bone near the implant.
     """
-    require_watertight(implant)
-    if implant.frame_uid != skull.geometry.frame_uid:
-        raise FrameMismatch("the implant lies in another frame of reference than the skull")
-    around = bone_around(implant, skull)
+    around = bone_to_fit(implant, skull)
     bone, body = NearestOnSurface(isosurface(around)), NearestOnSurface(implant)
     _, edge = facing_bone(implant, bone, share(progress, 0, 4))
     rim, areas = implant.points_mm[edge], point_areas_mm2(implant)[edge]

@@ -251,8 +251,7 @@ def reduction_check(
     inside = divide(fragment, other).inside
     collision = enclosed_mm3(inside) if len(inside.triangles) else 0.0
     found = NearestOnSurface(other)
-    near = found(fragment.points_mm, share(progress, 1, 3))
-    away = near.distance_mm * found.side(fragment.points_mm, near)
+    away = found.signed_mm(fragment.points_mm, share(progress, 1, 3))
     cloud = even_points(fragment, SAMPLES)
     between = found.signed_mm(cloud[0], share(progress, 2, 3))
     part = float((between < CONTACT_MM).mean()) * area_mm2(fragment)

@@ -178,10 +178,11 @@ def _as_measured(part: Part, found: Sequence[Candidate], made_of: str, frame_uid
         ]
     text = f"{part.mesh.name}: {best.fit.score:.0f} %"
     findings = [Finding(Severity.INFO, "best_size", _order(found), best.pose.position_mm)]
-    if best.fit.coverage < FREE:
-        warning = f"the best size has bone near {best.fit.coverage:.0f} % of its seat only"
-        remedy = "check site, axis and family, or widen spread_mm and spread_degrees"
-        findings.append(Finding(Severity.WARNING, "hardly_seated", warning, remedy=remedy))
+    findings += _hardly_seated(
+        best.fit,
+        f"the best size has bone near {best.fit.coverage:.0f} % of its seat only",
+        "check site, axis and family, or widen spread_mm and spread_degrees",
+    )
     scores = {"score_percent": np.array([candidate.fit.score for candidate in found])}
     return Measured(frame_uid, _axes(best.pose), np.empty((0, 3)), text, best.pose.position_mm,
                     places, scores, tuple(findings), tuple(numbers))  # fmt: skip
@@ -296,10 +297,15 @@ def place_implant(
     mesh = replace(part.mesh, points_mm=placed, frame_uid=bone.geometry.frame_uid)
     mesh = measured(mesh)
     note = Finding(Severity.INFO, "library_note", part.note)
+    seated = _hardly_seated(
+        fit,
+        f"only {fit.coverage:.0f} % of the seat have bone near",
+        "move the part, or choose another candidate",
+    )
     return replace(
         mesh,
         numbers=(*mesh.numbers, *fit_numbers(fit), *_pose_numbers(pose, part)),
-        findings=(*mesh.findings, note, *_findings(fit)),
+        findings=(*mesh.findings, note, *seated),
     )
 
 
@@ -383,11 +389,10 @@ def pose_of(implant: SurfaceMesh) -> Pose | None:
     return Pose((x, y, z), (a, b, c))
 
 
-def _findings(fit: Fit) -> tuple[Finding, ...]:
+def _hardly_seated(fit: Fit, text: str, remedy: str) -> tuple[Finding, ...]:
+    """Return what is said of a part that hardly touches bone, nothing of one that does."""
     if fit.coverage >= FREE:
         return ()
-    text = f"only {fit.coverage:.0f} % of the seat have bone near"
-    remedy = "move the part, or choose another candidate"
     return (Finding(Severity.WARNING, "hardly_seated", text, remedy=remedy),)
 
 
