@@ -10,6 +10,7 @@ from segmentation.contract import Progress, silent
 from workstation.benchmark.bone import bone
 from workstation.benchmark.cutting import cuts
 from workstation.benchmark.dicom import reading
+from workstation.benchmark.fitting import moves
 from workstation.benchmark.flow_kernel import flow
 from workstation.benchmark.openfoam import beside_openfoam
 from workstation.benchmark.rows import Row, table, to_json
@@ -31,6 +32,7 @@ SUITES: Mapping[str, Callable[[bool], list[Row]]] = {
     "bone": bone,
     "surface": surfaces,
     "cut": cuts,
+    "fit": moves,
     "threshold": thresholds,
     "tools": segmentation_tools,
     "preview": preview_of_cut,

@@ -131,7 +131,7 @@ def osteotomy_move(
     else:
         matrix = _hinged(cut, centre, hinge_mm, hinge_axis,
                          angle_degrees if kind == "opening" else -angle_degrees)  # fmt: skip
-    numbers = (*_moves(matrix, centre, np.asarray(cut.normal)),)
+    numbers = (*move_numbers(matrix, centre, np.asarray(cut.normal)),)
     return as_transform(matrix, cut.frame_uid, centre, numbers)
 
 
@@ -153,7 +153,8 @@ def _hinged(
     return turn_about(hinge, way * np.sign(lift or 1.0) / length, angle)
 
 
-def _moves(matrix: Floats, centre: Floats, normal: Floats) -> tuple[Number, ...]:
+def move_numbers(matrix: Floats, centre: Floats, normal: Floats) -> tuple[Number, ...]:
+    """Return how far a 4x4 move turns a piece, and shifts the middle of its cut (LPS mm)."""
     shift = matrix[:3, :3] @ centre + matrix[:3, 3] - centre
     aside = float(np.linalg.norm(shift - (shift @ normal) * normal))
     return (
@@ -230,8 +231,8 @@ def osteotomy(
     face = cut_face(fixed, point, normal)
     spots = even_points(face, SAMPLES)[0]
     numbers = (
-        *_wedge(spots, move, normal, taken, area_mm2(face)),
-        *_contact(NearestOnSurface(piece)(spots).distance_mm, area_mm2(face)),
+        *wedge_numbers(spots, move, normal, taken, area_mm2(face)),
+        *contact_numbers(NearestOnSurface(piece)(spots).distance_mm, area_mm2(face)),
     )
     findings = () if trim or not overlaps else (_collides(-float(reach.min())),)
     solid = measured_solid(replace(piece, name="moved piece", colour=MOVED), enclosed_mm3(piece))
@@ -286,7 +287,7 @@ def _in_frame(bone: SurfaceMesh | LabelMap, label: str, cut: CutPlane) -> Surfac
     return mesh
 
 
-def _wedge(
+def wedge_numbers(
     spots: Floats, move: Transform, normal: Floats, taken_mm3: float, area: float
 ) -> tuple[Number, ...]:
     """Return height and volume of the wedge that opens, or of the one that is taken away."""
@@ -300,8 +301,8 @@ def _wedge(
     )  # fmt: skip
 
 
-def _contact(away_mm: Floats, area: float) -> tuple[Number, ...]:
-    """Return contact of a face, sampled evenly, with the other piece."""
+def contact_numbers(away_mm: Floats, area: float) -> tuple[Number, ...]:
+    """Return contact of a face (mm2) with the other piece, from distances of even samples."""
     part = float((away_mm <= CONTACT_MM).mean())
     source = f"cut face of the bone that stays, with the moved piece within {CONTACT_MM:g} mm"
     half = 1.96 * float(np.sqrt(part * (1 - part) / len(away_mm)))

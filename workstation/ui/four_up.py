@@ -67,6 +67,8 @@ class FourUp(QWidget):
         self._doubled: frozenset[str] = frozenset()
         self._others_shown: dict[str, SceneItem] = {}
         self._speed: Layer | None = None
+        self._held: Mapping[str, SceneItem] = {}
+        self._moved: frozenset[str] = frozenset()
         self._veins = VeinLooks()
         self._handle: tuple[Vector, Vector, float] = ((0.0, 0.0, 0.0), (0.0, 0.0, 1.0), 0.0)
         self.dragging = self._placed = self._posed = False
@@ -190,7 +192,7 @@ class FourUp(QWidget):
             view.set_volume(None)
             view.set_crosshair(None)
         self._flow, self._doubled, self._others_shown = {}, frozenset(), {}
-        self._speed = None
+        self._speed, self._held, self._moved = None, {}, frozenset()
         self.scene.set_cut(None)
         self.scene.set_values({})
         self._given = self.scene.camera
@@ -266,7 +268,16 @@ class FourUp(QWidget):
             if name not in self._doubled | self._veins.covered
         }
         self._others_shown |= self._veins.items
-        return {**self._others_shown, **self._flow}
+        return self._drawn()
+
+    def _drawn(self) -> dict[str, SceneItem]:
+        still = {n: item for n, item in self._others_shown.items() if n not in self._moved}
+        return {**still, **self._flow, **self._held}
+
+    def hold(self, items: Mapping[str, SceneItem], instead_of: frozenset[str]) -> None:
+        """Show what a hand moves as it is held, instead of what depends on it."""
+        self._held, self._moved = items, instead_of
+        self.scene.set_values(self._drawn())
 
     def _elsewhere(self) -> frozenset[str]:
         """Return the frames of reference of the images that are not shown."""
@@ -281,7 +292,7 @@ class FourUp(QWidget):
         if doubled != self._doubled:
             self._doubled = doubled
             self._items()
-        self.scene.set_values({**self._others_shown, **items})
+        self.scene.set_values(self._drawn())
 
     def show_veins(self, veins: VeinLooks) -> None:
         """Show trees of veins by name instead of the labels and surfaces that they cover."""

@@ -30,7 +30,6 @@ from workstation.ui.banner import HEIGHT_PX as BANNER_PX
 from workstation.ui.banner import Banner
 from workstation.ui.clip_tool import ClipTool
 from workstation.ui.cut_drag import CutDrag
-from workstation.ui.cut_planes import PlanesTool
 from workstation.ui.cut_sheet import SheetTool
 from workstation.ui.cut_sketch import CutSketch
 from workstation.ui.deidentify_dialog import show_deidentify
@@ -58,6 +57,7 @@ from workstation.ui.panels.print_panel import PrintPanel
 from workstation.ui.panels.report_panel import ReportPanel
 from workstation.ui.panels.segment_panel import SegmentPanel
 from workstation.ui.panels.transplant_page import TransplantPage
+from workstation.ui.plan_hands import PlanHands
 from workstation.ui.plans_page import PlansPage
 from workstation.ui.recent import recent_cases, recent_file, remember
 from workstation.ui.settings import LARGEST, SMALLEST, keep_settings, read_settings
@@ -131,7 +131,7 @@ class MainWindow(QMainWindow):
         self.measure_panel = MeasurePanel(self.desk, self.measuring, self.clip)
         self.plan_panel = PlanPanel(self.desk)
         self.plan_panel.bend.clicked.connect(self.sheet.bend)
-        self.planes = PlanesTool(self.desk, self.views, self.plan_panel.cut_choice, self.drag)
+        self.hands = PlanHands(self.desk, self.views, self.plan_panel, self.drag)
         self.veins = VeinShow(self.desk, self.views, self.plan_panel.veins)
         self.plan_panel.cut_choice.sheet.draw.clicked.connect(self.sketch.take)
         self.sketch.taken.connect(self.plan_panel.cut_choice.sheet.draw.setChecked)

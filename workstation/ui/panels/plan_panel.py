@@ -18,6 +18,7 @@ from workstation.ui.panels.forecast_card import ForecastCard
 from workstation.ui.panels.function_card import FunctionCard
 from workstation.ui.panels.implant_library import ImplantLibraryCard
 from workstation.ui.panels.implant_view import ImplantView
+from workstation.ui.panels.part_moves import PartMoves
 from workstation.ui.panels.parts import (
     FindingRow,
     NumberView,
@@ -119,6 +120,8 @@ class PlanPanel:
         body.addWidget(self.veins)
         body.addWidget(self.cut_choice)
         body.addWidget(self.implants)
+        self.part_moves = PartMoves()
+        body.addWidget(self.part_moves)
         body.addWidget(self._cut)
         body.addWidget(self.recipe)
         body.addWidget(self.forecast)
