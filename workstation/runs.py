@@ -8,8 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from segmentation.contract import Finding, Severity
 from workstation.case_record import CaseValues, now, versions
 from workstation.planning.plan import Plan
+from workstation.problems import explain
 from workstation.stages import StepRun
 from workstation.store import write_json
 
@@ -94,3 +96,22 @@ def step_states(
         else:
             states[step.output] = "stale" if step.output in seen else "missing"
     return states
+
+
+def failures(
+    plan: Plan, states: Mapping[str, str], runs: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return a finding for each step that failed: why, and what to do."""
+    keys = plan.keys()
+    reasons = {
+        step["key"]: step.get("error", "")
+        for run in runs
+        for step in run["steps"]
+        if step["state"] == "failed"
+    }
+    found = []
+    for output in (name for name, state in states.items() if state == "failed"):
+        why = explain(ValueError(reasons[keys[output]] or "its computation failed"))
+        finding = Finding(Severity.PROBLEM, "step_failed", why.title, remedy=why.remedy)
+        found.append(finding.to_json() | {"step": output})
+    return found

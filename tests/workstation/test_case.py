@@ -138,6 +138,11 @@ def test_states_follow_the_plan(case):
     with pytest.raises(StepFailed, match="organ"):
         case.run(failing)
     assert case.states(failing) == {"organ": "failed", "island": "stale"}
+    assert [f for f in case.summary()["findings"] if f["code"] == "step_failed"] == []
+    case.add_plan(failing, "Failing")
+    (why,) = (f for f in case.summary()["findings"] if f["code"] == "step_failed")
+    assert (why["step"], why["severity"]) == ("organ", "problem")
+    assert "outside" in why["sentence"]
 
 
 def test_history_survives_and_undo_is_a_position(case):

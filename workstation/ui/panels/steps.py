@@ -8,7 +8,11 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from workstation.bands import DOUBT_STAGE
+from hemodynamics.flow import cost_before
+from meshing.mesh import SurfaceMesh
+from segmentation.contract import as_sentence
+from workstation.bands import DOUBT_STAGE, FLOW_STAGE
+from workstation.planning.plan import Step
 from workstation.review import REVIEWED
 from workstation.stage import Stage
 from workstation.stages import STAGES
@@ -105,6 +109,7 @@ class StepList(QWidget):
         self._list = QVBoxLayout()
         self._list.setSpacing(0)
         self._about = label("", "muted")
+        self.expected = label("", "muted")
         self._place = QVBoxLayout()
         self.remove = button("Remove this step", "Take the last change of it back", self._remove)
         self.remove.hide()
@@ -114,6 +119,7 @@ class StepList(QWidget):
         column.setSpacing(8)
         column.addLayout(self._list)
         column.addWidget(self._about)
+        column.addWidget(self.expected)
         column.addLayout(self._place)
         column.addWidget(self.review)
         column.addWidget(self.remove)
@@ -193,6 +199,8 @@ class StepList(QWidget):
             self.form = None
         self._about.setText(f"{stage.title}." if stage is not None else "")
         self._about.setVisible(stage is not None)
+        self.expected.setText(self._expected(step) if step is not None else "")
+        self.expected.setVisible(bool(self.expected.text()))
         self.remove.setVisible(stage is not None)
         self.review.show_label(self.chosen)
         if step is None or stage is None:
@@ -206,6 +214,17 @@ class StepList(QWidget):
             self.form.changed.connect(self._change)
             self._place.addWidget(self.form)
         self.form.show_values(step.params)
+
+    def _expected(self, step: Step) -> str:
+        """Return what a flow will take, or why it cannot be computed; "" for other steps."""
+        lumen = self._desk.value(step.inputs.get("lumen", ""))
+        if step.stage != FLOW_STAGE or not isinstance(lumen, SurfaceMesh):
+            return ""
+        try:
+            cost = cost_before(lumen, STAGES[step.stage].check_params(step.params))
+        except ValueError as error:
+            return as_sentence(str(error))
+        return f"Will take {cost}." if cost is not None else ""
 
     def _remove(self) -> None:
         output = self.chosen
