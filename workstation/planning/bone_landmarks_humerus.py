@@ -108,7 +108,6 @@ def humerus_landmarks(
         "shaft_bottom": shaft_bottom_mm, "medial_epicondyle": medial_epicondyle_mm,
         "lateral_epicondyle": lateral_epicondyle_mm,
     }  # fmt: skip
-    progress(0.0, "reading the bone")
     mesh = bone_surface(bone, label)
     marks = Marks("humerus", given, bone)
     cloud = Cloud.of(mesh)
@@ -122,8 +121,8 @@ def humerus_landmarks(
     marks.span("epicondylar_width", "medial_epicondyle", "lateral_epicondyle", "tip to tip")
     found = marks.require_side(side)
     marks.face_front(found)
-    text = f"{found or ''} humerus".strip()
-    return marks.measured(mesh, LINES, text, head_numbers(ball), uncertainty_mm)
+    return marks.measured(mesh, LINES, f"{found or ''} humerus".strip(), head_numbers(ball),
+                          uncertainty_mm)  # fmt: skip
 
 
 def _head(mesh: SurfaceMesh, cloud: Cloud, marks: Marks) -> Ball | None:

@@ -66,6 +66,12 @@ LINES = (
     ("glenoid_posterior", "glenoid_anterior"),
 )
 
+SPANS = (
+    ("transverse_axis", "trigonum", "glenoid", "trigonum to the middle of the glenoid"),
+    ("glenoid_height", "glenoid_inferior", "glenoid_superior", "rim to rim"),
+    ("glenoid_width", "glenoid_posterior", "glenoid_anterior", "rim to rim"),
+)
+
 RIM = ("glenoid_superior", "glenoid_inferior", "glenoid_anterior", "glenoid_posterior")
 
 
@@ -135,7 +141,6 @@ def scapula_landmarks(
         "glenoid_posterior": glenoid_posterior_mm, "trigonum": trigonum_mm,
         "inferior_angle": inferior_angle_mm,
     }  # fmt: skip
-    progress(0.0, "reading the bone")
     mesh = bone_surface(bone, label)
     marks = Marks("scapula", given, bone)
     cloud = Cloud.of(mesh, FINE)
@@ -146,9 +151,8 @@ def scapula_landmarks(
     marks.face_front(found)
     progress(0.9, "measuring the glenoid's rim")
     _rim(face, marks)
-    marks.span("transverse_axis", "trigonum", "glenoid", "trigonum to the middle of the glenoid")
-    marks.span("glenoid_height", "glenoid_inferior", "glenoid_superior", "rim to rim")
-    marks.span("glenoid_width", "glenoid_posterior", "glenoid_anterior", "rim to rim")
+    for name, one, other, how in SPANS:
+        marks.span(name, one, other, how)
     text = f"{found or ''} scapula".strip()
     return marks.measured(mesh, LINES, text, uncertainty_mm=uncertainty_mm)
 

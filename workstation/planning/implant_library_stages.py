@@ -178,11 +178,9 @@ def _as_measured(part: Part, found: Sequence[Candidate], made_of: str, frame_uid
         ]
     text = f"{part.mesh.name}: {best.fit.score:.0f} %"
     findings = [Finding(Severity.INFO, "best_size", _order(found), best.pose.position_mm)]
-    findings += _hardly_seated(
-        best.fit,
-        f"the best size has bone near {best.fit.coverage:.0f} % of its seat only",
-        "check site, axis and family, or widen spread_mm and spread_degrees",
-    )
+    hardly = f"the best size has bone near {best.fit.coverage:.0f} % of its seat only"
+    remedy = "check site, axis and family, or widen spread_mm and spread_degrees"
+    findings += _hardly_seated(best.fit, hardly, remedy)
     scores = {"score_percent": np.array([candidate.fit.score for candidate in found])}
     return Measured(frame_uid, _axes(best.pose), np.empty((0, 3)), text, best.pose.position_mm,
                     places, scores, tuple(findings), tuple(numbers))  # fmt: skip
@@ -296,16 +294,10 @@ def place_implant(
     fit = judge(part, pose, field, weights)
     mesh = replace(part.mesh, points_mm=placed, frame_uid=bone.geometry.frame_uid)
     mesh = measured(mesh)
-    note = Finding(Severity.INFO, "library_note", part.note)
-    seated = _hardly_seated(
-        fit,
-        f"only {fit.coverage:.0f} % of the seat have bone near",
-        "move the part, or choose another candidate",
-    )
     return replace(
         mesh,
         numbers=(*mesh.numbers, *fit_numbers(fit), *_pose_numbers(pose, part)),
-        findings=(*mesh.findings, note, *seated),
+        findings=(*mesh.findings, *_placed(part, fit)),
     )
 
 
@@ -387,6 +379,13 @@ def pose_of(implant: SurfaceMesh) -> Pose | None:
     except KeyError:
         return None
     return Pose((x, y, z), (a, b, c))
+
+
+def _placed(part: Part, fit: Fit) -> tuple[Finding, ...]:
+    """Return what is said of a placed part."""
+    note = Finding(Severity.INFO, "library_note", part.note)
+    text = f"only {fit.coverage:.0f} % of the seat have bone near"
+    return note, *_hardly_seated(fit, text, "move the part, or choose another candidate")
 
 
 def _hardly_seated(fit: Fit, text: str, remedy: str) -> tuple[Finding, ...]:
