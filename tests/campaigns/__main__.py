@@ -1,8 +1,8 @@
 """Run a campaign: ``python -m tests.campaigns semantic 10000``.
 
 Others: ``bytes 20000``, ``cuts 1000``, ``repair 1000``, ``surfaces 50``, ``vessels 18``,
-``implants 24``, ``midplanes 20``, of which the last six need HILUM_DATA, and ``sizes 100``. Holes
-of ``implants`` from ``--first 24`` on are drawn, and nothing was tuned on them.
+``implants 24``, ``midplanes 20``, ``orbits 12``, of which the last seven need HILUM_DATA, and
+``sizes 100``. Holes of ``implants`` from ``--first 24`` on are drawn; nothing was tuned on them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from tests.campaigns import (
     implants,
     midplanes,
     mutants,
+    orbits,
     semantic,
     sizes,
     surfaces,
@@ -211,6 +212,18 @@ def run_midplanes(count: int, first: int) -> int:
     return int(not all(verdict.ok for verdict in verdicts))
 
 
+def run_orbits(count: int, first: int) -> int:
+    """Judge broken walls of real orbits that are given back; print each, and the medians."""
+    known, verdicts = orbits.whole(_data()), []
+    for place in orbits.PLACES[first : first + count]:
+        verdicts.append(orbits.judge(known, place))
+        print(verdicts[-1], "misses", verdicts[-1].faults, flush=True)
+    middle = {n: round(sorted(getattr(v, n) for v in verdicts)[len(verdicts) // 2], 2)
+              for n in ("mean_mm", "largest_95_mm", "gap_mm")}  # fmt: skip
+    print(json.dumps({"walls": len(verdicts), **middle}))
+    return int(any(verdict.faults for verdict in verdicts))
+
+
 def run_sizes(count: int, first: int) -> int:
     """Judge sizes and poses found in synthetic bones; at least 95 of 100 must be right."""
     verdicts = []
@@ -249,6 +262,7 @@ RUNS = {
     "domes": run_domes,
     "implants": run_implants,
     "midplanes": run_midplanes,
+    "orbits": run_orbits,
     "sizes": run_sizes,
 }
 
