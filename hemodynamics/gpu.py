@@ -190,8 +190,9 @@ def _links(
         more = factors[n, 0] * (now[sources[n, 1]] - first)
         more += factors[n, 1] * (now[sources[n, 2]] - first)
         if n < walls:
-            more += share * (lingering[n] - more)
+            before = lingering[n]
             lingering[n] = more
+            more += share * (before - more)
             gained = more
         now[targets[n]] = first + more + added[n]
     _added_up(gained, gains, cuda.blockIdx.x)

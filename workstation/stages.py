@@ -239,7 +239,7 @@ _TABLE = (
     Stage("Plan", treatment.coil),
     Stage("Plan", treatment.flow_diverter),
     Stage("Plan", treatment.treatment_effect),
-    Stage("Plan", flow.simulate_flow, version=9),
+    Stage("Plan", flow.simulate_flow, version=10),
     Stage("Plan", dome_flow.dome_flow),
     Stage("Plan", flow_reserve.fractional_flow_reserve),
     Stage("Plan", flow_reserve.flow_reserve),
