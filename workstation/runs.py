@@ -112,6 +112,7 @@ def failures(
     found = []
     for output in (name for name, state in states.items() if state == "failed"):
         why = explain(ValueError(reasons[keys[output]] or "its computation failed"))
-        finding = Finding(Severity.PROBLEM, "step_failed", why.title, remedy=why.remedy)
+        text = f"The step {output!r} failed. {why.title}"
+        finding = Finding(Severity.PROBLEM, "step_failed", text, remedy=why.remedy)
         found.append(finding.to_json() | {"step": output})
     return found

@@ -96,6 +96,11 @@ def test_wall_lines_and_plane_follow_what_is_chosen(opened: MainWindow, settle: 
         "the vessel it was made from is not doubled"
     )
     assert show.frame == 1, "the time of the largest inflow is shown first"
+    window.plan_panel.steps.choose("flow")
+    told = window.plan_panel.steps.expected
+    assert "no open ends by name" in told.text(), "what a flow takes, or why there is none"
+    window.plan_panel.steps.choose("line")
+    assert told.text() == ""
     take(panel.wall.quantity, "wss_pa")
     settle()
     assert visible(window) == {"flow wall": "wss_pa 1"}

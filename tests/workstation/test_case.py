@@ -142,6 +142,7 @@ def test_states_follow_the_plan(case):
     case.add_plan(failing, "Failing")
     (why,) = (f for f in case.summary()["findings"] if f["code"] == "step_failed")
     assert (why["step"], why["severity"]) == ("organ", "problem")
+    assert why["sentence"].startswith("The step 'organ' failed.")
     assert "outside" in why["sentence"]
 
 
