@@ -30,8 +30,8 @@ COLOUR = (0x9A, 0xA8, 0xB8)
 RIM_BAND_MM, BORE_BONE_MM, BORES_APART_MM = (3.5, 9.0), 1.5, 7.0
 """How far behind the rim bores lie; bone they need; how far they lie apart at least."""
 
-SMOOTH_MM, PLACED_ROUNDS, BETWEEN_MM = 2.0, 6, 0.8
-"""Over what the underside is evened, how often; spikes between rays are no farther from one."""
+SMOOTH_MM, PLACED_ROUNDS = 2.0, 6
+"""Over what the underside is evened, and how often."""
 
 TILTS_DEGREES, BEARINGS = (0.0, 12.0, 24.0, 36.0), 8
 LIFTS_MM = (1.0, 2.0, 4.0, 7.0, 11.0, 16.0, 24.0, 36.0)
@@ -189,7 +189,7 @@ def _underside(target: OrbitalTarget, clearance_mm: float) -> Floats:
     limit = np.minimum(limit, np.where(target.gave_way, np.inf, target.orbit.seen_mm))
     known = np.flatnonzero(np.isfinite(limit))
     nearest = known[cKDTree(ball.ways[known]).query(ball.ways)[1]]
-    limit = ball.near(BETWEEN_MM).least(limit[nearest]) - clearance_mm
+    limit = limit[nearest] - clearance_mm
     under, near = limit, ball.near(SMOOTH_MM)
     for _ in range(PLACED_ROUNDS):
         under = np.minimum(near.mean(under), limit)
