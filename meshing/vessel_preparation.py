@@ -33,6 +33,8 @@ NARROWEST_INLET_MM, WIDEST_INLET_MM = 0.3, 100.0
 """In a tube narrower than 0.3 mm blood grows thinner and is no plain liquid (Fahraeus and Lindqvist
 1931, Am J Physiol 96:562); wider than 100 mm is no vessel. Either is nearly always a wrong unit."""
 NEARLY_AS_WIDE = 0.8
+WITHIN_WALL = 1.25
+"""Of the vessel's radius where a branch begins: a shorter one ends in the vessel's own wall."""
 DOUBT_PERCENT = 5.0
 """How much of the volume may hang on a repair; ends that are cut off take most of it away."""
 
@@ -223,8 +225,9 @@ def _largest(surface: SurfaceMesh, pieces: list[Piece]) -> SurfaceMesh:
     result = surface.reshaped(first.points_mm[used], numbered.reshape(-1, 3))
     notes = [f for f in surface.findings if f.code not in CLOSED_HERE]
     if len(pieces) > 1:
-        text = f"{len(pieces) - 1} smaller parts of the surface were left out."
-        notes.append(Finding(Severity.WARNING, "parts_left_out", text))
+        text = f"Of {len(pieces)} separate parts of the surface only the largest was kept."
+        remedy = "Look whether it is the vessel you mean; else cut the file to that one"
+        notes.append(Finding(Severity.WARNING, "parts_left_out", text, None, remedy))
     return replace(result, findings=tuple(notes), numbers=())
 
 
@@ -248,20 +251,40 @@ def _ends_to_open(
         return asked, []
     node = {name: found.nodes[found.ends[name]] for name in own}
     opened = [name for name in own if node[name].kind == "open"]
-    usable = opened if len(opened) >= LEAST_ENDS else own
+    leaks = [name for name in opened if _in_wall(found, name)]
+    opened = [name for name in opened if name not in leaks]
+    usable = opened if len(opened) >= LEAST_ENDS else [name for name in own if name not in leaks]
     widest = max((node[name].radius_mm for name in usable), default=0.0)
     wide = [n for n in usable if node[n].radius_mm >= narrowest_percent / 100 * widest]
+    reasons = dict.fromkeys(own, "is closed, and others are open")
+    reasons |= dict.fromkeys(usable, "is narrow")
+    reasons |= dict.fromkeys(leaks, "is a hole in the wall, or a branch cut off at its root")
     notes = []
     for name in own:
         if name not in wide:
-            why = "is narrow" if name in usable else "is closed, and others are open"
+            severity = Severity.WARNING if name in leaks else Severity.INFO
             text = (
-                f"The end {name}, {2 * node[name].radius_mm:.1f} mm wide, {why}; it stays closed."
+                f"The end {name}, {2 * node[name].radius_mm:.1f} mm wide, {reasons[name]}; it "
+                "stays closed."
             )
             remedy = "Name it among the ends if blood flows there"
             place = node[name].point_mm
-            notes.append(Finding(Severity.INFO, "end_stays_closed", text, place, remedy))
+            notes.append(Finding(severity, "end_stays_closed", text, place, remedy))
+        elif opened and node[name].kind != "open":
+            text = f"The vessel is closed at {name}; it was cut open there, for blood to pass."
+            remedy = "Look whether the vessel goes on there"
+            place = node[name].point_mm
+            notes.append(Finding(Severity.WARNING, "blind_end_opened", text, place, remedy))
     return wide, notes
+
+
+def _in_wall(found: Centerline, name: str) -> bool:
+    """Tell whether an end's branch does not leave the vessel that it comes from."""
+    branch, out = found.end_branch(name)
+    root = found.nodes[branch.from_node if out else branch.to_node]
+    line = found.points_mm[branch.points]
+    length = float(np.linalg.norm(np.diff(line, axis=0), axis=1).sum())
+    return root.kind == "junction" and length < WITHIN_WALL * root.radius_mm
 
 
 def _require_two(found: Centerline, opened: list[str], failures: Mapping[str, ValueError]) -> None:

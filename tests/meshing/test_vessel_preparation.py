@@ -96,6 +96,27 @@ def test_the_end_taken_as_inlet_is_told_and_can_be_swapped():
     assert [f.severity for f in even.findings if f.code == "inlet_assumed"] == [Severity.WARNING]
 
 
+def test_a_hole_in_the_wall_is_no_outlet():
+    middles = CONE.points_mm[CONE.triangles].mean(axis=1)
+    spot = middles[len(middles) // 2]
+    holed = CONE.reshaped(
+        CONE.points_mm, CONE.triangles[np.linalg.norm(middles - spot, axis=1) > 0.9]
+    )
+    lumen = prepare_lumen(holed, diameters=0.0)
+    assert set(lumen.boundaries) == {"wall", "inlet", "outlet_1"}
+    told = {f.code: f.severity for f in lumen.findings}
+    assert told.get("end_stays_closed", told.get("holes_closed")) == Severity.WARNING
+
+
+def test_a_blind_end_that_is_cut_open_is_told():
+    closed = cap_ends(CONE)
+    caps = closed.boundaries["outlet_1"]
+    rows = np.setdiff1d(np.arange(len(closed.triangles)), caps)
+    dead_end = closed.reshaped(closed.points_mm, closed.triangles[rows])
+    told = [f for f in prepare_lumen(dead_end).findings if f.code == "blind_end_opened"]
+    assert [f.severity for f in told] == [Severity.WARNING]
+
+
 def test_faults_that_the_caps_close_are_told_no_longer():
     edges = Finding(Severity.WARNING, "open_edges", "60 edges have one triangle only")
     assert "open_edges" not in codes(prepare_lumen(replace(CONE, findings=(edges,))))
