@@ -39,7 +39,7 @@ SAFETY = 1.25
 """By how much an uncertainty exceeds the step to the extrapolated value, for three meshes."""
 
 AROUND = 1.3
-"""Radius of the ball of finer cells around a sac, by that of the sac."""
+"""Radius of the ball of finer cells around a sac, by that of the sac, where none is given."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Sac:
             what all three tend to.
         grids_mm: edges of OpenFOAM's cells, coarse to fine.
         finer: whether their cells have half that edge at the sac.
+        around: radius of the ball in which they have, by that of the sac.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Sac:
     spacings_mm: tuple[float, float, float]
     grids_mm: tuple[float, float, float]
     finer: bool = True
+    around: float = AROUND
 
     def grid(self, cell_mm: float, settled: float = 1e-6) -> Grid:
         """Return a mesh of OpenFOAM."""
@@ -88,7 +90,7 @@ class Sac:
         centre = (points.min(axis=0) + points.max(axis=0)) / 2.0
         reach = float(np.linalg.norm(points - centre, axis=1).max())
         x, y, z = centre.tolist()
-        return Grid(cell_mm, ((x, y, z), AROUND * reach), settled)
+        return Grid(cell_mm, ((x, y, z), self.around * reach), settled)
 
     def share(self, points_mm: Floats, sizes_mm: Floats) -> Floats:
         """Return how much of each cell or face lies in the sac, 0 to 1.
