@@ -88,6 +88,8 @@ def numbers(value):
 
 def test_volumes_and_what_gave_way_are_those_that_were_drawn(orbits):
     found = numbers(orbits)
+    both = found["orbit.left"] + found["orbit.right"]
+    assert found["volume"] == pytest.approx(both, rel=0.05), "else the stage is given others"
     assert found["orbit.right"] == pytest.approx(CAVITY_ML, rel=0.1)
     assert found["orbit.difference"] == pytest.approx(EXCESS_ML, rel=0.15)
     assert found["orbit.excess"] == pytest.approx(EXCESS_ML, rel=0.2)

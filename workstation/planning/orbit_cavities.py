@@ -99,7 +99,9 @@ def orbital_cavities(
         reach = target.orbit.reach_mm(target.wall_mm)
         _mark(whole, ct, target.ball, target.orbit.middle_mm, reach, 1)
         array[broken & (whole == 0)] = DEFECT
-    numbers = (*_volumes(pair), *(_defect_numbers(target, pair) if target else ()))
+    marked = float(np.count_nonzero(array)) * ct.geometry.voxel_ml
+    whole_number = Number("volume", marked, "mL", "voxel count x voxel volume, both orbits")
+    numbers = (whole_number, *_volumes(pair), *(_defect_numbers(target, pair) if target else ()))
     return LabelMap(array, ct.geometry, LABELS, told, numbers)
 
 
