@@ -132,6 +132,30 @@ def test_escape_gives_a_drag_back(
     assert window.views.current_cut() is window.desk.value("cut")
 
 
+def test_numbers_that_are_not_ready_are_said_to_come_and_come(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+) -> None:
+    window.open_case(make_case())
+    settle()
+    window.desk.left.emit()  # as when another case is opened: nothing is ready any more
+    said: list[str] = []
+    told: list[object] = []
+    window.desk.judged.connect(lambda m: said.extend(f.code for f in m.findings))
+    window.desk.previewed.connect(told.append)
+    window.desk.bindings.refresh()
+    cut = window.desk.value("cut")
+    for _ in range(2):
+        window.drag.follow(lambda preview: preview.at(cut.point_mm, cut.normal))
+    assert said == ["preparing"]
+    assert told == []
+    settle()
+    assert len(told) == 1
+    value = window.plan_panel.numbers["margin.minimum"]
+    value.show_live(1.0, "mm")
+    value.show_live(-108.5, "mm")
+    assert value.value.width() >= value.value.sizeHint().width(), "digits are cut off"
+
+
 def test_the_handle_in_3d_moves_the_cut(
     window: MainWindow, make_case: Callable[..., Path], settle: Settle
 ) -> None:

@@ -32,6 +32,9 @@ PAUSE_MS = 80
 TREES = ("portal_tree", "hepatic_tree")
 PRESSURE_STAGE = "planning.portal_pressure"
 DISTANCE_STAGE = "planning.structure_distances"
+PREPARING = Finding(
+    Severity.INFO, "preparing", "The live numbers are being prepared; they follow when ready."
+)
 
 
 class CutDrag(QObject):
@@ -42,6 +45,8 @@ class CutDrag(QObject):
         self._desk, self._views = desk, views
         self._preview: LivePreview | None = None
         self._prepared: tuple[object, ...] = ()
+        self._preparing = False
+        self._awaited: Callable[[LivePreview], LiveNumbers] | None = None
         self._moved: CutPlane | None = None
         # A picture in 3D can take longer than a slice and all numbers, so it waits for a pause.
         self._pause = QTimer(self, singleShot=True, interval=PAUSE_MS)
@@ -84,10 +89,17 @@ class CutDrag(QObject):
             self._views.show_handle(self._moved)
 
     def follow(self, numbers: Callable[[LivePreview], LiveNumbers]) -> None:
-        """Tell the numbers of a moving cut as often as there is time for them."""
+        """Tell the numbers of a moving cut as often as there is time for them.
+
+        While they are being prepared, that is said, and the newest come when they are ready.
+        """
         preview = self._preview
         if preview is not None:
             self._steady.call(lambda: self._tell(preview, numbers))
+        elif self._preparing:
+            if self._awaited is None:
+                self._desk.judged.emit(Measurements(findings=(PREPARING,)))
+            self._awaited = numbers
 
     def _tell(self, preview: LivePreview, numbers: Callable[[LivePreview], LiveNumbers]) -> None:
         try:
@@ -104,10 +116,12 @@ class CutDrag(QObject):
 
     def arrive(self) -> None:
         """Tell the numbers that still wait: the cut rests."""
+        self._awaited = None
         self._steady.finish()
 
     def give_up(self) -> None:
         """Tell no number that still waits: the cut is given back."""
+        self._awaited = None
         self._steady.forget()
 
     def _release(self) -> None:
@@ -128,6 +142,7 @@ class CutDrag(QObject):
     def _forget(self) -> None:
         """Let go of a case that is left."""
         self._preview, self._prepared, self._moved = None, (), None
+        self._preparing = False
         self.give_up()
 
     # Preparation ---------------------------------------------------------------------
@@ -155,7 +170,7 @@ class CutDrag(QObject):
         known = (*values, asked, *spared, *wedges)
         if not isinstance(liver, LabelMap) or known == self._prepared:
             return
-        self._prepared, self._preview = known, None
+        self._prepared, self._preview, self._preparing = known, None, True
 
         def work(progress: object) -> LivePreview | None:
             made = prepared(*values, asked, dict(zip(names.values(), spared)))
@@ -167,7 +182,11 @@ class CutDrag(QObject):
 
         def take(job: Job[LivePreview | None]) -> None:
             if self._prepared == known:
+                self._preparing = False
                 self._preview = job.result
+                waits, self._awaited = self._awaited, None
+                if waits is not None:
+                    self.follow(waits)
 
         self._desk.jobs.start(Job("Prepare live numbers", work), take, light=True)
 

@@ -141,8 +141,9 @@ class ForecastCard(QFrame):
         self.setVisible(asked or bool(self.words.text()))
 
     def _say(self, findings: Iterable[Record]) -> None:
-        """Say what is wrong with the cut itself."""
-        self.words.setText("\n".join(f"▲ {f['sentence']}" for f in findings))
+        """Say what is wrong with the cut itself, or that its numbers are not ready."""
+        said = (f"{SEVERITY_MARKS[f['severity']]} {f['sentence']}" for f in findings)
+        self.words.setText("\n".join(said))
         self.words.setVisible(bool(self.words.text()))
 
     def _show(self, records: Mapping[str, Record], findings: Sequence[Record], state: str) -> None:

@@ -158,6 +158,8 @@ class NumberView(QFrame):
         self.value.setText(value)
         set_role(self.value, "stale" if stale else "number")
         self.unit.setText(unit_text(unit))
+        if (arranged := self.layout()) is not None:
+            arranged.activate()  # at once: -10 must never stand where -10.5 is meant
         self.recipe = recipe
         self.setCursor(Qt.CursorShape.PointingHandCursor if recipe else Qt.CursorShape.ArrowCursor)
         self.setToolTip("Click to see how this number was made" if recipe else "")
