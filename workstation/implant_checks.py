@@ -314,6 +314,8 @@ LEAST = {IMPLANT: "thickness.minimum", GUIDE: "wall_least", PLATE: "thickness"}
 """The number that says how thin a part is."""
 
 THIN = ("thin_implant", "thin_wall")
+NARROW = "narrow_walls"
+"""Small places thinner than the printer makes: no reason to hold a part back, but to be told."""
 
 
 def _thickness(made: Made) -> Check:
@@ -339,7 +341,9 @@ def _printing(made: Made) -> Check:
         text = "it was not checked for a printer"
         return Check("printing", "Printing", False, text, f"check {made.name!r} in Print")
     problems = [f for value in checked for f in value.findings if f.severity is Severity.PROBLEM]
-    return _of_findings("printing", "Printing", problems, "the printer of the plan can make it")
+    thin = [f.sentence for value in checked for f in value.findings if f.code == NARROW]
+    well = " But: ".join(["The printer of the plan can make it.", *thin])
+    return _of_findings("printing", "Printing", problems, well)
 
 
 def _overlap(made: Made) -> Check:

@@ -277,7 +277,8 @@ def start_plan(
     draft = template.with_options(draft, options)
     check_plan(with_settings(draft, settings))  # a typing error costs no import
     frame_uid: str | None = None
-    for source in sorted(template.sources.values(), key=lambda s: not s.is_image):
+    bare = [name for name, kind in kinds.items() if kind == "surface"]  # these have no frame of own
+    for source in sorted(template.sources.values(), key=lambda s: (not s.is_image, s.name in bare)):
         if source.name in paths and source.is_image:
             modality, at = source.modality or None, [paths[source.name]]
             whose = source.person

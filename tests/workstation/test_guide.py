@@ -127,6 +127,23 @@ def test_what_makes_no_guide_is_refused(rod, drilled):
         cutting_guide(rod, drilled, windows_mm=((38.0, 1.0, 12.0),), window_mm=40, step_mm=1.0)
 
 
+def test_a_drill_as_wide_as_its_screw_is_told(rod, drilled):
+    wide = cutting_guide(rod, drilled, drill_mm=3.5, step_mm=1.0)
+    assert "drill_too_wide" in {finding.code for finding in wide.findings}
+
+
+def test_screws_of_a_plate_are_compared_with_all_that_screws_are():
+    plan = find_template("fixation").plan(FRAME, {"bone": "b", "ct": "i", "critical": "c"})
+    plan = find_template("fixation").with_options(plan, ["plate"])
+    own = {"course": "plate_course"}
+    assert plan.step("plate_screws").inputs == {**plan.step("screws").inputs, **own}
+    both = {"screws": "screws", "others": "plate_screws"}
+    assert plan.step("screws_apart").inputs == both
+    bare = find_template("fixation").plan(FRAME, {"bone": "b"})
+    bare = find_template("fixation").with_options(bare, ["plate"])
+    assert bare.step("plate_screws").inputs == {"bone": "bone_file", **own}
+
+
 def test_moving_the_cut_makes_its_guide_anew_and_no_other(rod):
     template = find_template("fixation")
     plan = template.with_options(template.plan(FRAME, {"bone": "b"}), ["drill-guide", "saw-guide"])

@@ -131,6 +131,13 @@ def test_a_unit_counts(folder):
     assert np.ptp(part.mesh.points_mm, axis=0) == pytest.approx([100, 80, 60])
 
 
+def test_a_part_of_ten_metres_has_another_unit(folder):
+    write_manifest(folder, unit="m")
+    to_trimesh(wedge(6.0)).export(folder / "wedge_1.stl")
+    with pytest.raises(BadManifest, match=r"line 17: wedge_1\.stl is 1e\+04 mm long"):
+        add_library(folder)
+
+
 def test_other_files_are_another_library(folder):
     before = add_library(folder).sha256
     write_surface(wedge(9.0), folder / "wedge_2.stl")
@@ -152,6 +159,9 @@ def test_other_files_are_another_library(folder):
         ('"file": "wedge_2.stl"', '"file": "wedge_2.obj"', r"line 21: .*is no STL or STEP file"),
         ('"name": "2"', '"name": "1"', "line 20: wedge 1 is there twice"),
         ('"name": "mine",', '"name": "mine"', "line 4: this is no JSON"),
+        ('"title": "My wedges"', '"title": "a\\u001b[31m"', "line 4: title:"),
+        ('"title": "My wedges"', '"title": "a\\u202eb"', "line 4: title:"),
+        ('"title": "My wedges"', '"title": ' + "[" * 50_000, "line 1: this is no JSON"),
         ('"name": "mine"', '"name": "generic"', "the name 'generic' is that of what ships"),
     ],
 )

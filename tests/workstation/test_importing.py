@@ -1,12 +1,23 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import trimesh
 
 from segmentation.contract import Finding, Severity
+from segmentation.images import write_labels
+from segmentation.volume import ImageGeometry, Label, LabelMap
 from workstation.case import CaseError, create_case
 from workstation.dicom.files import PatientIdentity, Scan, scan
-from workstation.importing import choose_volume, import_volume, is_volume_file, nothing_found
+from workstation.importing import (
+    choose_volume,
+    import_volume,
+    is_volume_file,
+    nothing_found,
+    start_plan,
+)
 from workstation.phantom import abdomen, write_dicom
+from workstation.planning.template import find_template
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +112,16 @@ def test_the_source_is_named_after_its_modality(series, tmp_path):
 )
 def test_volume_files_are_known_by_their_ending(tmp_path, name, expected):
     assert is_volume_file(tmp_path / name) is expected
+
+
+def test_a_surface_lies_in_the_frame_of_the_labels_that_come_with_it(tmp_path):
+    trimesh.creation.box((20, 20, 20)).export(tmp_path / "bone.stl")
+    geometry = ImageGeometry((4, 4, 4), (1, 1, 1), (0, 0, 0), tuple(np.eye(3).ravel()), "2.25.9")
+    nerve = LabelMap(np.ones((4, 4, 4), np.uint8), geometry, {1: Label("nerve")})
+    write_labels(nerve, tmp_path / "nerve.nii.gz")
+    paths = {"bone": tmp_path / "bone.stl", "critical": tmp_path / "nerve.nii.gz"}
+    with create_case(tmp_path / "case") as case:
+        start_plan(case, find_template("fixation"), paths)
+        frames = {source["frame_uid"] for source in case.record.sources.values()}
+        assert len(frames) == 1
+        assert frames != {""}

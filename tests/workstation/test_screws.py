@@ -1,14 +1,17 @@
 """Screws through bones whose walls, distances and densities are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from manifold3d import Manifold
 
 from meshing.booleans import from_solid
 from meshing.surface import SurfaceMesh, is_watertight
-from segmentation.contract import FrameMismatch, Severity
+from segmentation.contract import FrameMismatch, Number, Severity
+from segmentation.measured import Measured
 from segmentation.volume import ImageGeometry, Label, LabelMap, Volume
-from workstation.planning.screws import screw_bodies, screw_paths, series_of
+from workstation.planning.screws import screw_bodies, screw_paths, screws_apart, series_of
 
 FRAME = "2.25.4"
 
@@ -159,6 +162,31 @@ def test_heads_that_overlap_collide(block):
     assert clash[0].location_mm == pytest.approx((3 - 1.25, 2.5, 0.0), abs=0.05)
     free = screw_paths(block, diameter_mm=3.0, head_mm=4.0, **ends)
     assert "screws_collide" not in codes(free)
+
+
+def test_screws_planned_apart_are_compared(block):
+    ends = {"entries_mm": ((15.0, -20.0, 2.0),), "targets_mm": ((15.0, 0.0, 2.0),)}
+    across_it = screw_paths(block, diameter_mm=4.0, **ends)
+    one = screw_paths(block, diameter_mm=3.0, **across(z=8.0))
+    apart = screws_apart(one, across_it, safety_mm=3.0)
+    assert numbers(apart)["gap_least"] == pytest.approx(6.0 - 2.0 - 1.5, abs=0.02)
+    assert codes(apart) == {"screws_near"}
+    hit = screws_apart(screw_paths(block, **across(z=3.0)), across_it)
+    assert [f.severity for f in hit.findings] == [Severity.PROBLEM]
+    assert numbers(hit)["gap_least"] == 0.0
+    with pytest.raises(FrameMismatch):
+        screws_apart(one, replace(across_it, frame_uid="2.25.5"))
+
+
+@pytest.mark.parametrize(
+    ("hole", "head", "said"), [(3.0, 6.0, "go through"), (3.6, 3.6, "fall through"), (3.6, 6, "")]
+)
+def test_screws_must_fit_the_holes_of_their_plate(block, hole, head, said):
+    places = {"seat_1": (2.0, 0.0, 0.0), "into_1": (1.0, 0.0, 0.0)}
+    course = Measured(FRAME, (), np.empty((0, 3)), "", (0, 0, 0), places,
+                      numbers=(Number("hole_diameter", hole, "mm", ""),))  # fmt: skip
+    found = screw_paths(block, course=course, head_mm=head).findings
+    assert [said in f.sentence for f in found] == [True] * bool(said)
 
 
 def test_the_solids_have_the_volume_of_their_cylinders(block):

@@ -37,7 +37,7 @@ from workstation.planning.bone_landmarks_record import bone_surface
 from workstation.planning.guide_field import APPROACH_MM, Field, grown, seen_from
 from workstation.planning.proposal import as_point
 from workstation.planning.resection import CutPlane
-from workstation.planning.screws import seats_and_tips, upright
+from workstation.planning.screws import seats_and_tips, sizes_of, upright
 
 SIDES = 64
 FAR_MM = 200.0
@@ -177,9 +177,20 @@ def cutting_guide(
     numbers, findings = _measures(made, mesh, into, seated)
     thin = _walls(made, min(wall_mm, thickness_mm))
     numbers, findings = [*numbers, *thin.numbers], [*findings, *thin.findings]
+    findings += _too_wide(screws, drill_mm)
     made, notes = _written(made, field, text, np.argwhere(patch), np.array(feet))
     done = measured_solid(replace(made, findings=()), enclosed_mm3(made))
     return replace(done, numbers=(*numbers, *done.numbers), findings=(*findings, *notes))
+
+
+def _too_wide(screws: Measured | None, drill_mm: float) -> list[Finding]:
+    """Return that the drill leaves screws no bone to hold in, where it is as thick as they are."""
+    thick = sizes_of(screws).diameter_mm if screws is not None else np.inf
+    if drill_mm < thick:
+        return []
+    text = f"a drill of {drill_mm:g} mm leaves screws of {thick:g} mm no bone to hold in"
+    remedy = "enter the drill of your set, or the screws that go with it"
+    return [Finding(Severity.PROBLEM, "drill_too_wide", text, remedy=remedy)]
 
 
 def _axes(

@@ -51,6 +51,8 @@ ADDED = "added.json"
 STL = ".stl"
 MOST_BYTES = 1 << 30
 MANIFEST_BYTES = 1 << 20
+SMALLEST_MM, LARGEST_MM = 1.0, 1000.0
+"""A part that is less or more than this long has another unit than its manifest says."""
 
 
 class ChangedLibrary(ValueError):
@@ -221,6 +223,9 @@ def _closed(path: Path, unit: Any) -> SurfaceMesh:
     mesh = read_surface(path, unit=unit, space="LPS")
     if not is_watertight(mesh) or enclosed_mm3(mesh) <= 0:
         raise ValueError(f"{path.name} is no closed surface; repair it first (hilum repair)")
+    longest = float(np.ptp(mesh.points_mm, axis=0).max())
+    if not SMALLEST_MM <= longest <= LARGEST_MM:
+        raise ValueError(f"{path.name} is {longest:.3g} mm long; correct the unit of the manifest")
     return mesh
 
 

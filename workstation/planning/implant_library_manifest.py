@@ -27,9 +27,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 MANIFEST = "manifest.json"
 NAME = r"^[a-z0-9][a-z0-9_-]{0,60}$"
+PLAIN = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
+"""Neither line breaks nor what steers a terminal or turns the direction of writing."""
+
 
 Name = Annotated[str, StringConstraints(pattern=NAME)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=PLAIN)]
 File = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,120}$")]
 Size = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+/-]{0,40}$")]
 
@@ -86,7 +89,7 @@ def read_manifest(text: str) -> Manifest:
     """
     try:
         json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 1)
         raise BadManifest(f"{MANIFEST}, line {line}: this is no JSON: {error}") from error
     lines = value_lines(text)

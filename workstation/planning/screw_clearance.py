@@ -32,16 +32,39 @@ def between_screws(bodies: list[Manifold], safety_mm: float) -> tuple[list[Numbe
         if gap >= FAR_MM:
             continue
         numbers.append(Number(f"gap_{i}_{j}", gap, "mm", source))
-        shared = one ^ other
-        if gap <= TOUCHING_MM:
-            low = np.reshape(shared.bounding_box(), (2, 3)) if not shared.is_empty() else None
-            place = None if low is None else as_point(low.mean(axis=0))
-            text = f"screws {i} and {j} collide, by {shared.volume():.2g} mm3"
-            findings.append(Finding(Severity.PROBLEM, "screws_collide", text, place, "turn one"))
-        elif gap < safety_mm:
-            text = f"screws {i} and {j} come within {gap:.1f} mm of each other"
-            findings.append(Finding(Severity.WARNING, "screws_near", text))
+        findings += _near(f"screws {i} and {j}", one, other, gap, safety_mm)
     return numbers, findings
+
+
+def between_sets(
+    bodies: list[Manifold], others: list[Manifold], safety_mm: float
+) -> tuple[Number, list[Finding]]:
+    """Return the least gap between two sets of screws, and which of them come too near."""
+    found: list[Finding] = []
+    least = FAR_MM
+    for i, one in enumerate(bodies, 1):
+        for j, other in enumerate(others, 1):
+            gap = float(one.min_gap(other, FAR_MM))
+            least = min(least, gap)
+            found += _near(f"screw {i} and the other set's screw {j}", one, other, gap, safety_mm)
+    source = f"between the solids of both sets, threads as cylinders; {FAR_MM:g} stands for more"
+    return Number("gap_least", least, "mm", source), found
+
+
+def _near(
+    which: str, one: Manifold, other: Manifold, gap: float, safety_mm: float
+) -> list[Finding]:
+    """Return that two screws collide or come too near, where they do."""
+    if gap <= TOUCHING_MM:
+        shared = one ^ other
+        low = np.reshape(shared.bounding_box(), (2, 3)) if not shared.is_empty() else None
+        place = None if low is None else as_point(low.mean(axis=0))
+        text = f"{which} collide, by {shared.volume():.2g} mm3"
+        return [Finding(Severity.PROBLEM, "screws_collide", text, place, "turn one")]
+    if gap < safety_mm:
+        text = f"{which} come within {gap:.1f} mm of each other"
+        return [Finding(Severity.WARNING, "screws_near", text)]
+    return []
 
 
 def to_structures(

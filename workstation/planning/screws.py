@@ -16,13 +16,27 @@ from manifold3d import Manifold, OpType
 
 from meshing.booleans import as_solid, from_solid, measured_solid, piece_volumes_mm3, pieces
 from meshing.surface import SurfaceMesh, enclosed_mm3
-from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, share, silent
+from segmentation.contract import (
+    Finding,
+    FrameMismatch,
+    Measurements,
+    Number,
+    Progress,
+    Severity,
+    share,
+    silent,
+)
 from segmentation.marks import Points
 from segmentation.measured import Measured
 from segmentation.volume import Floats, LabelMap, Volume
 from workstation.planning.bone_landmarks_record import bone_surface
 from workstation.planning.proposal import as_point
-from workstation.planning.screw_clearance import TOUCHING_MM, between_screws, to_structures
+from workstation.planning.screw_clearance import (
+    TOUCHING_MM,
+    between_screws,
+    between_sets,
+    to_structures,
+)
 from workstation.planning.screw_density import density_of
 
 Hold = Literal["both cortices", "target"]
@@ -37,6 +51,9 @@ REACH_MM = 400.0
 """No screw goes through more than this."""
 
 SIZES = ("diameter", "head_diameter", "head_height")
+HOLE = "hole_diameter"
+"""What the course of a plate calls the diameter of its holes."""
+
 COLOUR = (0xC8, 0xCC, 0xD2)
 
 Stretch = tuple[float, float]
@@ -204,11 +221,28 @@ def screw_paths(
         density = density_of(volume, rows, cortex_hu)
         samples = density.samples
         parts.append((list(density.numbers), list(density.findings)))
+    if course is not None and _in_plate(course, entries_mm):
+        findings += _through_holes(course, sizes)
     numbers = [*_sizes(sizes), *_lengths(screws, given=bool(series_mm.strip()))]
     numbers += [number for part, _ in parts for number in part]
     findings += [finding for _, part in parts for finding in part]
     plan = _planned(screws, mesh.frame_uid)
     return replace(plan, samples=samples, numbers=tuple(numbers), findings=tuple(findings))
+
+
+def _through_holes(course: Measured, sizes: Sizes) -> list[Finding]:
+    """Return why screws and the holes of their plate do not go together."""
+    hole = {number.quantity: number.value for number in course.numbers}.get(HOLE)
+    if hole is None:
+        return []
+    remedy = "enter the hole of your plate and the sizes of its screws"
+    if sizes.diameter_mm > hole:
+        text = f"screws of {sizes.diameter_mm:g} mm do not go through the plate's {hole:g} mm holes"
+    elif sizes.head_mm <= hole:
+        text = f"heads of {sizes.head_mm:g} mm fall through the plate's {hole:g} mm holes"
+    else:
+        return []
+    return [Finding(Severity.PROBLEM, "hole_does_not_fit", text, remedy=remedy)]
 
 
 def _planned(screws: list[Screw], frame_uid: str) -> Measured:
@@ -224,6 +258,36 @@ def _planned(screws: list[Screw], frame_uid: str) -> Measured:
         as_point(screws[0].seat_mm),
         places=places,
     )
+
+
+def screws_apart(
+    screws: Measured,
+    others: Measured,
+    *,
+    safety_mm: Annotated[float, Ge(0), Le(50)] = 2.0,
+    progress: Progress = silent,
+) -> Measurements:
+    """Tell how near screws come to other screws in the same bone, and which collide.
+
+    Args:
+        screws: as they were planned.
+        others: those that were planned apart from them, such as those of a plate.
+        safety_mm: what comes nearer than this is told.
+        progress: told how far the work is.
+
+    Raises:
+        FrameMismatch: if they lie in different frames.
+        ValueError: if one of them is no plan of screws.
+    """
+    if screws.frame_uid != others.frame_uid:
+        raise FrameMismatch("the screws live in different frames; register them first")
+    first, second = (
+        [_cylinders(seat, tip, sizes_of(plan)) for seat, tip in seats_and_tips(plan)]
+        for plan in (screws, others)
+    )
+    progress(0.3, "looking between the screws")
+    gap, findings = between_sets(first, second, safety_mm)
+    return Measurements((gap,), tuple(findings))
 
 
 def screw_bodies(screws: Measured, *, progress: Progress = silent) -> SurfaceMesh:

@@ -152,15 +152,18 @@ class Template:
     def with_options(self, plan: Plan, names: Sequence[str]) -> Plan:
         """Return a plan of this template with the steps of some of its options.
 
+        They do without the sources that were not given, as the other steps do.
+
         Raises:
             PlanError: if there is no such option.
         """
+        absent = {s.source_name for s in self.sources.values()} - plan.sources.keys()
         for name in dict.fromkeys(names):
             if name not in self.options:
                 known = ", ".join(self.options) or "none"
                 raise PlanError(f"{self.name} has no option {name!r}; it has: {known}")
             for step in self.options[name].steps:
-                plan = plan.added(step)
+                plan = plan.added(_without(step, absent))
         return plan
 
     def agreed(self, plan: Plan, names: Sequence[str]) -> Plan:
