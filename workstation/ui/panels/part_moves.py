@@ -26,7 +26,7 @@ TITLES = {
     "gap": "Gap over the seat",
     "interference": "Interference over the seat",
     "contact_area": "Area in contact",
-    "contact_share": "Contact, of what faces bone",
+    "contact_share": "Share in contact",
     "gap_mean": "Mean gap to bone",
     "penetration": "Deepest penetration",
     "least_distance": "Least distance",
