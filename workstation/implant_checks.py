@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pydicom.tag import Tag
-
 from meshing.faults import pieces_of, solid_faults
 from meshing.surface import SurfaceMesh, is_watertight
 from segmentation.contract import Finding, Progress, Severity, as_sentence, silent
 from segmentation.measured import Measured
 from workstation.case import Case, CaseError
-from workstation.dicom.datasets import parse_header
+from workstation.dicom.datasets import open_dataset
 from workstation.dicom.files import DicomError
 from workstation.dicom.values import text as text_of
 from workstation.dicom_export import source_series
@@ -274,8 +272,7 @@ def _pictured_side(case: Case, made: Made) -> str:
     """Return the side that the DICOM headers of the images name (0020,0060), "" for none."""
     try:
         source = source_series(case, made.plan, made.surface.frame_uid).files[0]
-        with source.open() as stream:
-            header, _ = parse_header(stream, source.size, [Tag(word) for word in LATERALITY])
+        header = open_dataset(source, pixels=False)
     except (CaseError, DicomError):
         return ""  # the images did not come from DICOM
     said = {text_of(header, word) for word in LATERALITY} & {"L", "R"}

@@ -120,6 +120,9 @@ def test_no_way_out_leads_past_another_side(case, tmp_path):
 def test_images_that_name_another_side_stop_the_release(case, monkeypatch, said, passed):
     header = Dataset()
     header.Laterality = said
+    header.Rows = header.Columns = 1
+    header.BitsAllocated = 16
+    header.add_new("PixelData", "OW", bytes(2))
     raw = BytesIO()
     header.save_as(raw, implicit_vr=True, little_endian=True)
     file = SimpleNamespace(open=lambda: BytesIO(raw.getvalue()), size=len(raw.getvalue()))
