@@ -46,10 +46,11 @@ CELLS: Mapping[Accuracy, int] = MappingProxyType(
 PREVIEW_ACROSS, CALM = 6.0, 30.0
 MOST_UPDATES = 6e9
 """The preview of a steady flow takes more cells than that: so many across the narrowest opening,
-and as many as hold the Reynolds number of a cell, at the fastest opening, at that value. Up to it
-flow in real aneurysms came to rest: in three with 30,000 cells (17 to 26) and one with 80,000 (30)
-it did, in three with 30,000 (33, 41 and 70) it did not. But it takes no more than would need so
-many updates of a cell if it never settled (86 s on two cores, by what stands below)."""
+and as many as hold the Reynolds number of a cell, at the fastest opening, at that value. Of six
+real aneurysms three came to rest with 30,000 cells (17 to 26) and one with 80,000 (30) only; one
+did not at 33 nor at 25, and one, that minutes bring from 70 to 60, did not at either. But it takes
+no more than would need so many updates of a cell if it never settled (86 s on two cores, by what
+stands below)."""
 
 UPDATES_PER_S = 4e7
 """Updates of a cell per second and core that this solver does at the least on usual processors."""
