@@ -167,15 +167,17 @@ def _inlet_moved(capped: SurfaceMesh, opened: list[str]) -> tuple[str, list[Find
 
 
 def _diameters_mm(capped: SurfaceMesh, opened: list[str]) -> dict[str, float]:
-    """Return name to diameter of a circle as large as each open end."""
+    """Return name to diameter of a circle as large as each open end that has a cap."""
     areas = {n.quantity.removesuffix(".area"): n.value for n in capped.numbers}
-    return {name: 2.0 * (areas[name] / np.pi) ** 0.5 for name in opened}
+    return {name: 2.0 * (areas[name] / np.pi) ** 0.5 for name in opened if name in areas}
 
 
 def _inlet_assumed(capped: SurfaceMesh, opened: list[str]) -> list[Finding]:
     """Return the finding that nobody said where blood comes in, a warning where it is in doubt."""
     sizes = _diameters_mm(capped, opened)
-    rival = max((name for name in opened if name != INLET), key=lambda name: sizes[name])
+    rival = max((name for name in sizes if name != INLET), key=lambda name: sizes[name], default="")
+    if not rival or INLET not in sizes:
+        return []
     doubtful = sizes[rival] >= NEARLY_AS_WIDE * sizes[INLET]
     text = (
         f"The widest end ({sizes[INLET]:.1f} mm) was taken as the inlet; the next, {rival}, is "
