@@ -128,6 +128,9 @@ def _prepared(
     if diameters > 0:
         wanted = ", ".join(opened)
         cut = extend_ends(cut, found, diameters=diameters, ends=wanted, progress=part)
+        opened, narrow = _still_open(cut, found, opened)  # measured by what the lumen is now
+        lost += narrow
+        _require_two(found, opened, failures)
     capped = cap_ends(cut, found, progress=part)
     told: list[Finding] = []
     if INLET in chosen and INLET not in opened and not names:
@@ -167,17 +170,15 @@ def _inlet_moved(capped: SurfaceMesh, opened: list[str]) -> tuple[str, list[Find
 
 
 def _diameters_mm(capped: SurfaceMesh, opened: list[str]) -> dict[str, float]:
-    """Return name to diameter of a circle as large as each open end that has a cap."""
+    """Return name to diameter of a circle as large as each open end."""
     areas = {n.quantity.removesuffix(".area"): n.value for n in capped.numbers}
-    return {name: 2.0 * (areas[name] / np.pi) ** 0.5 for name in opened if name in areas}
+    return {name: 2.0 * (areas[name] / np.pi) ** 0.5 for name in opened}
 
 
 def _inlet_assumed(capped: SurfaceMesh, opened: list[str]) -> list[Finding]:
     """Return the finding that nobody said where blood comes in, a warning where it is in doubt."""
     sizes = _diameters_mm(capped, opened)
-    rival = max((name for name in sizes if name != INLET), key=lambda name: sizes[name], default="")
-    if not rival or INLET not in sizes:
-        return []
+    rival = max((name for name in opened if name != INLET), key=lambda name: sizes[name])
     doubtful = sizes[rival] >= NEARLY_AS_WIDE * sizes[INLET]
     text = (
         f"The widest end ({sizes[INLET]:.1f} mm) was taken as the inlet; the next, {rival}, is "
