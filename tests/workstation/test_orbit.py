@@ -108,6 +108,8 @@ def test_the_plate_closes_the_floor_and_lies_clear_of_bone(head, plate):
     assert found["overlap.volume"] == 0
     assert found["wall.off"] < 1.0
     assert found["gap.mean"] < 1.0
+    assert found["defect.covered"] > 95
+    assert found["way.bone"] == 0
     assert found["screw.bone_least"] >= 1.5
     area = np.pi * (DOME_MM + 1) ** 2
     assert found["volume"] * 1000 > 0.4 * area, "it covers the hole at half a millimetre"

@@ -44,7 +44,7 @@ def clipped(ways: Floats, triangles: Integers, inside_mm: Floats, under_mm: Floa
     ``ways`` (n, 3) are unit directions, ``triangles`` face outwards.
     """
     level = np.where(np.abs(inside_mm) < SNAP_MM, SNAP_MM, inside_mm)
-    normals = _normals(ways * under_mm[:, None], triangles)
+    normals = facing(ways * under_mm[:, None], triangles)
     table = np.column_stack([ways, under_mm, normals, level])
     count = (level > 0)[triangles].sum(axis=1)
     whole = triangles[count == 3]
@@ -110,7 +110,7 @@ def layered(
     return np.concatenate([over, under]), np.concatenate([top, below, sides])
 
 
-def _normals(points: Floats, triangles: Integers) -> Floats:
+def facing(points: Floats, triangles: Integers) -> Floats:
     """Return the unit normals of a surface's points, leading to the point that it surrounds."""
     a, b, c = (points[triangles[:, n]] for n in range(3))
     across = np.cross(c - a, b - a)

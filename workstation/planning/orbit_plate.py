@@ -1,7 +1,8 @@
 """A thin plate over a wall of the orbit that gave way: it lies on the walls around it.
 
 The plate is a patch of the wall as it belongs there, moved into the orbit by the clearance, with a
-second layer at its thickness along the normals. Tongues reach to bores near the rim.
+second layer at its thickness along the normals. Tongues reach to bores near the rim. What bone
+would stop on the way in is left out.
 """
 
 from __future__ import annotations
@@ -21,20 +22,36 @@ from segmentation.measured import Measured
 from segmentation.volume import Floats, LabelMap, Vector, Volume
 from workstation.planning.aneurysm_patient import PatientFacts
 from workstation.planning.orbit_cavities import look
-from workstation.planning.orbit_patch import Patch, clipped, layered
+from workstation.planning.orbit_patch import Patch, clipped, facing, layered
 from workstation.planning.orbit_target import OrbitalTarget, find_orbital_target
 from workstation.planning.orbit_walls import Mask
+from workstation.planning.orbit_way import Bone, bone_around, bone_mask, free_way, stopped
 
 COLOUR = (0x9A, 0xA8, 0xB8)
 
 RIM_BAND_MM, BORE_BONE_MM, BORES_APART_MM = (3.5, 9.0), 1.5, 7.0
-"""How far behind the rim bores lie; bone they need; how far they lie apart at least."""
+BORES_WITHIN_MM = 25.0
+"""How far behind the rim bores lie; bone they need; how far they lie apart at least; how far from
+what gave way at most.
+"""
 
 SMOOTH_MM, PLACED_ROUNDS = 2.0, 6
 """Over what the underside is evened, and how often."""
 
-TILTS_DEGREES, BEARINGS = (0.0, 12.0, 24.0, 36.0), 8
-LIFTS_MM = (1.0, 2.0, 4.0, 7.0, 11.0, 16.0, 24.0, 36.0)
+LIFTS_MM = (0.8, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 20.0, 24.0, 28.0, 32.0, 36.0, 40.0)
+"""Where on the way out the finished plate is held against bone."""
+
+GIVEN_UP_MM = 1.0
+"""Of a plate around what bone would stop."""
+
+REACH_MM, BY = 50.0, 7
+"""How far from the middle of an orbit its bone lies; the directions that a voxel of it bounds."""
+
+COVERED = 95.0
+"""Percent of what gave way that a plate is to lie over."""
+
+HOLE_WORTH = 3.0
+"""How much more it counts to keep the plate over what gave way than on wall around it."""
 
 
 class NoOrbitalPlate(ValueError):
@@ -83,8 +100,8 @@ def orbital_plate(
     """Make a thin plate for a wall of the orbit that gave way.
 
     Its underside is the mirrored wall of the other orbit, laid onto the whole walls around the
-    defect, on which the plate rests. It is told from where it goes in past bone; lids, muscles and
-    the eye are not looked at.
+    defect, on which the plate rests. What bone would stop on its way in is left out; lids, muscles
+    and the eye are not looked at.
 
     Args:
         ct: CT of the head in HU.
@@ -129,9 +146,11 @@ def lay_plate(target: OrbitalTarget, skull: LabelMap, size: PlateSize) -> Surfac
     Raises:
         NoOrbitalPlate: if nothing is left to lay a plate on.
     """
-    bores = _bores(target, skull, size.screws)
-    under = _underside(target, size.clearance_mm)
-    inside = _footprint(target, under, size, bores)
+    bone = bone_around(skull, target.orbit.middle_mm)
+    under = _underside(target, bone, size.clearance_mm)
+    way, stops = _way_in(target, bone, under, size)
+    bores = _bores(target, skull, size, stops)
+    inside = _footprint(target, under, size, bores, stops)
     patch = clipped(target.ball.ways, target.ball.triangles, inside, under)
     if not len(patch.triangles):
         raise NoOrbitalPlate("no wall is left that a plate could lie on; raise overlap_mm")
@@ -139,28 +158,65 @@ def lay_plate(target: OrbitalTarget, skull: LabelMap, size: PlateSize) -> Surfac
     frame = skull.geometry.frame_uid
     made = measured(SurfaceMesh(points, triangles, frame, "orbital plate", COLOUR))
     numbers = _numbers(made, target, patch, bores, skull, size.thickness_mm)
-    found = _findings(target.side, bores, size.screws)
+    covered, moved = _covered(target, inside), _way_numbers(made, way, skull)
+    numbers = (*numbers, covered, *moved)
+    found = _findings(target.side, bores, size.screws, covered.value)
     return replace(made, findings=(*made.findings, *found), numbers=(*made.numbers, *numbers))
 
 
-def _bores(target: OrbitalTarget, skull: LabelMap, wanted: int) -> _Bores:
-    """Return places for bores in thick bone behind the rim, the nearest to the defect first."""
-    orbit, ball = target.orbit, target.ball
+def _way_in(
+    target: OrbitalTarget, bone: Bone, under: Floats, size: PlateSize
+) -> tuple[Floats, Mask]:
+    """Return the direction out of the orbit, and where bone would stop a plate on that way."""
+    gave, closed = target.gave_way, ~target.orbit.open
+    bare = _footprint(target, under, size, _Bores([], []), np.zeros_like(gave))
+    there = np.flatnonzero(bare > 0)
+    if not len(there):
+        raise NoOrbitalPlate("no wall is left that a plate could lie on; raise overlap_mm")
+    points = target.points_mm(under)
+    normals = facing(points - target.orbit.middle_mm, target.ball.triangles)
+    halfway = points + size.thickness_mm / 2 * normals
+    forward = target.orbit.rim_mm.mean(axis=0) - target.orbit.middle_mm
+    forward /= np.linalg.norm(forward)
+    worth = np.where(gave[there], HOLE_WORTH, 1.0)
+    way = free_way(halfway[there], worth, bone, forward)
+    near = closed & (cKDTree(points[gave]).query(points)[0] < BORES_WITHIN_MM)
+    stops = np.zeros_like(gave)
+    stops[near] = stopped(halfway[near], way, bone)
+    return way, stops
+
+
+def _bores(target: OrbitalTarget, skull: LabelMap, size: PlateSize, stops: Mask) -> _Bores:
+    """Return places for bores in thick bone behind the rim, the nearest to the defect first.
+
+    Their tongues keep off what bone would stop on the way in.
+    """
+    orbit, ball, gave = target.orbit, target.ball, target.gave_way
     points = target.points_mm(np.nan_to_num(target.wall_mm))
     rim = cKDTree(orbit.rim_mm).query(points)[0]
-    gave = cKDTree(points[target.gave_way])
-    away = gave.query(points)[0]
+    away = cKDTree(points[gave]).query(points)[0]
     low, high = RIM_BAND_MM
-    fit = ~orbit.open & (rim > low) & (rim < high) & (away > 2.0) & ~target.gave_way
-    deep = _bone_mm(skull, points, ball.ways, fit)
-    places = np.flatnonzero(fit & (deep >= BORE_BONE_MM))
+    fit = ~orbit.open & (rim > low) & (rim < high) & (away > 2.0) & ~gave & ~stops
+    deep = _bone_mm(skull, points, ball.ways, fit & (away < BORES_WITHIN_MM))
+    places = np.flatnonzero(deep >= BORE_BONE_MM)
     chosen: list[int] = []
     for place in places[np.argsort(away[places] + rim[places], kind="stable")]:
-        if len(chosen) == wanted:
+        if len(chosen) == size.screws:
             break
-        if all(np.linalg.norm(points[place] - points[c]) > BORES_APART_MM for c in chosen):
+        apart = all(np.linalg.norm(points[place] - points[c]) > BORES_APART_MM for c in chosen)
+        reach = size.tongue_mm / 2 + GIVEN_UP_MM
+        if apart and not stops[_off_tongue(points, gave, place) < reach].any():
             chosen.append(int(place))
     return _Bores(chosen, [float(deep[c]) for c in chosen])
+
+
+def _off_tongue(points: Floats, gave: Mask, place: int) -> Floats:
+    """Return how far points lie off the line from what gave way to a place."""
+    hole = points[gave]
+    start = hole[int(np.linalg.norm(hole - points[place], axis=1).argmin())]
+    along = points[place] - start
+    share = np.clip((points - start) @ along / max(float(along @ along), 1e-9), 0, 1)
+    return np.asarray(np.linalg.norm(points - start - share[:, None] * along, axis=1))
 
 
 def _bone_mm(skull: LabelMap, points: Floats, ways: Floats, there: Mask) -> Floats:
@@ -169,24 +225,22 @@ def _bone_mm(skull: LabelMap, points: Floats, ways: Floats, there: Mask) -> Floa
     steps = np.arange(0.25, 6.0, 0.5)
     along = points[there, None] + ways[there, None] * steps[None, :, None]
     index = skull.geometry.to_index(along)[..., ::-1]
-    mask = skull.mask("skull" if "skull" in _names(skull) else None)
-    seen = ndimage.map_coordinates(mask.view(np.uint8), np.moveaxis(index, -1, 0), order=0)
+    seen = ndimage.map_coordinates(
+        bone_mask(skull).view(np.uint8), np.moveaxis(index, -1, 0), order=0
+    )
     deep[there] = 0.5 * seen.sum(axis=1)
     return deep
 
 
-def _names(skull: LabelMap) -> list[str]:
-    return [label.name for label in skull.labels.values()]
-
-
-def _underside(target: OrbitalTarget, clearance_mm: float) -> Floats:
-    """Return the distance of the plate's underside in each direction: smooth, and clear of walls.
+def _underside(target: OrbitalTarget, bone: Bone, clearance_mm: float) -> Floats:
+    """Return the distance of the plate's underside in each direction: smooth, and clear of bone.
 
     Where the plate lies on whole wall, that wall bounds it; in the defect, where the wall belongs.
     """
     ball = target.ball
     limit = np.where(np.isnan(target.wall_mm), np.inf, target.wall_mm)
     limit = np.minimum(limit, np.where(target.gave_way, np.inf, target.orbit.seen_mm))
+    limit = np.where(target.orbit.open, limit, np.minimum(limit, _nearest_bone(target, bone)))
     known = np.flatnonzero(np.isfinite(limit))
     nearest = known[cKDTree(ball.ways[known]).query(ball.ways)[1]]
     limit = limit[nearest] - clearance_mm
@@ -198,30 +252,35 @@ def _underside(target: OrbitalTarget, clearance_mm: float) -> Floats:
     return np.asarray(smooth - near.mean(over))
 
 
+def _nearest_bone(target: OrbitalTarget, bone: Bone) -> Floats:
+    """Return how far away the nearest centre of a voxel of bone lies by each direction."""
+    off = bone.points_mm - target.orbit.middle_mm
+    far = np.linalg.norm(off, axis=1)
+    off, far = off[far < REACH_MM], far[far < REACH_MM]
+    nearest = np.full(len(target.ball.ways), np.inf)
+    by = target.ball.tree.query(off / far[:, None], k=BY)[1]
+    np.minimum.at(nearest, by, far[:, None])
+    return nearest
+
+
 def _footprint(
-    target: OrbitalTarget,
-    under: Floats,
-    size: PlateSize,
-    bores: _Bores,
+    target: OrbitalTarget, under: Floats, size: PlateSize, bores: _Bores, stops: Mask
 ) -> Floats:
     """Return how far within the plate each direction lies, mm; below zero outside."""
     points = target.points_mm(under)
     gave = target.gave_way
     hole, rest = cKDTree(points[gave]), cKDTree(points[~gave])
-    near, place = hole.query(points)
-    inside = np.where(gave, rest.query(points)[0] + size.overlap_mm, size.overlap_mm - near)
+    beyond = size.overlap_mm - hole.query(points)[0]
+    inside = np.where(gave, rest.query(points)[0] + size.overlap_mm, beyond)
     for way in bores.ways:
-        start = points[gave][int(place[way])]
-        along = points[way] - start
-        share = np.clip((points - start) @ along / max(float(along @ along), 1e-9), 0, 1)
-        off = np.linalg.norm(points - start - share[:, None] * along, axis=1)
-        inside = np.maximum(inside, size.tongue_mm / 2 - off)
-    rim = cKDTree(points[target.orbit.open]).query(points)[0]
-    inside = target.ball.near(1.0).mean(np.minimum(inside, rim - 1.0))
+        inside = np.maximum(inside, size.tongue_mm / 2 - _off_tongue(points, gave, way))
+    inside = np.minimum(inside, cKDTree(points[target.orbit.open]).query(points)[0] - 1.0)
+    if stops.any():
+        inside = np.minimum(inside, cKDTree(points[stops]).query(points)[0] - GIVEN_UP_MM)
+    inside = target.ball.near(1.0).mean(inside)
     for way in bores.ways:
-        inside = np.minimum(
-            inside, np.linalg.norm(points - points[way], axis=1) - size.screw_mm / 2
-        )
+        bore = np.linalg.norm(points - points[way], axis=1) - size.screw_mm / 2
+        inside = np.minimum(inside, bore)
     return np.asarray(inside)
 
 
@@ -236,24 +295,21 @@ def _numbers(
     points = target.orbit.middle_mm + patch.ways * patch.under_mm[:, None]
     known = np.flatnonzero(~target.orbit.open)
     here = known[cKDTree(target.ball.ways[known]).query(patch.ways)[1]]
-    gap = (target.wall_mm[here] - patch.under_mm)[~target.gave_way[here]]
+    gave = target.gave_way[here]
+    wall = target.points_mm(target.wall_mm)[~target.orbit.open & ~target.gave_way]
+    gap = cKDTree(wall).query(points[~gave])[0]
     rim = cKDTree(target.orbit.rim_mm).query(points)[0]
-    off = np.abs(patch.under_mm - target.wall_mm[here])[target.gave_way[here]]
-    way, met = _way_out(made, target, skull)
+    off = np.abs(patch.under_mm - target.wall_mm[here])[gave]
     box = "of the plate, bone voxels whose centres lie in it"
     found = [
         Number("overlap.volume", _overlap_ml(made, skull), "mL", box, plain=True),
-        Number("gap.mean", float(gap.mean()), "mm", "underside off the whole wall it lies on, "
-               "along rays", 0.0, float(np.percentile(gap, 95)), plain=True),
+        Number("gap.mean", float(gap.mean()), "mm", "underside off the nearest of the points "
+               "at which rays meet whole wall", 0.0, float(np.percentile(gap, 95)), plain=True),
         Number("wall.off", float(off.mean()), "mm", "underside off where the wall belongs, in the "
                "defect, along rays; mean", 0.0, float(np.percentile(off, 95)), plain=True),
         Number("plate.behind_rim", float(rim.max()), "mm", "farthest point of the plate from the "
                "nearest place of the rim", plain=True),
         Number("thickness", thickness_mm, "mm", "along normals, as set; half of it at edges"),
-        Number("way.bone", met, "mL", "most bone met on the way out, among places moved by up to "
-               f"{LIFTS_MM[-1]:g} mm; the least of the directions tried", plain=True),
-        *(Number(f"removal.{axis}", float(v), "1", "unit direction out of the orbit, LPS")
-          for axis, v in zip("xyz", way)),
     ]  # fmt: skip
     if bores.bone_mm:
         found.append(Number("screw.bone_least", min(bores.bone_mm), "mm", "bone within 6 mm under "
@@ -261,45 +317,38 @@ def _numbers(
     return tuple(found)
 
 
+def _covered(target: OrbitalTarget, inside: Floats) -> Number:
+    areas = np.nan_to_num(target.wall_mm) ** 2 * target.gave_way
+    share = 100 * float(areas[inside > 0].sum() / areas.sum())
+    source = "of the wall that gave way, what lies behind the plate"
+    return Number("defect.covered", share, "%", source, plain=True)
+
+
+def _way_numbers(made: SurfaceMesh, way: Floats, skull: LabelMap) -> tuple[Number, ...]:
+    moved = (replace(made, points_mm=made.points_mm + lift * way) for lift in LIFTS_MM)
+    met = max(_overlap_ml(surface, skull) for surface in moved)
+    source = f"bone voxels whose centres the plate meets at {len(LIFTS_MM)} places of "
+    source += f"{LIFTS_MM[-1]:g} mm of its way out; the most"
+    out = "unit direction out of the orbit, LPS"
+    return (
+        Number("way.bone", met, "mL", source, plain=True),
+        *(Number(f"removal.{axis}", float(v), "1", out) for axis, v in zip("xyz", way)),
+    )
+
+
 def _overlap_ml(made: SurfaceMesh, skull: LabelMap) -> float:
     """Return the volume of bone voxels whose centres lie in a surface."""
     index = skull.geometry.to_index(made.points_mm)
     low = np.maximum(np.floor(index.min(axis=0)).astype(int), 0)
     high = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 1, skull.geometry.size)
-    bone = skull.mask("skull" if "skull" in _names(skull) else None)
-    part = bone[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
+    if (high <= low).any():
+        return 0.0
+    part = bone_mask(skull)[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
     inside = np.abs(winding(index - low, made.triangles, part.shape)) > 0.5
     return float(np.count_nonzero(inside & part)) * skull.geometry.voxel_ml
 
 
-def _way_out(made: SurfaceMesh, target: OrbitalTarget, skull: LabelMap) -> tuple[Floats, float]:
-    """Return the direction out of the orbit on which least bone is met, and how much, mL."""
-    bone = skull.mask("skull" if "skull" in _names(skull) else None)
-    forward = target.orbit.rim_mm.mean(axis=0) - target.orbit.middle_mm
-    forward /= np.linalg.norm(forward)
-    a = np.cross(forward, (0.0, 0.0, 1.0))
-    a /= np.linalg.norm(a)
-    best: tuple[int, Floats] | None = None
-    for tilt in np.radians(TILTS_DEGREES):
-        for bearing in np.arange(BEARINGS if tilt else 1) * 2 * np.pi / BEARINGS:
-            side = np.cos(bearing) * a + np.sin(bearing) * np.cross(a, forward)
-            way = np.cos(tilt) * forward + np.sin(tilt) * side
-            met = max(_met(made.points_mm + lift * way, bone, skull) for lift in LIFTS_MM)
-            if best is None or met < best[0]:
-                best = met, way
-    assert best is not None
-    return best[1], best[0] * skull.geometry.voxel_ml
-
-
-def _met(points: Floats, bone: Mask, skull: LabelMap) -> int:
-    """Return how many voxels of bone points lie in."""
-    index = np.rint(skull.geometry.to_index(points)).astype(int)
-    index = index[((index >= 0) & (index < skull.geometry.size)).all(axis=1)]
-    flat = np.ravel_multi_index(tuple(index[:, ::-1].T), bone.shape)
-    return int(np.count_nonzero(bone.ravel()[np.unique(flat)]))
-
-
-def _findings(side: str, bores: _Bores, wanted: int) -> tuple[Finding, ...]:
+def _findings(side: str, bores: _Bores, wanted: int, covered: float) -> tuple[Finding, ...]:
     made = Finding(Severity.INFO, f"implant_{side}", f"the plate is made for the {side} orbit")
     eye = "lids, muscles, nerve and eye are not looked at: the way in is told past bone only"
     found = [made, Finding(Severity.WARNING, "soft_tissue_unseen", eye)]
@@ -307,4 +356,8 @@ def _findings(side: str, bores: _Bores, wanted: int) -> tuple[Finding, ...]:
         text = f"{wanted - len(bores.ways)} of {wanted} screws found no {BORE_BONE_MM:g} mm of "
         text += "bone behind the rim near the defect and were left out"
         found.append(Finding(Severity.WARNING, "screw_without_bone", text))
+    if covered < COVERED:
+        text = f"the plate lies over {covered:.0f} % of the wall that gave way: bone would stop "
+        text += "the rest of it on its way in"
+        found.append(Finding(Severity.WARNING, "defect_uncovered", text))
     return tuple(found)
