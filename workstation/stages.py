@@ -127,6 +127,7 @@ from workstation.planning import (
     vein_parts,
     vein_tree,
     vessel_piece,
+    vessels_crossed,
 )
 from workstation.planning.plan import Plan, PlanError, Step
 from workstation.problems import explain

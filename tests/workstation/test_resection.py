@@ -17,11 +17,11 @@ from workstation.planning.live import LivePreview
 from workstation.planning.resection import (
     CutPlane,
     cut_plane,
-    cut_vessels,
     margin,
     remnant,
     specimen,
 )
+from workstation.planning.vessels_crossed import cut_vessels
 
 SPACING = (1.3, 1.3, 2.0)
 LIVER_MM, TUMOR_MM = 50.0, 9.0

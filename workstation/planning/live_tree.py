@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from meshing.centerline import Branch, Centerline
+from workstation.planning.vein_crossings import linked, side_changes, step_diameters_mm
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -27,25 +28,20 @@ class LiveTree:
             inside: for each point of the tree whether it lies in the organ.
         """
         self.points_mm = np.asarray(tree.points_mm)
-        self._diameter = 2.0 * np.asarray(tree.radius_mm)
+        self._diameter = step_diameters_mm(tree)
         self._inside = inside
         self._spans = [(b.start, b.stop, b.from_node, b.to_node) for b in _downstream(tree)]
         self._nodes = len(tree.nodes)
         owner = cKDTree(self.points_mm).query(samples_mm)[1]
         self._owner = owner.astype(np.int32)
-        linked = np.ones(max(len(self.points_mm) - 1, 0), np.bool_)
-        for start, *_ in self._spans:
-            if start:
-                linked[start - 1] = False
-        self._linked = linked & inside[:-1] & inside[1:]
+        self._linked = linked(tree, inside)
 
     def crossed_mm(self, removed: Bools) -> tuple[float, ...]:
         """Return the diameters in mm, widest first, of the branches that a cut crosses.
 
         ``removed`` tells for each point of the tree whether it lies in the specimen.
         """
-        at = np.flatnonzero((removed[1:] != removed[:-1]) & self._linked)
-        found = (self._diameter[at] + self._diameter[at + 1]) / 2
+        found = self._diameter[side_changes(removed, self._linked)]
         return tuple(np.sort(found)[::-1].tolist())
 
     def beyond(self, removed: Bools) -> Bools:

@@ -13,12 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Le
 from scipy.ndimage import map_coordinates
-from scipy.spatial import cKDTree
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkFiltersCore import vtkClipPolyData
 
 from meshing.centerline import Centerline
-from meshing.clipping import cross_section, level_loops
 from meshing.surface import SurfaceMesh, area_mm2, bounding_block, from_vtk, to_vtk
 from segmentation.anatomy import ANATOMY
 from segmentation.contract import (
@@ -46,7 +44,6 @@ from workstation.planning.proposal import (
 Bools = npt.NDArray[np.bool_]
 Block = tuple[slice, slice, slice]
 
-VESSEL_REACH_MM = 3.0
 R0_MM = 1.0  # Sadot et al., Ann Surg 2015;262:476: survival is worse below 1 mm.
 
 
@@ -82,7 +79,12 @@ Cut = CutPlane | CutSurface
 """Whatever divides an organ into specimen and remnant."""
 
 
-def _require_frame(cut: Cut, labels: LabelMap) -> None:
+def require_frame(cut: Cut, labels: LabelMap) -> None:
+    """Raise unless a cut and a label live in one frame.
+
+    Raises:
+        FrameMismatch: if they do not.
+    """
     if cut.frame_uid != labels.geometry.frame_uid:
         raise FrameMismatch(
             f"the cut lies in frame {cut.frame_uid} and the label in "
@@ -250,7 +252,7 @@ def _patch(organ: LabelMap, cut: CutPlane) -> SurfaceMesh:
 
 def _removed(liver: LabelMap, cut: Cut) -> tuple[Block, Bools, Bools]:
     """Return where the organ lies, its voxels there, and those on the specimen's side."""
-    _require_frame(cut, liver)
+    require_frame(cut, liver)
     block = bounding_block(liver.array)
     if block is None:
         raise ValueError("the organ to cut has no voxel; segment it first")
@@ -357,7 +359,7 @@ def margin(tumor: LabelMap, cut: Cut, *, progress: Progress = silent) -> Measure
     Raises:
         FrameMismatch: if tumour and cut live in different frames.
     """
-    _require_frame(cut, tumor)
+    require_frame(cut, tumor)
     progress(0.1, "measuring the margin")
     skin = skin_of(tumor)
     if skin is None:
@@ -430,62 +432,3 @@ def _margin_findings(
         text = f"The tumour comes nearest to the cut here: {value:.1f} mm."
         found.append(Finding(Severity.INFO, "nearest_point", text, place))
     return tuple(found)
-
-
-def cut_vessels(vessels: LabelMap, cut: Cut, *, progress: Progress = silent) -> Measurements:
-    """Count the vessels that the cut goes through and measure the widest.
-
-    A vessel counts where the plane crosses it within 3 mm of the organ. The equivalent
-    diameter is that of a circle of the same area, so an oblique cut makes a vessel wider.
-
-    Args:
-        vessels: the vessels; all labels together.
-        cut: the cut.
-        progress: told how far the work is.
-
-    Raises:
-        FrameMismatch: if vessels and cut live in different frames.
-    """
-    _require_frame(cut, vessels)
-    progress(0.1, "cutting the vessels")
-    skin = skin_of(vessels)
-    sections = []
-    if skin is not None:
-        organ = cKDTree(cut.surface.points_mm)
-        sections = [
-            (area, loop)
-            for area, loop in _sections(skin, cut)
-            if area > 0 and np.min(organ.query(loop)[0]) <= VESSEL_REACH_MM
-        ]
-    source = "closed loops of the vessels' surface in the cut"
-    count = Number("crossed", float(len(sections)), "", source)
-    if not sections:
-        return Measurements((count,))
-    area, loop = sections[0]
-    diameter_mm = 2.0 * float(np.sqrt(area / np.pi))
-    widest = Number("largest_diameter", diameter_mm, "mm", f"circle of equal area; {source}")
-    note = Finding(
-        Severity.INFO,
-        "vessel_crossed",
-        f"The widest vessel in the cut measures {diameter_mm:.1f} mm.",
-        as_point(loop.mean(axis=0)),
-    )
-    return Measurements((count, widest), (note,))
-
-
-def _sections(skin: SurfaceMesh, cut: Cut) -> list[tuple[float, Floats]]:
-    """Return area in mm2 and loop (n, 3) of each section of a closed surface, largest first."""
-    if isinstance(cut, CutPlane):
-        section = cross_section(skin, cut.point_mm, cut.normal)
-        return list(zip(section.areas_mm2, section.loops_mm))
-    found = []
-    for loop in level_loops(skin, cut.side_mm(skin.points_mm)):
-        arms = loop - loop[0]
-        # The area of the flat loop that a bent one is seen as (Newell).
-        vector = np.cross(arms, np.roll(arms, -1, axis=0)).sum(axis=0) / 2.0
-        area = float(np.linalg.norm(vector))
-        step = vector / max(area, 1e-9)
-        middle = loop.mean(axis=0)
-        rises = float(np.diff(cut.side_mm([middle - step, middle + step]))[0])
-        found.append((area if rises >= 0 else -area, loop))
-    return sorted(found, key=lambda one: -abs(one[0]))

@@ -32,7 +32,8 @@ class Crossing:
         branch: the number of the branch in its tree, from 0.
         point: the number of the first point of the tree behind the cut.
         point_mm: where, LPS mm.
-        diameter_mm: of the branch there, twice the radius of its largest sphere.
+        diameter_mm: of the branch there, twice the radius of its largest sphere: the mean of the
+            two points of the tree beside the cut.
         name: of the branch, "" where it has none.
     """
 
@@ -67,6 +68,30 @@ def beside_organ(organ: LabelMap, points_mm: Floats) -> Bools:
     return np.asarray(near.query(index)[0] <= REACH_VOXELS)
 
 
+def linked(tree: Centerline, inside: Bools) -> Bools:
+    """Tell of each step to the next point of a tree whether it is one of a branch in the organ."""
+    along = np.zeros(max(len(tree.points_mm) - 1, 0), np.bool_)
+    for branch in tree.branches:
+        along[branch.start : branch.stop - 1] = True
+    return np.asarray(along & inside[:-1] & inside[1:])
+
+
+def step_diameters_mm(tree: Centerline) -> Floats:
+    """Return the diameter in mm of each step to the next point of a tree, the mean of both."""
+    radius = np.asarray(tree.radius_mm, float)
+    return np.asarray(radius[:-1] + radius[1:])
+
+
+def side_changes(removed: Bools, steps: Bools) -> npt.NDArray[np.intp]:
+    """Return the steps of a tree on which a cut passes, the one count of what it crosses.
+
+    Args:
+        removed: for each point of the tree whether it lies on the specimen's side.
+        steps: the steps that count, as `linked` tells them.
+    """
+    return np.flatnonzero((removed[1:] != removed[:-1]) & steps)
+
+
 def crossed_branches(
     tree: Centerline,
     distance_mm: Callable[[Floats], Floats],
@@ -89,19 +114,18 @@ def crossed_branches(
         return ()
     removed = np.asarray((side_mm or distance_mm)(tree.points_mm), float) >= 0
     there = np.ones(len(removed), np.bool_) if inside is None else inside
+    steps = side_changes(removed, linked(tree, there))
+    wide = step_diameters_mm(tree)
     found = []
     for number, branch in enumerate(tree.branches):
-        side, here = removed[branch.points], there[branch.points]
-        steps = (side[1:] != side[:-1]) & here[1:] & here[:-1]
-        for step in np.flatnonzero(steps) + branch.start:
+        for step in steps[(steps >= branch.start) & (steps < branch.stop)]:
             a, b = np.abs(np.asarray(distance_mm(tree.points_mm[step : step + 2]), float))
             share = float(a / max(a + b, 1e-12))
             x, y, z = tree.points_mm[step] + share * (
                 tree.points_mm[step + 1] - tree.points_mm[step]
             )
-            radius = (1 - share) * tree.radius_mm[step] + share * tree.radius_mm[step + 1]
             name, point = name_of(tree, number), (float(x), float(y), float(z))
-            found.append(Crossing(number, int(step) + 1, point, 2 * float(radius), name))
+            found.append(Crossing(number, int(step) + 1, point, float(wide[step]), name))
     return tuple(sorted(found, key=lambda c: (-c.diameter_mm, c.branch, c.point)))
 
 
