@@ -147,7 +147,8 @@ def lay_plate(target: OrbitalTarget, skull: LabelMap, size: PlateSize) -> Surfac
         NoOrbitalPlate: if nothing is left to lay a plate on.
     """
     bone = bone_around(skull, target.orbit.middle_mm)
-    under = _underside(target, bone, size.clearance_mm)
+    bounds = _bounds(target, bone)
+    under = _underside(target, bounds - size.clearance_mm)
     way, stops = _way_in(target, bone, under, size)
     bores = _bores(target, skull, size, stops)
     inside = _footprint(target, under, size, bores, stops)
@@ -157,7 +158,15 @@ def lay_plate(target: OrbitalTarget, skull: LabelMap, size: PlateSize) -> Surfac
     points, triangles = layered(patch, target.orbit.middle_mm, size.thickness_mm, size.bevel_mm)
     frame = skull.geometry.frame_uid
     made = measured(SurfaceMesh(points, triangles, frame, "orbital plate", COLOUR))
-    numbers = _numbers(made, target, patch, bores, skull, size.thickness_mm)
+    numbers = (
+        Number("overlap.volume", _overlap_ml(made, skull), "mL", "of the plate, bone voxels whose "
+               "centres lie in it", plain=True),
+        *_places(target, bounds, patch),
+        Number("thickness", size.thickness_mm, "mm", "along normals, as set; half of it at edges"),
+    )  # fmt: skip
+    if bores.bone_mm:
+        source = "bone within 6 mm under the bores, along rays; the least"
+        numbers += (Number("screw.bone_least", min(bores.bone_mm), "mm", source, plain=True),)
     covered, moved = _covered(target, inside), _way_numbers(made, way, skull)
     numbers = (*numbers, covered, *moved)
     found = _findings(target.side, bores, size.screws, covered.value)
@@ -232,19 +241,22 @@ def _bone_mm(skull: LabelMap, points: Floats, ways: Floats, there: Mask) -> Floa
     return deep
 
 
-def _underside(target: OrbitalTarget, bone: Bone, clearance_mm: float) -> Floats:
-    """Return the distance of the plate's underside in each direction: smooth, and clear of bone.
+def _bounds(target: OrbitalTarget, bone: Bone) -> Floats:
+    """Return how far out a plate may lie in each direction: as far as rays or the skull let it.
 
     Where the plate lies on whole wall, that wall bounds it; in the defect, where the wall belongs.
     """
-    ball = target.ball
     limit = np.where(np.isnan(target.wall_mm), np.inf, target.wall_mm)
     limit = np.minimum(limit, np.where(target.gave_way, np.inf, target.orbit.seen_mm))
     limit = np.where(target.orbit.open, limit, np.minimum(limit, _nearest_bone(target, bone)))
     known = np.flatnonzero(np.isfinite(limit))
-    nearest = known[cKDTree(ball.ways[known]).query(ball.ways)[1]]
-    limit = limit[nearest] - clearance_mm
-    under, near = limit, ball.near(SMOOTH_MM)
+    nearest = known[cKDTree(target.ball.ways[known]).query(target.ball.ways)[1]]
+    return np.asarray(limit[nearest])
+
+
+def _underside(target: OrbitalTarget, limit: Floats) -> Floats:
+    """Return the distance of the plate's underside in each direction: smooth, and within limits."""
+    under, near = limit, target.ball.near(SMOOTH_MM)
     for _ in range(PLACED_ROUNDS):
         under = np.minimum(near.mean(under), limit)
     smooth = near.mean(under)
@@ -284,37 +296,35 @@ def _footprint(
     return np.asarray(inside)
 
 
-def _numbers(
-    made: SurfaceMesh,
-    target: OrbitalTarget,
-    patch: Patch,
-    bores: _Bores,
-    skull: LabelMap,
-    thickness_mm: float,
-) -> tuple[Number, ...]:
+def _places(target: OrbitalTarget, bounds: Floats, patch: Patch) -> tuple[Number, ...]:
+    """Return how a plate lies: off whole walls, off where the wall belongs, and behind the rim."""
     points = target.orbit.middle_mm + patch.ways * patch.under_mm[:, None]
     known = np.flatnonzero(~target.orbit.open)
     here = known[cKDTree(target.ball.ways[known]).query(patch.ways)[1]]
-    gave = target.gave_way[here]
-    wall = target.points_mm(target.wall_mm)[~target.orbit.open & ~target.gave_way]
-    gap = cKDTree(wall).query(points[~gave])[0]
+    gave, whole = target.gave_way[here], ~target.orbit.open & ~target.gave_way
+    gap, seen = (
+        cKDTree(target.points_mm(wall)[whole]).query(points[~gave])[0]
+        for wall in (bounds, target.wall_mm)
+    )
     rim = cKDTree(target.orbit.rim_mm).query(points)[0]
     off = np.abs(patch.under_mm - target.wall_mm[here])[gave]
-    box = "of the plate, bone voxels whose centres lie in it"
-    found = [
-        Number("overlap.volume", _overlap_ml(made, skull), "mL", box, plain=True),
-        Number("gap.mean", float(gap.mean()), "mm", "underside off the nearest of the points "
-               "at which rays meet whole wall", 0.0, float(np.percentile(gap, 95)), plain=True),
-        Number("wall.off", float(off.mean()), "mm", "underside off where the wall belongs, in the "
-               "defect, along rays; mean", 0.0, float(np.percentile(off, 95)), plain=True),
-        Number("plate.behind_rim", float(rim.max()), "mm", "farthest point of the plate from the "
-               "nearest place of the rim", plain=True),
-        Number("thickness", thickness_mm, "mm", "along normals, as set; half of it at edges"),
-    ]  # fmt: skip
-    if bores.bone_mm:
-        found.append(Number("screw.bone_least", min(bores.bone_mm), "mm", "bone within 6 mm under "
-                            "the bores, along rays; the least", plain=True))  # fmt: skip
-    return tuple(found)
+    skull = "underside off the nearest point of whole wall, which begins where rays meet bone or "
+    skull += "air, or at the skull's label, whichever is nearer"
+    rays = "underside off the nearest of the points at which rays meet whole wall"
+    belongs = "underside off where the wall belongs, in the defect, along rays; mean"
+    behind = "farthest point of the plate from the nearest place of the rim"
+    return (
+        _mean("gap.mean", gap, skull),
+        _mean("gap.rays", seen, rays),
+        _mean("wall.off", off, belongs),
+        Number("plate.behind_rim", float(rim.max()), "mm", behind, plain=True),
+    )
+
+
+def _mean(name: str, found_mm: Floats, source: str) -> Number:
+    """Return a mean distance, and below which 95 % of them stay."""
+    high = float(np.percentile(found_mm, 95))
+    return Number(name, float(found_mm.mean()), "mm", source, 0.0, high, plain=True)
 
 
 def _covered(target: OrbitalTarget, inside: Floats) -> Number:
