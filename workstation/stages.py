@@ -260,7 +260,7 @@ _TABLE = (
     Stage("Plan", cut_surface_stages.combine_cuts),
     Stage("Plan", resection.specimen),
     Stage("Plan", resection.remnant),
-    Stage("Plan", resection.margin, version=2),
+    Stage("Plan", resection.margin, version=3),
     Stage("Plan", ablation.ablation_zone),
     Stage("Plan", margin_map.margin_map, version=2),
     Stage("Plan", margin_map.critical_distance, version=2),

@@ -11,7 +11,8 @@ from tests.meshing.shapes import LEFT_HANDED, ellipsoid, grid, label_of
 from workstation.planning.cut_surface_stages import cut_surface
 from workstation.planning.live import LivePreview
 from workstation.planning.proposal import as_point
-from workstation.planning.resection import margin, remnant
+from workstation.planning.resection import cut_plane, margin, remnant
+from workstation.planning.vessels_crossed import cut_vessels
 
 GRID = grid((36, 36, 36), (1.1, 1.1, 1.5), LEFT_HANDED)
 LIVER = label_of(GRID, ellipsoid((33, 30, 33), (0, 0, 0)), "liver")
@@ -88,6 +89,25 @@ def test_branches_crossed_and_what_lies_beyond_them() -> None:
     assert left.pressure is not None
     share = left.specimen_ml / LIVER.volume_ml()
     assert left.pressure.numbers[0].value == pytest.approx(10 + share)
+
+
+@pytest.mark.parametrize(("by_mm", "way"), [(5, (-1, 0, 0)), (3, (-1, 0.8, 0)), (8, (0.1, 1, 0))])
+def test_vessels_crossed_are_the_same_while_the_cut_moves_and_at_rest(
+    by_mm: float, way: tuple[float, float, float]
+) -> None:
+    normal = np.array(way) / np.linalg.norm(way)
+    cut = cut_plane(LIVER, point_mm=as_point(MIDDLE + by_mm * normal), normal=as_point(normal))
+    tree = forked()
+    live = PREVIEW.at(cut.point_mm, cut.normal).crossed_mm
+    result = cut_vessels(LIVER, cut, LIVER, tree)
+    exact = {n.quantity: n.value for n in result.numbers}
+    assert live
+    assert (exact["crossed"], exact["largest_diameter"]) == (len(live), live[0])
+    assert live[0] in (8.0, 4.0, 3.0)  # of the branch, however obliquely it is cut
+    assert [f.code for f in result.findings] == ["vessel_crossed"]
+    assert cut_vessels(LIVER, cut).findings[-1].code == "vessels_without_tree"
+    with pytest.raises(ValueError, match="give the liver"):
+        cut_vessels(LIVER, cut, portal=tree)
 
 
 @pytest.mark.parametrize(("by_mm", "words"), [(-60, "removes nothing"), (60, "the whole organ")])

@@ -146,6 +146,9 @@ def test_lesions_on_both_sides_are_told_apart(liver: LabelMap, tumor: LabelMap) 
     point = liver.geometry.centre_mm() + 5.0 * direction
     live = LivePreview(liver, both).at(point, direction)
     assert live.margin_mm == pytest.approx(result.numbers[0].value, abs=1e-6)
+    assert live.lesions_left == values(result)["lesions_left"] == 1
+    none = margin(both, plane(liver, (-1, 0, 0), 40.0))
+    assert "lesions_left" not in values(none)  # the margin leaves none out
 
 
 def test_an_empty_tumour_has_no_margin(liver: LabelMap, tumor: LabelMap) -> None:

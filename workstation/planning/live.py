@@ -48,6 +48,7 @@ class LiveNumbers:
         specimen_ml, remnant_ml: the parts' volumes; together exactly the organ's.
         remnant_percent: remnant, share of the whole organ label.
         functional_percent: the same with the tumour taken from both; None without a tumour.
+        lesions_left: lesions that stay behind and that ``margin_mm`` leaves out.
         margin_mm: smallest signed distance from the tumour's surface to the cut, taken as
             endless, positive inside the specimen, lesions left behind aside; exact for planes;
             None without a tumour.
@@ -72,6 +73,7 @@ class LiveNumbers:
     pressure: Measurements | None = None
     findings: tuple[Finding, ...] = ()
     near_mm: Mapping[str, float] = field(default_factory=dict)
+    lesions_left: int = 0
 
 
 class LivePreview:
@@ -191,7 +193,10 @@ class LivePreview:
             lost.append(cut_off / len(stays) * self._whole_ml)
         pressure = None if self._pressure is None else self._pressure(1.0 - share)
         found = _left_behind(reach)
-        return LiveNumbers(*parts, functional, margin, crossed, lost[0], lost[1], pressure, found)
+        left = sum(float(distance.max()) < 0 for distance in reach)
+        losses = lost[0], lost[1], pressure
+        made = LiveNumbers(*parts, functional, margin, crossed, *losses, findings=found)
+        return replace(made, lesions_left=left if left < len(reach) else 0)
 
 
 def _least(signed: Floats, gap: Floats) -> float:

@@ -348,8 +348,9 @@ def margin(tumor: LabelMap, cut: Cut, *, progress: Progress = silent) -> Measure
 
     The distance is signed, in mm: positive where the tumour lies inside the specimen. Of
     several lesions the smallest distance counts; those that lie wholly outside the specimen
-    are left behind and said so, they count only where no lesion is removed. The plane is taken
-    as endless, so the margin is never larger than that to the cut in the organ.
+    are left behind, counted apart and said so; they make the margin only where no lesion is
+    removed. The plane is taken as endless, so the margin is never larger than that to the cut in
+    the organ.
 
     Args:
         tumor: what must come out.
@@ -385,7 +386,15 @@ def margin(tumor: LabelMap, cut: Cut, *, progress: Progress = silent) -> Measure
         value - half,
         value + half,
     )
-    return Measurements((number,), _margin_findings(skin, distance, nearest, parts))
+    numbers = (number, *_lesions_left(distance, parts))
+    return Measurements(numbers, _margin_findings(skin, distance, nearest, parts))
+
+
+def _lesions_left(distance: Floats, lesions: list[npt.NDArray[np.int64]]) -> tuple[Number, ...]:
+    """Return how many lesions the margin leaves out, since they stay behind; none for none."""
+    left = sum(float(distance[n].max()) < 0 for n in lesions)
+    source = f"count of the lesions, of {len(lesions)}, that lie wholly outside the specimen"
+    return (Number("lesions_left", float(left), "", source),) if 0 < left < len(lesions) else ()
 
 
 @kept

@@ -31,6 +31,7 @@ SAME = 1e-6
 PAUSE_MS = 80
 TREES = ("portal_tree", "hepatic_tree")
 PRESSURE_STAGE = "planning.portal_pressure"
+VESSELS_STAGE = "planning.cut_vessels"
 DISTANCE_STAGE = "planning.structure_distances"
 PREPARING = Finding(
     Severity.INFO, "preparing", "The live numbers are being prepared; they follow when ready."
@@ -254,7 +255,7 @@ def tell(desk: Desk, live: LiveNumbers) -> None:
 
     What the cut has no value for is None.
     """
-    crossed = live.crossed_mm
+    crossed = live.crossed_mm if _counts_branches(desk.session.plan) else None
     circulation = live.pressure or Measurements()
     values: dict[str, float | None] = {
         "remnant.volume": live.remnant_ml,
@@ -263,6 +264,7 @@ def tell(desk: Desk, live: LiveNumbers) -> None:
         "specimen.fraction": 100.0 - live.remnant_percent,
         "remnant.functional_fraction": live.functional_percent,
         "margin.minimum": live.margin_mm,
+        "margin.lesions_left": float(live.lesions_left),
         "vessels_cut.crossed": None if crossed is None else float(len(crossed)),
         "vessels_cut.largest_diameter": crossed[0] if crossed else None,
         "devascularised.volume": live.devascularised_ml,
@@ -275,6 +277,12 @@ def tell(desk: Desk, live: LiveNumbers) -> None:
         values[number.full_name("portal_pressure")] = number.value
     desk.judged.emit(replace(circulation, findings=(*live.findings, *circulation.findings)))
     desk.previewed.emit(values)
+
+
+def _counts_branches(plan: Plan | None) -> bool:
+    """Tell whether a plan counts the vessels crossed along their trees, as live numbers do."""
+    steps = plan.steps if plan is not None else ()
+    return any(s.stage == VESSELS_STAGE and {"portal", "hepatic"} & set(s.inputs) for s in steps)
 
 
 def _same(a: CutPlane, b: CutPlane) -> bool:

@@ -122,6 +122,9 @@ class NumberView(QFrame):
         self.value, self.unit = label("–", "number", wrap=False), label("", "muted", wrap=False)
         self.band = label("", "muted", wrap=False)
         self.band.setFont(ui_font(CORNER_FONT_PX))
+        self.note = label("", "warning")
+        self.note.setFont(ui_font(CORNER_FONT_PX))
+        self.note.hide()
         line = QHBoxLayout()
         line.setSpacing(4)
         line.addWidget(self.value, 0, Qt.AlignmentFlag.AlignBaseline)
@@ -133,6 +136,12 @@ class NumberView(QFrame):
         column.addWidget(self.name)
         column.addLayout(line)
         column.addWidget(self.band)
+        column.addWidget(self.note)
+
+    def show_note(self, note: str) -> None:
+        """Say below the number what it leaves out; "" says nothing."""
+        self.note.setText(note)
+        self.note.setVisible(bool(note))
 
     def show_number(self, record: Record, recipe: str) -> None:
         """Show a number record of a case's summary."""

@@ -37,6 +37,7 @@ from workstation.ui.stage_rail import group_of
 from workstation.ui.words import readable
 
 CUT_STEP = "cut"
+MARGIN, LEFT = "margin.minimum", "margin.lesions_left"
 KEY_NUMBERS = {
     "margin.minimum": ("Margin", "mm"),
     "remnant.functional_fraction": ("Functional remnant", "%"),
@@ -232,6 +233,14 @@ class PlanPanel:
                 self.numbers[name].show_nothing("none for this cut")
             elif name in self.numbers and value is not None:
                 self.numbers[name].show_live(value, KEY_NUMBERS[name][1])
+        if values:
+            self._tell_left(values.get(LEFT))
+
+    def _tell_left(self, lesions: float | None) -> None:
+        """Say with the margin that lesions stay behind, which it leaves out."""
+        stay = "1 stays" if lesions == 1 else f"{lesions or 0:.0f} stay"
+        note = f"of the lesions removed; {stay} behind" if lesions else ""
+        self.numbers[MARGIN].show_note(note)
 
     def _remember(self) -> None:
         session = self._desk.session
@@ -248,12 +257,15 @@ class PlanPanel:
         if session.plan is None:
             for view in self.numbers.values():
                 view.show_nothing("")
+            self._tell_left(None)
             self.findings.show_records([])
             self.others.show_records([])
             return
         summary = session.summary()
         records = {number["name"]: number for number in summary["numbers"]}
         states = {step["output"]: step["state"] for step in summary["steps"]}
+        if MARGIN in records:
+            self._tell_left(records[LEFT]["value"] if LEFT in records else None)
         for name, view in self.numbers.items():
             output = name.split(".")[0]
             view.setVisible(output in states or output in ASKED)
