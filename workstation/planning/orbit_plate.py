@@ -35,7 +35,7 @@ BORES_WITHIN_MM = 25.0
 what gave way at most.
 """
 
-SMOOTH_MM, PLACED_ROUNDS = 2.0, 6
+SMOOTH_MM, PLACED_ROUNDS = 1.2, 6
 """Over what the underside is evened, and how often."""
 
 LIFTS_MM = (0.8, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 20.0, 24.0, 28.0, 32.0, 36.0, 40.0)
