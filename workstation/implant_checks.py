@@ -18,7 +18,8 @@ from workstation.dicom_export import source_series
 from workstation.planning.aneurysm_patient import PatientFacts
 from workstation.planning.cranioplasty import side_of
 from workstation.planning.plan import Plan, Step
-from workstation.planning.release_marking import SEEN
+from workstation.planning.release_marking import SEEN, UNSEEN
+from workstation.planning.template import templates
 
 IMPLANT, MARKED = "planning.cranial_implant", "planning.mark_implant"
 GUIDE, PLATE, PART = "planning.cutting_guide", "planning.bent_plate", "planning.mark_part"
@@ -27,7 +28,7 @@ MADE = {IMPLANT: "implant", GUIDE: "guide", PLATE: "plate"}
 
 FIT, PRINT = "planning.implant_fit", "meshing.printability"
 PATIENT, PLANE = "planning.cranial_patient", "meshing.symmetry_plane"
-OPERATED = "planning.operated_side"
+OPERATED, DONOR = "planning.operated_side", "planning.donor_leg"
 LATERALITY = ("Laterality", "ImageLaterality")
 """Which side images of one of paired parts say that they show: (0020,0060), (0020,0062)."""
 
@@ -104,10 +105,10 @@ def released_name(plan: Plan, wanted: str = "") -> str:
     """
     found = released_names(plan)
     if not found:
-        raise CaseError(
-            "the plan makes no implant, guide or plate; start one with: hilum plan cranioplasty, "
-            "or hilum plan fixation"
-        )
+        start = "start one with: hilum plan cranioplasty, or hilum plan fixation with an option"
+        if options := _making(plan):
+            start = f"start it anew with an option ({options})"
+        raise CaseError(f"the plan makes no implant, guide or plate; {start}")
     if wanted:
         for name, origin in found.items():
             if wanted in (name, origin.output):
@@ -118,6 +119,17 @@ def released_name(plan: Plan, wanted: str = "") -> str:
     why = f"the plan makes no {wanted!r} for a maker" if wanted else "the plan makes several parts"
     raise CaseError(f"{why}; name one of them, such as release:{next(iter(found))} (there are: "
                     f"{', '.join(found)})")  # fmt: skip
+
+
+def _making(plan: Plan) -> str:
+    """Return the options of a plan's template that make a guide or a plate, as they are asked."""
+    template = templates().get(plan.template)
+    options = template.options if template else {}
+    return ", ".join(
+        f"--with {name}"
+        for name, option in options.items()
+        if any(step.stage in MADE for step in option.steps)
+    )
 
 
 def steps_of(plan: Plan, stage: str) -> list[Step]:
@@ -211,8 +223,33 @@ def _first(made: Made, stage: str, kind: type) -> Any:
     return next((value for value in values if isinstance(value, kind)), None)
 
 
+def _whose_side(plan: Plan, name: str) -> Step | None:
+    """Return the step that declares the side of a part, None where none is named for it."""
+    marking = next((s for s in plan.steps if s.output == name and s.stage == PART), None)
+    wanted = marking.inputs.get("patient") if marking else None
+    return next((s for s in plan.steps if s.output == wanted), None)
+
+
+def _declared_now(plan: Plan, name: str) -> str:
+    """Return the side that a plan declares for a part, "" for none."""
+    step = _whose_side(plan, name)
+    if step is not None and step.stage == DONOR:
+        axis = next((s for s in plan.steps if s.output == step.inputs["axis"]), None)
+        return str(axis.params.get("leg") or "") if axis else ""
+    steps = [step] if step else [*steps_of(plan, PATIENT), *steps_of(plan, OPERATED)]
+    return str(steps[-1].params.get("side") or "") if steps else ""
+
+
+def _fits(made: Made, declared: str, lies: str) -> bool:
+    """Return whether a part may lie there; an operation on both sides has parts on either."""
+    return declared == lies or (declared == "bilateral" and made.origin.stage != IMPLANT)
+
+
 def declared_side(made: Made) -> str:
-    """Return the side that was declared for the operation, "" for none."""
+    """Return the side that was declared for the operation, or the donor's leg, "" for none."""
+    own = _whose_side(made.plan, made.name)
+    if own is not None and isinstance(facts := made.values.get(own.output), PatientFacts):
+        return str(facts.facts.get("side", ""))
     for stage in (PATIENT, OPERATED):
         facts = _first(made, stage, PatientFacts)
         if facts is not None:
@@ -232,14 +269,12 @@ def found_side(made: Made) -> str:
 def side_check(case: Case, made: Made) -> Check:
     """Return whether the side is declared and that of the implant; another one stops all."""
     declared, found = declared_side(made), found_side(made)
-    steps = [*steps_of(case.plan(), PATIENT), *steps_of(case.plan(), OPERATED)]
-    now = [str(step.params.get("side") or "") for step in steps]
+    now = _declared_now(case.plan(), made.name)
     fix = "check the image and patient.side"
     lies = found or _written_side(made)
-    if now and now[-1] and lies and now[-1] != lies:
+    if now and lies and not _fits(made, now, lies):
         text = (
-            f"the operation is declared for {_for(now[-1])}, but the {made.title} lies "
-            f"{_where(lies)}"
+            f"the operation is declared for {_for(now)}, but the {made.title} lies {_where(lies)}"
         )
         return Check("side", "Side", False, text, fix, final=True)
     pictured = _pictured_side(case, made)
@@ -256,9 +291,10 @@ def side_check(case: Case, made: Made) -> Check:
         text = f"nothing in the image told the side of the {made.title}"
         remedy = ""
         if made.origin.stage != IMPLANT:
-            remedy = "set patient.bone to femur or tibia, or mark it with a mid-sagittal plane"
+            unseen = [f.remedy for f in made.surface.findings if f.code == UNSEEN]
+            remedy = unseen[-1] if unseen else "mark it with its side (planning.mark_part)"
         return Check("side", "Side", False, text, remedy)
-    if declared != found:
+    if not _fits(made, declared, found):
         text = (
             f"the operation is declared for {_for(declared)}, but the {made.title} lies "
             f"{_where(found)}"
@@ -300,7 +336,8 @@ def _marked(made: Made) -> Check:
         stage = MARKED if made.origin.stage == IMPLANT else PART
         return Check("marked", "Marking", False, text, f"add the step {stage}")
     side = _written_side(made)
-    wanted = declared_side(made) or found_side(made)
+    wanted, found = declared_side(made), found_side(made)
+    wanted = found if found and _fits(made, wanted, found) else wanted or found
     text = written[-1].sentence
     if side != wanted:
         return Check("marked", "Marking", False, text, "write the side anew", final=True)

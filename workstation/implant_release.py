@@ -22,6 +22,7 @@ from workstation.implant_checks import (
     side_check,
 )
 from workstation.implant_drawing import write_drawing
+from workstation.planning.release_marking import DECLARED
 from workstation.runs import write_export
 from workstation.store import write_json
 
@@ -181,7 +182,10 @@ def require_declared_side(case: Case, names: Collection[str] | None = None) -> N
             continue
         try:
             made = find_made(case, name)
-        except CaseError:
+        except CaseError as error:
+            if DECLARED in str(error):  # unmarked, but what it is made of may be computed
+                why = Check("side", "Side", False, str(error), "", final=True)
+                raise NotReleased(name, (why,)) from error
             continue  # it is not computed, so it cannot leave
         check = side_check(case, made)
         if check.final and not check.passed:

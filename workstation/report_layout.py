@@ -39,6 +39,8 @@ def shown_value(number: Mapping[str, Any]) -> str:
     unit = number["unit"].replace("cm2", "cm²").replace("mm2", "mm²").replace("degrees", "°")
     if not unit:
         return f"{value:,.0f}" if value == int(value) else f"{value:.2f}"  # a count, a ratio
+    if unit == "1":
+        return f"{value:.0f}" if value == int(value) else f"{value:.3f}"  # a direction's share
     if unit in FINE and abs(value) < 10:
         return f"{value:.3g} {unit}"
     digits = 0 if unit == "mL" and abs(value) >= 100 else 1

@@ -7,18 +7,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from manifold3d import Manifold
 from reportlab.graphics.shapes import String
 from reportlab.platypus import KeepTogether
 from scipy.spatial.transform import Rotation
 
+from meshing.booleans import from_solid
 from meshing.clipping import split_by_plane
 from meshing.surface import enclosed_mm3, is_watertight
 from segmentation.volume import ImageGeometry, Label, LabelMap
 from workstation.figures import plan_scene
 from workstation.graft_report import fibula_drawing, graft_pages
+from workstation.implant_checks import released_names
 from workstation.phantom.graft_bones import ARCH_MM, arch_point, fibula, mandible
 from workstation.planning.bone_landmarks_record import WrongSide
-from workstation.planning.fibula import NoFibula, fibula_axis, shaft_of
+from workstation.planning.fibula import NoFibula, donor_leg, fibula_axis, shaft_of
 from workstation.planning.fibula_fit import NoFit, fit_segments
 from workstation.planning.fibula_graft import cut_of, fibula_graft, move_of
 from workstation.planning.fibula_pieces import (
@@ -34,10 +37,12 @@ from workstation.planning.mandible import (
     NoMandible,
     mandible_border,
     mandible_cut,
+    mandible_midplane,
     remaining_mandible,
     resected_mandible,
     take_mandible,
 )
+from workstation.planning.release_marking import mark_part, operated_side
 from workstation.planning.template import find_template
 from workstation.stages import run_plan
 
@@ -255,7 +260,8 @@ def test_the_plan_of_the_template_runs_and_is_told_in_the_report(jaw, legs):
     plan = template.plan("2.25.9", {"mandible": "m", "fibula": "f"})
     plan = template.with_options(plan, ["plate", "fibula-guide"])
     changes = {"fibula_axis": {"leg": "left"}, "graft": {**ENTERED, "lift_mm": None},
-               "plate_line": {"beyond_mm": 12.0}, "fibula_guide_1": {"step_mm": 1.5}}  # fmt: skip
+               "plate_line": {"beyond_mm": 12.0}, "fibula_guide_1": {"step_mm": 1.5},
+               "patient": {"side": "bilateral"}}  # fmt: skip
     for output, params in changes.items():
         step = plan.step(output)
         plan = plan.with_step(replace(step, params={**step.params, **params}))
@@ -264,6 +270,9 @@ def test_the_plan_of_the_template_runs_and_is_told_in_the_report(jaw, legs):
     values = {name: store[key] for name, key in keys.items()}
     graft = values["graft"]
     assert numbers(values["plate_course"])["holes"] >= 4
+    assert written(values["plate_marked"]) == ["marked_bilateral", "side_seen_bilateral"]
+    assert written(values["fibula_guide_1_marked"]) == ["marked_left", "side_unseen"]
+    assert "fibula_guide_1_marked" in released_names(plan)
     slots = values["fibula_guide_1"]
     for end in ("ankle", "knee"):  # the blade goes through both slots, beside the piece
         cut = values[f"{end}_cut_1"]
@@ -281,3 +290,66 @@ def test_the_plan_of_the_template_runs_and_is_told_in_the_report(jaw, legs):
     told = [shape.text for shape in drawn.contents if isinstance(shape, String)]
     for n in range(1, int(numbers(graft)["segments"]) + 1):
         assert told.count(f"{n}: {numbers(graft)[f'length_{n}']:.1f} mm") == 2
+
+
+def block_at(mesh, place):
+    """A closed part of 20 mm on the outside of the arch."""
+    way = np.asarray(place) / np.linalg.norm(place)
+    cube = Manifold.cube((20.0, 20.0, 20.0), True).refine_to_length(4.0)
+    return replace(from_solid(mesh, cube, np.asarray(place) + 20.0 * way), name="guide")
+
+
+def written(part):
+    return [f.code for f in part.findings if f.code.startswith(("marked_", "side_"))]
+
+
+@pytest.mark.parametrize("flip", [1.0, -1.0])
+def test_a_part_of_a_mandible_bears_the_side_on_which_it_lies(jaw, flip):
+    mesh = jaw[0]
+    if flip < 0:  # the whole is mirrored, so right is left
+        mesh = mesh.reshaped(mesh.points_mm * (-1.0, 1.0, 1.0), mesh.triangles[:, ::-1])
+    plane = mandible_midplane(mesh)
+    left = block_at(mesh, arch_point(50.0) * (flip, 1.0, 1.0))
+    name, other = ("left", "right") if flip > 0 else ("right", "left")
+    own = mark_part(left, mesh, operated_side(side=name), plane)
+    assert written(own) == [f"marked_{name}", f"side_seen_{name}"]
+    with pytest.raises(WrongSide, match=f"guide lies on the patient's {name}, but .* is {other}"):
+        mark_part(left, mesh, operated_side(side=other), plane)
+    both = mark_part(left, mesh, operated_side(side="bilateral"), plane)
+    assert written(both) == [f"marked_{name}", f"side_seen_{name}"]
+    middle = block_at(mesh, arch_point(0.0))
+    with pytest.raises(WrongSide, match=r"across the midline.*set patient.side to bilateral"):
+        mark_part(middle, mesh, operated_side(side=name), plane)
+
+
+def test_only_what_lies_across_the_midline_bears_both_sides(jaw):
+    mesh = jaw[0]
+    middle = block_at(mesh, arch_point(0.0))
+    across = mark_part(middle, mesh, operated_side(side="bilateral"), mandible_midplane(mesh))
+    assert written(across) == ["marked_bilateral", "side_seen_bilateral"]
+    assert any("'L+R'" in f.sentence for f in across.findings)
+
+
+@pytest.mark.parametrize(("cut", "kept"), [(0.0, 0), (-20.0, 1), (-30.0, 0)])
+def test_half_a_mandible_tells_no_side(jaw, cut, kept):
+    half = split_by_plane(jaw[0], (cut, 0.0, 0.0), (1.0, 0.0, 0.0))[kept]
+    plane = mandible_midplane(half)
+    assert "middle_unsure" in {f.code for f in plane.findings}
+    part = block_at(jaw[0], arch_point(-50.0 if kept else 50.0))
+    marked = mark_part(part, jaw[0], operated_side(side="left"), plane)
+    assert written(marked) == ["marked_left", "side_unseen"]
+
+
+@pytest.mark.parametrize("leg", ["left", "right"])
+def test_the_guide_of_a_fibula_bears_the_leg(legs, leg):
+    bone, axis = legs[leg]
+    seen = fibula_axis(bone.mesh, leg=leg, lateral=tuple(bone.lateral))
+    spot = shaft_of(axis).centre(180.0)
+    part = block_at(bone.mesh, spot)
+    part = part.reshaped(part.points_mm - part.points_mm.mean(axis=0) + spot
+                         + 20.0 * bone.lateral, part.triangles)  # fmt: skip
+    assert written(mark_part(part, bone.mesh, donor_leg(seen))) == [
+        f"marked_{leg}", f"side_seen_{leg}"]  # fmt: skip
+    unseen = mark_part(part, bone.mesh, donor_leg(axis))
+    assert written(unseen) == [f"marked_{leg}", "side_unseen"]
+    assert "tibia" in unseen.findings[-1].remedy

@@ -153,3 +153,22 @@ def test_the_wrong_bone_a_mirrored_one_and_a_swapped_guide_are_refused(femur):
     assert {"marked_left", "side_unseen"} <= unsure
     bare = mark_part(guide, femur.mesh, operated_side())
     assert not any(f.code.startswith("marked_") for f in bare.findings)
+
+
+def test_an_unmarked_part_of_another_side_does_not_leave_either(femur, tmp_path):
+    write_surface(femur.mesh, tmp_path / "bone.stl")
+    entries, targets = shaft_screws(femur)
+    sets = [
+        ("patient", "side", "right"), ("patient", "bone", "femur"),
+        ("screws", "entries_mm", entries), ("screws", "targets_mm", targets),
+        ("drill_guide", "step_mm", 1.5),
+    ]  # fmt: skip
+    with create_case(tmp_path / "case") as case:
+        plan = start_plan(case, find_template("fixation"), {"bone": tmp_path / "bone.stl"}, sets,
+                          options=["drill-guide"])  # fmt: skip
+        with pytest.raises(StepFailed, match="by its shape this is a left femur"):
+            case.run(plan)
+        for name in ("drill_guide", "model", "release:drill_guide"):
+            with pytest.raises(CaseError, match="y its shape this is a left femur"):
+                export_any(case, name, tmp_path / "out.stl", despite="the patient waits")
+    assert not (tmp_path / "out.stl").exists()

@@ -17,6 +17,7 @@ from meshing.symmetry import even_points
 from segmentation.contract import Finding, Number, Progress, Severity, silent
 from segmentation.measured import Measured
 from segmentation.volume import Floats, LabelMap, Vector
+from workstation.planning.aneurysm_patient import Fact, PatientFacts
 from workstation.planning.bone_landmarks_record import WrongSide, bone_surface, require_frame
 from workstation.planning.guide import INTO
 from workstation.planning.mandible_border import unit
@@ -127,6 +128,24 @@ def fibula_axis(
         {name: as_vector(place) for name, place in ends.items()},
         samples={"up_mm": heights}, numbers=numbers, findings=(told,),
     )  # fmt: skip
+
+
+def donor_leg(axis: Measured, *, progress: Progress = silent) -> PatientFacts:
+    """Which leg the fibula is taken from, for what is written on its guide.
+
+    Args:
+        axis: the ends, centre line and sides of the fibula.
+        progress: told how far the work is.
+
+    Raises:
+        ValueError: if the measurement is none of a fibula.
+    """
+    progress(1.0)
+    shaft = shaft_of(axis)
+    leg = "left" if np.cross(shaft.up, shaft.lateral) @ shaft.anterior < 0 else "right"
+    doubts = tuple(f for f in axis.findings if f.severity is not Severity.INFO)
+    facts: dict[str, Fact] = {"side": leg, "bone": "fibula", "checked": not doubts}
+    return PatientFacts((), doubts, facts, dict.fromkeys(facts, "fibula_axis"))
 
 
 def shaft_of(axis: Measured) -> Shaft:

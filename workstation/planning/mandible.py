@@ -27,6 +27,7 @@ from meshing.curves import arc_length_mm
 from meshing.measuring import as_vector
 from meshing.nearest import NearestOnSurface
 from meshing.surface import SurfaceMesh, enclosed_mm3
+from meshing.symmetry import even_points, symmetry_plane
 from segmentation.anatomy import ANATOMY
 from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
 from segmentation.marks import Points
@@ -47,6 +48,11 @@ SHARES = {"first": 1 / 3, "second": 2 / 3}
 
 OFF_MM = 15.0
 """A point this far from the border was not meant for it."""
+
+SPOTS, ASIDE_MM = 4000, 20.0
+WIDE, ALIKE_PERCENT = 0.5, 75.0
+"""A mandible is whole on both sides where at least so much of it lies that far aside of its
+middle, and so much of it has a counterpart."""
 
 CROSS_MM = 0.1
 BESIDE_MM = 0.5
@@ -133,6 +139,31 @@ def mandible_border(
     middle = as_vector(line[len(line) // 2])
     return Measured(mandible.frame_uid, (line,), points, f"border {length:.0f} mm", middle, places,
                     findings=(told,), numbers=numbers)  # fmt: skip
+
+
+def mandible_midplane(mandible: SurfaceMesh, *, progress: Progress = silent) -> Measured:
+    """Find the mid-sagittal plane of a mandible that is whole on both sides.
+
+    Where it is not, as half a mandible, the plane says so and tells no side.
+
+    Args:
+        mandible: its closed surface, before anything is resected.
+        progress: told how far the work is.
+    """
+    plane = symmetry_plane(mandible, progress=progress)
+    normal = np.asarray(plane.places["normal"])
+    away = np.abs((even_points(mandible, SPOTS)[0] - plane.places["point_mm"]) @ normal)
+    wide = float((away > ASIDE_MM).mean())
+    known = {number.quantity: number.value for number in plane.numbers}
+    if wide >= WIDE and known["symmetric"] >= ALIKE_PERCENT:
+        return plane
+    text = (
+        f"this mandible does not tell the patient's middle: {known['symmetric']:.0f} % of it has "
+        f"a counterpart on the other side, and {wide:.0%} lies more than {ASIDE_MM:g} mm aside"
+    )
+    remedy = "plan from a head CT, whose skull tells it"
+    told = Finding(Severity.WARNING, "middle_unsure", text, plane.text_mm, remedy)
+    return replace(plane, findings=(*plane.findings, told))
 
 
 def _up_of(points: Floats) -> Floats:
