@@ -44,6 +44,7 @@ from workstation.case_record import (
 )
 from workstation.case_sources import (
     IMAGES,
+    check_labels,
     check_name,
     check_patient,
     family_name,
@@ -160,6 +161,7 @@ class Case:
         path, structure = split_structure(path)
         how = {"kind": kind, **reading, **({"structure": structure} if structure else {})}
         value = self._read_file(path, name, how, frame_uid, progress)
+        check_labels(path, name, value, partial(self._image_grid, frame_uid))
         folder = self.folder / "files"
         folder.mkdir(exist_ok=True)
         copy = folder / f"{name}-{digest_source(value)[:12]}{_ending(path)}"

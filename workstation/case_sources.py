@@ -23,6 +23,9 @@ from workstation.store import sync_folder
 from workstation.surface_source import READING, read_surface_source
 from workstation.transplant_record import read_person
 
+NEVER_EMPTY = ("liver", "portal_vein", "hepatic_vein")
+"""Labels without which a plan cannot go on; that of a tumour may be empty."""
+
 IMAGES = ("dicom", "volume")
 """Kinds of sources that are images."""
 
@@ -145,6 +148,40 @@ def reread_series(
 ) -> Volume:
     """Read a DICOM source anew from its kept originals."""
     return dicom.read(find_series(case_folder, name, about), progress)
+
+
+def check_labels(
+    path: Path, name: str, value: object, grid_of: Callable[[], ImageGeometry | None]
+) -> None:
+    """Raise where a label file cannot serve as what a plan cannot do without.
+
+    ``grid_of`` tells the voxel grid of the image, if there is one.
+
+    Raises:
+        CaseError: if no voxel is marked; it tells the grids of file and image.
+    """
+    wanted = name.removesuffix("_file")
+    if not isinstance(value, LabelMap) or wanted not in NEVER_EMPTY or value.array.any():
+        return
+    grid, image = value.geometry, grid_of()
+    against = "" if image is None else f"; the image has {_grid_text(image)}"
+    same = image is None or grid.same_grid(image)
+    raise CaseError(
+        f"{path.name}, given as {wanted}, marks no voxel. It has {_grid_text(grid)}{against}. "
+        + ("" if same else "The file was made on another grid than this image. ")
+        + f"Choose a file in which the {wanted.replace('_', ' ')} is marked, or leave the file out"
+    )
+
+
+def _grid_text(grid: ImageGeometry) -> str:
+    """Return size, spacing and place of a voxel grid in words."""
+    size = " x ".join(map(str, grid.size))
+    spacing = " x ".join(f"{step:.3g}" for step in grid.spacing_mm)
+    corners = grid.corners_mm()
+    place = ", ".join(
+        f"{low:.0f} to {high:.0f}" for low, high in zip(corners.min(axis=0), corners.max(axis=0))
+    )
+    return f"{size} voxels of {spacing} mm at {place} mm (x, y, z in LPS)"
 
 
 def image_frame(record: CaseRecord) -> str:

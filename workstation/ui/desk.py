@@ -244,6 +244,15 @@ class Desk(QObject):
         value = self.value(self.session.view.image)
         return value if isinstance(value, Volume) else None
 
+    def notice(self, names: Iterable[str]) -> str:
+        """Return what views of these values say of them: that they are late, or still to come."""
+        waits = self._loading is not None and self.image() is None
+        if waits and self._source_key(self.session.view.image):
+            return "Loading the image"
+        if all(self.is_current(name) for name in names if self.is_shown(name)):
+            return ""
+        return "↻ being recomputed" if self.busy else "↻ not up to date: recompute"
+
     def results(self) -> dict[str, Any]:
         """Return what there is to show by name: surface sources, then results in plan order.
 

@@ -319,12 +319,9 @@ class FourUp(QWidget):
         return layer_over(self._desk, image) or (speed if here else None)
 
     def _notice(self) -> str:
-        """Return what the views say while they show values of an earlier plan."""
+        """Return what the views say while they show earlier values, or wait for an image."""
         desk = self._desk
-        shown = desk.labels().keys() | self.surfaces().keys() | desk.flows().keys()
-        if all(desk.is_current(name) for name in shown if desk.is_shown(name)):
-            return ""
-        return "↻ being recomputed" if desk.busy else "↻ not up to date: recompute"
+        return desk.notice(desk.labels().keys() | self.surfaces().keys() | desk.flows().keys())
 
     def _place_first(self, image: Volume) -> None:
         """Show what a reader wants first: where the tumour is nearest to the cut.

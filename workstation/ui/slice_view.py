@@ -480,7 +480,8 @@ class SliceView(QWidget):
             painter.setFont(corner_font(self.font()))
             if self._volume is None or self._placement is None:
                 painter.fillRect(self.rect(), QColor(DARK.view))
-                draw_empty(painter, self.width(), self.height(), _EMPTY)
+                said = self._marks.notice or _EMPTY
+                draw_empty(painter, self.width(), self.height(), said)
                 return
             pixmap = self._picture.pixmap(
                 self._volume,

@@ -303,3 +303,11 @@ def test_an_empty_view_says_what_to_do_and_ignores_the_hand(qtbot):
     widget.set_volume(None)
     assert widget.placement is None
     np.testing.assert_array_equal(grabbed(widget), picture)
+
+
+def test_an_empty_view_says_what_it_waits_for(qtbot):
+    widget = SliceView("axial")
+    qtbot.addWidget(widget)
+    asks = grabbed(widget)
+    widget.set_notice("Loading the image")
+    assert not np.array_equal(asks, grabbed(widget))

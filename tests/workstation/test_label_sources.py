@@ -1,0 +1,33 @@
+"""Label files that cannot serve are refused as they are read, in words that help."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segmentation.images import write_labels, write_volume
+from segmentation.volume import ImageGeometry, Label, LabelMap, Volume
+from workstation.case import CaseError, create_case
+
+GRID = ImageGeometry((14, 12, 10), (0.8, 0.9, 2.0), (-5, 7, 11), tuple(np.eye(3).ravel()), "1.2")
+FAR = replace(GRID, size=(5, 6, 7), origin_mm=(2000.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize("grid", [GRID, FAR])
+def test_a_label_without_a_voxel_is_refused_before_anything_is_computed(
+    tmp_path: Path, grid: ImageGeometry
+) -> None:
+    image, file = tmp_path / "ct.nrrd", tmp_path / "drawn.nrrd"
+    write_volume(Volume(np.zeros(GRID.shape, np.int16), GRID), image)
+    write_labels(LabelMap(np.zeros(grid.shape, np.uint8), grid, {1: Label("liver")}), file)
+    with create_case(tmp_path / "case") as case:
+        case.import_file(image, "ct", "volume", "1.2")
+        with pytest.raises(CaseError) as raised:
+            case.import_file(file, "liver_file", "labels", "1.2")
+        said = str(raised.value)
+        assert "drawn.nrrd, given as liver, marks no voxel" in said
+        assert "the image has 14 x 12 x 10 voxels of 0.8 x 0.9 x 2 mm at -5 to 5, 7 to 17" in said
+        assert ("made on another grid" in said) == (grid is FAR)
+        assert "liver_file" not in case.record.sources
+        case.import_file(file, "tumor_file", "labels", "1.2")  # there may be none
