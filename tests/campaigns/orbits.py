@@ -70,6 +70,7 @@ class Verdict:
             "wall": self.mean_mm > 1.0,
             "largest": self.largest_95_mm > 2.0,
             "overlap": self.overlap_ml > 0,
+            "way in": self.way_bone_ml > 0,
             "open": not self.closed,
         }
         return tuple(name for name, fault in missed.items() if fault)

@@ -13,7 +13,7 @@ from workstation.planning import orbit_walls
 from workstation.planning.cranioplasty import WrongSide, cranial_patient
 from workstation.planning.cranioplasty_insertion import insertion_path
 from workstation.planning.orbit_cavities import look, orbital_cavities
-from workstation.planning.orbit_plate import PlateSize, lay_plate
+from workstation.planning.orbit_plate import NoOrbitalPlate, PlateSize, lay_plate
 from workstation.planning.orbit_target import NoOrbitalDefect, find_orbital_target
 from workstation.planning.orbit_walls import NoOrbit
 
@@ -119,6 +119,31 @@ def test_the_plate_closes_the_floor_and_lies_clear_of_bone(head, plate):
     under = plate.points_mm[np.linalg.norm(plate.points_mm[:, :2] - (30, 6), axis=1) < 3]
     assert np.abs(under[:, 2] - floor).max() < 1.5
     assert numbers(insertion_path(plate, head.skull))["collision.volume"] == 0
+
+
+def test_what_bone_would_stop_on_the_way_in_is_left_out(head, pair, plate):
+    before = skull_with_bar(head, 36.0)
+    barred = numbers(insertion_path(plate, before))["collision.volume"]
+    assert barred > 0, "else nothing is tried"
+    cut = lay_plate(find_orbital_target(*pair, 2.0), before, PlateSize())
+    found = numbers(cut)
+    assert is_watertight(cut)
+    assert found["overlap.volume"] == found["way.bone"] == 0
+    assert numbers(insertion_path(cut, before))["collision.volume"] == 0
+    assert 20 < found["defect.covered"] < 95
+    assert "defect_uncovered" in {finding.code for finding in cut.findings}
+    with pytest.raises(NoOrbitalPlate, match="way in"):
+        lay_plate(find_orbital_target(*pair, 2.0), skull_with_bar(head, 90.0), PlateSize())
+
+
+def skull_with_bar(head, to_mm):
+    """The skull with a bar in front of the left orbit, from the midline out to some x."""
+    grid = head.skull.geometry
+    mask = head.skull.array.copy()
+    k, j, i = np.indices(grid.shape)
+    x, y = np.moveaxis(grid.to_world(np.stack([i, j, k], axis=-1)), -1, 0)[:2]
+    mask[(y > FRONT_MM - 4) & (y < FRONT_MM) & (x > 0) & (x < to_mm)] = 1
+    return replace(head.skull, array=mask)
 
 
 def test_what_is_whole_or_on_both_sides_gets_no_plate(head, pair):

@@ -47,6 +47,11 @@ GIVEN_UP_MM = 1.0
 REACH_MM, BY = 50.0, 7
 """How far from the middle of an orbit its bone lies; the directions that a voxel of it bounds."""
 
+BARRED = (
+    "bone bars every way in for a plate over the hole; look at the skull's outline in front of "
+    "the orbit"
+)
+
 COVERED = 95.0
 """Percent of what gave way that a plate is to lie over."""
 
@@ -152,9 +157,12 @@ def lay_plate(target: OrbitalTarget, skull: LabelMap, size: PlateSize) -> Surfac
     way, stops = _way_in(target, bone, under, size)
     bores = _bores(target, skull, size, stops)
     inside = _footprint(target, under, size, bores, stops)
+    if not (inside > 0).any():
+        raise NoOrbitalPlate(BARRED)
     patch = clipped(target.ball.ways, target.ball.triangles, inside, under)
-    if not len(patch.triangles):
-        raise NoOrbitalPlate("no wall is left that a plate could lie on; raise overlap_mm")
+    kept = (inside > 0) & (cKDTree(patch.ways).query(target.ball.ways)[0] < 1e-6)
+    if not (kept & target.gave_way).any() or not (kept & ~target.gave_way).any():
+        raise NoOrbitalPlate(BARRED)
     points, triangles = layered(patch, target.orbit.middle_mm, size.thickness_mm, size.bevel_mm)
     frame = skull.geometry.frame_uid
     made = measured(SurfaceMesh(points, triangles, frame, "orbital plate", COLOUR))
@@ -167,7 +175,7 @@ def lay_plate(target: OrbitalTarget, skull: LabelMap, size: PlateSize) -> Surfac
     if bores.bone_mm:
         source = "bone within 6 mm under the bores, along rays; the least"
         numbers += (Number("screw.bone_least", min(bores.bone_mm), "mm", source, plain=True),)
-    covered, moved = _covered(target, inside), _way_numbers(made, way, skull)
+    covered, moved = _covered(target, kept), _way_numbers(made, way, skull)
     numbers = (*numbers, covered, *moved)
     found = _findings(target.side, bores, size.screws, covered.value)
     return replace(made, findings=(*made.findings, *found), numbers=(*made.numbers, *numbers))
@@ -327,9 +335,9 @@ def _mean(name: str, found_mm: Floats, source: str) -> Number:
     return Number(name, float(found_mm.mean()), "mm", source, 0.0, high, plain=True)
 
 
-def _covered(target: OrbitalTarget, inside: Floats) -> Number:
+def _covered(target: OrbitalTarget, kept: Mask) -> Number:
     areas = np.nan_to_num(target.wall_mm) ** 2 * target.gave_way
-    share = 100 * float(areas[inside > 0].sum() / areas.sum())
+    share = 100 * float(areas[kept].sum() / areas.sum())
     source = "of the wall that gave way, what lies behind the plate"
     return Number("defect.covered", share, "%", source, plain=True)
 
