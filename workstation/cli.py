@@ -151,6 +151,7 @@ def _templates(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> int:
     template = find_template(options.template)
+    template.require_asked(options.settings)
     with case_for_writing(options.case) as case:
         plan = work(
             "Import",

@@ -299,6 +299,7 @@ def start_plan(
                 accepted[template.sources[name].source_name] = accepted_codes(about)
     plan = template.with_options(template.plan(frame_uid or "", keys, kinds), options)
     plan = with_settings(with_clinical(plan, case.record.clinical_record()), settings)
+    plan = template.spared(plan, options)
     plan = of_today(_dated(_at_present(template.agreed(plan, options)), here))
     plan = replace(plan, accepted=accepted)
     check_plan(plan)

@@ -165,3 +165,23 @@ def test_without_reverses_followed():
 def test_a_result_needs_a_plain_name(name):
     with pytest.raises(PlanError, match="cannot name a result"):
         replace(PLAN, steps=(replace(THRESHOLD, output=name),))
+
+
+def test_what_a_plan_cannot_begin_without_is_asked_for_before_it_runs():
+    template = find_template("mandible-reconstruction")
+    with pytest.raises(PlanError, match=r"needs the leg .* --set fibula_axis.leg=VALUE"):
+        template.require_asked([("graft", "kerf_mm", 0.8)])
+    template.require_asked([("fibula_axis", "leg", "left")])
+
+
+def test_a_plate_alone_needs_no_other_screws():
+    template = find_template("fixation")
+    plan = template.plan("2.25.9", {"bone": "b"})
+    plate = template.with_options(plan, ["plate"])
+    alone = {step.output for step in template.spared(plate, ["plate"]).steps}
+    assert {step.output for step in plate.steps} - alone == {
+        "screws", "screw_bodies", "screws_apart"}  # fmt: skip
+    entered = plate.with_params("screws", entries_mm=((1.0, 2.0, 3.0),))
+    assert template.spared(entered, ["plate"]) == entered
+    drilled = template.with_options(plate, ["drill-guide"])
+    assert template.spared(drilled, ["plate", "drill-guide"]) == drilled

@@ -61,11 +61,13 @@ class Option:
         title: what they answer.
         steps: put at the end of the plan.
         like: output of a step to that of another, whose parameters it takes.
+        spares: full name of a parameter to the steps that go where it is left empty.
     """
 
     title: str
     steps: tuple[Step, ...]
     like: Mapping[str, str]
+    spares: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,18 @@ class Template:
     one_of: tuple[str, ...] = ()
     figures: Figures = field(default_factory=Figures)
     options: Mapping[str, Option] = field(default_factory=dict)
+    asked: Mapping[str, str] = field(default_factory=dict)
+
+    def require_asked(self, settings: Sequence[tuple[str, str, Any]]) -> None:
+        """Raise unless ``settings`` (step, parameter, value) hold what a plan cannot begin without.
+
+        Raises:
+            PlanError: naming the first that is missing.
+        """
+        given = {f"{step}.{name}" for step, name, _ in settings}
+        for name, what in self.asked.items():
+            if name not in given:
+                raise PlanError(f"{self.name} needs {what}; give it with --set {name}=VALUE")
 
     def plan(
         self,
@@ -175,6 +189,17 @@ class Template:
                 plan = plan.with_step(replace(step, params=params))
         return plan
 
+    def spared(self, plan: Plan, names: Sequence[str]) -> Plan:
+        """Return ``plan`` without the steps that its options make needless, if none needs them."""
+        for name in dict.fromkeys(names):
+            for parameter, gone in self.options[name].spares.items():
+                output, _, argument = parameter.partition(".")
+                kept = tuple(step for step in plan.steps if step.output not in gone)
+                needed = any({*gone}.intersection(step.inputs.values()) for step in kept)
+                if not needed and not plan.step(output).params.get(argument):
+                    plan = replace(plan, steps=kept)
+        return plan
+
     def first_source(self, kind: str) -> str:
         """Return the source with which alone a plan can begin if it is of ``kind``, else ""."""
         needed = [source for source in self.sources.values() if source.required]
@@ -231,6 +256,7 @@ def _read(record: Mapping[str, Any]) -> Template:
         tuple(record.get("one_of", ())),
         _figures(record.get("figures", {})),
         {name: _option(about) for name, about in record.get("options", {}).items()},
+        record.get("asked", {}),
     )
 
 
@@ -257,7 +283,9 @@ def _source(name: str, about: Mapping[str, Any]) -> TemplateSource:
 
 def _option(about: Mapping[str, Any]) -> Option:
     steps = tuple(Step(**step) for step in about["steps"])
-    return Option(about["title"], steps, MappingProxyType(dict(about.get("like", {}))))
+    spares = {name: tuple(gone) for name, gone in about.get("spares", {}).items()}
+    like = MappingProxyType(dict(about.get("like", {})))
+    return Option(about["title"], steps, like, MappingProxyType(spares))
 
 
 def _figures(record: Mapping[str, Any]) -> Figures:
