@@ -10,6 +10,8 @@ import qtawesome
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPalette
 from PySide6.QtWidgets import QApplication
 
+from workstation.ui.line_icon import LineIcon
+
 BASE_FONT_PX = 13
 CORNER_FONT_PX = 11
 KEY_NUMBER_FONT_PX = 20
@@ -198,7 +200,7 @@ def icon(name: str, colour: str = DARK.text) -> QIcon:
         drawn: QIcon = qtawesome.icon(name, color=colour, color_disabled=DARK.muted)
     except Exception as error:  # qtawesome raises bare Exception
         raise ValueError(f"there is no icon named {name!r}") from error
-    return drawn
+    return QIcon(LineIcon(drawn))
 
 
 def _box_palette(theme: Colours) -> QPalette:

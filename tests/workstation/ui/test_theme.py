@@ -1,8 +1,11 @@
 import re
 
 import pytest
-from PySide6.QtGui import QColor, QFont
+import qtawesome
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QColor, QFont, QIcon
 
+from workstation.ui.line_icon import LineIcon
 from workstation.ui.theme import (
     DARK,
     LIGHT,
@@ -64,6 +67,17 @@ def test_an_icon_is_drawn_and_an_unknown_one_named(qapp):
     assert not icon("ph.ruler").pixmap(20, 20).isNull()
     with pytest.raises(ValueError, match="no-such-icon"):
         icon("ph.no-such-icon")
+
+
+def test_an_icon_without_room_draws_nothing_and_is_else_the_same(qapp, qtlog):
+    plain = qtawesome.icon("ph.ruler", color=DARK.text, color_disabled=DARK.muted)
+    engine = LineIcon(plain).clone()
+    normal, off = QIcon.Mode.Normal, QIcon.State.Off
+    assert engine.pixmap(QSize(0, 9), normal, off).isNull()
+    for mode in (normal, QIcon.Mode.Disabled):
+        expected = plain.pixmap(QSize(20, 20), 1.0, mode, off).toImage()
+        assert icon("ph.ruler").pixmap(QSize(20, 20), 1.0, mode, off).toImage() == expected
+    assert qtlog.records == []
 
 
 @pytest.fixture
