@@ -293,9 +293,12 @@ def _title_block(canvas: Any, sheet: _Sheet, page: int, pages: int) -> None:
         "SYNTHETIC PATIENT: no real person" if record.synthetic else RESEARCH_USE,
     ]
     _words(canvas, edges[0], edges[1], [name, *identity], bold_first=True)
-    side = SIDES.get(declared_side(made) or found_side(made), "NOT KNOWN")
-    _words(canvas, edges[1], edges[2], [side, "side", "as declared" if declared_side(made)
-           else "NOT DECLARED, from the image"], bold_first=True)  # fmt: skip
+    declared = declared_side(made)
+    lies = found_side(made) or declared  # in an operation on both sides a part has its own
+    known = "from the image" if declared else "NOT DECLARED, from the image"
+    told = "as declared" if declared == lies != "" else known
+    side = SIDES.get(lies, "NOT KNOWN")
+    _words(canvas, edges[1], edges[2], [side, "side", told], bold_first=True)
     about = [
         f"{made.name}: plan {made.number}   {RESEARCH_USE}",
         f"sha256 of the plan {made.plan.digest()[:32]}",

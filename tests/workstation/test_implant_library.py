@@ -124,6 +124,16 @@ def test_an_added_library_gives_its_parts_to_who_names_its_checksum(folder):
         find_parts("mine", "wedge", ["3"], sha256=library.sha256)
 
 
+def test_a_part_of_two_pieces_is_told(folder):
+    one = wedge(6.0)
+    both = one.reshaped(np.concatenate([one.points_mm, one.points_mm + 30.0]),
+                        np.concatenate([one.triangles, one.triangles + 4]))  # fmt: skip
+    write_surface(both, folder / "wedge_1.stl")
+    parts = find_parts("mine", "wedge", sha256=add_library(folder).sha256)
+    assert [[f.code for f in part.mesh.findings] for part in parts] == [["several_pieces"], []]
+    assert "falls into 2 pieces" in parts[0].mesh.findings[0].sentence
+
+
 def test_a_unit_counts(folder):
     write_manifest(folder, unit="cm")
     to_trimesh(wedge(6.0)).export(folder / "wedge_1.stl")  # this one names no unit itself

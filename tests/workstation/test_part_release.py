@@ -25,6 +25,7 @@ from workstation.planning.guide import cutting_guide
 from workstation.planning.release_marking import mark_part, operated_side
 from workstation.planning.screws import screw_paths
 from workstation.planning.template import find_template
+from workstation.report_layout import shown_value
 from workstation.stages import StepFailed
 
 FRONT = 200.0
@@ -172,3 +173,8 @@ def test_an_unmarked_part_of_another_side_does_not_leave_either(femur, tmp_path)
             with pytest.raises(CaseError, match="y its shape this is a left femur"):
                 export_any(case, name, tmp_path / "out.stl", despite="the patient waits")
     assert not (tmp_path / "out.stl").exists()
+
+
+def test_a_direction_keeps_three_digits_on_the_sheet():
+    shown = [shown_value({"value": value, "unit": "1"}) for value in (0.971, -0.0496, 6.0)]
+    assert shown == ["0.971", "-0.050", "6"]

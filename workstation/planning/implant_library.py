@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 from platformdirs import user_data_path
 
+from meshing.booleans import piece_volumes_mm3, pieces
 from meshing.files import write_surface
 from meshing.reading import read_surface
 from meshing.surface import SurfaceMesh, enclosed_mm3, is_watertight
-from segmentation.contract import Progress, share, silent
+from segmentation.contract import Finding, Progress, Severity, share, silent
 from workstation.planning.implant_families import (
     COLOUR,
     FAMILIES,
@@ -284,7 +285,13 @@ def _read_part(library: Library, family: FamilyRecord, size: str, file: str) -> 
             raise ChangedLibrary(f"{name} of {library.manifest.name} was changed; add it again")
     mesh = _closed(library.folder / surface, library.manifest.unit if solid is None else "mm")
     seat = np.arange(len(mesh.triangles))
-    mesh = replace(mesh, name=f"{family.title} {size}", colour=COLOUR, frame_uid="", findings=(),
+    count = int((piece_volumes_mm3(mesh, pieces(mesh)) > 0).sum())
+    told: tuple[Finding, ...] = ()
+    if count > 1:
+        text = f"{surface} of {library.manifest.name} falls into {count} pieces"
+        told = (Finding(Severity.WARNING, "several_pieces", text, remedy="ask its maker whether it "
+                        "is one part"),)  # fmt: skip
+    mesh = replace(mesh, name=f"{family.title} {size}", colour=COLOUR, frame_uid="", findings=told,
                    boundaries={"seat": seat})  # fmt: skip
     note = f"{library.manifest.maker}: {library.manifest.regulatory}"
     return Part(library.manifest.name, family.name, size, mesh, family.turns, note=note,
