@@ -115,7 +115,7 @@ def in_a_sac(sac: sacs.Sac, known: sacs.Figures) -> Row:
 
     mine, other = coarsest(ours, SAC_SPACINGS_MM), coarsest(theirs, SAC_GRIDS_MM)
     what = (
-        f"flow in the {sac.case}, processor time; off by {100 * mine.off:.0f} % of the limit in "
+        f"flow in {sac.case}, processor time; off by {100 * mine.off:.0f} % of the limit in "
         f"{mine.cells:,} cells, OpenFOAM by {100 * other.off:.0f} % in {other.cells:,}"
     )
     return Row(
