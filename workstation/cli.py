@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_data_path
-
 from segmentation.contract import Progress, share
 from workstation import (
     benchmark,
@@ -35,7 +33,7 @@ from workstation.console import (
     tell_record,
     work,
 )
-from workstation.demo import exact_numbers, start_demo
+from workstation.demo import exact_numbers, first_folder, own_folder, start_demo
 from workstation.dicom.contents import content_lines, objects_among
 from workstation.dicom.segmentation_object import Form
 from workstation.dicom_set import write_report_file
@@ -328,7 +326,10 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    options.case = options.case or user_data_path("hilum") / "cases" / f"demo-{options.patient}"
+    if options.case is None:
+        options.case, first = own_folder(options.patient), first_folder(options.patient)
+        if options.case != first:
+            print(f"the case of an earlier version stays in {first}", file=sys.stderr)
     make = partial(_make_demo, options.case, options.patient)
     exact = work("Synthetic patient", lambda progress: make(progress=progress))
     with open_case(options.case, write=False) as case:

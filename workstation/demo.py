@@ -5,15 +5,17 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from platformdirs import user_data_path
 
 from meshing.files import write_surface
 from segmentation.contract import Progress, share, silent
-from workstation.case import Case, CaseError, case_for_writing
-from workstation.importing import start_plan
+from workstation.case import Case, CaseError, case_for_writing, open_case
+from workstation.importing import at_present, source_kinds, start_plan, with_settings
 from workstation.phantom import (
     HEAD_CT,
     HEAD_MRA,
@@ -28,6 +30,7 @@ from workstation.phantom import (
 from workstation.phantom.aneurysm_truth import exact_shape
 from workstation.phantom.graft_bones import ArchPhantom, FibulaPhantom, fibula, mandible
 from workstation.phantom.pair import DAY, Pair, pair, write_pair
+from workstation.planning.plan import Plan, PlanError
 from workstation.planning.template import find_template
 
 
@@ -60,6 +63,12 @@ class Demo:
         if not self.files:
             return {self.source: folder}
         return {source: folder / name for source, name in self.files.items()}
+
+    def plan(self) -> Plan:
+        """Return the plan that is begun for the patient, as it is before the patient is there."""
+        template, paths = find_template(self.template), self.paths(Path())
+        plan = template.plan("", dict.fromkeys(paths, ""), source_kinds(template, paths))
+        return at_present(with_settings(plan, self.settings))
 
 
 def _make_abdomen(progress: Progress) -> Phantom:
@@ -200,6 +209,42 @@ DEMOS: Mapping[str, Demo] = {
     ),
 }
 """The built-in patients by the name that `hilum demo` knows them by."""
+
+
+def first_folder(name: str) -> Path:
+    """Return where a built-in patient's case is kept among the user's own cases."""
+    return user_data_path("hilum") / "cases" / f"demo-{name}"
+
+
+def own_folder(name: str) -> Path:
+    """Return the folder of a built-in patient's case whose plan is that of today, or a free one.
+
+    A case that an earlier version of Hilum began otherwise stays as it is, and this one stands
+    beside it.
+    """
+    first = first_folder(name)
+    beside = (first.with_name(f"{first.name}-{number}") for number in count(2))
+    return next(f for f in chain([first], beside) if not _begun_otherwise(f, DEMOS[name]))
+
+
+def _begun_otherwise(folder: Path, demo: Demo) -> bool:
+    """Tell whether a case began with other steps than the patient's case would begin with now."""
+    if not (folder / "case.json").is_file():
+        return False
+    try:
+        with open_case(folder, write=False) as case:
+            history = case.record.history
+            if not history:
+                return False
+            begun, today = case.plan(history[0].plan), demo.plan()
+    except (CaseError, PlanError):
+        return True
+    return len(begun.steps) != len(today.steps) or any(
+        (old.output, old.stage, old.version, old.inputs)
+        != (new.output, new.stage, new.version, new.inputs)
+        or not new.params.items() <= old.params.items()
+        for old, new in zip(begun.steps, today.steps)
+    )
 
 
 def start_demo(folder: Path, name: str = "liver", progress: Progress = silent) -> Any:

@@ -264,18 +264,58 @@ def start_plan(
     """
     settings, said = _said_of_files(template, settings)
     here = case.record.sources
-    held = [s.name for s in template.sources.values() if s.source_name in here]
-    if any(name in template.one_of for name in paths):  # what is given now is meant
-        held = [name for name in held if name not in template.one_of]
-    kinds = {
-        name: _kind_of(template.sources[name], paths[name])
-        for name in paths
-        if name in template.sources
-    }
+    held = _held(template, paths, here)
+    kinds = source_kinds(template, paths)
     kinds |= {n: here[template.sources[n].source_name]["kind"] for n in held if n not in kinds}
     draft = template.plan("", dict.fromkeys((*paths, *held), ""), kinds)
     draft = template.with_options(draft, options)
     check_plan(with_settings(draft, settings))  # a typing error costs no import
+    frame_uid = _import_sources(case, template, paths, kinds, said, accept, progress)
+    keys, accepted = _used(template, paths, held, here, frame_uid)
+    plan = template.with_options(template.plan(frame_uid, keys, kinds), options)
+    plan = with_settings(with_clinical(plan, case.record.clinical_record()), settings)
+    plan = template.spared(plan, options)
+    plan = of_today(_dated(at_present(template.agreed(plan, options)), here))
+    plan = replace(plan, accepted=accepted)
+    check_plan(plan)
+    case.add_plan(plan, f"Start {template.title.lower()}")
+    return plan
+
+
+def source_kinds(template: Template, paths: Mapping[str, Path]) -> dict[str, str]:
+    """Return of which of its kinds each given source of a template is, by the names of the files.
+
+    Raises:
+        CaseError: if a file is none of them.
+    """
+    known = template.sources
+    return {name: _kind_of(known[name], path) for name, path in paths.items() if name in known}
+
+
+def _held(
+    template: Template, paths: Mapping[str, Path], here: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Return the template's sources that the case holds already and a new plan may use."""
+    held = [s.name for s in template.sources.values() if s.source_name in here]
+    if any(name in template.one_of for name in paths):  # what is given now is meant
+        held = [name for name in held if name not in template.one_of]
+    return held
+
+
+def _import_sources(
+    case: Case,
+    template: Template,
+    paths: Mapping[str, Path],
+    kinds: Mapping[str, str],
+    said: Mapping[str, Mapping[str, str]],
+    accept: Collection[str],
+    progress: Progress,
+) -> str:
+    """Bring what is given into the case; return the frame of the plan, "" where none is known.
+
+    The first image gives the frame, and a source that is none the one before it.
+    """
+    here = case.record.sources
     frame_uid: str | None = None
     bare = [name for name, kind in kinds.items() if kind == "surface"]  # these have no frame of own
     for source in sorted(template.sources.values(), key=lambda s: (not s.is_image, s.name in bare)):
@@ -286,28 +326,35 @@ def start_plan(
         elif source.name in paths:
             path, own, kind = paths[source.name], source.source_name, kinds[source.name]
             case.import_file(path, own, kind, frame_uid, said.get(source.name, {}), progress)
-        used = source.name in paths or source.name in held
-        if used and (source.is_image or frame_uid is None):
+        if source.name in kinds and (source.is_image or frame_uid is None):
             frame_uid = here[source.source_name]["frame_uid"]
+    return frame_uid or ""
+
+
+def _used(
+    template: Template,
+    paths: Mapping[str, Path],
+    held: Sequence[str],
+    here: Mapping[str, Mapping[str, Any]],
+    frame_uid: str,
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Return the content keys of the sources that a plan takes, and the repairs accepted for them.
+
+    What the case holds already is taken where it lies in the plan's frame.
+    """
     keys, accepted = {}, {}
     for name in dict.fromkeys((*paths, *held)):
-        about = here[template.sources[name].source_name]
+        own = template.sources[name].source_name
+        about = here[own]
         apart = bool(template.sources[name].person) or not about["frame_uid"]
         if name in paths or apart or about["frame_uid"] == frame_uid:
             keys[name] = about["sha256"]
             if accepted_codes(about):
-                accepted[template.sources[name].source_name] = accepted_codes(about)
-    plan = template.with_options(template.plan(frame_uid or "", keys, kinds), options)
-    plan = with_settings(with_clinical(plan, case.record.clinical_record()), settings)
-    plan = template.spared(plan, options)
-    plan = of_today(_dated(_at_present(template.agreed(plan, options)), here))
-    plan = replace(plan, accepted=accepted)
-    check_plan(plan)
-    case.add_plan(plan, f"Start {template.title.lower()}")
-    return plan
+                accepted[own] = accepted_codes(about)
+    return keys, accepted
 
 
-def _at_present(plan: Plan) -> Plan:
+def at_present(plan: Plan) -> Plan:
     """Return ``plan`` with every step at the present version of its stage."""
     steps = (replace(step, version=find_stage(step).version) for step in plan.steps)
     return replace(plan, steps=tuple(steps))

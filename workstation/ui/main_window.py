@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 
 from segmentation.contract import Progress
 from workstation.case import open_case
-from workstation.demo import DEMOS, start_demo
+from workstation.demo import DEMOS, own_folder, start_demo
 from workstation.dicom.nodes import nodes_path
 from workstation.fhir.parsing import is_clinical_file
 from workstation.session import PRESETS, Session
@@ -301,7 +301,7 @@ class MainWindow(QMainWindow):
 
     def open_demo(self, name: str = "liver") -> None:
         """Open a built-in synthetic patient; it is made the first time."""
-        folder = user_data_path("hilum") / "cases" / f"demo-{name}"
+        folder = own_folder(name)
         if (folder / "case.json").is_file():
             self._imported(folder)
             return
