@@ -126,6 +126,8 @@ def test_a_laboratorys_file_is_read_and_withdrawn_plots_are_not(archive):
     assert band.outside(np.array([0.89, band.mean[1]])) == 0
     assert band.outside(np.array([0.89, 0.76])) == 1
     assert band.outside(np.array([0.91, np.nan])) == 2
+    assert [band.beyond(np.array([v, 0.7])) for v in (0.79, 0.81)] == [0, 1]
+    assert [band.apart(np.array([0.7, v])) for v in (0.76, 0.78, np.nan)] == [0, 1, 1]
 
 
 def test_blood_that_does_not_thin_flows_as_poiseuille_said():
