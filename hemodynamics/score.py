@@ -77,6 +77,12 @@ def outside(what: str) -> Finding:
     return Finding(Severity.WARNING, "outside_derivation", text)
 
 
+def maybe_outside(what: str) -> Finding:
+    """Return the finding that nobody knows whether a patient is like those studied."""
+    text = f"not known whether it lies within the derivation range: {what}"
+    return Finding(Severity.WARNING, "derivation_not_known", text)
+
+
 def band(value: float, edges: Sequence[float], of: Sequence[Any]) -> Any:
     """Return what ``of`` holds for ``value``; an edge belongs to the band above it.
 

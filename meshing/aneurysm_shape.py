@@ -262,19 +262,38 @@ def _numbers(
             taken = abs(value - on_wall.values[name])
             half = max(abs(moved.values[name] - on_wall.values[name]), taken)
             told = text + band + (filled if taken else "")
-            low = max(value - half, 0.0)
+            low = min(value, max(value - half, 0.0))  # some indices lie below 0 by themselves
             number = replace(number, low=low, high=value + half, source=told)
         numbers.append(number)
-    if vessel_mm is not None:
-        names = ", ".join(limb.name for limb in parent)
-        text = (
-            "mean diameter of discs of the sections' areas within 1.5 diameters of the neck on "
-            f"{names}; band: their range"
-        )
-        low = min(limb.range_mm[0] for limb in parent)
-        high = max(limb.range_mm[1] for limb in parent)
-        numbers.append(Number("parent_diameter", vessel_mm, "mm", text, low, high, plain=True))
-    return numbers
+    if vessel_mm is None:
+        return numbers
+    vessel = _parent_diameter(vessel_mm, parent)
+    return [*(_by_vessel(n, vessel) if n.quantity == "size_ratio" else n for n in numbers), vessel]
+
+
+def _parent_diameter(vessel_mm: float, parent: tuple[Limb, ...]) -> Number:
+    """Return the parent vessel's diameter; its band holds if each branch lies within its range."""
+    names = ", ".join(limb.name for limb in parent)
+    ranges = "their range" if len(parent) == 1 else "means of the least and of the largest of each"
+    text = (
+        "mean diameter of discs of the sections' areas within 1.5 diameters of the neck on "
+        f"{names}; band: {ranges}"
+    )
+    low, high = (float(end) for end in np.mean([limb.range_mm for limb in parent], axis=0))
+    return Number("parent_diameter", vessel_mm, "mm", text, low, high, plain=True)
+
+
+def _by_vessel(ratio: Number, vessel: Number) -> Number:
+    """Return a ratio to the parent vessel's diameter with that diameter's band in its own."""
+    low, high = (ratio.value if end is None else end for end in (ratio.low, ratio.high))
+    least, most = vessel.low or vessel.value, vessel.high or vessel.value
+    joint = "; band: " if ratio.low is None else ", and "
+    return replace(
+        ratio,
+        low=low * vessel.value / most,
+        high=high * vessel.value / least,
+        source=f"{ratio.source}{joint}the band of the parent diameter",
+    )
 
 
 SOURCES = {

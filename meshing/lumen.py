@@ -53,6 +53,7 @@ class Piece:
         wall: for each triangle whether it is vessel wall, not the cap of an end.
         openings: the open ends.
         holes: how many small holes were closed.
+        inside_out: whether its normals pointed inward as it was given.
     """
 
     points_mm: Floats
@@ -60,6 +61,7 @@ class Piece:
     wall: npt.NDArray[np.bool_]
     openings: tuple[Opening, ...] = ()
     holes: int = 0
+    inside_out: bool = False
     volume_mm3: float = field(init=False)
     mean_radius_mm: float = field(init=False)
 
@@ -130,7 +132,8 @@ def _outward(piece: Piece, signed: float) -> Piece:
     if signed > 0:
         return piece
     turned = tuple(replace(o, loop=o.loop[::-1], normal=-o.normal) for o in piece.openings)
-    return replace(piece, triangles=piece.triangles[:, ::-1].copy(), openings=turned)
+    triangles = piece.triangles[:, ::-1].copy()
+    return replace(piece, triangles=triangles, openings=turned, inside_out=True)
 
 
 def boundary_loops(triangles: Ints) -> list[Ints]:

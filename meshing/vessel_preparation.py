@@ -231,6 +231,10 @@ def _largest(surface: SurfaceMesh, pieces: list[Piece]) -> SurfaceMesh:
         text = f"Of {len(pieces)} separate parts of the surface only the largest was kept."
         remedy = "Look whether it is the vessel you mean; else cut the file to that one"
         notes.append(Finding(Severity.WARNING, "parts_left_out", text, None, remedy))
+    if first.inside_out:
+        text = "The surface was inside out, its normals pointing inward; it was turned."
+        remedy = "Look whether it bounds the blood, and not the wall's other side"
+        notes.append(Finding(Severity.WARNING, "inside_out", text, None, remedy))
     return replace(result, findings=tuple(notes), numbers=())
 
 

@@ -86,6 +86,22 @@ def test_the_shape_of_a_ball_on_a_tube(lumen, line, found):
     assert next(n for n in without.numbers if n.quantity == "aspect_ratio").low is None
 
 
+def test_the_size_ratio_is_as_doubtful_as_the_vessel_that_it_is_divided_by(lumen, line, found):
+    sac = dome(lumen, found)
+    for doubt_mm in (0.0, 0.4):
+        value = aneurysm_shape(sac, found, line, doubt_mm=doubt_mm)
+        ratio, height, vessel = (
+            next(n for n in value.numbers if n.quantity == name)
+            for name in ("size_ratio", "height_maximum", "parent_diameter")
+        )
+        least, most = (height.low or height.value), (height.high or height.value)
+        assert vessel.low < vessel.value < vessel.high
+        assert ratio.low == pytest.approx(least / vessel.high)
+        assert ratio.high == pytest.approx(most / vessel.low)
+        assert ratio.source.endswith("the band of the parent diameter")
+    assert all(n.low <= n.value <= n.high for n in value.numbers if n.low is not None)
+
+
 def test_a_neck_drawn_by_hand_overrides_and_repeats_itself(lumen, line, found):
     known = placed(neck_points(RADIUS, HEIGHT, VESSEL))[::40]
     drawn = neck(lumen, line, points_mm=tuple(map(tuple, known)))

@@ -56,10 +56,12 @@ def test_an_open_vessel_gets_lengthened_flat_named_ends():
     assert sum(len(part) for part in lumen.boundaries.values()) == len(lumen.triangles)
 
 
-def test_a_vessel_inside_out_is_turned():
+def test_a_vessel_inside_out_is_turned_and_that_is_told():
     turned = CONE.reshaped(CONE.points_mm, CONE.triangles[:, ::-1])
-    lumen = prepare_lumen(turned)
-    assert enclosed_mm3(lumen) == pytest.approx(enclosed_mm3(prepare_lumen(CONE)), rel=1e-6)
+    lumen, straight = prepare_lumen(turned), prepare_lumen(CONE)
+    assert enclosed_mm3(lumen) == pytest.approx(enclosed_mm3(straight), rel=1e-6)
+    assert codes(lumen).count("inside_out") == 1
+    assert "inside_out" not in codes(straight)
 
 
 def test_a_closed_label_is_cut_open_at_its_tips_but_not_at_its_sac():

@@ -124,6 +124,10 @@ def test_outside_the_derivation_range_is_said():
     found = [f.sentence for f in sheet(2.5, **WORKED | {"population": "finnish"}).findings]
     assert any("UCAS Japan: outside" in s and "in Japan" in s for s in found)
     assert any("UCAS Japan: outside" in s and "3 mm" in s for s in found)
+    unknown = sheet(**{name: fact for name, fact in WORKED.items() if name != "population"})
+    (note,) = row(unknown, "ucas").notes
+    assert (note.code, note.severity.value) == ("derivation_not_known", "warning")
+    assert any("UCAS Japan: not known whether" in f.sentence for f in unknown.findings)
     inuit = row(sheet(**WORKED | {"population": "inuit"}), "phases")
     assert inuit.inputs["population"] == "other"
     assert "Inuit" in inuit.notes[0].sentence

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from hemodynamics import rupture, rupture_slots, rupture_uiats
 from hemodynamics.flow_result import FlowResult
-from hemodynamics.score import Published, Score, outside
+from hemodynamics.score import Published, Score, maybe_outside, outside
 from hemodynamics.score_coefficients import NEEDS_COEFFICIENTS, Slot, UnusableCoefficients
 from segmentation.contract import Finding, Measurements, Number, Progress, Severity, silent
 from segmentation.measured import Measured
@@ -247,7 +247,8 @@ def _scored(model: Published | Slot, known: Mapping[str, Fact]) -> tuple[RiskRow
     else:
         score = model.compute(**given)
     if model.name == "ucas" and known.get("population") != "japanese":
-        notes.append(outside("only patients in Japan were studied"))
+        told = outside if "population" in known else maybe_outside
+        notes.append(told("only patients in Japan were studied"))
     notes += [note for note in score.findings if note.severity is not Severity.INFO]
     row = RiskRow(
         model.name,
