@@ -16,7 +16,7 @@ the inputs that the model was derived from.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from inspect import signature
@@ -31,6 +31,10 @@ from segmentation.contract import Finding, Severity
 NEEDS_COEFFICIENTS = "needs coefficients"
 """The label of a model whose coefficients were not given."""
 
+HELD = (
+    "the file holds model, intercept, coefficients, source, population and perhaps a note, each "
+    "coefficient its input's name with coefficient and perhaps unit, centre, scale, low and high"
+)
 EXTRA: ConfigDict = ConfigDict(extra="forbid", allow_inf_nan=False)
 UNITS = {"_pa": "Pa", "_mm": "mm", "_mm2": "mm2", "_mm3": "mm3", "_years": "years", "_m_s": "m/s"}
 """Ending of an input's name to its unit; others have none."""
@@ -119,9 +123,9 @@ def read_coefficients(text: str | bytes) -> dict[str, Any]:
     try:
         record = json.loads(text)
     except ValueError as error:
-        raise UnusableCoefficients(f"the coefficients are no JSON: {error}") from error
+        raise UnusableCoefficients(f"the coefficients are no JSON: {error}; {HELD}") from error
     if not isinstance(record, dict):
-        raise UnusableCoefficients("the coefficients must be one JSON object with a model's name")
+        raise UnusableCoefficients(f"the coefficients must be one JSON object; {HELD}")
     return record
 
 
@@ -189,18 +193,16 @@ _FILE = TypeAdapter(Coefficients)
 
 
 def _checked(slot: Slot, record: Any) -> Coefficients:
+    model = record.get("model", slot.name) if isinstance(record, Mapping) else slot.name
+    if model != slot.name:
+        raise UnusableCoefficients(
+            f"the coefficients are those of the model {model!r}, not of {slot.name!r}"
+        )
     try:
         found = _FILE.validate_json(json.dumps(record), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part not in ("float", "dict"))
-        raise UnusableCoefficients(f"coefficients of {slot.name}: {where}: {first['msg']}") from (
-            error
-        )
-    if found.model != slot.name:
-        raise UnusableCoefficients(
-            f"the coefficients are those of the model {found.model!r}, not of {slot.name!r}"
-        )
+        wrong = ", ".join(dict.fromkeys(_told(one["loc"], one) for one in error.errors()))
+        raise UnusableCoefficients(f"coefficients of {slot.name}: {wrong}; {HELD}") from error
     for name, text in (("source", found.source), ("population", found.population)):
         if len(text.strip()) < 8:
             raise UnusableCoefficients(
@@ -214,6 +216,13 @@ def _checked(slot: Slot, record: Any) -> Coefficients:
         if problem:
             raise UnusableCoefficients(f"coefficients of {slot.name}: {problem}")
     return found
+
+
+def _told(place: Sequence[int | str], error: Mapping[str, Any]) -> str:
+    """Return what is wrong at a place of a file."""
+    where = ".".join(str(part) for part in place if part not in ("float", "dict[str,float]"))
+    words = {"missing": "is missing", "unexpected_keyword_argument": "is not known"}
+    return f"{where} {words.get(error['type'], 'is refused: ' + error['msg'].lower())}"
 
 
 def _problem(slot: Slot, name: str, term: Term) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from hemodynamics.score_coefficients import read_coefficients
+from hemodynamics.score_coefficients import UnusableCoefficients, read_coefficients
 from workstation import scores
 from workstation.console import Work, print_json
 
@@ -15,8 +15,11 @@ def main(options: argparse.Namespace, work: Work) -> int:
     if options.name is None:
         return _list(options.json)
     file = options.coefficients
-    coefficients = None if file is None else read_coefficients(file.read_bytes())
-    record = scores.compute(options.name, dict(options.values), coefficients)
+    try:
+        coefficients = None if file is None else read_coefficients(file.read_bytes())
+        record = scores.compute(options.name, dict(options.values), coefficients)
+    except UnusableCoefficients as error:
+        raise UnusableCoefficients(f"{file}: {error}") from error
     if options.json:
         print_json(record)
         return 0

@@ -333,6 +333,9 @@ def test_a_model_waits_for_its_coefficients(tmp_path, capsys):
     assert "takes no file" in capsys.readouterr().err
     assert main(["score", "detmer", *given]) == 1
     assert "'xiang', not of 'detmer'" in capsys.readouterr().err
+    file.write_text("{}")
+    assert main(["score", "xiang", *given]) == 1
+    assert f"{file}: coefficients of xiang: model is missing" in capsys.readouterr().err
     assert main(["score", "xiang", "--coefficients", str(tmp_path / "none.json")]) == 1
 
 
