@@ -43,7 +43,7 @@ class Kept:
 
     @property
     def rounds(self) -> int:
-        """How many rounds of a march were done."""
+        """How many rounds of a march were done: judgements, or frames of a cycle."""
         return 0 if self.found is None else int(self.found["rounds"])
 
     def keep(self, rounds: int, state: Callable[[], Arrays]) -> None:
@@ -91,8 +91,9 @@ class Keeper:
         self._found = None
 
     def drop(self) -> None:
-        """Remove the file, once the computation is over."""
-        self.path.unlink(missing_ok=True)
+        """Remove the file, once the computation is over, and one that was never finished."""
+        for path in (self.path, self.path.with_suffix(".part")):
+            path.unlink(missing_ok=True)
 
     def _read(self) -> Arrays | None:
         try:
@@ -116,7 +117,7 @@ def keeper_of(*inputs: object) -> Keeper:
             digest.update(repr(value).encode())
     folder = Path(tempfile.gettempdir()) / f"hilum-flow-{getpass.getuser()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    for old in folder.glob("*.npz"):
+    for old in [*folder.glob("*.npz"), *folder.glob("*.part")]:
         if time.time() - old.stat().st_mtime > KEPT_S:
             old.unlink(missing_ok=True)
     return Keeper(folder / f"{digest.hexdigest()[:32]}.npz")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,10 @@ CHECKED = 50
 
 TOLD_S = 0.3
 TRIAL_STEPS = 40
+
+
+FIELDS = ("velocity_m_s", "pressure_pa", "wss_pa")
+"""What `Samples` keep of cells and of the wall."""
 
 
 class Diverged(RuntimeError):
@@ -82,6 +87,31 @@ class Samples:
         if whole:
             self.velocity_m_s.append(velocity)
             self.pressure_pa.append(pressure)
+
+    def clear(self) -> None:
+        """Forget all samples."""
+        for kept in vars(self).values():
+            kept.clear()
+
+    def state_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all that is needed to go on as if it had never been stopped, without copies."""
+        fields = {f"{f}_{n}": kept for f in FIELDS for n, kept in enumerate(getattr(self, f))}
+        at_openings = (self.flows_ml_s, self.pressures_pa)
+        flows, pressures = (np.array([list(row.values()) for row in rows]) for rows in at_openings)
+        return fields | {
+            "sample_times": np.array(self.times_s),
+            "sample_flows": flows,
+            "sample_pressures": pressures,
+        }
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]], names: Sequence[str]) -> None:
+        """Go back to what `state_arrays` returned, for openings of these names."""
+        self.times_s = arrays["sample_times"].tolist()
+        rows = (arrays["sample_flows"].tolist(), arrays["sample_pressures"].tolist())
+        self.flows_ml_s, self.pressures_pa = ([dict(zip(names, r)) for r in part] for part in rows)
+        for name in FIELDS:
+            kept = (arrays.get(f"{name}_{n}") for n in range(len(self.times_s)))
+            setattr(self, name, [values for values in kept if values is not None])
 
 
 @dataclass
@@ -156,6 +186,15 @@ class Clock:
         means = (self._inward_ml_s / max(self._count, 1)).tolist()
         self._inward_ml_s, self._count = np.zeros(len(means)), 0
         return dict(zip(self._run.names, means))
+
+    def state_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what averages need to go on as if they had never been stopped."""
+        return {"inward_ml": self._inward_ml_s.copy(), "inward_count": np.array(self._count)}
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go back to what `state_arrays` returned."""
+        self._inward_ml_s = np.array(arrays["inward_ml"])
+        self._count = int(arrays["inward_count"])
 
     def _tell(self, now: float, taken: int) -> None:
         left = "measuring how long it takes"
@@ -264,14 +303,18 @@ def march_cycles(
         TooCostly: if it would take longer than allowed.
     """
     between = round(period_s / frames / run.scales.step_s)
-    repeats = Repeats()
+    repeats, samples = Repeats(), Samples()
     if kept.found is not None:
         run.restore(kept.found)
         repeats.restore(kept.found)
+        samples.restore(kept.found, run.names)
     clock = Clock(run, between * frames * cycles, most_hours, progress)
-    for cycle in range(kept.rounds, cycles):
-        samples = Samples()
-        for frame in range(frames):
+    if kept.found is not None:
+        clock.restore(kept.found)
+    parts = (run, repeats, samples, clock)
+    for cycle in range(kept.rounds // frames, cycles):
+        for frame in range(len(samples.times_s), frames):
+            kept.keep(cycle * frames + frame, lambda: _joined(parts))
             for n in range(between):
                 run.fill()
                 if n == 0:
@@ -280,9 +323,14 @@ def march_cycles(
                 if n == min(1, between - 1):
                     samples.add(run, shear, earlier, whole=cycle > 0 or cycles == 1)
                 clock.step()
-        if repeats.judge(np.stack(samples.wss_pa), clock.averages_ml_s()) < REPEATED:
+        change = repeats.judge(np.stack(samples.wss_pa), clock.averages_ml_s())
+        if change < REPEATED or cycle + 1 == cycles:
             break
-        if cycle + 1 < cycles:
-            kept.keep(cycle + 1, lambda: run.state_arrays() | repeats.state_arrays())
+        samples.clear()
     run.fill()
     return samples, repeats.changes, repeats.flows_ml_s
+
+
+def _joined(parts: Sequence[Run | Repeats | Samples | Clock]) -> dict[str, npt.NDArray[Any]]:
+    """Return all that the parts of a march need to go on as if it had never stopped."""
+    return {name: array for part in parts for name, array in part.state_arrays().items()}

@@ -130,7 +130,8 @@ class Repeats:
         """Go back to what `state_arrays` returned."""
         self.changes = arrays["changes"].tolist()
         self.flows_ml_s = dict(zip(arrays["openings"].tolist(), arrays["mean_flows"].tolist()))
-        self._shear = arrays["cycle_shear"]
+        shear = arrays["cycle_shear"]
+        self._shear = shear if shear.size else None
 
 
 def settling(points_mm: Floats, areas_mm2: Floats) -> Settling:
