@@ -52,6 +52,7 @@ def letter(
     raised: bool = False,
     height_mm: Annotated[float, Gt(0), Le(100)] = 6.0,
     depth_mm: Annotated[float, Gt(0), Le(10)] = 0.6,
+    behind_mm: Annotated[float, Gt(0), Le(10)] = BEHIND_MM,
     up: Vector | None = None,
     progress: Progress = silent,
 ) -> SurfaceMesh:
@@ -66,6 +67,7 @@ def letter(
         raised: letters stand out instead of being cut in.
         height_mm: height of a capital letter; 5 mm is the least that filament shows well.
         depth_mm: how deep the letters are cut in, or how far they stand out.
+        behind_mm: of material that stays behind letters that are cut in.
         up: direction (x, y, z) of the letters' upper edge, LPS; empty takes the patient's head,
             or the patient's front where the surface faces head or feet.
         progress: told how far the work is.
@@ -84,7 +86,7 @@ def letter(
     filled = manifold3d.CrossSection(outlines, manifold3d.FillRule.NonZero)
     letters = _laid(page, filled, low, high)
     if not raised:
-        _require_thick(page, filled, depth_mm + BEHIND_MM)
+        _require_thick(page, filled, depth_mm + behind_mm)
     progress(0.6, "joining the letters")
     shift = page.middle
     body = as_solid(mesh, shift)

@@ -22,11 +22,22 @@ from workstation.planning.release_marking import SEEN, UNSEEN
 from workstation.planning.template import templates
 
 IMPLANT, MARKED = "planning.cranial_implant", "planning.mark_implant"
+MOVED = "planning.move_implant"
 GUIDE, PLATE, PART = "planning.cutting_guide", "planning.bent_plate", "planning.mark_part"
-MADE = {IMPLANT: "implant", GUIDE: "guide", PLATE: "plate"}
+ORBITAL, MARKED_ORBITAL = "planning.orbital_plate", "planning.mark_orbital_plate"
+MADE = {IMPLANT: "implant", ORBITAL: "orbital plate", GUIDE: "guide", PLATE: "plate"}
 """Stages that make what is given to a maker, and what that is called."""
 
-FIT, PRINT = "planning.implant_fit", "meshing.printability"
+MARKING = {IMPLANT: MARKED, ORBITAL: MARKED_ORBITAL, GUIDE: PART, PLATE: PART}
+"""The stage that writes the side on each."""
+
+LATER = {MOVED: "implant", MARKED: "implant", MARKED_ORBITAL: "plate", PART: "part"}
+"""Stages that go on with what was made, and how they call it."""
+
+BY_PLANE = (IMPLANT, ORBITAL)
+"""Made in the head, on one side of the mid-sagittal plane, and put in along a direction."""
+
+FIT, PRINT, PATH = "planning.implant_fit", "meshing.printability", "planning.insertion_path"
 PATIENT, PLANE = "planning.cranial_patient", "meshing.symmetry_plane"
 OPERATED, DONOR = "planning.operated_side", "planning.donor_leg"
 LATERALITY = ("Laterality", "ImageLaterality")
@@ -85,16 +96,36 @@ class Made:
 
 
 def released_names(plan: Plan) -> dict[str, Step]:
-    """Return what a plan makes for a maker: name of the result, marked if it is, to its step."""
-    found: dict[str, Step] = {}
+    """Return what a plan makes for a maker: the last result, moved and marked, to the first step."""
+    return {name: steps[0] for name, steps in _lineages(plan).items()}
+
+
+def lineage(plan: Plan, name: str) -> tuple[str, ...]:
+    """Return the results that a released one came from, the one that was made first, itself last.
+
+    Empty if the plan does not make it for a maker.
+    """
+    return tuple(step.output for step in _lineages(plan).get(name, ()))
+
+
+def _lineages(plan: Plan) -> dict[str, tuple[Step, ...]]:
+    """Return by name what leads to each result for a maker: what makes, moves and marks it."""
+    found: dict[str, tuple[Step, ...]] = {}
     for step in plan.steps:
         if step.stage in MADE:
-            found[step.output] = step
-        elif step.stage in (MARKED, PART):
-            origin = found.pop(step.inputs.get("implant") or step.inputs.get("part", ""), None)
-            if origin is not None:
-                found[step.output] = origin
+            found[step.output] = (step,)
+        elif step.stage in LATER:
+            before = found.pop(step.inputs.get(LATER[step.stage], ""), None)
+            if before is not None:
+                found[step.output] = (*before, step)
     return found
+
+
+def _placed_as(made: Made) -> tuple[str, ...]:
+    """Return the results that lie where the released one does: those since it was moved last."""
+    steps = _lineages(made.plan).get(made.name, ())
+    moves = [n for n, step in enumerate(steps) if step.stage == MOVED]
+    return tuple(step.output for step in steps[moves[-1] if moves else 0 :])
 
 
 def released_name(plan: Plan, wanted: str = "") -> str:
@@ -110,8 +141,8 @@ def released_name(plan: Plan, wanted: str = "") -> str:
             start = f"start it anew with an option ({options})"
         raise CaseError(f"the plan makes no implant, guide or plate; {start}")
     if wanted:
-        for name, origin in found.items():
-            if wanted in (name, origin.output):
+        for name in found:
+            if wanted in lineage(plan, name):
                 return name
     implants = [name for name, step in found.items() if step.stage == IMPLANT]
     if not wanted and (implants or len(found) == 1):
@@ -204,6 +235,7 @@ def implant_checks(case: Case, made: Made, progress: Progress = silent) -> tuple
         _thickness(made),
         _printing(made),
         _overlap(made),
+        *((_way_in(made),) if made.origin.stage in BY_PLANE else ()),
     )
 
 
@@ -242,7 +274,7 @@ def _declared_now(plan: Plan, name: str) -> str:
 
 def _fits(made: Made, declared: str, lies: str) -> bool:
     """Return whether a part may lie there; an operation on both sides has parts on either."""
-    return declared == lies or (declared == "bilateral" and made.origin.stage != IMPLANT)
+    return declared == lies or (declared == "bilateral" and made.origin.stage not in BY_PLANE)
 
 
 def declared_side(made: Made) -> str:
@@ -259,7 +291,7 @@ def declared_side(made: Made) -> str:
 
 def found_side(made: Made) -> str:
     """Return the side on which the part lies by the image, "" where that does not tell."""
-    if made.origin.stage != IMPLANT:
+    if made.origin.stage not in BY_PLANE:
         seen = [f.code for f in made.surface.findings if f.code.startswith(SEEN)]
         return seen[-1].removeprefix(SEEN) if seen else ""
     plane = _first(made, PLANE, Measured)
@@ -290,7 +322,7 @@ def side_check(case: Case, made: Made) -> Check:
     if not found:
         text = f"nothing in the image told the side of the {made.title}"
         remedy = ""
-        if made.origin.stage != IMPLANT:
+        if made.origin.stage not in BY_PLANE:
             unseen = [f.remedy for f in made.surface.findings if f.code == UNSEEN]
             remedy = unseen[-1] if unseen else "mark it with its side (planning.mark_part)"
         return Check("side", "Side", False, text, remedy)
@@ -333,8 +365,8 @@ def _marked(made: Made) -> Check:
     written = [f for f in made.surface.findings if f.code.startswith("marked_")]
     if not written:
         text = "no side is written on it"
-        stage = MARKED if made.origin.stage == IMPLANT else PART
-        return Check("marked", "Marking", False, text, f"add the step {stage}")
+        remedy = f"add the step {MARKING[made.origin.stage]}"
+        return Check("marked", "Marking", False, text, remedy)
     side = _written_side(made)
     wanted, found = declared_side(made), found_side(made)
     wanted = found if found and _fits(made, wanted, found) else wanted or found
@@ -344,7 +376,8 @@ def _marked(made: Made) -> Check:
     return Check("marked", "Marking", True, text)
 
 
-LEAST = {IMPLANT: "thickness.minimum", GUIDE: "wall_least", PLATE: "thickness"}
+LEAST = {IMPLANT: "thickness.minimum", ORBITAL: "thickness", GUIDE: "wall_least",
+         PLATE: "thickness"}  # fmt: skip
 """The number that says how thin a part is."""
 
 THIN = ("thin_implant", "thin_wall")
@@ -365,6 +398,8 @@ def _thickness(made: Made) -> Check:
         return Check("thickness", "Thickness", False, thin[0].sentence, thin[0].remedy)
     band = f" ({least.low:.1f} to {least.high:.1f})" if least.low is not None else ""
     text = f"{least.value:.1f} mm{band} at the least, as asked for"
+    if made.origin.stage == ORBITAL:
+        text = f"{least.value:.1f} mm as set, half of it at its edges"
     return Check("thickness", "Thickness", True, text)
 
 
@@ -381,19 +416,44 @@ def _printing(made: Made) -> Check:
 
 
 def _overlap(made: Made) -> Check:
-    if made.origin.stage != IMPLANT:
+    if made.origin.stage not in BY_PLANE:
         return _seat(made)
-    fit = _first(made, FIT, SurfaceMesh)
+    fit = made.values.get(made.origin.output)
+    if made.origin.stage == IMPLANT:
+        fit = _measured_by(made, FIT)
     known = {n.quantity: n.value for n in getattr(fit, "numbers", ())}
     if "overlap.volume" not in known:
-        text = "how it fits was not measured"
+        text = "how it fits where it lies was not measured"
         return Check("overlap", "Fit", False, text, "add the step planning.implant_fit")
     overlap = known["overlap.volume"]
     gap = f"; the gap is {known['gap.mean']:.2f} mm on average" if "gap.mean" in known else ""
     if overlap > 0:
         text = f"it overlaps bone by {overlap:.2g} mL{gap}"
-        return Check("overlap", "Fit", False, text, "raise implant.clearance_mm")
+        clear = f"{made.origin.output}.clearance_mm"
+        remedy = f"raise {clear}, or move it off the bone"
+        return Check("overlap", "Fit", False, text, remedy)
     return Check("overlap", "Fit", True, f"it overlaps no bone{gap}")
+
+
+def _measured_by(made: Made, stage: str) -> Any:
+    """Return what a stage measured of the released part where that lies, None for nothing."""
+    lies = _placed_as(made)
+    asked = [s for s in steps_of(made.plan, stage) if s.inputs.get("implant") in lies]
+    return next((made.values[s.output] for s in asked if s.output in made.values), None)
+
+
+def _way_in(made: Made) -> Check:
+    """Return whether a part meets no bone on its way in."""
+    path = _measured_by(made, PATH)
+    known = {n.quantity: n.value for n in getattr(path, "numbers", ())}
+    if "collision.volume" not in known:
+        text = "whether bone stops it on its way in was not looked at"
+        return Check("way_in", "Way in", False, text, f"add the step {PATH}")
+    met = known["collision.volume"]
+    if met > 0:
+        text = f"on its way in it meets {met:.2g} mL of bone"
+        return Check("way_in", "Way in", False, text, "make it anew, or move it back")
+    return Check("way_in", "Way in", True, "it meets no bone on its way in")
 
 
 def _seat(made: Made) -> Check:

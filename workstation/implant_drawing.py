@@ -22,6 +22,8 @@ from segmentation.contract import Progress, share, silent
 from segmentation.volume import Floats, LabelMap
 from workstation.case import Case
 from workstation.implant_checks import (
+    MARKED_ORBITAL,
+    ORBITAL,
     Check,
     Made,
     declared_side,
@@ -37,6 +39,7 @@ from workstation.implant_projection import (
     sizes_mm,
 )
 from workstation.planning.fit import centre_mm
+from workstation.planning.orbit_marking import orbit_middle_mm
 from workstation.report_layout import (
     font,
     font_for,
@@ -122,7 +125,7 @@ def write_drawing(
         progress: told how far the work is.
     """
     mesh = made.surface
-    axes = drawing_axes(outward(mesh.points_mm, _head_mm(made)))
+    axes = drawing_axes(_front(made))
     views = {}
     for number, (name, turn) in enumerate(TURNS.items()):
         share(progress, number, len(TURNS) + 1)(0.0, f"drawing the {name} view")
@@ -135,6 +138,17 @@ def write_drawing(
     write_atomically(path, lambda part: _build(str(part), sheet, draw, story, pages) and None)
     progress(1.0)
     return path
+
+
+def _front(made: Made) -> Floats:
+    """Return the unit direction from a part to who looks at it from outside, or from the orbit."""
+    points = made.surface.points_mm
+    marking = next((s for s in made.plan.steps if s.stage == MARKED_ORBITAL), None)
+    orbits = made.values.get(marking.inputs["orbits"]) if marking else None
+    side = found_side(made)
+    if made.origin.stage == ORBITAL and isinstance(orbits, LabelMap) and side:
+        return -outward(points, orbit_middle_mm(orbits, side))
+    return outward(points, _head_mm(made))
 
 
 def _head_mm(made: Made) -> Floats:
@@ -207,18 +221,19 @@ def _views(canvas: Any, *, views: Mapping[str, View], axes: Floats, sheet: _Shee
         "top": (left, low + front.height_mm * unit + GAP),
         "right": (left + front.width_mm * unit + GAP, low),
     }
+    whence = "from the orbit" if sheet.made.origin.stage == ORBITAL else "outside"
     canvas.setFont(font(), 7)
     for name, view in views.items():
         x, y = places[name]
         wide, high = view.width_mm * unit, view.height_mm * unit
         canvas.drawImage(ImageReader(Image.fromarray(view.pixels)), x, y, wide, high)
-        caption = {"front": "outside", "top": "from above", "right": "from the right"}[name]
+        caption = {"front": whence, "top": "from above", "right": "from the right"}[name]
         canvas.drawString(x, y + high + 2, caption)
     _across(canvas, left, low - DIMENSION, front.width_mm, unit)
     _along(canvas, left - DIMENSION, low, front.height_mm, unit)
     _across(canvas, places["right"][0], low - DIMENSION, right.width_mm, unit)
     _along(canvas, left - DIMENSION, places["top"][1], top.height_mm, unit)
-    _directions(canvas, axes, places["right"][0] + 16 * mm, places["top"][1] + 10 * mm)
+    _directions(canvas, axes, whence, places["right"][0] + 16 * mm, places["top"][1] + 10 * mm)
     x, y = MARGIN + 4 * mm, MARGIN + BLOCK + 3 * mm
     canvas.setLineWidth(2)
     canvas.line(x, y, x + BAR_MM * unit, y)
@@ -257,7 +272,7 @@ def _along(canvas: Any, x: float, y: float, long_mm: float, unit: float) -> None
     canvas.restoreState()
 
 
-def _directions(canvas: Any, axes: Floats, x: float, y: float) -> None:
+def _directions(canvas: Any, axes: Floats, whence: str, x: float, y: float) -> None:
     """Draw where the patient's left, back and head lie in the view of the outside."""
     canvas.setFont(font(), 7)
     canvas.setLineWidth(0.7)
@@ -269,7 +284,7 @@ def _directions(canvas: Any, axes: Floats, x: float, y: float) -> None:
         canvas.circle(x + right, y + up, 1.2, fill=1)
         canvas.drawCentredString(x + 1.25 * right, y + 1.25 * up - 2, name)
     above = min(y + 21 * mm, landscape(A4)[1] - MARGIN - 4 * mm)
-    canvas.drawCentredString(x, above, "patient, seen from outside")
+    canvas.drawCentredString(x, above, f"patient, seen from {whence.removeprefix('from ')}")
 
 
 def _title_block(canvas: Any, sheet: _Sheet, page: int, pages: int) -> None:

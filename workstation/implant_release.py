@@ -18,6 +18,7 @@ from workstation.implant_checks import (
     Made,
     find_made,
     implant_checks,
+    lineage,
     released_names,
     side_check,
 )
@@ -177,8 +178,8 @@ def require_declared_side(case: Case, names: Collection[str] | None = None) -> N
     Raises:
         NotReleased: naming part and side; no reason overrides it.
     """
-    for name, origin in released_names(case.plan()).items():
-        if names is not None and not {name, origin.output} & set(names):
+    for name in released_names(case.plan()):
+        if names is not None and not set(lineage(case.plan(), name)) & set(names):
             continue
         try:
             made = find_made(case, name)

@@ -196,7 +196,7 @@ def test_the_window_checks_releases_and_asks_for_a_reason(case, qtbot, tmp_path)
 
     card.run_check()
     settled()
-    assert len(card.checks.records) == 9
+    assert len(card.checks.records) == 10
     assert "All checks passed" in card.done.text()
     session.plan = change(case, "implant", clearance_mm=0.7)
     card.refresh()
