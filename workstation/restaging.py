@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from workstation.planning.plan import Plan, PlanError, Step
@@ -12,6 +13,11 @@ from workstation.stages import STAGES, find_stage
 
 STAGE = "stage"
 """The word that stands for the stage of a step in ``STEP.stage=NAME``."""
+
+BY_HAND: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"planning.cranial_implant": ("planning.move_implant", "implant")}
+)
+"""Stages that make what a hand can move, the stage that moves it and its input for that."""
 
 
 def restaged(plan: Plan, output: str, stage: str) -> Plan:
@@ -62,6 +68,7 @@ def set_one(plan: Plan, output: str, word: str, value: Any) -> Plan:
     """
     if word == STAGE:
         return restaged(plan, output, str(value))
+    plan, output = _moved_or_made(plan, output, word)
     stage = find_stage(plan.step(output))
     if word not in stage.parameters and any(word == i.name for i in stage.inputs):
         return with_input(plan, output, word, str(value))
@@ -71,6 +78,28 @@ def set_one(plan: Plan, output: str, word: str, value: Any) -> Plan:
     if value is not None:
         stage.parameters[word].check(value)
     return plan.with_params(output, **{word: value})
+
+
+def _moved_or_made(plan: Plan, output: str, word: str) -> tuple[Plan, str]:
+    """Return the plan and the step that a setting means where a hand moves what a step makes.
+
+    The first move puts a step behind the one that makes it; settings of its shape stay with that.
+    """
+    step = plan.step(output)
+    stage = find_stage(step)
+    if word in stage.parameters or any(word == i.name for i in stage.inputs):
+        return plan, output
+    for making, (moving, argument) in BY_HAND.items():
+        if step.stage == making and word in STAGES[moving].parameters:
+            needed = {i.name for i in STAGES[moving].inputs}
+            inputs = {a: name for a, name in step.inputs.items() if a in needed}
+            made = Step(moving, output, STAGES[moving].version, inputs)
+            return plan.followed(output, argument, made), output
+        if step.stage == moving:
+            before = step.inputs[argument]
+            if word in find_stage(plan.step(before)).parameters:
+                return plan, before
+    return plan, output
 
 
 def _stage(name: str) -> Stage:
@@ -137,11 +166,27 @@ def _require_fitting(plan: Plan, output: str, stage: Stage) -> None:
 
 
 def _added(plan: Plan, output: str, stage: Stage) -> Plan:
-    """Return the plan with a new result, as early as what it needs is there."""
+    """Return the plan with a new result, as early as what it needs is there.
+
+    A stage of a single value takes the only result of its kind whatever its name; where a person
+    must still say what a stage takes, the step stands last, behind all that can be said.
+    """
     there = {*plan.sources, *(step.output for step in plan.steps)}
     inputs = _inputs(stage, output, {}, there, without=None)
+    needed = [i for i in stage.inputs if not i.optional]
+    if len(needed) == 1 and not inputs:
+        fitting = _of_kind(plan, needed[0].kind)
+        inputs = {needed[0].name: fitting[0]} if len(fitting) == 1 else {}
     made = Step(stage.name, output, stage.version, inputs)
+    if any(i.name not in inputs for i in needed):
+        return plan.added(made)
     last = max(
         (n for n, step in enumerate(plan.steps, 1) if step.output in inputs.values()), default=0
     )
     return replace(plan, steps=(*plan.steps[:last], made, *plan.steps[last:]))
+
+
+def _of_kind(plan: Plan, kind: str) -> list[str]:
+    """Return the results of a plan that an input of a kind could take."""
+    kinds = kind.split(" | ")
+    return [step.output for step in plan.steps if find_stage(step).output_kind in kinds]

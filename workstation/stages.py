@@ -104,6 +104,7 @@ from workstation.planning import (
     implant_body,
     implant_library_stages,
     implant_marking,
+    implant_moving,
     mandible,
     margin_map,
     orbit_cavities,
@@ -269,8 +270,8 @@ _TABLE = (
     Stage("Plan", critical_structures.structure_distances),
     Stage("Plan", resection_reserve.future_remnant),
     Stage("Plan", resection_reserve.liver_reserve, version=2),
-    Stage("Plan", vessels_crossed.cut_vessels, version=2),
-    Stage("Plan", drainage.lost_territory, version=3),
+    Stage("Plan", vessels_crossed.cut_vessels, version=3),
+    Stage("Plan", drainage.lost_territory, version=4),
     Stage("Plan", pressure.portal_pressure, version=4),
     Stage("Plan", staged.staged_resection),
     Stage("Plan", aneurysm_risk.aneurysm_risk, version=2),
@@ -283,6 +284,7 @@ _TABLE = (
     Stage("Segment", cranioplasty.take_skull),
     Stage("Plan", cranioplasty.cranial_defect, version=2),
     Stage("Plan", implant_body.cranial_implant, version=3),
+    Stage("Plan", implant_moving.move_implant),
     Stage("Plan", orbit_cavities.orbital_cavities),
     Stage("Plan", orbit_plate.orbital_plate),
     Stage("Plan", cranioplasty_insertion.insertion_path),
@@ -392,7 +394,10 @@ def check_plan(plan: Plan) -> None:
                 raise PlanError(f"step {step.output!r}: {step.stage} takes no input {name!r}")
         missing = [i.name for i in stage.inputs if not i.optional and i.name not in step.inputs]
         if missing:
-            raise PlanError(f"step {step.output!r} lacks its input: {', '.join(missing)}")
+            raise PlanError(
+                f"step {step.output!r} lacks its input: {', '.join(missing)}; name the result to "
+                f"take, as in {step.output}.{missing[0]}=RESULT"
+            )
         stage.check_params(step.params)
 
 

@@ -79,6 +79,23 @@ def test_an_input_can_be_named(plan):
     assert changed.step("cut").inputs["tumor"] == "tumor"
 
 
+def test_a_new_result_takes_the_only_value_that_fits_or_what_a_person_says():
+    steps = (
+        Step("meshing.prepare_lumen", "lumen", inputs={"surface": "scan"}),
+        Step("meshing.centerline", "line", inputs={"lumen": "lumen"}),
+    )
+    plan = Plan("", {"scan": "0"}, steps)
+    stenosis = ("narrow", "stage", "meshing.stenosis")
+    (*_, made) = with_settings(plan, [stenosis]).steps
+    assert (made.output, dict(made.inputs)) == ("narrow", {"centerline": "line"})
+    second = plan.added(Step("meshing.centerline", "other", inputs={"lumen": "lumen"}))
+    with pytest.raises(PlanError, match="lacks its input: centerline; .* narrow.centerline=RESULT"):
+        check_plan(with_settings(second, [stenosis]))
+    said = with_settings(second, [stenosis, ("narrow", "centerline", "other")])
+    check_plan(said)
+    assert said.step("narrow").inputs["centerline"] == "other"
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
