@@ -24,6 +24,7 @@ from meshing.vessel_names import named_ends, renamed
 from meshing.vessel_tree import LOST, NoCenterline, Tree, trace
 from segmentation.contract import Finding, Number, Progress, Severity, share, silent
 from segmentation.volume import LabelMap
+from segmentation.wording import counted
 
 Floats = npt.NDArray[np.float64]
 NodeKind = Literal["open", "flat", "round", "asked", "junction", "ring"]
@@ -415,14 +416,22 @@ def _findings(
         found.append(_note("closed_ring", text, severity=Severity.WARNING))
     holes = sum(piece.holes for piece, _ in trees)
     if holes:
-        text = f"{holes} small holes of the surface were closed; they are no ends."
+        text = counted(
+            holes,
+            "small hole of the surface was closed; it is no end.",
+            "small holes of the surface were closed; they are no ends.",
+        )
         found.append(_note("holes_closed", text, severity=Severity.WARNING))
     lost = sum(tree.lost_mm3 for _, tree in trees)
     if lost > LOST * sum(piece.volume_mm3 for piece, _ in trees):
         text = f"{lost:.0f} mm3 lie behind a neck too thin to follow and have no centerline."
         found.append(_note("lost_behind_neck", text, severity=Severity.WARNING))
     if failed:
-        text = f"{failed} separate parts of the lumen are no vessels and have no centerline."
+        text = counted(
+            failed,
+            "separate part of the lumen is no vessel and has no centerline.",
+            "separate parts of the lumen are no vessels and have no centerline.",
+        )
         found.append(_note("parts_left_out", text))
     return found
 

@@ -19,6 +19,7 @@ from meshing.cutting import Side, Vector, middle_plane
 from meshing.sound_solid import sound_solid
 from meshing.surface import SurfaceMesh, enclosed_mm3
 from segmentation.contract import Finding, Number, Progress, Severity, silent
+from segmentation.wording import counted
 
 Floats = npt.NDArray[np.float64]
 Kind = Literal["pin", "key", "dowel"]
@@ -342,7 +343,7 @@ def _told(
     flat = (np.abs(height[part.triangles]) < 1e-6 * np.ptp(height)).all(axis=1)
     findings = part.findings
     if made < count:
-        text = f"only {made} of {count} pins have room in the cut"
+        text = f"only {made} of {counted(count, 'pin has', 'pins have')} room in the cut"
         remedy = "Take thinner pins or a thinner wall"
         findings = (*findings, Finding(Severity.WARNING, "fewer_pins", text, remedy=remedy))
     source = "as made"

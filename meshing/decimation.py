@@ -15,6 +15,7 @@ from meshing.mesh import SurfaceMesh, is_watertight, measured
 from meshing.nearest import NearestOnSurface
 from meshing.reduction import Reduced, of_its_volume, reduced, taken_back
 from segmentation.contract import Finding, Number, Progress, Severity, share, silent
+from segmentation.wording import counted
 
 REDUCED_AGAIN = 4
 """How often more triangles are reduced for those that came back where they crossed."""
@@ -125,6 +126,10 @@ def _sound(mesh: SurfaceMesh, target: int, limit_mm2: float, progress: Progress)
 def _crossing(pairs: int) -> tuple[Finding, ...]:
     if not pairs:
         return ()
-    text = f"{pairs} pairs of triangles cross, as they did before."
+    text = counted(
+        pairs,
+        "pair of triangles crosses, as it did before.",
+        "pairs of triangles cross, as they did before.",
+    )
     note = Finding(Severity.WARNING, "self_intersections", text, remedy="Repair the surface.")
     return (note,)

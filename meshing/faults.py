@@ -18,6 +18,7 @@ from meshing.rays import windings
 from meshing.surface import SurfaceMesh, enclosed_mm3, is_watertight
 from meshing.tree import triangle_tree
 from segmentation.contract import Finding, Progress, Severity, share, silent
+from segmentation.wording import counted
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -155,7 +156,8 @@ def _on_edges(mesh: SurfaceMesh, edges: Integers, code: str, what: str, of: str)
 def _rest(code: str, what: str, count: int) -> list[Finding]:
     if count <= TOLD:
         return []
-    return [_problem(f"{code}_more", f"{count - TOLD} more places have {what}", remedy=REPAIR)]
+    more = counted(count - TOLD, "more place has", "more places have")
+    return [_problem(f"{code}_more", f"{more} {what}", remedy=REPAIR)]
 
 
 def _crossings(mesh: SurfaceMesh, pairs: Integers) -> list[Finding]:

@@ -17,6 +17,7 @@ from vtkmodules.vtkFiltersCore import vtkTriangleFilter
 from meshing.adjacency import edge_uses, incidence
 from meshing.integrals import area_of, volume_of
 from segmentation.contract import Finding, Number, Severity
+from segmentation.wording import counted
 
 if TYPE_CHECKING:
     import trimesh
@@ -101,8 +102,9 @@ def require_watertight(mesh: SurfaceMesh) -> None:
     edges = np.sort(mesh.triangles[:, (0, 1, 1, 2, 2, 0)].reshape(-1, 2), axis=1)
     uses = np.unique(edges, axis=0, return_counts=True)[1]
     raise OpenSurface(
-        f"the surface {mesh.name or 'without a name'!r} is not closed: {int((uses == 1).sum())} "
-        f"free edges and {int((uses > 2).sum())} edges shared by more than two triangles; "
+        f"the surface {mesh.name or 'without a name'!r} is not closed: "
+        f"{counted(int((uses == 1).sum()), 'free edge')} and "
+        f"{counted(int((uses > 2).sum()), 'edge')} shared by more than two triangles; "
         "make it again from its label, or repair it first"
     )
 

@@ -14,6 +14,7 @@ from meshing.intersections import self_intersections
 from meshing.mesh import SurfaceMesh, measured, require_watertight
 from meshing.sized_remeshing import lines_of, remeshed
 from segmentation.contract import Finding, Progress, Severity, share, silent
+from segmentation.wording import counted
 
 
 def remesh(
@@ -58,7 +59,10 @@ def remesh(
     pairs = self_intersections(result, progress=share(progress, 2, 4))
     if len(pairs):
         at = result.points_mm[result.triangles[pairs[0, 0]]].mean(axis=0)
-        text = f"{len(pairs)} pairs of the new triangles cross, since edges are long for the shape."
+        text = counted(
+            len(pairs), "pair of the new triangles crosses", "pairs of the new triangles cross"
+        )
+        text += ", since edges are long for the shape."
         place = (float(at[0]), float(at[1]), float(at[2]))
         note = Finding(
             Severity.WARNING, "self_intersections", text, place, "Use shorter edges, or repair it."

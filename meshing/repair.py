@@ -46,6 +46,7 @@ from meshing.surface import (
 )
 from meshing.tree import triangle_tree
 from segmentation.contract import Finding, Number, Progress, Severity, share, silent
+from segmentation.wording import counted
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -315,7 +316,7 @@ def _tell_holes(holes: list[Hole], report: _Report) -> None:
             text = sentence.format(size=hole.size_mm)
             report.findings.append(Finding(Severity.INFO, code, text, hole.middle_mm))
         if len(found) > TOLD:
-            text = f"{len(found) - TOLD} smaller ones like it."
+            text = counted(len(found) - TOLD, "smaller one") + " like it."
             report.findings.append(Finding(Severity.INFO, code, text))
 
 

@@ -20,6 +20,7 @@ from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 from meshing.mesh import SurfaceMesh
 from meshing.reading import AGAIN, Space, Unit, UnreadableSurface, doubts, scale_to_lps_mm, vtk_tags
 from segmentation.contract import Finding, FrameMismatch, Number, Severity
+from segmentation.wording import counted
 
 Floats = npt.NDArray[np.float64]
 
@@ -98,7 +99,11 @@ def read_tract(
     fibres = [line * scale for line in lines if len(line) > 1]
     _require_sound(fibres, path)
     if len(fibres) < len(lines):
-        text = f"{len(lines) - len(fibres)} fibres of fewer than two points were left out."
+        text = counted(
+            len(lines) - len(fibres),
+            "fibre of fewer than two points was left out.",
+            "fibres of fewer than two points were left out.",
+        )
         findings.append(Finding(Severity.INFO, "short_fibres", text))
     mesh = as_tubes(fibres, frame, name)
     return replace(mesh, findings=tuple(findings))

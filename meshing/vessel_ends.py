@@ -30,6 +30,7 @@ from meshing.vessel_names import named_ends, renamed
 from meshing.vessel_room import obstacles, room_mm
 from meshing.vessel_sections import NoSection, place_on, require_frame
 from segmentation.contract import Finding, Number, Progress, Severity, silent
+from segmentation.wording import counted
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -395,6 +396,10 @@ def _cap_findings(
         text = f"The widest end was taken as {names[0]}."
         findings.append(Finding(Severity.INFO, "inlet_assumed", text))
     if holes:
-        text = f"{len(holes)} small holes were closed and belong to the wall."
+        text = counted(
+            len(holes),
+            "small hole was closed and belongs to the wall.",
+            "small holes were closed and belong to the wall.",
+        )
         findings.append(Finding(Severity.WARNING, "holes_closed", text))
     return findings

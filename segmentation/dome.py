@@ -18,6 +18,7 @@ from segmentation.abdomen import Image, Mask
 from segmentation.contract import Finding, Number, Progress, Severity, silent
 from segmentation.cuts import cut_off
 from segmentation.volume import ImageGeometry, Label, LabelMap, bounding_block
+from segmentation.wording import counted
 
 SAC = Label("aneurysm dome", (0xD9, 0x53, 0x4F), "432119003")
 VESSEL = Label("parent vessel", (0x4F, 0x8F, 0xD9), "59820001")
@@ -221,7 +222,7 @@ def _findings(sac: Mask, radius_mm: float, parent_mm: float) -> tuple[Finding, .
             Finding(
                 Severity.WARNING,
                 "dome_small",
-                f"the dome has only {np.count_nonzero(sac)} voxels",
+                f"the dome has only {counted(int(np.count_nonzero(sac)), 'voxel')}",
                 remedy="resample the vessels to a finer grid before measuring",
             )
         )

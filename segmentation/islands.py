@@ -15,6 +15,7 @@ from segmentation.contract import Finding, Progress, Severity, silent
 from segmentation.marks import Mask, Points, require_inside
 from segmentation.operations import with_volume
 from segmentation.volume import Array, Label, LabelMap, bounding_block
+from segmentation.wording import counted
 
 _TURN = 0.381966  # of the colour circle: neighbours in number differ most in hue
 
@@ -114,7 +115,7 @@ def split_islands(
     array = np.zeros(labels.array.shape, np.uint8)
     array[block] = number[pieces]
     dropped = len(values) - len(names)
-    sentence = f"{dropped} smaller pieces were dropped"
+    sentence = counted(dropped, "smaller piece was dropped", "smaller pieces were dropped")
     findings = (Finding(Severity.INFO, "pieces_dropped", sentence),) if dropped else ()
     named = replace(labels, array=array, labels=names)
     return with_volume(named, array, findings, empty="no piece is as large as asked")

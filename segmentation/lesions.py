@@ -21,6 +21,7 @@ from segmentation.contract import Finding, Number, Progress, Severity, silent
 from segmentation.edges import block_sum, local_level, smoothed, within
 from segmentation.vessels import LEVEL_MM, RIM_MM, LiverBox, liver_box
 from segmentation.volume import ImageGeometry, LabelMap, Volume, require_same_grid
+from segmentation.wording import counted
 
 TUMOR = ANATOMY["tumor"]
 
@@ -265,11 +266,10 @@ def _summary(count: int) -> Finding:
             "no dark lesion stands out; small, bright or unenhanced ones are not looked for",
             remedy="outline lesions by hand where you see them",
         )
-    noun = "lesion was" if count == 1 else "lesions were"
     return Finding(
         Severity.WARNING,
         "lesions_suggested",
-        f"{count} dark {noun} suggested, none is confirmed",
+        counted(count, "dark lesion was", "dark lesions were") + " suggested, none is confirmed",
         remedy="confirm or remove each of them before planning",
     )
 

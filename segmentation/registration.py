@@ -18,6 +18,7 @@ from segmentation.contract import Finding, Number, Progress, Severity, silent
 from segmentation.images import to_sitk
 from segmentation.transform import Transform
 from segmentation.volume import Floats, ImageGeometry, LabelMap, Vector, Volume
+from segmentation.wording import counted
 
 Points = tuple[Vector, ...]
 Kind = Literal["landmarks", "rigid", "affine", "deformable"]
@@ -350,7 +351,8 @@ def _similarity(scene: _Scene, way: sitk.Transform) -> float:
 def _landmarks(fixed_mm: Points, moving_mm: Points, at_least: int) -> tuple[Floats, Floats] | None:
     if len(fixed_mm) != len(moving_mm):
         raise ValueError(
-            f"{len(fixed_mm)} points are marked in the fixed image and {len(moving_mm)} in the "
+            f"{counted(len(fixed_mm), 'point is', 'points are')} marked in the fixed image and "
+            f"{len(moving_mm)} in the "
             "moving one; mark the same points in both, in the same order"
         )
     if len(fixed_mm) < at_least:

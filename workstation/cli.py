@@ -265,7 +265,8 @@ def _print_differences(document: Mapping[str, Any]) -> None:
     for difference in document.get("differences", ()):
         print(f"differs: {difference['what']} {difference['output']}")
     if document.get("differences") == []:
-        print(f"checked: all {len(document['steps'])} steps reproduce")
+        count = len(document["steps"])
+        print("checked:", "the step reproduces" if count == 1 else f"all {count} steps reproduce")
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from segmentation.contract import Finding, Severity
+from segmentation.wording import counted
 
 IDENTITY_KEYS = ("abo", "rh")
 """Values that never change in a person's life: two different ones are a mix-up."""
@@ -178,7 +179,11 @@ class ClinicalRecord:
                 found.append(Finding(Severity.PROBLEM, "values_contradict", text, remedy=remedy))
         if self.not_read:
             count = sum(entry.count for entry in self.not_read)
-            text = f"{count} entries of the clinical data were not read; they are listed"
+            text = counted(
+                count,
+                "entry of the clinical data was not read; it is listed",
+                "entries of the clinical data were not read; they are listed",
+            )
             found.append(Finding(Severity.INFO, "clinical_not_read", text))
         return tuple(found)
 

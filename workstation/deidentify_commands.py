@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from segmentation.contract import as_sentence
+from segmentation.wording import counted
 from workstation.case import Case, CaseError
 from workstation.console import Work
 from workstation.dicom.burned_in import Rectangle
@@ -135,13 +136,13 @@ def originals(paths: Sequence[Path]) -> list[Path]:
 def report_lines(outcome: Outcome, key: Path | None) -> list[str]:
     """Return the report for a person."""
     document = outcome.to_json()
-    lines = [f"{outcome.written} files written to {outcome.folder}"]
+    lines = [f"{counted(outcome.written, 'file')} written to {outcome.folder}"]
     if not outcome.written:
         lines = ["nothing was written"]
     for title, held in (("held back", outcome.quarantined), ("left out", outcome.skipped)):
         groups = Counter((str(PurePath(h.path).parent), h.reason) for h in held)
         lines += [
-            f"{title}: {count} file(s) in {folder}: {reason}"
+            f"{title}: {counted(count, 'file')} in {folder}: {reason}"
             for (folder, reason), count in groups.items()
         ]
     lines += _advice(outcome.quarantined)

@@ -17,6 +17,7 @@ from segmentation import models
 from segmentation.contract import Finding, Progress, share, silent
 from segmentation.images import ENDINGS, read_labels, read_volume, write_labels
 from segmentation.volume import LabelMap, Volume
+from segmentation.wording import counted
 from workstation.dicom import files as dicom
 from workstation.dicom.segmentation_object import AlgorithmType, Drawn, write_segmentation
 from workstation.importing import choose_volume, is_volume_file, scan
@@ -83,7 +84,8 @@ def segment_file(
     params = {**fixed, **{n: v for n, v in params.items() if not n.startswith(SURFACE)}}
     stage.check_params(params)
     if len(also) >= len(stage.inputs):
-        raise StageError(f"{method} takes {len(stage.inputs)} image(s), not {1 + len(also)}")
+        images = counted(len(stage.inputs), "image")
+        raise StageError(f"{method} takes {images}, not {1 + len(also)}")
     if label.suffix.lower() == ".dcm" and is_volume_file(image):
         raise ValueError(f"{image.name} is not DICOM, so the label cannot be; choose .nii.gz")
     value, scanned = _read_input(stage, image, series_uid, share(progress, 0, 3))

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from segmentation.contract import Progress, share, silent
+from segmentation.wording import counted
 from workstation.case import Case, CaseError
 from workstation.case_record import now
 from workstation.case_sources import accepted_codes
@@ -105,7 +106,7 @@ def nothing_found(found: dicom.Scan, series_uid: str | None = None) -> str:
         return "no file was found; choose a folder, file or ZIP with DICOM images"
     example = found.ignored[0]
     return (
-        f"no image volume was found among {len(found.ignored)} file(s), for example "
+        f"no image volume was found among {counted(len(found.ignored), 'file')}, for example "
         f"{Path(str(example.path)).name}: {example.reason.rstrip('.')}; choose a folder, file or "
         "ZIP with DICOM images"
     )

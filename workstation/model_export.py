@@ -16,6 +16,7 @@ from meshing.gltf import COLOURS
 from meshing.surface import SurfaceMesh, isosurface
 from segmentation.contract import Finding, Progress, Severity, share, silent
 from segmentation.volume import LabelMap
+from segmentation.wording import counted
 from workstation.actors import scene_items
 from workstation.case import Case, CaseError
 from workstation.case_record import now
@@ -42,7 +43,7 @@ class FaultySurface(CaseError):
         self.findings = {name: tuple(found) for name, found in findings.items() if found}
         every = [f for found in self.findings.values() for f in found]
         told = " ".join(f.sentence for f in every[:TOLD])
-        more = f" And {len(every) - TOLD} more faults." if len(every) > TOLD else ""
+        more = f" And {counted(len(every) - TOLD, 'more fault')}." if len(every) > TOLD else ""
         names = " and ".join(repr(name) for name in self.findings)
         super().__init__(f"{names} cannot be printed as it is. {told}{more}")
         remedies = dict.fromkeys(f.remedy for f in every if f.remedy)

@@ -18,6 +18,7 @@ from typing import Any
 from PIL import Image
 
 from segmentation.contract import Progress
+from segmentation.wording import counted
 from workstation.console import Work
 from workstation.dicom import network
 from workstation.dicom.nodes import find_node, nodes_path, read_nodes, with_node, write_nodes
@@ -182,7 +183,8 @@ def _get(options: argparse.Namespace, work: Work) -> int:
 
     came = work("Get", fetch)
     document = work("Scan", lambda p: scan([options.folder], p)).to_json()
-    lines = [f"{len(came.files)} files came, {len(came.known)} were here already"]
+    known = counted(len(came.known), "was", "were")
+    lines = [f"{counted(len(came.files), 'file')} came, {known} here already"]
     for volume in document["volumes"]:
         size = " x ".join(map(str, volume["size"] or ["-"]))
         lines.append(
@@ -215,7 +217,7 @@ def _send(options: argparse.Namespace, work: Work) -> int:
         "sent": len(done.sent),
         "failed": [{"path": str(path), "reason": reason} for path, reason in done.failed],
     }
-    lines = [f"{len(done.sent)} of {len(paths)} files sent to {node.name}"]
+    lines = [f"{len(done.sent)} of {counted(len(paths), 'file')} sent to {node.name}"]
     lines += [f"  failed: {path}: {reason}" for path, reason in done.failed]
     failures = len(done.failed)
     if options.commit and done.sent:
@@ -296,14 +298,14 @@ def _listen(options: argparse.Namespace, work: Work) -> int:
         "known": len(came.known),
         "refused": [refusal.sentence for refusal in inbox.refusals],
     }
-    _print(options, document, [f"{len(came.files)} files came into {options.folder}"])
+    _print(options, document, [f"{counted(len(came.files), 'file')} came into {options.folder}"])
     return DONE
 
 
 def _receive(inbox: network.Inbox, progress: Progress) -> None:
     """Tell how many files have come until somebody stops this."""
     while True:
-        progress(0.0, f"{inbox.count} files received")
+        progress(0.0, f"{counted(inbox.count, 'file')} received")
         time.sleep(WAIT_S)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from segmentation.wording import counted
 from workstation.case import Case, CaseError, open_case
 from workstation.comparing import asked_plans, compare
 from workstation.console import DONE, Work, print_json
@@ -96,7 +97,7 @@ def _print(document: Mapping[str, Any]) -> None:
         if row["differs"]:
             print(_line(f"{row['name']} {row['unit']}".strip(), [_cell(v) for v in row["values"]]))
     same = sum(not row["differs"] for row in document["numbers"])
-    print(f"{same} numbers are the same in all plans")
+    print(counted(same, "number is", "numbers are") + " the same in all plans")
     for words in dict.fromkeys(_limits(document)):
         print(f"  {words}")
     for note in document["notes"]:

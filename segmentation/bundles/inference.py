@@ -31,6 +31,7 @@ from segmentation.bundles.recipe import (
 from segmentation.bundles.window import Window, slide
 from segmentation.contract import Finding, Progress, Severity
 from segmentation.volume import LPS_TO_RAS, Array, Label, LabelMap, Volume
+from segmentation.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -327,7 +328,7 @@ def _prepared(model: Model, volumes: Sequence[Volume]) -> tuple[torch.Tensor, An
     plain = image.as_tensor() if hasattr(image, "as_tensor") else image
     channels = int(model.bundle.inputs.get("num_channels", plain.shape[0]))
     if plain.shape[0] != channels:
-        raise BundleError(f"preparation gives {plain.shape[0]} channels, not {channels}")
+        raise BundleError(f"preparation gives {counted(plain.shape[0], 'channel')}, not {channels}")
     return plain.float().to(model.device), np.asarray(affine, np.float64)
 
 

@@ -417,7 +417,7 @@ def test_the_results_of_a_plan_are_written_and_sent(
         (written,) = page.send.paths
         click(page.send.send)
         settle()
-        assert "1 of 1 files sent" in page.send.said.text(), window.cards.cards()
+        assert "1 of 1 file sent" in page.send.said.text(), window.cards.cards()
         (uid,) = served.received
         assert dcmread(written / "liver.dcm").SOPInstanceUID == uid
         click(page.send.clear)

@@ -177,7 +177,7 @@ def test_the_command_for_a_person(tmp_path, capsys):
     phantom.write(tmp_path / "in", phantom.positions(2), edit=derived)
     assert main(["deidentify", str(tmp_path / "in"), str(tmp_path / "out")]) == 1
     said = capsys.readouterr().out
-    assert "held back: 2 file(s)" in said
+    assert "held back: 2 files" in said
     assert "--accept-pixels" in said
     accepted = ["--accept-pixels", "all", "--blackout", "0,0,2,2"]
     assert main(["deidentify", str(tmp_path / "in"), str(tmp_path / "out"), *accepted]) == 0

@@ -204,7 +204,7 @@ def test_the_solids_have_the_volume_of_their_cylinders(block):
     ("entries", "targets", "words"),
     [
         ((), (), "no screw yet"),
-        (((3.0, 0.0, 0.0),), (), "1 entries and 0 targets"),
+        (((3.0, 0.0, 0.0),), (), "1 entry and 0 targets"),
         (((3.0, 0.0, 0.0),), ((3.0, 0.0, 0.5),), "lie at one place"),
         (((-9.0, 0.0, 0.0),), ((5.0, 0.0, 0.0),), "within 5 mm of its entry"),
         (((3.0, 0.0, 300.0),), ((5.0, 0.0, 300.0),), "does not enter the bone"),

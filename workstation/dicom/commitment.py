@@ -13,6 +13,7 @@ from pydicom.uid import UID, generate_uid
 from pynetdicom import build_context, evt
 
 from segmentation.contract import Progress, silent
+from segmentation.wording import counted
 from workstation.dicom.associations import associate, meaning
 from workstation.dicom.dimse import SUCCESS
 from workstation.dicom.nodes import NetworkError, Node
@@ -48,7 +49,7 @@ def commit(
     transaction = generate_uid()
 
     def beat() -> None:
-        progress(0.0, f"waiting for {node.name} to commit {len(paths)} files")
+        progress(0.0, f"waiting for {node.name} to commit {counted(len(paths), 'file')}")
 
     handlers = [(evt.EVT_N_EVENT_REPORT, reporting(results))]
     with associate(node, [build_context(model)], beat, handlers) as link:

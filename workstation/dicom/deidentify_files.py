@@ -13,6 +13,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from segmentation.contract import Progress, silent
+from segmentation.wording import counted
 from workstation.dicom.burned_in import (
     Rectangle,
     black_out,
@@ -109,23 +110,25 @@ class Outcome:
         said = []
         if self.heads[True]:
             said.append(
-                f"{self.heads[True]} file(s) show a head: a face can be drawn from them, and "
-                "nothing was done about it (113102 is not claimed); deface them before they "
-                "leave"
+                counted(self.heads[True], "file shows", "files show")
+                + " a head: a face can be drawn from it, and nothing was done about it (113102 is "
+                "not claimed); deface it before it leaves"
             )
         if self.heads[None]:
             said.append(
-                f"{self.heads[None]} file(s) do not say which part of the body they show: if it "
-                "is the head, a face can be drawn from them"
+                counted(self.heads[None], "file does", "files do")
+                + " not say which part of the body is shown: if it is the head, a face can be "
+                "drawn from it"
             )
         if self.unsaid:
             said.append(
-                f"{self.unsaid} file(s) do not say whether text is burned into their pixels; "
-                "original slices rarely carry any, but look at them before they leave"
+                counted(self.unsaid, "file does", "files do")
+                + " not say whether text is burned into the pixels; original slices rarely carry "
+                "any, but look at them before they leave"
             )
         if self.cleared:
             said.append(
-                f"{self.cleared} file(s) held something in unused bits of their pixels, where "
+                f"{counted(self.cleared, 'file')} held something in unused bits of pixels, where "
                 "overlays may lie; it was cleared, and all pixel values stay the same"
             )
         return said

@@ -30,6 +30,7 @@ from urllib3.exceptions import (
 )
 
 from segmentation.contract import Progress, silent
+from segmentation.wording import counted
 from workstation.dicom.associations import CONNECT_S
 from workstation.dicom.dimse import Sent, TooMany
 from workstation.dicom.inbox import Inbox, Retrieved
@@ -188,8 +189,8 @@ def get(
                 pass
         except MultipartError as error:
             raise NetworkError(
-                f"the retrieval from {node.name} is incomplete, {inbox.count - count} files came: "
-                f"{error}",
+                f"the retrieval from {node.name} is incomplete, "
+                f"{counted(inbox.count - count, 'file')} came: {error}",
                 f"The files in {inbox.folder} are whole; fetch again to get the rest",
             ) from error
     now = inbox.retrieved()
@@ -229,7 +230,7 @@ def send(
 
         def beat() -> None:
             done = len(sent) + len(failed)
-            progress(done / len(paths), f"{len(sent)} of {len(paths)} files sent")
+            progress(done / len(paths), f"{len(sent)} of {counted(len(paths), 'file')} sent")
 
         beat()
         refused = _send_batch(node, password, batch, beat)

@@ -16,6 +16,7 @@ from pynetdicom import build_context
 from pynetdicom.association import Association
 
 from segmentation.contract import Progress, silent
+from segmentation.wording import counted
 from workstation.dicom.associations import (
     MAX_CONTEXTS,
     associate,
@@ -150,7 +151,7 @@ def _say_sent(
     paths: Sequence[Path],
 ) -> None:
     done = len(sent) + len(failed)
-    progress(done / len(paths), f"{len(sent)} of {len(paths)} files sent")
+    progress(done / len(paths), f"{len(sent)} of {counted(len(paths), 'file')} sent")
 
 
 def _kind_of(path: Path) -> tuple[UID, UID]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from segmentation.contract import Finding, Progress, Severity, share, silent
 from segmentation.volume import Array, Volume
+from segmentation.wording import counted
 from workstation.dicom.directory import expand_directories
 from workstation.dicom.geometry import require
 from workstation.dicom.glimpse import SlicePositions, slice_positions, thumbnail
@@ -83,8 +84,10 @@ class Scan:
         if not self.ignored:
             raise DicomError("there are no files here", "Choose the folder that holds the images")
         first = self.ignored[0]
+        count = len(self.ignored)
+        told = "the only file is not" if count == 1 else f"none of {count} files is"
         raise DicomError(
-            f"none of {len(self.ignored)} files is a DICOM image; {first.path}: {first.reason}",
+            f"{told} a DICOM image; {first.path}: {first.reason}",
             "Choose the folder, file or ZIP that holds the images",
         )
 
@@ -171,7 +174,8 @@ def _beside_damage(
     if not near:
         return volume
     text = (
-        f"{len(near)} unreadable file(s) in the same folder may be missing slices: {near[0].path}"
+        f"{counted(len(near), 'unreadable file')} in the same folder may be missing slices: "
+        f"{near[0].path}"
     )
     finding = Finding(Severity.WARNING, "unreadable_neighbour", text)
     return replace(volume, findings=(*volume.findings, finding))
@@ -202,7 +206,9 @@ def read(volume: ScannedVolume, progress: Progress = silent) -> Volume:
     quantity = volume.slices[0].quantity
     findings = [*volume.findings, *_value_findings(array, volume.slices, quantity)]
     if cleared:
-        text = f"bits outside the stored ones were set in {cleared} slices and were cleared"
+        text = (
+            f"bits outside the stored ones were set in {counted(cleared, 'slice')} and were cleared"
+        )
         findings.append(Finding(Severity.WARNING, "unused_bits", text))
     return Volume(array, stack.geometry, quantity, tuple(findings))
 
@@ -220,17 +226,24 @@ def _value_findings(array: Array, slices: Sequence[Slice], quantity: str) -> Ite
     padded = sum(int(np.count_nonzero(array == value)) for value in paddings)
     if padded:
         listed = ", ".join(f"{value:g}" for value in sorted(paddings))
-        text = f"{padded} voxels outside the scanner's field keep their padding value ({listed} HU)"
+        keep = counted(
+            padded,
+            "voxel outside the scanner's field keeps its",
+            "voxels outside the scanner's field keep their",
+        )
+        text = f"{keep} padding value ({listed} HU)"
         yield Finding(Severity.INFO, "padding", text)
     below = int(np.count_nonzero(array < PLAUSIBLE_HU[0])) - sum(
         int(np.count_nonzero(array == v)) for v in paddings if v < PLAUSIBLE_HU[0]
     )
     if below:
-        text = f"{below} voxels lie below {PLAUSIBLE_HU[0]} HU (down to {low:g} HU)"
+        text = counted(below, "voxel lies", "voxels lie")
+        text += f" below {PLAUSIBLE_HU[0]} HU (down to {low:g} HU)"
         yield Finding(Severity.WARNING, "implausible_low", text)
     if high > PLAUSIBLE_HU[1]:
         count = int(np.count_nonzero(array > PLAUSIBLE_HU[1]))
-        text = f"{count} voxels lie above {PLAUSIBLE_HU[1]} HU (up to {high:g} HU): metal"
+        text = counted(count, "voxel lies", "voxels lie")
+        text += f" above {PLAUSIBLE_HU[1]} HU (up to {high:g} HU): metal"
         yield Finding(Severity.INFO, "metal", text)
     if low >= 0 and low != high:
         text = f"there is no air: no value lies below {low:g} HU; the rescale may be missing"

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segmentation.volume import Floats, ImageGeometry
+from segmentation.wording import counted
 from workstation.dicom.sources import DicomError
 
 CORNER_TOLERANCE_MM = 0.05
@@ -215,12 +216,12 @@ def _irregular(gaps: Floats, planes: Planes) -> StackProblem:
     if steps.min() >= 1 and np.abs(gaps - steps * usual).max() <= 2 * CORNER_TOLERANCE_MM:
         places = [k for k in range(len(gaps)) if steps[k] > 1]
         count = int((steps - 1).sum())
-        what = "slice is" if count == 1 else "slices are"
+        lost = counted(count, "slice is", "slices are")
         listed = "; ".join(place_text(planes.positions_mm[k]) for k in places[:3])
-        more = f" and in {len(places) - 3} more places" if len(places) > 3 else ""
+        more = f" and in {counted(len(places) - 3, 'more place')}" if len(places) > 3 else ""
         return StackProblem(
             "missing_slices",
-            f"{count} {what} missing from {len(planes.positions_mm) + count}: after {listed}{more}",
+            f"{lost} missing from {len(planes.positions_mm) + count}: after {listed}{more}",
             where,
         )
     return StackProblem(

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from segmentation.contract import Finding, Severity
+from segmentation.wording import counted
 from workstation.dicom.datasets import open_dataset
 from workstation.dicom.parts import parts_of_kinds, word_order
 from workstation.dicom.slices import Slice
@@ -39,11 +40,6 @@ def by(slices: Iterable[T], key: Callable[[T], Hashable]) -> dict[Hashable, list
     for item in slices:
         groups[key(item)].append(item)
     return dict(groups)
-
-
-def counted(n: int, word: str) -> str:
-    """Return a count with its noun, such as "1 file" or "3 files"."""
-    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
 def kinds_of(slices: Sequence[Slice]) -> list[list[Slice]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segmentation.contract import Finding, Severity
+from segmentation.wording import counted
 from workstation.dicom.geometry import Stack
 from workstation.dicom.slices import Slice
 from workstation.dicom.values import empty_value
@@ -37,8 +38,8 @@ def observations(slices: Sequence[Slice], stack: Stack) -> list[Finding]:
     excess = [s for s in slices if s.form.excess_bytes]
     if excess:
         text = (
-            f"{len(excess)} of {len(slices)} slices hold more pixels than their header describes; "
-            "the rest was left out"
+            f"{len(excess)} of {counted(len(slices), 'slice')} with more pixels than the header "
+            "describes; the rest was left out"
         )
         found.append(Finding(Severity.WARNING, "excess_pixels", text))
     if not first.identity.frame_uid:

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from segmentation.contract import Finding, Severity
+from segmentation.wording import counted
 from workstation.dicom.geometry import Stack, StackProblem, place_text
 from workstation.dicom.observations import observations
 from workstation.dicom.slices import Slice
@@ -83,12 +84,12 @@ def _interpolated(slices: Sequence[Slice], good: Sequence[Slice]) -> Repair | No
         f"{steps[k] - 1} after {place_text(np.asarray(used[k].position_mm))}"
         for k in before[:LISTED]
     )
-    more = f"; and in {len(before) - LISTED} more places" if len(before) > LISTED else ""
-    what = "slice is" if count == 1 else "slices are"
+    more = f"; and in {counted(len(before) - LISTED, 'more place')}" if len(before) > LISTED else ""
+    made = counted(count, "slice is", "slices are")
     widest = float(steps.max()) * stack.geometry.spacing_mm[2]
     return Repair(
         "interpolate_missing",
-        f"{count} {what} interpolated linearly between neighbours: {listed}{more}",
+        f"{made} interpolated linearly between neighbours: {listed}{more}",
         f"what is thinner than {widest:.1f} mm can be lost or look smooth there",
         used,
         stack,

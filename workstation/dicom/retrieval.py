@@ -19,6 +19,7 @@ from pynetdicom import build_context, build_role
 from pynetdicom.presentation import PresentationContext
 
 from segmentation.contract import Progress, silent
+from segmentation.wording import counted
 from workstation.dicom.associations import MAX_CONTEXTS, Link, associate, meaning, no_context
 from workstation.dicom.dimse import PENDING, SUCCESS, find_datasets, find_series
 from workstation.dicom.inbox import Inbox, Retrieved
@@ -174,9 +175,9 @@ class _Tally:
 
     def _incomplete(self, why: str) -> NetworkError:
         came = self.inbox.count - len(self.before.files) - len(self.before.known)
-        of = f" of {self.total}" if self.total else ""
+        files = f"{came} of {counted(self.total, 'file')}" if self.total else counted(came, "file")
         return NetworkError(
-            f"the retrieval from {self.node.name} is incomplete, {came}{of} files came: {why}",
+            f"the retrieval from {self.node.name} is incomplete, {files} came: {why}",
             f"The files in {self.inbox.folder} are whole; fetch again to get the rest",
         )
 

@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 from segmentation.contract import Finding, FrameMismatch, Severity
 from segmentation.images import PALETTE
 from segmentation.volume import Floats, ImageGeometry, Label
+from segmentation.wording import counted
 from workstation.dicom.datasets import open_dataset
 from workstation.dicom.layers import LayeredLabels, Mask, layered, patient_of
 from workstation.dicom.objects import lenient
@@ -120,7 +121,11 @@ def _filled(name: str, drawn: Dataset, geometry: ImageGeometry, findings: list[F
     for k, polygons in slices.items():
         mask[k] = even_odd(polygons, geometry.shape[1:])
     if outside:
-        sentence = f"{outside} contours of {name} reach outside the image and are cut off there"
+        sentence = counted(
+            outside,
+            f"contour of {name} reaches outside the image and is cut off there",
+            f"contours of {name} reach outside the image and are cut off there",
+        )
         findings.append(Finding(Severity.WARNING, "contour_outside", sentence))
     if not mask.any():
         sentence = f"{name} has no voxel"
@@ -156,7 +161,11 @@ def _polygons(
             )
         yield k, index[:, :2]
     if left_out:
-        sentence = f"{left_out} points or open lines of {name} enclose nothing and were left out"
+        sentence = counted(
+            left_out,
+            f"point or open line of {name} encloses nothing and was left out",
+            f"points or open lines of {name} enclose nothing and were left out",
+        )
         findings.append(Finding(Severity.WARNING, "contour_open", sentence))
 
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from segmentation.contract import Finding, Severity
+from segmentation.wording import counted
 from workstation.dicom.geometry import SAME_PLACE_MM, Stack, StackProblem
-from workstation.dicom.kinds import Group, by, counted, kinds_of, labelled, without_copies
+from workstation.dicom.kinds import Group, by, kinds_of, labelled, without_copies
 from workstation.dicom.observations import observations
 from workstation.dicom.repairs import left_out, repairs_of
 from workstation.dicom.slices import Slice

@@ -9,8 +9,9 @@ from functools import partial
 import numpy as np
 
 from segmentation.contract import Finding, Severity
+from segmentation.wording import counted
 from workstation.dicom.geometry import SAME_PLACE_MM, Stack, StackProblem, equidistant_blocks
-from workstation.dicom.kinds import Group, by, counted, same_pixels
+from workstation.dicom.kinds import Group, by, same_pixels
 from workstation.dicom.parts import in_order, parts_of
 from workstation.dicom.slices import Slice
 from workstation.dicom.volumes import planes_of, stack_of

@@ -21,6 +21,7 @@ from fhir.resources.R4B.patient import Patient
 from pydantic import ValidationError
 
 from segmentation.contract import Finding, Progress, Severity, silent
+from segmentation.wording import counted
 from workstation.clinical import (
     ClinicalError,
     ClinicalPatient,
@@ -127,8 +128,8 @@ class _Reading:
         notes = []
         if self.nameless:
             text = (
-                f"{self.nameless} resources of {self.where} name no patient; they were taken as "
-                "those of the only patient in the file"
+                counted(self.nameless, "resource", "resources")
+                + f" of {self.where} without a patient; taken as the only patient's in the file"
             )
             notes.append(Finding(Severity.WARNING, "no_subject", text))
         return ClinicalRecord(

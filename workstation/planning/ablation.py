@@ -19,6 +19,7 @@ from meshing.surface import SurfaceMesh, isosurface
 from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
 from segmentation.marks import Points
 from segmentation.volume import ImageGeometry, LabelMap
+from segmentation.wording import counted
 from workstation.planning.proposal import Floats, as_point, tight
 from workstation.planning.resection import unit_normal
 
@@ -152,8 +153,8 @@ def _needles(lesion: LabelMap, entries: Points, targets: Points) -> list[Needle]
         return [(None, centre, np.linalg.eigh(spread)[1][:, -1])]
     if targets and len(targets) != len(entries):
         raise ValueError(
-            f"{len(entries)} entries and {len(targets)} targets do not make needles; give one "
-            "target for each entry"
+            f"{counted(len(entries), 'entry', 'entries')} and {counted(len(targets), 'target')} do "
+            "not make needles; give one target for each entry"
         )
     if not targets and len(entries) > 1:
         raise ValueError("several needles need a target each; give as many targets as entries")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from segmentation.wording import counted
 from workstation.clinical import ClinicalValue
 from workstation.planning.donor_scores import cpra
 from workstation.planning.tissue_type import UnreadableTyping
@@ -84,7 +85,7 @@ def virtual_row(donor: Person, recipient: Person) -> Row:
         return unknown(name, uses, VXM_RULE)
     return made(
         name, "pass", "negative", "", uses, VXM_RULE,
-        f"None of {len(listed)} entries of the list is an antigen of the donor.",
+        f"No antigen of the donor is among {counted(len(listed), 'entry', 'entries')} of the list.",
     )  # fmt: skip
 
 
@@ -112,11 +113,13 @@ def dsa_row(donor: Person, recipient: Person, site: Site) -> Row:
     if not donor.typing():
         return unknown(name, uses, DSA_RULE, "MFI")
     if peak is None:
-        reason = f"None of {len(current)} antibodies is against the donor."
+        count = len(current)
+        told = "The only antibody is not" if count == 1 else f"None of {count} antibodies is"
+        reason = f"{told} against the donor."
         return made(name, "pass", 0.0, "MFI", uses, DSA_RULE, reason)
     assert strongest is not None
     total = sum(v.value or 0.0 for v in hits)
-    several = f"{len(hits)} antibodies are" if len(hits) > 1 else "1 antibody is"
+    several = counted(len(hits), "antibody is", "antibodies are")
     words = f"{strongest.text} at {peak:g} MFI; {several} against the donor, {total:g} in sum"
     if site.mfi_warn is None and site.mfi_block is None:
         also = f"the site has set no limit of MFI; {words}"

@@ -20,6 +20,7 @@ from meshing.nearest import NearestOnSurface
 from meshing.surface import SurfaceMesh, isosurface
 from segmentation.contract import Finding, FrameMismatch, Progress, Severity, silent
 from segmentation.volume import LabelMap
+from segmentation.wording import counted
 from workstation.planning.cut_surface import (
     CutSurface,
     centres_mm,
@@ -75,8 +76,8 @@ def cut_planes(
     organ = require_voxels(liver)
     if len(points_mm) != len(normals):
         raise ValueError(
-            f"{len(points_mm)} points and {len(normals)} normals do not make planes; give one "
-            "normal for each point"
+            f"{counted(len(points_mm), 'point')} and {counted(len(normals), 'normal')} do not make "
+            "planes; give one normal for each point"
         )
     points, directions = np.asarray(points_mm, float), [unit_normal(n) for n in normals]
     if not np.isfinite(points).all():

@@ -15,6 +15,7 @@ from meshing.centerline import Centerline
 from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
 from segmentation.marks import Points
 from segmentation.volume import ImageGeometry, Label, LabelMap, bounding_block
+from segmentation.wording import counted
 from workstation.planning.couinaud_names import VALUES, BranchName
 from workstation.planning.kept import kept
 from workstation.planning.nearest_lost import nearest_is_lost
@@ -215,7 +216,8 @@ def _findings(tree: Centerline, crossings: tuple[Crossing, ...]) -> tuple[Findin
             for c in crossings[:LISTED]
         )
         more = f" and {len(crossings) - LISTED} more" if len(crossings) > LISTED else ""
-        sentence = f"the cut crosses {len(crossings)} branches: {listed}{more}"
+        branches = counted(len(crossings), "branch", "branches")
+        sentence = f"the cut crosses {branches}: {listed}{more}"
         found.append(Finding(Severity.INFO, "branches_crossed", sentence, crossings[0].point_mm))
     roots = {b.from_node for b in tree.branches} - {b.to_node for b in tree.branches}
     for crossing in crossings:

@@ -14,6 +14,7 @@ from scipy.optimize import nnls
 from scipy.stats import t as student
 
 from segmentation.contract import Finding, Number, Progress, Severity, silent
+from segmentation.wording import counted
 from workstation.clinical import ClinicalValue, moment
 from workstation.planning.transplant_person import Known, Person, PersonRecord, said
 from workstation.planning.transplant_rows import (
@@ -246,7 +247,7 @@ def _doubt(key: str, known: Known, earlier: Sequence[ClinicalValue], start: date
 
 
 def _count(values: Sequence[ClinicalValue]) -> str:
-    return f"{len(values)} earlier value{'' if len(values) == 1 else 's'}"
+    return counted(len(values), "earlier value")
 
 
 def _earlier(person: Person, key: str, known: Known, start: date | None) -> list[ClinicalValue]:

@@ -339,7 +339,8 @@ def _meant(choice: Measured | None, rank: int, family: str, size: str) -> Chosen
     if size:
         return next((c for c in found if c.size == size), found[0] if found else None)
     if found and rank > len(found):
-        raise NoChoice(f"there are {len(found)} candidates only; choose a lower rank")
+        there = "is 1 candidate" if len(found) == 1 else f"are {len(found)} candidates"
+        raise NoChoice(f"there {there} only; choose a lower rank")
     if not found and not (family and size):
         raise NoChoice("no part is named; give family and size, or a choice for this family")
     return found[rank - 1]

@@ -28,6 +28,7 @@ from workstation.planning.proposal import (
     separate_parts,
     tight,
 )
+from workstation.planning.resection import crossed_text, outside_text
 from workstation.planning.vein_crossings import beside_organ
 
 Bools = npt.NDArray[np.bool_]
@@ -224,11 +225,9 @@ def _left_behind(reach: list[Floats]) -> tuple[Finding, ...]:
     left = sum(float(d.max()) < 0 for d in reach)
     found = []
     if crossed:
-        text = f"The cut goes through the tumour ({crossed} of {len(reach)} lesions)."
-        found.append(_impossible("tumor_crossed", text))
+        found.append(_impossible("tumor_crossed", crossed_text(crossed, len(reach))))
     if left:
-        text = f"{left} of {len(reach)} lesions lie outside the specimen."
-        found.append(_impossible("tumor_outside_specimen", text))
+        found.append(_impossible("tumor_outside_specimen", outside_text(left, len(reach))))
     return tuple(found)
 
 

@@ -18,6 +18,7 @@ from hemodynamics.liver_forecast import (
     Known,
 )
 from segmentation.contract import Finding, Severity
+from segmentation.wording import counted
 
 PORTAL = "portal_pressure_mmhg"
 NEEDED = {
@@ -95,7 +96,11 @@ def inputs(known: Mapping[str, float], forecast: Forecast) -> tuple[Finding, Fin
     told = assumed(known, forecast)
     failed = ""
     if forecast.failed:
-        failed = f" {forecast.failed} draws fit no heart or contradict themselves; left out."
+        failed = " " + counted(
+            forecast.failed,
+            "draw fits no heart or contradicts itself; left out.",
+            "draws fit no heart or contradict themselves; left out.",
+        )
     unproven = Finding(
         Severity.INFO,
         "portal_pressure_assumed",

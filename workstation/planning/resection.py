@@ -29,6 +29,7 @@ from segmentation.contract import (
     silent,
 )
 from segmentation.volume import ImageGeometry, Label, LabelMap, require_same_grid
+from segmentation.wording import counted
 from workstation.planning.cut_surface import CUT_COLOUR, CutSurface, require_both
 from workstation.planning.kept import kept
 from workstation.planning.proposal import (
@@ -416,6 +417,20 @@ def _direction(cut: Cut, point: Floats) -> Floats:
     return np.asarray(way / length if length else (1.0, 0.0, 0.0))
 
 
+def crossed_text(crossed: int, lesions: int) -> str:
+    """Say that a cut goes through some of the lesions."""
+    of = f" ({crossed} of {lesions} lesions)" if lesions > 1 else ""
+    return f"The cut goes through the tumour{of}."
+
+
+def outside_text(left: int, lesions: int) -> str:
+    """Say that a cut leaves some of the lesions outside of what it removes."""
+    if lesions == 1:
+        return "The tumour lies outside the specimen."
+    of = f"of {lesions} lesions"
+    return f"{counted(left, f'{of} lies', f'{of} lie')} outside the specimen."
+
+
 def _margin_findings(
     skin: SurfaceMesh, distance: Floats, nearest: int, lesions: list[npt.NDArray[np.int64]]
 ) -> tuple[Finding, ...]:
@@ -424,10 +439,10 @@ def _margin_findings(
     left = [n for n in lesions if float(distance[n].max()) < 0]
     found = []
     if crossed:
-        text = f"The cut goes through the tumour ({crossed} of {len(lesions)} lesions)."
+        text = crossed_text(crossed, len(lesions))
         found.append(Finding(Severity.PROBLEM, "tumor_crossed", text, place, "Move the cut."))
     if left:
-        text = f"{len(left)} of {len(lesions)} lesions lie outside the specimen."
+        text = outside_text(len(left), len(lesions))
         there = as_point(skin.points_mm[left[0][np.argmin(distance[left[0]])]])
         advice = "Move or turn the cut, or remove suggestions that are no lesions."
         found.append(Finding(Severity.PROBLEM, "tumor_outside_specimen", text, there, advice))

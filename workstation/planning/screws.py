@@ -29,6 +29,7 @@ from segmentation.contract import (
 from segmentation.marks import Points
 from segmentation.measured import Measured
 from segmentation.volume import Floats, LabelMap, Volume
+from segmentation.wording import counted
 from workstation.planning.bone_landmarks_record import bone_surface
 from workstation.planning.proposal import as_point
 from workstation.planning.screw_clearance import (
@@ -386,8 +387,8 @@ def _axes(course: Measured | None, entries: Points, targets: Points) -> list[tup
         raise ValueError("there is no screw yet; give the points where screws enter the bone")
     if len(entries) != len(targets):
         raise ValueError(
-            f"{len(entries)} entries and {len(targets)} targets do not make screws; give one "
-            "target for each entry"
+            f"{counted(len(entries), 'entry', 'entries')} and {counted(len(targets), 'target')} do "
+            "not make screws; give one target for each entry"
         )
     pairs = list(zip(np.asarray(entries, float), np.asarray(targets, float)))
     for n, (entry, target) in enumerate(pairs, 1):

@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt, Le
 
 from meshing.surface import SurfaceMesh
 from segmentation.contract import Finding, Number, Progress, Severity, silent
+from segmentation.wording import counted
 from workstation.clinical import moment
 from workstation.planning.crossmatch import cpra_row, crossmatch_rows, dsa_row, virtual_row
 from workstation.planning.transplant_blood import abo_row, rh_row
@@ -222,8 +223,8 @@ def _told(sheet: Sheet, *people: Person) -> list[Finding]:
             found.append(Finding(Severity.PROBLEM, "transplant_block", text))
     unknown = [row.name for row in sheet.rows if row.verdict == "unknown"]
     if unknown:
-        are = "row is" if len(unknown) == 1 else "rows are"
-        text = f"{len(unknown)} {are} unknown: {', '.join(unknown)}"
+        are = counted(len(unknown), "row is", "rows are")
+        text = f"{are} unknown: {', '.join(unknown)}"
         found.append(Finding(Severity.WARNING, "transplant_unknown", text))
     for person in people:
         found += person.record.findings
@@ -239,6 +240,8 @@ def _told(sheet: Sheet, *people: Person) -> list[Finding]:
         if person.record.not_read:
             listed = "; ".join(f"{n.what} ({n.reason})" for n in person.record.not_read[:8])
             count = sum(n.count for n in person.record.not_read)
-            text = f"{count} entries of the {person.role}'s record were not read: {listed}"
+            record = f"of the {person.role}'s record"
+            text = counted(count, f"entry {record} was", f"entries {record} were")
+            text += f" not read: {listed}"
             found.append(Finding(Severity.WARNING, "record_not_read", text))
     return found

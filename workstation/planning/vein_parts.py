@@ -18,6 +18,7 @@ from segmentation.anatomy import ANATOMY
 from segmentation.contract import Finding, Number, Progress, Severity, silent
 from segmentation.marks import Points, require_inside
 from segmentation.volume import LabelMap, require_same_grid
+from segmentation.wording import counted
 from workstation.planning.vein_graph import (
     Floats,
     VeinGraph,
@@ -157,7 +158,7 @@ def _first_reached(graph: VeinGraph, liver: LabelMap, begins: dict[int, int]) ->
 
 def _findings(volumes_ml: npt.NDArray[Any], clicks: int) -> tuple[Finding, ...]:
     portal, hepatic = float(volumes_ml[PORTAL]), float(volumes_ml[HEPATIC])
-    by_hand = f", with {clicks} corrections by hand" if clicks else ""
+    by_hand = f", with {counted(clicks, 'correction')} by hand" if clicks else ""
     note = Finding(
         Severity.INFO,
         "veins_told_apart",

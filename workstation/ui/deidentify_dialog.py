@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 )
 
 from segmentation.contract import Progress
+from segmentation.wording import counted
 from workstation.deidentify_commands import report_lines
 from workstation.dicom.confidentiality import Option, Profile
 from workstation.dicom.deidentify_files import Order, Outcome, deidentify_files
@@ -182,7 +183,8 @@ class DeidentifyDialog(QDialog):
         self.state.setText(HELD if looks else NOTHING)
         self.save.setEnabled(True)
         for look in looks:
-            item = QListWidgetItem(f"{look.title}, {len(look.files)} file(s): {look.reason}")
+            files = counted(len(look.files), "file")
+            item = QListWidgetItem(f"{look.title}, {files}: {look.reason}")
             if not look.final:
                 item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
                 item.setCheckState(Qt.CheckState.Unchecked)

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from segmentation.wording import counted
 from workstation.planning.plan import to_plain_json
 from workstation.stage import Parameter, Stage
 from workstation.ui.form_lists import Changed, Crosshair, NamesField, tool
@@ -151,7 +152,7 @@ class PointsField(QWidget):
         """Show how many points there are."""
         self._points = list(value or ())
         count = len(self._points)
-        self._count.setText(f"{count} point{'' if count == 1 else 's'}")
+        self._count.setText(counted(count, "point"))
         self._clear.setEnabled(count > 0)
 
 

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from segmentation.wording import counted
 from workstation.dicom.files import PatientIdentity, Scan, ScannedVolume, thumbnail
 from workstation.ui.job_bar import JobRunner
 from workstation.ui.panels.parts import button, label
@@ -24,7 +25,7 @@ from workstation.ui.thumbnails import Thumbnails
 from workstation.ui.unused_files import UnusedFiles
 from workstation.ui.volume_list import ROW_PX, VolumeModel, VolumeTree
 from workstation.ui.volume_report import VolumeReport
-from workstation.ui.volume_words import counted, patient_text, series_of
+from workstation.ui.volume_words import patient_text, series_of
 
 MARGIN_PX = 16
 PATIENTS_PX = 640

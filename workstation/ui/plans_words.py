@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from segmentation.wording import counted
 from workstation.ui.words import band_text, choice_text, readable, unit_text, value_text
 
 MARKS = {"passed": "▲", "in doubt": "!"}
@@ -25,7 +26,9 @@ def setting_text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         nested = any(isinstance(part, list) for part in value)
-        return f"{len(value)} entries" if nested else ", ".join(setting_text(p) for p in value)
+        if nested:
+            return counted(len(value), "entry", "entries")
+        return ", ".join(setting_text(p) for p in value)
     if isinstance(value, float):
         return f"{value:.4g}"
     return choice_text(str(value).rpartition(".")[2])

@@ -18,6 +18,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from segmentation.wording import counted
 from workstation.dicom.files import SlicePositions
 from workstation.ui.guard import guarded
 from workstation.ui.slice_paint import corner_font
@@ -61,7 +62,7 @@ def missing_mm(positions: SlicePositions, gap: int) -> list[float]:
 def _missing(positions: SlicePositions, gap: int) -> str:
     lost = missing_mm(positions, gap)
     at = ", ".join(_mm(v) for v in lost[:3]) + ("…" if len(lost) > 3 else "")
-    slices = "1 slice is" if len(lost) == 1 else f"{len(lost)} slices are"
+    slices = counted(len(lost), "slice is", "slices are")
     return f"{slices} missing between slices {gap + 1} and {gap + 2}, at {at} mm"
 
 
@@ -91,7 +92,7 @@ def told(positions: SlicePositions) -> str:
     lines = [f"{text}."]
     lines += [f"{MARKS[p.kind]} {p.text[0].upper()}{p.text[1:]}." for p in wrong[:TOLD]]
     if len(wrong) > TOLD:
-        lines.append(f"… and {len(wrong) - TOLD} more places.")
+        lines.append(f"… and {counted(len(wrong) - TOLD, 'more place')}.")
     if positions.absent:
         lines.append(f"{positions.absent} more without a position.")
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from segmentation.wording import counted
 from workstation.stages import STAGES
 from workstation.ui.desk import Desk
 from workstation.ui.icons import set_icon
@@ -156,7 +157,7 @@ class _Row(QPushButton):
         set_role(self.count, "warning")
         words = [f"{self.name}: {MEANING[state.mark]}"]
         if state.findings:
-            words.append(f"{state.findings} finding(s) to look at")
+            words.append(counted(state.findings, "finding") + " to look at")
         if state.needs:
             words.append(f"needs: {state.needs}")
         self.setToolTip("\n".join(words))

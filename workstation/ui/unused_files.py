@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QHeaderView, QTableView, QVBoxLayout, QWidget
 
 from segmentation.contract import Progress, silent
+from segmentation.wording import counted
 from workstation.dicom.contents import content_lines, objects_among
 from workstation.dicom.sources import Ignored
 from workstation.jobs import Job
@@ -34,7 +35,7 @@ def summary(ignored: Sequence[Ignored]) -> str:
         return "Every file is part of a volume."
     reasons = Counter(item.reason for item in ignored).most_common()
     told = "; ".join(f"{count} × {reason}" for reason, count in reasons[:TOLD])
-    more = f"; {len(reasons) - TOLD} more reasons" if len(reasons) > TOLD else ""
+    more = f"; {counted(len(reasons) - TOLD, 'more reason')}" if len(reasons) > TOLD else ""
     damaged = sum(item.damaged for item in ignored)
     may = f"\n▲ {damaged} may have been slices: they are damaged." if damaged else ""
     return f"{told}{more}.{may}"

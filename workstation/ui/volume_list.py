@@ -20,13 +20,13 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QIcon, QPalette
 from PySide6.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTreeView, QWidget
 
+from segmentation.wording import counted
 from workstation.dicom.files import ScannedVolume
 from workstation.ui.guard import guarded
 from workstation.ui.theme import shown_colours
 from workstation.ui.thumbnails import Thumbnails
 from workstation.ui.volume_words import (
     ROLES,
-    counted,
     findings_text,
     label_text,
     orientation_text,

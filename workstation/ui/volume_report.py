@@ -15,13 +15,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from segmentation.wording import counted
 from workstation.dicom.files import ScannedVolume, slice_positions
 from workstation.ui.panels.parts import FindingRow, RecordList, bold, label, set_role
 from workstation.ui.slice_plot import SlicePlot, told
 from workstation.ui.volume_words import (
     ROLES,
     STATUS,
-    counted,
     extent_text,
     nearest_slice,
     orientation_text,

@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 import numpy as np
 
+from segmentation.wording import counted
 from workstation.dicom.files import PatientIdentity, ScannedVolume
 from workstation.ui.words import date_text
 
@@ -19,11 +20,6 @@ STRAIGHT = float(np.cos(np.radians(5.0)))  # a plane this near to an axis has no
 def series_of(volume: ScannedVolume) -> tuple[object, ...]:
     """Return what all volumes of one series have in common: a UID may be used twice."""
     return volume.patient, volume.identity.study_uid, volume.series_uid or volume.key
-
-
-def counted(count: int, word: str) -> str:
-    """Return a count with its word, such as "1 image" or "5 images"."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def title_text(volume: ScannedVolume) -> str:

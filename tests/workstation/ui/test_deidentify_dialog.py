@@ -55,7 +55,7 @@ def save(qtbot, dialog, folder):
 def test_nothing_leaves_before_somebody_looked(qtbot, dialog, tmp_path):
     assert dialog.state.text() == HELD
     assert dialog.list.item(0).checkState() == Qt.CheckState.Unchecked
-    assert "6 file(s)" in dialog.list.item(0).text()
+    assert "6 files" in dialog.list.item(0).text()
     save(qtbot, dialog, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert "nothing was written" in dialog.state.text()

@@ -31,6 +31,7 @@ from segmentation.models import (
     fixed_params,
     known_models,
 )
+from segmentation.wording import counted
 from workstation.ui.desk import Desk
 from workstation.ui.guard import guarded
 from workstation.ui.panels.parts import button, label
@@ -303,5 +304,5 @@ def cost_text(found: Estimate | None) -> str:
     where = "on the GPU" if found.device == "cuda" else "on the CPU"
     return (
         f"About {time} {where} and {found.memory_bytes / 1e9:.1f} GB of memory "
-        f"({found.windows} windows)."
+        f"({counted(found.windows, 'window')})."
     )

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from segmentation.contract import Progress
+from segmentation.wording import counted
 from workstation.dicom.network import Inbox, NetworkError, Node, StorageServer, Tls
 from workstation.dicom.nodes import AE_TITLE
 from workstation.dicom.storage import LOOPBACK, PORT
@@ -242,8 +243,10 @@ class ReceiveTab(QWidget):
         if server is not None:
             lines.append(f"● {server.ae_title} listens at {server.host}:{server.port}")
         if inbox is not None:
-            known = f", {len(inbox.known)} were here already" if inbox.known else ""
-            lines.append(f"{len(files)} files came{known}, {inbox.received_bytes / 1e6:.1f} MB")
+            came = counted(len(files), "file") + " came"
+            if inbox.known:
+                came += f", {counted(len(inbox.known), 'was', 'were')} here already"
+            lines.append(f"{came}, {inbox.received_bytes / 1e6:.1f} MB")
             lines.append(f"Kept in {inbox.folder}")
         self.said.setText("\n".join(lines))
         set_role(self.said, "muted" if server is None else "done")

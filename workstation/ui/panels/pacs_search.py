@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from segmentation.contract import Progress
+from segmentation.wording import counted
 from workstation.dicom import network
 from workstation.dicom.network import FoundSeries, FoundStudy, Inbox, NetworkError, Node
 from workstation.dicom.preview import Preview, Serve, preview
@@ -209,7 +210,7 @@ class SearchTab(QWidget):
                 f"{node.name} has nothing that matches. * stands for any letters: SMITH*", "warning"
             )
         else:
-            self._say(f"{count} studies" if count > 1 else "1 study")
+            self._say(counted(count, "study", "studies"))
         self.studies.show_rows(studies)
 
     def _say(self, text: str, role: str = "muted") -> None:
@@ -310,8 +311,8 @@ class SearchTab(QWidget):
     def _fetched(self, came: network.Retrieved) -> None:
         folder = (*came.files, *came.known)[0].parent
         self._kept = folder
-        known = f", {len(came.known)} were here already" if came.known else ""
-        self._tell(f"✓ {len(came.files)} files came{known}", "done")
+        known = f", {counted(len(came.known), 'was', 'were')} here already" if came.known else ""
+        self._tell(f"✓ {counted(len(came.files), 'file')} came{known}", "done")
         self._opened(folder)
 
     def _fetch_ended(self, inbox: Inbox) -> None:
@@ -320,7 +321,8 @@ class SearchTab(QWidget):
         count = len(inbox.files) + len(inbox.known)
         if count:
             self._kept = inbox.folder
-            self._tell(f"! Not complete: {count} files came and are kept; fetch again", "warning")
+            came = counted(count, "file came and is", "files came and are")
+            self._tell(f"! Not complete: {came} kept; fetch again", "warning")
         else:
             self._tell("Nothing came.")
 

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from segmentation.contract import Progress
+from segmentation.wording import counted
 from workstation.dicom import network
 from workstation.dicom.network import Committed, Inbox, NetworkError, Node, Sent
 from workstation.dicom_set import SET
@@ -44,7 +45,7 @@ class Outcome:
 
     def sentence(self) -> str:
         """Return what a person reads first."""
-        text = f"{len(self.sent.sent)} of {self.count} files sent to {self.node}"
+        text = f"{len(self.sent.sent)} of {counted(self.count, 'file')} sent to {self.node}"
         if self.committed is not None:
             text += f"; it vouches for keeping {len(self.committed.kept)} of them"
         return text

@@ -8,6 +8,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QWidget
 
+from segmentation.wording import counted
 from workstation.planning.plan import Step
 from workstation.planning.resection import CutPlane
 from workstation.ui.desk import Desk
@@ -238,7 +239,7 @@ class PlanPanel:
 
     def _tell_left(self, lesions: float | None) -> None:
         """Say with the margin that lesions stay behind, which it leaves out."""
-        stay = "1 stays" if lesions == 1 else f"{lesions or 0:.0f} stay"
+        stay = counted(round(lesions or 0), "stays", "stay")
         note = f"of the lesions removed; {stay} behind" if lesions else ""
         self.numbers[MARGIN].show_note(note)
 

@@ -6,6 +6,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout
 
+from segmentation.wording import counted
 from workstation.dicom.network import FoundSeries
 from workstation.dicom.preview import Preview
 from workstation.ui.panels.parts import label
@@ -53,5 +54,6 @@ class PreviewCard(QFrame):
 
     @staticmethod
     def _about(series: FoundSeries) -> str:
-        count = "" if series.instance_count is None else f"   {series.instance_count} images"
+        images = series.instance_count
+        count = "" if images is None else f"   {counted(images, 'image')}"
         return f"{series.modality}{count}\n{series.description or 'no description'}"

@@ -15,6 +15,7 @@ from meshing.orientation import Laying, best_laying
 from meshing.printability import printability
 from meshing.surface import SurfaceMesh
 from segmentation.contract import Finding, Progress, Severity, share
+from segmentation.wording import counted
 from workstation.camera import Vector
 from workstation.closeup import as_printed, closeup
 from workstation.looks import with_look
@@ -221,7 +222,7 @@ class PrintPanel:
             size = " × ".join(f"{side:.0f}" for side in checked.lain.size_mm)
             support = checked.lain.support_mm3 / 1000
             problems = sum(f.severity is Severity.PROBLEM for f in checked.surface.findings)
-            state = f"{problems} problem(s)" if problems else "can be printed"
+            state = counted(problems, "problem") if problems else "can be printed"
             lines.append(
                 f"{readable(name)}: {state}. Lies best as {size} mm, support at most "
                 f"{support:.1f} mL."

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout
 from meshing.surface import SurfaceMesh
 from segmentation.contract import Finding, Progress, share
 from segmentation.volume import LabelMap
+from segmentation.wording import counted
 from workstation.dicom.segmentation_object import Form
 from workstation.dicom_set import SET
 from workstation.export import SURFACES, endings, export
@@ -167,7 +168,8 @@ class ReportPanel:
     def _written(self, file: Path, warnings: Sequence[Finding] = ()) -> None:
         self.done.setText(f"✓ Written: {file}")
         self.done.show()
-        more = f" And {len(warnings) - TOLD} more faults." if len(warnings) > TOLD else ""
+        rest = len(warnings) - TOLD
+        more = f" And {counted(rest, 'more fault')}." if rest > 0 else ""
         self.warned.setText(" ".join(w.sentence for w in warnings[:TOLD]) + more)
         self.warned.setVisible(bool(warnings))
 

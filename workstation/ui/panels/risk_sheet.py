@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from hemodynamics.score_coefficients import NEEDS_COEFFICIENTS, read_coefficients, unit_of
+from segmentation.wording import counted
 from workstation.planning.aneurysm_patient import FROM_IMAGES, Fact, known_from_images
 from workstation.planning.aneurysm_risk import NAMES, RiskRow, RiskSheet, merged, models_with
 from workstation.planning.plan import Step, to_plain_json
@@ -240,7 +241,7 @@ class RiskView(QWidget):
         known = sum(row.value is not None for row in rows)
         idle = sum(row.label == NEEDS_COEFFICIENTS for row in rows)
         words = f"{known} of {len(rows)} have a value"
-        words += f", {idle} need coefficients." if idle else "."
+        words += f", {counted(idle, 'needs', 'need')} coefficients." if idle else "."
         self.told.setText(words if current else "↻ Not up to date; recompute.")
         set_role(self.told, "muted" if current else "warning")
         self.told.setVisible(bool(rows))
