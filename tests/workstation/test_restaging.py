@@ -89,7 +89,7 @@ def test_a_new_result_takes_the_only_value_that_fits_or_what_a_person_says():
     (*_, made) = with_settings(plan, [stenosis]).steps
     assert (made.output, dict(made.inputs)) == ("narrow", {"centerline": "line"})
     second = plan.added(Step("meshing.centerline", "other", inputs={"lumen": "lumen"}))
-    with pytest.raises(PlanError, match="lacks its input: centerline; .* narrow.centerline=RESULT"):
+    with pytest.raises(PlanError, match=r"lacks its input: centerline; .* narrow\.centerline="):
         check_plan(with_settings(second, [stenosis]))
     said = with_settings(second, [stenosis, ("narrow", "centerline", "other")])
     check_plan(said)
