@@ -12,11 +12,12 @@ from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Table
 
 from meshing.centerline import Centerline
 from segmentation.volume import LabelMap
-from workstation.planning.drainage import in_organ
 from workstation.planning.number_limits import limits_of
 from workstation.planning.plan import Plan
 from workstation.planning.resection import Cut
-from workstation.planning.vein_crossings import Bools, crossed_branches
+from workstation.planning.vein_changes import dissected_mm
+from workstation.planning.vein_crossings import Crossing, crossed_branches
+from workstation.planning.vein_division import divided_by
 from workstation.report_layout import (
     Picture,
     readable,
@@ -39,8 +40,14 @@ MARGIN = {
     "flr.volume": "Remnant without tumour",
     "devascularised.volume": "Of the remnant, loses its portal blood",
     "devascularised.fraction": "the same, share of the remnant",
+    "devascularised.volume_if_divided": "the same, were no stem freed of the specimen",
+    "devascularised.dissected": "Portal stems that are freed of the specimen, length",
+    "devascularised.dissected_to_tumor": "from the tumour to their wall",
     "congested.volume": "Of the remnant, loses its drainage",
     "congested.fraction": "the same, share of the remnant",
+    "congested.volume_if_divided": "the same, were no stem freed of the specimen",
+    "congested.dissected": "Hepatic veins that are freed of the specimen, length",
+    "congested.dissected_to_tumor": "from the tumour to their wall",
 }
 REMNANT = {
     "flr.total": "by the measured liver volume",
@@ -76,7 +83,16 @@ STATES = {"kept": "kept", "in doubt": "<b>! band passes it</b>", "passed": "<b>â
 TREES = {"portal_tree": "portal", "hepatic_tree": "hepatic vein"}
 MOST_CROSSINGS = 14
 PRESSURE, FUNCTION_STEP = "portal_pressure", "liver_function"
-ASSUMED = ("proposed", "assumed", "inputs", "automatic", "_named", "told_apart", "suggested")
+ASSUMED = (
+    "proposed",
+    "assumed",
+    "inputs",
+    "automatic",
+    "_named",
+    "told_apart",
+    "suggested",
+    "_freed",
+)
 """What the codes of findings hold that tell what a plan took for granted or lacked."""
 
 
@@ -95,7 +111,7 @@ def resection_pages(
         *_plain(plan, numbers),
         *_limited(plan, numbers),
         *_function(numbers, summary),
-        *_crossings(values),
+        *_crossings(plan, values),
         *_territories(values),
         *_forecast(numbers, summary),
         *_assumed(summary),
@@ -183,20 +199,12 @@ def _limited(plan: Plan, numbers: Numbers) -> list[Flowable]:
     ]
 
 
-def _there(values: Mapping[str, object], tree: Centerline) -> Bools | None:
-    """Return which points of a tree lie in the liver, where there is one."""
-    liver = values.get("liver")
-    return in_organ(liver, tree) if isinstance(liver, LabelMap) else None
-
-
-def _crossings(values: Mapping[str, object]) -> list[Flowable]:
+def _crossings(plan: Plan, values: Mapping[str, object]) -> list[Flowable]:
     """Return every branch that the cut crosses, the widest first."""
-    cut = values.get("cut")
     found = [
         (crossing.diameter_mm, crossing.name, words, crossing.point_mm)
         for output, words in TREES.items()
-        if isinstance(tree := values.get(output), Centerline) and isinstance(cut, Cut)
-        for crossing in crossed_branches(tree, cut.distance_mm, cut.side_mm, _there(values, tree))
+        for crossing in _divided(plan, values, output)
     ]
     if not found:
         return []
@@ -220,6 +228,18 @@ def _crossings(values: Mapping[str, object]) -> list[Flowable]:
         _ruled(head, rows, (70, 36, 30, 42)),
         text(more + note, "caption"),
     ]
+
+
+def _divided(plan: Plan, values: Mapping[str, object], output: str) -> tuple[Crossing, ...]:
+    """Return where the cut divides the branches of a tree, by the rule that its losses follow."""
+    tree, cut, liver = values.get(output), values.get("cut"), values.get("liver")
+    if not isinstance(tree, Centerline) or not isinstance(cut, Cut):
+        return ()
+    if not isinstance(liver, LabelMap):
+        return crossed_branches(tree, cut.distance_mm, cut.side_mm)
+    tumor = values.get("tumor")
+    lesion = tumor if isinstance(tumor, LabelMap) else None
+    return divided_by(cut, liver, tree, lesion, dissected_mm(plan, output)).crossings
 
 
 def _territories(values: Mapping[str, object]) -> list[Flowable]:

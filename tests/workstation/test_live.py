@@ -44,6 +44,7 @@ def pressure(removed: float) -> Measurements:
 
 
 PREVIEW = LivePreview(LIVER, TUMOR, portal=forked(), pressure=pressure)
+STRICT = LivePreview(LIVER, TUMOR, portal=forked(), pressure=pressure, dissected_mm=(0.0, 0.0))
 
 
 def test_bent_sheets_agree_with_the_stages() -> None:
@@ -82,10 +83,12 @@ def test_branches_crossed_and_what_lies_beyond_them() -> None:
     assert right.devascularised_ml is not None
     assert 0 < right.devascularised_ml < 0.2 * right.remnant_ml
     # The cut takes the left side with the trunk: all that stays has lost its blood.
-    left = PREVIEW.at(MIDDLE + np.array([5, 0, 0]), (1, 0, 0))
+    left = STRICT.at(MIDDLE + np.array([5, 0, 0]), (1, 0, 0))
     assert left.crossed_mm == pytest.approx((8.0,))
     assert left.devascularised_ml == pytest.approx(left.remnant_ml, rel=1e-6)
     assert left.congested_ml is None
+    freed = PREVIEW.at(MIDDLE + np.array([5, 0, 0]), (1, 0, 0))
+    assert (freed.crossed_mm, freed.devascularised_ml) == ((), 0.0), "28 mm of the trunk"
     assert left.pressure is not None
     share = left.specimen_ml / LIVER.volume_ml()
     assert left.pressure.numbers[0].value == pytest.approx(10 + share)

@@ -27,7 +27,7 @@ def require_agreement(live: LiveCut, cut: CutSurface, margin_mm: float) -> None:
     full = {n.quantity: n.value for n in remnant(LIVER, cut, TUMOR).numbers}
     assert quick.remnant_percent == pytest.approx(full["fraction"], abs=0.7)
     assert quick.functional_percent == pytest.approx(full["functional_fraction"], abs=0.7)
-    lost = lost_territory(LIVER, TREE, cut).volume_ml()
+    lost = lost_territory(LIVER, TREE, cut, TUMOR).volume_ml()
     assert quick.devascularised_ml == pytest.approx(lost, abs=0.02 * LIVER.volume_ml())
     exact = margin(TUMOR, cut)
     if margin_mm > 0:

@@ -29,12 +29,13 @@ def test_what_stays_behind_a_cut_branch_is_lost():
     middle = GRID.to_world((11.5, 10, 8))
     # The specimen is on the side of the root: what stays lies behind the cut.
     cut = cut_plane(whole, point_mm=tuple(middle), normal=(-1.0, 0.0, 0.0))
-    found = lost_territory(whole, LINE, cut)
+    found = lost_territory(whole, LINE, cut, dissected_mm=0.0)
     stays = cut.distance_mm(GRID.to_world(np.argwhere(whole.array)[:, ::-1])) < 0
     # Points of the line are 2.4 mm apart: a layer of 1.2 mm is nearest to the one before the cut.
     assert 0.9 * stays.sum() * GRID.voxel_ml < found.volume_ml() <= stays.sum() * GRID.voxel_ml
     assert numbers(found)["fraction"] > 90.0
     # With the specimen behind the cut, the root's side keeps its supply.
+    assert not lost_territory(whole, LINE, cut).array.any(), "a root so near is freed"
     kept = lost_territory(whole, LINE, cut_plane(whole, point_mm=tuple(middle), normal=(1, 0, 0)))
     assert numbers(kept)["fraction"] < 10.0
     assert "branches_crossed" in [f.code for f in kept.findings]

@@ -37,7 +37,7 @@ def value(result, name):
 
 
 def lost(cut, tree):
-    return value(lost_territory(LIVER, tree, cut), "fraction")
+    return value(lost_territory(LIVER, tree, cut, dissected_mm=0.0), "fraction")
 
 
 def test_a_proposal_goes_by_the_root_of_a_vein_that_the_least_specimen_would_take():

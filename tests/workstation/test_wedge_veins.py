@@ -50,7 +50,7 @@ def vein(y_mm: float) -> Centerline:
 def test_a_vein_is_lost_where_half_of_its_width_is_removed(
     gap_mm: float, codes: list[str], lost: bool
 ) -> None:
-    found = lost_territory(LIVER, vein(-4.0 + gap_mm), WEDGE)
+    found = lost_territory(LIVER, vein(-4.0 + gap_mm), WEDGE, dissected_mm=0.0)
     assert [f.code for f in found.findings] == codes
     # Behind the wedge, seen from the root on the right, lies more than a third of the organ.
     assert (found.volume_ml() > 0.3 * LIVER.volume_ml()) == lost
@@ -70,7 +70,7 @@ def test_a_vein_that_is_spared_keeps_its_blood_and_the_margin_is_less() -> None:
     assert margin(TUMOR, cut).numbers[0].value == pytest.approx(1.0, abs=0.7)
     assert margin(TUMOR, cut).findings[0].code != "tumor_crossed"
     thin = cut_wedge(LIVER, TUMOR, tree, margin_mm=MARGIN_MM, spared_mm=9.0)
-    assert lost_territory(LIVER, tree, thin).array.any()
+    assert lost_territory(LIVER, tree, thin, dissected_mm=0.0).array.any()
     with pytest.raises(ValueError, match="no tree"):
         cut_wedge(LIVER, TUMOR, margin_mm=MARGIN_MM, spared_mm=7.0)
 

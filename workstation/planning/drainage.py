@@ -5,10 +5,11 @@ Each voxel belongs to the branch that passes nearest to it. Space is DICOM patie
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Ge, Le
 from scipy.spatial import cKDTree
 
 from meshing.centerline import Centerline
@@ -17,29 +18,31 @@ from segmentation.marks import Points
 from segmentation.volume import ImageGeometry, Label, LabelMap, bounding_block
 from segmentation.wording import counted
 from workstation.planning.couinaud_names import VALUES, BranchName
-from workstation.planning.kept import kept
 from workstation.planning.nearest_lost import nearest_is_lost
-from workstation.planning.proposal import tight
+from workstation.planning.proposal import as_point
 from workstation.planning.resection import Cut, removed_by
 from workstation.planning.vein_crossings import (
     Crossing,
     Grazed,
     behind,
-    beside_organ,
-    crossed_branches,
-    entered_branches,
     first_crossings,
     grazed_branches,
     name_of,
 )
+from workstation.planning.vein_dissection import DISSECTED_MM
+from workstation.planning.vein_division import Division, divided_by, in_organ
 
 Bools = npt.NDArray[np.bool_]
 
 LISTED = 6  # crossings named in a sentence at the most
 MAIN = 3  # branches that get a sentence of their own at the most
+TOLD_MM = 1.0  # of a shorter stretch that is freed nothing is told
 TOLD_ML = 5.0  # a smaller loss gets none
 WALL_MM = 3.0  # of a narrower vein it is not told that a part of its wall is taken
 SAMPLES = 20_000  # voxels that stand for all that is lost
+NEAR_MM = 10.0  # from the tumour to a freed stem, below which it is warned of
+FREED = "If it cannot be freed there, set dissected_mm of this step to 0, or move the cut."
+SUPPLIED = {"devascularised": "supplied", "congested": "drained"}
 LOSSES = {"devascularised": "without supply", "congested": "without drainage"}
 SPARE = (
     "Move the cut off it, narrow the margin of a wedge or let it spare veins this wide; or plan "
@@ -56,57 +59,58 @@ def lost_territory(
     liver: LabelMap,
     tree: Centerline,
     cut: Cut | None = None,
+    tumor: LabelMap | None = None,
     *,
     effect: Literal["devascularised", "congested"] = "devascularised",
     clamped: tuple[BranchName, ...] = (),
     clamps_mm: Points = (),
+    dissected_mm: Annotated[float, Ge(0), Le(150)] = DISSECTED_MM,
     progress: Progress = silent,
 ) -> LabelMap:
     """Find the liver that loses its supply or drainage where branches are cut or clamped.
 
     With a cut, only what stays in the body counts: the side against which its normal points. A
     branch is cut where its axis is removed, in the organ: at least half of its width. One of which
-    the cut takes less, or whose wall it touches, counts as kept and is told of.
+    the cut takes less, or whose wall it touches, counts as kept and is told of. So does a stem in
+    the specimen that leads to what stays, as far as it can be freed: at the hilum and along the
+    cut.
 
     Args:
         liver: the organ.
         tree: the portal branches (what is lost is devascularised) or the hepatic veins (what is
             lost is congested).
         cut: the cut, where there is one; all branches that it crosses are lost behind it.
+        tumor: stems whose wall lies within 1 mm of it are not freed.
         effect: what the loss is called.
         clamped: names of branches that are clamped where they begin.
         clamps_mm: points (x, y, z) on branches, LPS mm, that are clamped there.
+        dissected_mm: the longest stretch (mm) of a stem in the specimen that is freed where what
+            stays needs it; 0 counts all as divided.
         progress: told how far the work is.
 
     Raises:
         ValueError: if the organ is empty.
-        FrameMismatch: if organ, tree and cut live in different frames.
+        FrameMismatch: if organ, tree, cut and tumour live in different frames.
     """
-    frame = liver.geometry.frame_uid
-    if tree.frame_uid != frame or (cut is not None and cut.frame_uid != frame):
-        raise FrameMismatch("liver, tree and cut live in different frames; register one first")
+    _require_frame(liver, tree, cut, tumor)
     block = bounding_block(liver.array)
     if block is None:
         raise ValueError("the liver has no voxel; segment it first")
     stays = liver.array[block] != 0
     grid = liver.geometry.cropped([s.start for s in block][::-1], stays.shape[::-1])
-    crossings: tuple[Crossing, ...] = ()
-    entered: tuple[Crossing, ...] = ()
-    inside = in_organ(liver, tree)
+    made: Division | None = None
     if cut is not None:
-        crossings = crossed_branches(tree, cut.distance_mm, cut.side_mm, inside)
-        entered = entered_branches(tree, cut.side_mm(tree.points_mm) >= 0, inside)
+        made = divided_by(cut, liver, tree, tumor, dissected_mm)
         stays &= ~removed_by(cut, stays, grid)
     clamps = _clamps(tree, clamped, clamps_mm)
-    stops = [c.point for c in (*crossings, *entered)] + clamps
-    lost = np.zeros_like(stays)
-    if stops and stays.any():
-        lost = nearest_is_lost(stays, grid, tree.points_mm, behind(tree, stops), progress)
+    stops = clamps if made is None else made.stops + clamps
+    lost = _lost(tree, stops, stays, grid, progress)
     array = np.zeros(liver.array.shape, np.uint8)
     array[block] = lost
     count, whole = int(np.count_nonzero(lost)), int(np.count_nonzero(stays))
     of = "the liver" if cut is None else "what stays of the liver"
-    numbers = (
+    crossings = () if made is None else made.crossings
+    numbers = [
         Number("volume", count * grid.voxel_ml, "mL", SOURCE),
         Number("fraction", 100.0 * count / max(whole, 1), "%", f"share of {of}"),
         Number(
@@ -115,21 +119,85 @@ def lost_territory(
             "",
             "crossings of the cut, and clamps",
         ),
-    )
-    label = Label(effect, COLOURS[effect])
+    ]
     findings = list(_findings(tree, crossings))
-    if cut is not None:
-        findings += _main_losses(tree, (*crossings, *entered), lost, grid, effect)
-        findings += _walls(tree, cut, inside, crossings)
-    return LabelMap(array, liver.geometry, {1: label}, tuple(findings), numbers)
+    if cut is not None and made is not None:
+        findings += _main_losses(tree, (*crossings, *made.entered), lost, grid, effect)
+        if made.freed.any():
+            strict = divided_by(cut, liver, tree, tumor, 0.0).stops + clamps
+            most = int(np.count_nonzero(_lost(tree, strict, stays, grid, progress)))
+            numbers += _freed_numbers(made, most * grid.voxel_ml)
+            findings += _freed(tree, made, clamps, liver.volume_ml(), effect)
+        findings += _walls(tree, cut, in_organ(liver, tree), crossings)
+    label = Label(effect, COLOURS[effect])
+    return LabelMap(array, liver.geometry, {1: label}, tuple(findings), tuple(numbers))
 
 
-@kept
-def in_organ(liver: LabelMap, tree: Centerline) -> Bools:
-    """Tell for each point of a tree whether it lies in the organ or just beside it."""
-    organ = tight(liver)
-    assert organ is not None
-    return beside_organ(organ, np.asarray(tree.points_mm))
+def _require_frame(
+    liver: LabelMap, tree: Centerline, cut: Cut | None, tumor: LabelMap | None
+) -> None:
+    frames = {tree.frame_uid} | {v.frame_uid for v in (cut,) if v is not None}
+    frames |= {v.geometry.frame_uid for v in (tumor,) if v is not None}
+    if frames != {liver.geometry.frame_uid}:
+        raise FrameMismatch(
+            "liver, tree, cut and tumour live in different frames; register one first"
+        )
+
+
+def _lost(
+    tree: Centerline, stops: list[int], stays: Bools, grid: ImageGeometry, progress: Progress
+) -> Bools:
+    """Return which of the voxels that stay are nearest to branches behind the stops."""
+    if not stops or not stays.any():
+        return np.zeros_like(stays)
+    return nearest_is_lost(stays, grid, tree.points_mm, behind(tree, stops), progress)
+
+
+def _freed_numbers(made: Division, if_divided_ml: float) -> list[Number]:
+    stretches = made.stems.stretches(made.freed)
+    length = sum(one.length_mm for one in stretches)
+    numbers = [
+        Number("volume_if_divided", if_divided_ml, "mL", f"were no stem freed; {SOURCE}"),
+        Number("dissected", length, "mm", "length of the stems in the specimen that are freed"),
+    ]
+    nearest = min(one.to_tumor_mm for one in stretches)
+    if np.isfinite(nearest):
+        source = "from the tumour's surface to the wall of a stem that is freed (largest sphere)"
+        numbers.append(Number("dissected_to_tumor", nearest, "mm", source))
+    return numbers
+
+
+def _freed(
+    tree: Centerline, made: Division, clamps: list[int], organ_ml: float, effect: str
+) -> list[Finding]:
+    """Return which stems are freed, what stays for it and how near the tumour is, most first."""
+    reached = ~behind(tree, made.stops + clamps) & ~made.removed
+    shares = np.where(reached, made.stems.shares, 0.0)
+    told = []
+    for one in made.stems.stretches(made.freed):
+        if one.length_mm < TOLD_MM:
+            continue
+        kept_ml = organ_ml * float(shares[behind(tree, [one.first])].sum())
+        told.append((kept_ml, one))
+    found = []
+    for kept_ml, one in sorted(told, key=lambda pair: -pair[0])[:MAIN]:
+        place = as_point(tree.points_mm[one.first])
+        number = next(n for n, b in enumerate(tree.branches) if b.start <= one.first < b.stop)
+        wide = one.diameter_mm
+        called = _called(tree, Crossing(number, one.first, place, wide, name_of(tree, number)))
+        word = SUPPLIED.get(effect, "reached")
+        text = (
+            f"{called[:1].upper()}{called[1:]} lies in the specimen and counts as freed of it "
+            f"over {one.length_mm:.0f} mm: about {kept_ml:.0f} mL of what stays are {word} by it."
+        )
+        near = one.to_tumor_mm < NEAR_MM
+        if near:
+            text += (
+                f" Its wall lies {one.to_tumor_mm:.1f} mm from the tumour: no more is free there."
+            )
+        severity = Severity.WARNING if near else Severity.INFO
+        found.append(Finding(severity, "stem_freed", text, place, FREED))
+    return found
 
 
 def _main_losses(
@@ -183,6 +251,10 @@ def _walls(
 def _called(tree: Centerline, one: Crossing | Grazed) -> str:
     """Return what a branch is called, or by the names behind it."""
     names = [one.name]
+    if not one.name and tree.branches[one.branch].from_node not in {
+        branch.to_node for branch in tree.branches
+    }:
+        return f"the trunk ({one.diameter_mm:.1f} mm wide)"
     if not one.name:
         beyond = behind(tree, [tree.branches[one.branch].start])
         there = (n for n, b in enumerate(tree.branches) if beyond[b.start])

@@ -30,6 +30,8 @@ from workstation.planning.proposal import (
 )
 from workstation.planning.resection import crossed_text, outside_text
 from workstation.planning.vein_crossings import beside_organ
+from workstation.planning.vein_dissection import DISSECTED_MM
+from workstation.planning.vein_division import stems_of
 
 Bools = npt.NDArray[np.bool_]
 Pressure = Callable[[float], Measurements]
@@ -89,11 +91,13 @@ class LivePreview:
         hepatic: Centerline | None = None,
         pressure: Pressure | None = None,
         critical: Mapping[str, Floats] = MappingProxyType({}),
+        dissected_mm: tuple[float, float] = (DISSECTED_MM, DISSECTED_MM),
     ) -> None:
         """Prepare the organ and, where they are there, the tumour, both trees and the pressure.
 
         ``pressure`` tells the circulation after a share of the organ was removed; ``critical`` are
-        places (n, 3) on critical structures, LPS mm, by name.
+        places (n, 3) on critical structures, LPS mm, by name; ``dissected_mm`` is how far stems of
+        the portal and of the hepatic tree are freed of the specimen, as `Stems` does it.
 
         Raises:
             ValueError: if the organ is empty.
@@ -117,8 +121,8 @@ class LivePreview:
         self._skins = [] if lesion is None else _skins(lesion)
         self._healthy = None if lesion is None else ~holds(lesion, points)
         self._portal, self._hepatic = (
-            None if tree is None else LiveTree(tree, points, beside_organ(organ, tree.points_mm))
-            for tree in (portal, hepatic)
+            None if tree is None else _live(tree, organ, points, tumor, at_most)
+            for tree, at_most in zip((portal, hepatic), dissected_mm)
         )
         self._pressure = pressure
         self._critical = _beside(organ, points, critical) if critical else {}
@@ -189,8 +193,9 @@ class LivePreview:
             if tree is None or sides is None:
                 lost.append(None)
                 continue
-            crossed = tuple(sorted((*(crossed or ()), *tree.crossed_mm(sides)), reverse=True))
-            cut_off = np.count_nonzero(tree.beyond(sides) & stays)
+            divided = tree.divided(sides)
+            crossed = tuple(sorted((*(crossed or ()), *tree.crossed_mm(divided)), reverse=True))
+            cut_off = np.count_nonzero(tree.beyond(divided) & stays)
             lost.append(cut_off / len(stays) * self._whole_ml)
         pressure = None if self._pressure is None else self._pressure(1.0 - share)
         found = _left_behind(reach)
@@ -198,6 +203,15 @@ class LivePreview:
         losses = lost[0], lost[1], pressure
         made = LiveNumbers(*parts, functional, margin, crossed, *losses, findings=found)
         return replace(made, lesions_left=left if left < len(reach) else 0)
+
+
+def _live(
+    tree: Centerline, organ: LabelMap, points: Floats, tumor: LabelMap | None, dissected_mm: float
+) -> LiveTree:
+    """Return a tree in a tight organ that points (n, 3), LPS mm, stand for, prepared for cuts."""
+    inside = beside_organ(organ, tree.points_mm)
+    stems = stems_of(organ, tree, inside, tumor) if tree.branches else None
+    return LiveTree(tree, points, inside, stems, dissected_mm)
 
 
 def _least(signed: Floats, gap: Floats) -> float:

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
-from meshing.centerline import Branch, Centerline
+from meshing.centerline import Centerline
 from workstation.planning.vein_crossings import linked, side_changes, step_diameters_mm
+from workstation.planning.vein_dissection import Stems, downstream
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -19,34 +20,50 @@ Bools = npt.NDArray[np.bool_]
 class LiveTree:
     """A tree prepared once, its root first, so that any cut can be judged in milliseconds."""
 
-    def __init__(self, tree: Centerline, samples_mm: Floats, inside: Bools) -> None:
+    def __init__(
+        self,
+        tree: Centerline,
+        samples_mm: Floats,
+        inside: Bools,
+        stems: Stems | None = None,
+        dissected_mm: float = 0.0,
+    ) -> None:
         """Prepare a tree.
 
         Args:
             tree: the branches, each running away from the root.
             samples_mm: points (n, 3) of the organ, LPS mm, that stand for its volume.
             inside: for each point of the tree whether it lies in the organ.
+            stems: tells which stems are freed; without, none is.
+            dissected_mm: the longest stretch that is freed.
         """
+        self._stems, self._dissected_mm = stems, dissected_mm
         self.points_mm = np.asarray(tree.points_mm)
         self._diameter = step_diameters_mm(tree)
         self._inside = inside
-        self._spans = [(b.start, b.stop, b.from_node, b.to_node) for b in _downstream(tree)]
+        self._spans = [(b.start, b.stop, b.from_node, b.to_node) for b in downstream(tree)]
         self._nodes = len(tree.nodes)
         owner = cKDTree(self.points_mm).query(samples_mm)[1]
         self._owner = owner.astype(np.int32)
         self._linked = linked(tree, inside)
 
-    def crossed_mm(self, removed: Bools) -> tuple[float, ...]:
-        """Return the diameters in mm, widest first, of the branches that a cut crosses.
+    def divided(self, removed: Bools) -> Bools:
+        """Tell for each point of the tree whether it goes with the specimen: is not freed of it.
 
-        ``removed`` tells for each point of the tree whether it lies in the specimen.
+        ``removed`` tells for each point whether it lies in the specimen.
         """
-        found = self._diameter[side_changes(removed, self._linked)]
+        if self._stems is None:
+            return removed
+        return removed & ~self._stems.dissected(removed, self._dissected_mm)
+
+    def crossed_mm(self, divided: Bools) -> tuple[float, ...]:
+        """Return the diameters in mm, widest first, of the branches that a cut divides."""
+        found = self._diameter[side_changes(divided, self._linked)]
         return tuple(np.sort(found)[::-1].tolist())
 
-    def beyond(self, removed: Bools) -> Bools:
+    def beyond(self, divided: Bools) -> Bools:
         """Tell for each sample whether a cut lies on the way from the root to its branch."""
-        past = removed & self._inside
+        past = divided & self._inside
         ends = np.zeros(self._nodes, np.bool_)
         for start, stop, first, last in self._spans:
             if ends[first]:
@@ -55,16 +72,3 @@ class LiveTree:
                 np.logical_or.accumulate(past[start:stop], out=past[start:stop])
             ends[last] |= past[stop - 1]
         return np.asarray(past[self._owner])
-
-
-def _downstream(tree: Centerline) -> list[Branch]:
-    """Return the branches, each after that from whose end it leaves."""
-    ends = {b.to_node for b in tree.branches}
-    reached = {b.from_node for b in tree.branches} - ends
-    left, ordered = list(tree.branches), []
-    while left:
-        ready = [b for b in left if b.from_node in reached] or left[:1]
-        ordered += ready
-        reached |= {b.to_node for b in ready}
-        left = [b for b in left if b not in ready]
-    return ordered

@@ -12,9 +12,11 @@ from meshing.centerline import Centerline
 from segmentation.volume import Vector
 from workstation.planning.couinaud_names import VALUES
 from workstation.planning.plan import Plan, Step
+from workstation.planning.vein_dissection import DISSECTED_MM
 from workstation.planning.vein_names import branch_names, first_own_point, following, inner_point
 
 LOST = "planning.lost_territory"
+CROSSED = "planning.cut_vessels"
 REACH = "planning.branch_territory"
 APART = "planning.tell_veins_apart"
 NEAR_MM = 6.0  # a correction so near to an earlier one takes its place
@@ -93,6 +95,27 @@ def clamped(plan: Plan, output: str, tree: Centerline, branch: int, on: bool = T
         else:
             names = tuple(n for n in params.get("clamped", ()) if n != name)
             plan = plan.with_params(step, clamps_mm=kept, clamped=names)
+    return plan
+
+
+def dissected_mm(plan: Plan, output: str) -> float:
+    """Return the longest stretch in mm of stems of a tree that are freed of the specimen."""
+    for step in plan.steps:
+        if step.stage == LOST and step.inputs.get("tree") == output and "cut" in step.inputs:
+            return float(step.params.get("dissected_mm", DISSECTED_MM))
+    return DISSECTED_MM
+
+
+def freeing_steps(plan: Plan) -> tuple[str, ...]:
+    """Return the steps that follow what is freed of the specimen."""
+    lost = (s.output for s in plan.steps if s.stage == LOST and "cut" in s.inputs)
+    return (*lost, *(s.output for s in plan.steps if s.stage == CROSSED))
+
+
+def with_dissected(plan: Plan, at_most_mm: float) -> Plan:
+    """Return the plan in which stems are freed of the specimen so far, in every step alike."""
+    for output in freeing_steps(plan):
+        plan = plan.with_params(output, dissected_mm=float(at_most_mm))
     return plan
 
 

@@ -97,11 +97,13 @@ def crossed_branches(
     distance_mm: Callable[[Floats], Floats],
     side_mm: Callable[[Floats], Floats] | None = None,
     inside: Bools | None = None,
+    freed: Bools | None = None,
 ) -> tuple[Crossing, ...]:
     """Return where a cut crosses the branches of a tree, the widest first.
 
     A branch is crossed where its axis passes from one side to the other: where at least half of
-    its width is removed. What only touches its wall, or takes less, does not cross it.
+    its width is removed. What only touches its wall, or takes less, does not cross it. A branch
+    that leaves a stem that is freed is divided at the stem.
 
     Args:
         tree: the branches, each from its root on.
@@ -109,18 +111,22 @@ def crossed_branches(
         side_mm: the sides of LPS points (n, 3), where they are quicker to tell.
         inside: for each point of the tree whether it lies in the organ, beyond which no cut goes;
             empty takes all.
+        freed: for each point of the tree whether it is freed of the specimen; empty frees none.
     """
     if not tree.branches:
         return ()
     removed = np.asarray((side_mm or distance_mm)(tree.points_mm), float) >= 0
     there = np.ones(len(removed), np.bool_) if inside is None else inside
-    steps = side_changes(removed, linked(tree, there))
+    free = np.zeros(len(removed), np.bool_) if freed is None else freed
+    steps = side_changes(removed & ~free, linked(tree, there))
     wide = step_diameters_mm(tree)
     found = []
     for number, branch in enumerate(tree.branches):
         for step in steps[(steps >= branch.start) & (steps < branch.stop)]:
             a, b = np.abs(np.asarray(distance_mm(tree.points_mm[step : step + 2]), float))
             share = float(a / max(a + b, 1e-12))
+            if free[step : step + 2].any():
+                share = 0.5
             x, y, z = tree.points_mm[step] + share * (
                 tree.points_mm[step + 1] - tree.points_mm[step]
             )
@@ -130,7 +136,7 @@ def crossed_branches(
 
 
 def entered_branches(tree: Centerline, removed: Bools, inside: Bools) -> tuple[Crossing, ...]:
-    """Return where branches come into the organ on the specimen's side, as crossings.
+    """Return where branches come into the organ, or begin, on the specimen's side, as crossings.
 
     There they are divided, though no side changes.
 
@@ -140,10 +146,11 @@ def entered_branches(tree: Centerline, removed: Bools, inside: Bools) -> tuple[C
         inside: for each point of the tree whether it lies in the organ.
     """
     found = []
+    ends = {branch.to_node for branch in tree.branches}
     for number, branch in enumerate(tree.branches):
         side, here = removed[branch.points], inside[branch.points]
-        enters = side[1:] & side[:-1] & here[1:] & ~here[:-1]
-        for point in np.flatnonzero(enters) + branch.start + 1:
+        before = np.r_[branch.from_node in ends, here[:-1]]
+        for point in np.flatnonzero(side & here & ~before) + branch.start:
             x, y, z = (float(c) for c in tree.points_mm[point])
             wide = 2 * float(tree.radius_mm[point])
             found.append(Crossing(number, int(point), (x, y, z), wide, name_of(tree, number)))

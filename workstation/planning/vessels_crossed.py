@@ -5,7 +5,10 @@ Space is DICOM patient LPS in millimetres.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
+from annotated_types import Ge, Le
 from scipy.spatial import cKDTree
 from skimage.measure import points_in_poly
 
@@ -22,10 +25,11 @@ from segmentation.contract import (
     silent,
 )
 from segmentation.volume import LabelMap
-from workstation.planning.drainage import in_organ
 from workstation.planning.proposal import Floats, as_point, skin_of
 from workstation.planning.resection import Cut, CutPlane, require_frame
-from workstation.planning.vein_crossings import Crossing, crossed_branches
+from workstation.planning.vein_crossings import Crossing
+from workstation.planning.vein_dissection import DISSECTED_MM
+from workstation.planning.vein_division import divided_by
 
 VESSEL_REACH_MM = 3.0
 FINE = 48  # places along each side of a loop that stand for its inside
@@ -40,14 +44,17 @@ def cut_vessels(
     liver: LabelMap | None = None,
     portal: Centerline | None = None,
     hepatic: Centerline | None = None,
+    tumor: LabelMap | None = None,
     *,
+    dissected_mm: Annotated[float, Ge(0), Le(150)] = DISSECTED_MM,
     progress: Progress = silent,
 ) -> Measurements:
     """Count the vessels that the cut goes through and measure the widest.
 
     With trees, each place counts where the axis of a branch passes from one side to the other in
-    the organ; the diameter is that of the branch, at right angles to it. Without, loops of the
-    label's surface within 3 mm of the organ count, and a finding says so.
+    the organ; the diameter is that of the branch, at right angles to it. A stem that is freed of
+    the specimen, for what stays needs it, is not crossed. Without, loops of the label's surface
+    within 3 mm of the organ count, and a finding says so.
 
     Args:
         vessels: the vessels, counted where there is no tree; all labels together.
@@ -55,6 +62,9 @@ def cut_vessels(
         liver: the organ that is cut, which the trees need.
         portal: the tree of the veins that supply.
         hepatic: the tree of the veins that drain.
+        tumor: stems whose wall lies within 1 mm of it are not freed.
+        dissected_mm: the longest stretch (mm) of a stem in the specimen that is freed where what
+            stays needs it; 0 counts all as crossed.
         progress: told how far the work is.
 
     Raises:
@@ -71,11 +81,8 @@ def cut_vessels(
     require_frame(cut, liver)
     if any(tree.frame_uid != cut.frame_uid for tree in trees):
         raise FrameMismatch("cut and trees live in different frames; register one first")
-    return _of_trees([crossing for tree in trees for crossing in _crossings(liver, tree, cut)])
-
-
-def _crossings(liver: LabelMap, tree: Centerline, cut: Cut) -> tuple[Crossing, ...]:
-    return crossed_branches(tree, cut.distance_mm, cut.side_mm, in_organ(liver, tree))
+    found = [divided_by(cut, liver, tree, tumor, dissected_mm).crossings for tree in trees]
+    return _of_trees([crossing for crossings in found for crossing in crossings])
 
 
 def _of_trees(crossings: list[Crossing]) -> Measurements:

@@ -22,6 +22,8 @@ from workstation.planning.live_wedge import LiveWedge
 from workstation.planning.plan import Plan
 from workstation.planning.pressure import pressure_after
 from workstation.planning.resection import CutPlane
+from workstation.planning.vein_changes import dissected_mm
+from workstation.planning.vein_dissection import DISSECTED_MM
 from workstation.ui.cut_live import WEDGE, live_wedge, moved_cut
 from workstation.ui.desk import Desk
 from workstation.ui.four_up import CUT_STEP, FourUp
@@ -168,13 +170,14 @@ class CutDrag(QObject):
         shown, names = self._desk.results(), spared_by(plan) if plan else {}
         spared = tuple(shown.get(name) for name in names)
         wedges = wedges_of(plan) if plan else ()
-        known = (*values, asked, *spared, *wedges)
+        freed = (dissected_mm(plan, TREES[0]), dissected_mm(plan, TREES[1])) if plan else None
+        known = (*values, asked, *spared, *wedges, freed)
         if not isinstance(liver, LabelMap) or known == self._prepared:
             return
         self._prepared, self._preview, self._preparing = known, None, True
 
         def work(progress: object) -> LivePreview | None:
-            made = prepared(*values, asked, dict(zip(names.values(), spared)))
+            made = prepared(*values, asked, dict(zip(names.values(), spared)), freed)
             if made is not None:
                 with suppress(ValueError):  # the wedge's step says why
                     for wedge in wedges:
@@ -216,10 +219,12 @@ def prepared(
     hepatic: object,
     asked: Mapping[str, Any] | None = None,
     spared: Mapping[str, object] = MappingProxyType({}),
+    freed: tuple[float, float] | None = None,
 ) -> LivePreview | None:
     """Return what judges a moving cut, from what there is of a plan; None where nothing can.
 
-    ``asked`` are the parameters of the plan's forecast of the portal pressure, if it has one.
+    ``asked`` are the parameters of the plan's forecast of the portal pressure, if it has one;
+    ``freed`` tells how far stems of both trees are freed of the specimen, in mm.
     """
     lesion = tumor if isinstance(tumor, LabelMap) else None
     trees = [t if isinstance(t, Centerline) else None for t in (portal, hepatic)]
@@ -234,6 +239,7 @@ def prepared(
             hepatic=trees[1],
             pressure=pressure,
             critical={name: places_mm(value) for name, value in spared.items()},
+            dissected_mm=freed or (DISSECTED_MM, DISSECTED_MM),
         )
     except (FrameMismatch, ValueError):  # nothing to preview; the steps say why
         return None

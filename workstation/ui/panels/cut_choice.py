@@ -14,10 +14,18 @@ from workstation.planning.cut_start import facing_planes, plane_of, territories_
 from workstation.planning.cut_surface import CutSurface
 from workstation.planning.plan import Plan, Step
 from workstation.planning.resection import CutPlane
+from workstation.planning.vein_changes import freeing_steps, with_dissected
 from workstation.restaging import restaged
 from workstation.ui.desk import Desk
 from workstation.ui.four_up import CUT_STEP
-from workstation.ui.panels.cut_parts import JoinPart, Part, PlanesPart, SheetPart, WedgePart
+from workstation.ui.panels.cut_parts import (
+    JoinPart,
+    Part,
+    PlanesPart,
+    SheetPart,
+    StemPart,
+    WedgePart,
+)
 from workstation.ui.panels.cut_territories import TerritoryPart
 from workstation.ui.panels.parts import keep_narrow, label
 
@@ -67,6 +75,7 @@ class CutChoice(QWidget):
             BORDER: self.territories,
             WEDGE: self.wedge,
         }
+        self.stems = StemPart(self._free)
         row = QHBoxLayout()
         row.addWidget(label("Kind of cut", wrap=False))
         row.addWidget(self.kind, 1)
@@ -74,7 +83,7 @@ class CutChoice(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addLayout(row)
-        for part in (self.join, self.part_kind, self.hint, *self.pages.values()):
+        for part in (self.join, self.part_kind, self.hint, *self.pages.values(), self.stems):
             column.addWidget(part)
         desk.left.connect(self._forget)
         desk.bindings.add(self.refresh, self)
@@ -151,6 +160,13 @@ class CutChoice(QWidget):
         if self._desk.attempt(lambda: session.set_params(name, words, **params)):
             self._compute()
 
+    def _free(self, at_most_mm: float) -> None:
+        """Let stems be freed of the specimen so far, in every step alike, as one change."""
+        session = self._desk.session
+        plan = with_dissected(session.require_plan(), at_most_mm)
+        if self._desk.attempt(lambda: session.do("Free stems of the specimen", plan)):
+            self._compute()
+
     def _compute(self) -> None:
         self._desk.previewed.emit(None)
         self._desk.compute()
@@ -190,6 +206,11 @@ class CutChoice(QWidget):
         for stage, page in self.pages.items():
             page.setVisible(stage == step.stage)
         self._fill(step)
+        assert plan is not None
+        lost = next((s for s in freeing_steps(plan)), None)
+        self.stems.setVisible(lost is not None)
+        if lost is not None:
+            self.stems.show_params(plan.step(lost).params)
 
     def _fill(self, step: Step) -> None:
         value = self._desk.value(step.inputs.get("territories", ""))

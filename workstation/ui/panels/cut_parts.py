@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workstation.planning.vein_dissection import DISSECTED_MM
 from workstation.ui.panels.parts import button, keep_narrow, label
 
 Change = Callable[[str, Mapping[str, Any]], None]
@@ -210,6 +211,37 @@ class WedgePart(Part):
                 with QSignalBlocker(box):
                     box.setValue(value)
         _show(self.lesions, params.get("lesions", "all"))
+
+
+class StemPart(QWidget):
+    """How far stems in the specimen that lead to what stays are freed rather than divided."""
+
+    def __init__(self, change: Callable[[float], None]) -> None:
+        super().__init__()
+        tip = (
+            "A stem in the specimen that leads to what stays counts as freed where it runs no "
+            "farther in it than this, and keeps 1 mm from the tumour; none counts all as divided"
+        )
+        self.box = _number(0, 150, 5, " mm", tip)
+        self.box.setSpecialValueText("none")
+        self.box.editingFinished.connect(self._take)
+        self._change, self._shown = change, DISSECTED_MM
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(label("Free stems along", wrap=False), 1)
+        row.addWidget(self.box, 1)
+
+    def _take(self) -> None:
+        if self.box.value() != self._shown:
+            self._shown = self.box.value()
+            self._change(self._shown)
+
+    def show_params(self, params: Mapping[str, Any]) -> None:
+        """Show how far."""
+        self._shown = float(params.get("dissected_mm", DISSECTED_MM))
+        if not self.box.hasFocus():
+            with QSignalBlocker(self.box):
+                self.box.setValue(self._shown)
 
 
 class JoinPart(QWidget):
