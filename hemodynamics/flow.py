@@ -149,7 +149,7 @@ def _simulate(vessel: Vessel, wishes: Wishes, progress: Progress) -> FlowResult:
     normals = point_normals(lumen.points_mm, lumen.triangles[lumen.boundaries[WALL_NAME]])[used]
     places = Wall(wall.points_mm, normals, point_areas_mm2(wall))
     done = climb(vessel, wishes, spacings_mm, places, progress)
-    samples = done.samples
+    samples = done.marched.samples
     wss = np.stack(samples.wss_pa)
     if wishes.pulsatile:
         period_s, nu_mm2_s = done.driven.waveform.period_s, done.run.scales.nu_mm2_s
@@ -170,7 +170,7 @@ def _simulate(vessel: Vessel, wishes: Wishes, progress: Progress) -> FlowResult:
         wss,
         _columns(samples.flows_ml_s),
         _columns(samples.pressures_pa),
-        np.array(done.changes),
+        np.array(done.marched.changes),
         conditions_of(done.driven, wishes) | _obstacle(vessel.porous),
         lumen.frame_uid,
         lumen.name,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hemodynamics.domain import Domain, UnusableLumen, divide
 from hemodynamics.flow_checkpoint import Keeper, Kept, keeper_of
-from hemodynamics.flow_march import Diverged, Samples, march_cycles, march_steady
+from hemodynamics.flow_march import Diverged, Marched, march_cycles, march_steady
 from hemodynamics.flow_run import Run, Scales
 from hemodynamics.flow_settled import settling
 from hemodynamics.flow_setup import (
@@ -30,7 +30,6 @@ from meshing.mesh import SurfaceMesh
 from segmentation.contract import Progress
 
 Floats = npt.NDArray[np.float64]
-Marched = tuple[Samples, list[float], dict[str, float]]
 
 ATTEMPTS = ((1.0, 1.0), (2.0, 1.0), (1.0, 0.5), (2.0, 0.0))
 """What is tried where a flow blows up: by how much steps are shortened, and how much of the way
@@ -72,18 +71,14 @@ class Finished:
     """A run that is over.
 
     Attributes:
-        samples: of one time, or of the last cycle.
-        changes: see `hemodynamics.flow_march`.
-        flows_ml_s: mean flows into the lumen by opening.
+        marched: what it left.
         walls: how much of the way to its own place the wall was moved; see `ATTEMPTS`.
     """
 
     run: Run
     domain: Domain
     driven: Drive
-    samples: Samples
-    changes: list[float]
-    flows_ml_s: dict[str, float]
+    marched: Marched
     walls: float
 
 
@@ -235,7 +230,7 @@ def _level(vessel: Vessel, wishes: Wishes, level: Level, progress: Progress) -> 
             )
         else:
             found = steady(run, kept, False, told)
-        return Finished(run, domain, driven, *found, ATTEMPTS[number][1])
+        return Finished(run, domain, driven, found, ATTEMPTS[number][1])
 
     reached = keeper.reached()
     first = int(reached[1]) if reached and reached[0] == level.number else 0

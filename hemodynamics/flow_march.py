@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hemodynamics.flow_checkpoint import Kept
 from hemodynamics.flow_run import Run
-from hemodynamics.flow_settled import IMBALANCE, Repeats, Settling, imbalance
+from hemodynamics.flow_settled import IMBALANCE, Repeats, Settling, Sway, imbalance, sway
 from hemodynamics.flow_setup import TooCostly
 from hemodynamics.wall_shear import WallShear
 from segmentation.contract import Progress
@@ -116,38 +116,62 @@ class Samples:
 
 @dataclass
 class Late:
-    """The sum of the later samples of a steady run, whose mean tells more of a flow that swings.
+    """The sums of the later samples of a steady run, whose means tell more of a flow that swings.
 
     Attributes:
-        count: how many samples were taken.
-        sums: of shear, velocity and pressure.
+        sums: of shear, velocity, pressure, flows and pressures at openings, and mean flows.
+        patches_pa: mean shear on each patch of wall, of each sample.
     """
 
-    count: int = 0
     sums: list[Floats] = field(default_factory=list)
+    patches_pa: list[Floats] = field(default_factory=list)
 
-    def take(self, samples: Samples) -> None:
-        """Add the one sample there is."""
-        fields = (samples.wss_pa[0], samples.velocity_m_s[0], samples.pressure_pa[0])
+    def take(self, samples: Samples, flows_ml_s: Mapping[str, float], patches_pa: Floats) -> None:
+        """Add the one sample there is, the mean flows before it, and the shear on patches."""
+        openings = (samples.flows_ml_s[0], samples.pressures_pa[0], flows_ml_s)
+        fields = (
+            *(samples.wss_pa[0], samples.velocity_m_s[0], samples.pressure_pa[0]),
+            *(np.array(list(values.values())) for values in openings),
+        )
         before = self.sums or [np.zeros(values.shape) for values in fields]
         self.sums = [total + values for total, values in zip(before, fields)]
-        self.count += 1
+        self.patches_pa.append(patches_pa)
 
-    def mean(self, last: Samples) -> Samples:
-        """Return the mean of the samples, with what is known at the openings from the last."""
-        shear, velocity, pressure = ((total / self.count).astype(np.float32) for total in self.sums)
-        return replace(last, wss_pa=[shear], velocity_m_s=[velocity], pressure_pa=[pressure])
+    def mean(self, last: Samples) -> tuple[Samples, dict[str, float]]:
+        """Return the means of the samples, at the time of the last, and of the mean flows."""
+        found = [total / len(self.patches_pa) for total in self.sums]
+        shear, velocity, pressure = (values.astype(np.float32) for values in found[:3])
+        named = [dict(zip(last.flows_ml_s[0], values.tolist())) for values in found[3:]]
+        flows, pressures, averages = named
+        kept = ([velocity], [pressure], [shear], [flows], [pressures])
+        return Samples(last.times_s, *kept), averages
 
     def state_arrays(self) -> dict[str, npt.NDArray[np.float64]]:
         """Return all that a run needs to go on as if it had never stopped."""
-        return {f"late_{number}": total for number, total in enumerate(self.sums)} | {
-            "late_count": np.array(float(self.count))
-        }
+        sums = {f"late_{number}": total for number, total in enumerate(self.sums)}
+        return sums | {"late_patches": np.array(self.patches_pa)}
 
     def restore(self, arrays: Mapping[str, npt.NDArray[np.float64]]) -> None:
         """Go back to what `state_arrays` returned."""
-        self.count = int(arrays["late_count"])
-        self.sums = [arrays[f"late_{number}"] for number in range(3 if self.count else 0)]
+        self.patches_pa = list(arrays["late_patches"])
+        self.sums = [arrays[f"late_{number}"] for number in range(6 if self.patches_pa else 0)]
+
+
+@dataclass(frozen=True)
+class Marched:
+    """What a march leaves.
+
+    Attributes:
+        samples: of one time, or of the last cycle.
+        changes: what was still to change at each judgement, or changes from cycle to cycle.
+        flows_ml_s: mean flows into the lumen by opening, of the last part or cycle.
+        sway: of a steady flow that does not come to rest; samples and flows are means then.
+    """
+
+    samples: Samples
+    changes: list[float]
+    flows_ml_s: dict[str, float]
+    sway: Sway | None = None
 
 
 class Clock:
@@ -234,15 +258,13 @@ def march_steady(
     most_hours: float,
     kept: Kept,
     progress: Progress,
-) -> tuple[Samples, list[float], dict[str, float]]:
+) -> Marched:
     """Go on until the flow has settled: no more than a share ``settled`` is still to change.
 
     What flows in flows out then, too.
 
     At the latest it ends when the content of the lumen was exchanged ``most`` times; a flow that
     still swings by then is told by the mean of the later half.
-    Return one sample, what was still to change at each judgement, and the mean flows of the last
-    part.
 
     Raises:
         Diverged: if the flow blew up.
@@ -267,20 +289,22 @@ def march_steady(
         samples = Samples()
         samples.note(run, 0.0)
         samples.add(run, shear, earlier, whole=True)
-        if n >= judgements // 2:
-            late.take(samples)
         flows = clock.averages_ml_s()
+        if n >= judgements // 2:
+            late.take(samples, flows, settling.means(samples.wss_pa[0]))
         calm = settling.judge(samples.wss_pa[0], flows) < settled
         if calm and n > 1 and imbalance(flows) < IMBALANCE:
-            return samples, settling.remaining, flows
+            return Marched(samples, settling.remaining, flows)
         if n + 1 < judgements:
             kept.keep(
                 n + 1,
                 lambda: run.state_arrays() | settling.state_arrays() | late.state_arrays(),
             )
-    if settling.swings():
-        samples = late.mean(samples)
-    return samples, settling.remaining, flows
+    if not settling.swings():
+        return Marched(samples, settling.remaining, flows)
+    samples, flows = late.mean(samples)
+    moves = sway(np.array(late.patches_pa), settling.patches_mm2)
+    return Marched(samples, settling.remaining, flows, moves)
 
 
 def march_cycles(
@@ -292,11 +316,8 @@ def march_cycles(
     most_hours: float,
     kept: Kept,
     progress: Progress,
-) -> tuple[Samples, list[float], dict[str, float]]:
+) -> Marched:
     """Go through the cycles of a pulsatile flow until one repeats the last, or all are done.
-
-    Return the samples of the last one, the changes of shear and outflow from cycle to cycle, and
-    the mean flows of the last cycle.
 
     Raises:
         Diverged: if the flow blew up.
@@ -328,7 +349,7 @@ def march_cycles(
             break
         samples.clear()
     run.fill()
-    return samples, repeats.changes, repeats.flows_ml_s
+    return Marched(samples, repeats.changes, repeats.flows_ml_s)
 
 
 def _joined(parts: Sequence[Run | Repeats | Samples | Clock]) -> dict[str, npt.NDArray[Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
+from scipy.special import stdtrit
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -25,6 +26,41 @@ SLOWEST = 0.8
 
 IMBALANCE = 1e-3
 """Share of the flow that may be missing."""
+
+BATCHES, SURE = 4, 0.95
+"""Parts of a time whose means tell how well its own is known, and with what confidence."""
+
+
+@dataclass(frozen=True)
+class Sway:
+    """How a flow that does not come to rest moves about its mean over a time, as shares of it.
+
+    Attributes:
+        whole, patch: rms swing of the wall's mean shear, and of that on the least steady patch.
+        whole_doubt, doubt: how far these means may lie off those of a much longer time: half of
+            an interval of confidence from `BATCHES` parts of the time; the largest of any patch.
+    """
+
+    whole: float
+    patch: float
+    whole_doubt: float
+    doubt: float
+
+
+def sway(shear_pa: Floats, areas_mm2: Floats) -> Sway:
+    """Return how mean shear (times, patches) moves, on patches of these areas; two times or more.
+
+    The means of long parts of a time are nearly independent, which single times are not: Student's
+    interval holds for them.
+    """
+    whole = np.average(shear_pa, axis=1, weights=areas_mm2)
+    size = np.maximum(shear_pa.mean(axis=0) + FLOOR * whole.mean(), 1e-30)
+    every = np.column_stack([whole / max(whole.mean(), 1e-30), shear_pa / size])
+    swings = every.std(axis=0)
+    means = np.stack([part.mean(axis=0) for part in np.array_split(every, BATCHES) if len(part)])
+    far = stdtrit(len(means) - 1, 0.5 + 0.5 * SURE) / np.sqrt(len(means))
+    doubts = far * means.std(axis=0, ddof=1)
+    return Sway(*(float(x) for x in (swings[0], swings[1:].max(), doubts[0], doubts[1:].max())))
 
 
 @dataclass
@@ -50,7 +86,7 @@ class Settling:
 
     def judge(self, wss_pa: Singles, flows_ml_s: Mapping[str, float]) -> float:
         """Take shear (points, 3) and mean flows; return what is still to come, as a share."""
-        shear = self._means(wss_pa)
+        shear = self.means(wss_pa)
         if self._shear is not None:
             least = FLOOR * float(shear.mean())
             size = np.maximum(shear + least, 1e-30)
@@ -61,6 +97,11 @@ class Settling:
             self.remaining.append(max(change, change * again / (1.0 - again)))
         self._shear, self._flows = shear, dict(flows_ml_s)
         return self.remaining[-1] if self.remaining else np.inf
+
+    @property
+    def patches_mm2(self) -> Floats:
+        """The area of each patch."""
+        return np.asarray(np.bincount(self.owner, self.areas_mm2), np.float64)
 
     def swings(self) -> bool:
         """Whether what is still to come no longer falls: it did not halve since half-way."""
@@ -90,10 +131,10 @@ class Settling:
             return SLOWEST
         return float(min(np.sqrt(self.changes[-1] / self.changes[-3]), SLOWEST))
 
-    def _means(self, wss_pa: Singles) -> Floats:
+    def means(self, wss_pa: Singles) -> Floats:
+        """Return the mean size of shear (points, 3) on each patch."""
         size = np.linalg.norm(wss_pa, axis=1) * self.areas_mm2
-        area = np.bincount(self.owner, self.areas_mm2)
-        return np.asarray(np.bincount(self.owner, size) / np.maximum(area, 1e-30))
+        return np.asarray(np.bincount(self.owner, size) / np.maximum(self.patches_mm2, 1e-30))
 
 
 @dataclass

@@ -6,7 +6,7 @@ import numpy as np
 
 from hemodynamics.flow_levels import Finished
 from hemodynamics.flow_result import FlowResult
-from hemodynamics.flow_settled import IMBALANCE, imbalance, swings
+from hemodynamics.flow_settled import IMBALANCE, PATCHES, imbalance
 from hemodynamics.flow_setup import BYTES_PER_CELL, CALM, fastest_mm_s, mean_speed_mm_s
 from hemodynamics.resolution import discretisation_error, expected_error_percent
 from meshing.cell_sizes import edges_of
@@ -22,12 +22,14 @@ FEW_ACROSS = 10.0
 TURBULENT = 2300.0
 """Reynolds number above which flow in a straight pipe is turbulent."""
 
+MEANS = "how far, with 95 % confidence, mean shear over the later half of the computation"
+
 METHOD = "lattice Boltzmann, cumulant collision, D3Q27"
 
 
 def numbers_of(flow: FlowResult, done: Finished) -> tuple[Number, ...]:
     """Return the numbers of a flow."""
-    run, flows_ml_s = done.run, done.flows_ml_s
+    run, flows_ml_s = done.run, done.marched.flows_ml_s
     areas = point_areas_mm2(flow.wall)
     shear = flow.wall.point_data["tawss_pa"]
     speed = np.linalg.norm(flow.velocity_m_s, axis=2)
@@ -60,7 +62,8 @@ def numbers_of(flow: FlowResult, done: Finished) -> tuple[Number, ...]:
 
 
 def _of_the_run(flow: FlowResult, done: Finished) -> list[Number]:
-    domain, run, flows_ml_s = done.domain, done.run, done.flows_ml_s
+    domain, run, flows_ml_s = done.domain, done.run, done.marched.flows_ml_s
+    sway = done.marched.sway
     across = min(opening.diameter_mm for opening in domain.openings) / domain.spacing_mm
     numbers = [
         Number("cells", len(domain.cells_mm), "", METHOD),
@@ -74,13 +77,23 @@ def _of_the_run(flow: FlowResult, done: Finished) -> list[Number]:
         text = "largest change still to come of outflow, or of the mean shear on a patch of wall"
         if flow.conditions["kind"] == "pulsatile":
             text = "change of wall shear and outflow in the last cycle"
-        numbers.append(Number("change", 100 * float(flow.residuals[-1]), "%", text))
+        last = float(flow.residuals[-1])
+        if sway is not None:
+            last, text = sway.doubt, f"{MEANS} on a patch of wall may lie off that of a longer time"
+        numbers.append(Number("change", 100 * last, "%", text))
+    if sway is not None:
+        text = "rms over time: the flow does not come to rest"
+        numbers += [
+            Number("wss.swing", 100 * sway.whole, "%", f"of the wall's mean shear, {text}"),
+            Number("wss.patch_swing", 100 * sway.patch, "%",
+                   f"of mean shear on the least steady of {PATCHES} patches of wall, {text}"),
+        ]  # fmt: skip
     return numbers
 
 
 def findings_of(flow: FlowResult, done: Finished) -> tuple[Finding, ...]:
     """Return what a reader of a flow must know."""
-    domain, flows_ml_s = done.domain, done.flows_ml_s
+    domain, flows_ml_s = done.domain, done.marched.flows_ml_s
     found = []
     if flow.conditions["mean_flow"] == "by area":
         found.append(Finding(
@@ -159,28 +172,31 @@ def _bar(flow: FlowResult) -> float:
 
 def _unsettled(flow: FlowResult, done: Finished, last: float) -> Finding:
     """Return what a steady flow that did not come to rest means, and what to do."""
-    later = flow.residuals[len(flow.residuals) // 2 :]
     text = (
         f"The flow has not settled: shear on some patch of wall still moves by {100 * last:.2g} %."
     )
-    if swings(flow.residuals.tolist()):
+    sway = done.marched.sway
+    if sway is not None:
         text = (
             "The flow does not come to rest although the inflow is constant: as computed here, a "
-            "jet sways in the vessel. The values are means over the later half of the computation; "
-            "about them, shear on the least steady patch of wall may swing by "
-            f"{100 * float(np.median(later)):.2g} %."
+            "jet sways in the vessel. The values are means over the later half of the computation. "
+            f"About them shear swings by {100 * sway.whole:.2g} % over the whole wall and by "
+            f"{100 * sway.patch:.2g} % on its least steady patch (rms); over a longer time they "
+            f"may come out up to {100 * sway.whole_doubt:.2g} % and {100 * sway.doubt:.2g} % "
+            "different."
         )
     spacing = done.domain.spacing_mm
     calm = spacing * min(CALM / _cell_reynolds(done), 1.0)
+    remedy = "Allow more exchanges; if that does not help, compute it as pulsatile"
+    if sway is not None:
+        remedy = "Compute it as pulsatile, or take the means"
     if calm < spacing:
         cells = len(done.domain.cells_mm) * (spacing / calm) ** 3
-        remedy = (
-            f"Take cells of {calm:.2g} mm, since coarse ones stir a fast flow: about {cells:,.0f} "
-            f"cells, {cells * BYTES_PER_CELL / 2**30:.2g} GiB and "
+        remedy += (
+            f"; cells of {calm:.2g} mm show whether coarse ones stir it, as happens to fast flows: "
+            f"about {cells:,.0f} cells, {cells * BYTES_PER_CELL / 2**30:.2g} GiB and "
             f"{(spacing / calm) ** 4:.0f} times as long"
         )
-    else:
-        remedy = "Allow more exchanges; if that does not help, compute it as pulsatile"
     return Finding(Severity.WARNING, "not_settled", text, remedy=remedy)
 
 

@@ -52,6 +52,22 @@ def test_poiseuille_flow(tube, steady):
     assert gradient * 1e3 == pytest.approx(-8 * VISCOSITY * mean / (RADIUS * 1e-3) ** 2, rel=0.04)
 
 
+def test_a_flow_that_does_not_come_to_rest_is_told_by_means_and_how_well_they_are_known(
+    tube, monkeypatch
+):
+    options = {"mean_flow_ml_s": 0.5, "spacing_mm": 0.8, "settled_percent": 1e-6}
+    calm = simulate_flow(tube[0], **options, most_exchanges=4.0)
+    monkeypatch.setattr("hemodynamics.flow_settled.Settling.swings", lambda _: True)
+    sways = simulate_flow(tube[0], **options, most_exchanges=4.0)
+    told = [f.sentence for f in sways.findings if f.code == "not_settled"]
+    assert "does not come to rest" in told[0]
+    assert 0 < number(sways, "wss.swing") < 0.01
+    assert number(sways, "wss.patch_swing") < number(sways, "change") < 0.1
+    assert number(sways, "wss.mean") == pytest.approx(number(calm, "wss.mean"), rel=1e-4)
+    assert number(sways, "imbalance") < 0.01
+    assert "wss.swing" not in {n.quantity for n in calm.numbers}
+
+
 def test_steady_flow_settles_and_balances(steady):
     assert steady.residuals[-1] < 5e-3
     assert number(steady, "imbalance") < 0.1

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hemodynamics.flow_settled import swings
+from hemodynamics.flow_settled import Sway, swings
 from hemodynamics.flow_summary import _unsettled
 
 AREA_MM2, NU_MM2_S, SPACING_MM = 10.0, 3.3, 0.3
 
 
-def told(residuals, cell_reynolds):
+def told(residuals, cell_reynolds, sway=None):
     """The finding where the faster of two openings has a cell's Reynolds number."""
     flow_ml_s = cell_reynolds * NU_MM2_S / SPACING_MM * AREA_MM2 / 1000
     openings = [
@@ -25,16 +25,18 @@ def told(residuals, cell_reynolds):
         driven=SimpleNamespace(
             shares_in={"inlet": 1.0}, shares_out={"outlet_1": 1.0}, peak_ml_s=flow_ml_s
         ),
+        marched=SimpleNamespace(sway=sway),
         run=SimpleNamespace(scales=SimpleNamespace(nu_mm2_s=NU_MM2_S)),
     )
     return _unsettled(SimpleNamespace(residuals=np.array(residuals)), done, residuals[-1])
 
 
 def test_a_flow_that_sways_on_coarse_cells_is_told_with_the_cells_it_needs():
-    finding = told([0.9, 0.5, 0.4, 0.3, 0.5], 60.0)
+    finding = told([0.9, 0.5, 0.4, 0.3, 0.5], 60.0, Sway(0.004, 0.12, 0.002, 0.08))
     assert "does not come to rest" in finding.sentence
-    assert "40 %" in finding.sentence
-    assert finding.remedy.startswith("Take cells of 0.15 mm")
+    assert "swings by 0.4 % over the whole wall and by 12 %" in finding.sentence
+    assert "up to 0.2 % and 8 % different" in finding.sentence
+    assert finding.remedy.startswith("Compute it as pulsatile, or take the means; cells of 0.15 mm")
     assert "160,000 cells" in finding.remedy
     assert "16 times as long" in finding.remedy
 
