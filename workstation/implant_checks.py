@@ -96,7 +96,7 @@ class Made:
 
 
 def released_names(plan: Plan) -> dict[str, Step]:
-    """Return what a plan makes for a maker: the last result, moved and marked, to the first step."""
+    """Return what a plan makes for a maker: the last result, moved and marked, to what made it."""
     return {name: steps[0] for name, steps in _lineages(plan).items()}
 
 
@@ -189,6 +189,19 @@ def find_made(case: Case, wanted: str = "") -> Made:
             return Made(name, origin, values[name], number, older, values, fresh)
     why = _failure(case, plan, name)
     raise CaseError(why or f"{name!r} is not computed yet; run the plan first")
+
+
+def computed_parts(case: Case, name: str) -> list[Made]:
+    """Return what the current plan has computed of a part: as it was made, moved and marked."""
+    plan = case.plan()
+    keys = plan.keys()
+    values = {n: case.values[k] for n, k in keys.items() if k in case.values}
+    origin = released_names(plan)[name]
+    return [
+        Made(name, origin, values[n], case.plan_number, plan, values, True)
+        for n in lineage(plan, name)
+        if n in values
+    ]
 
 
 def _earlier(case: Case) -> list[int]:

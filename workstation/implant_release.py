@@ -16,6 +16,7 @@ from workstation.dicom_export import source_series, write_surface_object
 from workstation.implant_checks import (
     Check,
     Made,
+    computed_parts,
     find_made,
     implant_checks,
     lineage,
@@ -188,6 +189,7 @@ def require_declared_side(case: Case, names: Collection[str] | None = None) -> N
                 why = Check("side", "Side", False, str(error), "", final=True)
                 raise NotReleased(name, (why,)) from error
             continue  # it is not computed, so it cannot leave
-        check = side_check(case, made)
-        if check.final and not check.passed:
-            raise NotReleased(made.name, (check,))
+        for part in (made, *computed_parts(case, name)):
+            check = side_check(case, part)
+            if check.final and not check.passed:
+                raise NotReleased(made.name, (check,))

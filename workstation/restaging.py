@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from workstation.planning.plan import Plan, PlanError, Step
@@ -12,6 +13,11 @@ from workstation.stages import STAGES, find_stage
 
 STAGE = "stage"
 """The word that stands for the stage of a step in ``STEP.stage=NAME``."""
+
+BY_HAND: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"planning.cranial_implant": ("planning.move_implant", "implant")}
+)
+"""Stages that make what a hand can move, the stage that moves it and its input for that."""
 
 
 def restaged(plan: Plan, output: str, stage: str) -> Plan:
@@ -62,6 +68,7 @@ def set_one(plan: Plan, output: str, word: str, value: Any) -> Plan:
     """
     if word == STAGE:
         return restaged(plan, output, str(value))
+    plan, output = _moved_or_made(plan, output, word)
     stage = find_stage(plan.step(output))
     if word not in stage.parameters and any(word == i.name for i in stage.inputs):
         return with_input(plan, output, word, str(value))
@@ -71,6 +78,28 @@ def set_one(plan: Plan, output: str, word: str, value: Any) -> Plan:
     if value is not None:
         stage.parameters[word].check(value)
     return plan.with_params(output, **{word: value})
+
+
+def _moved_or_made(plan: Plan, output: str, word: str) -> tuple[Plan, str]:
+    """Return the plan and the step that a setting means where a hand moves what a step makes.
+
+    The first move puts a step behind the one that makes it; settings of its shape stay with that.
+    """
+    step = plan.step(output)
+    stage = find_stage(step)
+    if word in stage.parameters or any(word == i.name for i in stage.inputs):
+        return plan, output
+    for making, (moving, argument) in BY_HAND.items():
+        if step.stage == making and word in STAGES[moving].parameters:
+            needed = {i.name for i in STAGES[moving].inputs}
+            inputs = {a: name for a, name in step.inputs.items() if a in needed}
+            made = Step(moving, output, STAGES[moving].version, inputs)
+            return plan.followed(output, argument, made), output
+        if step.stage == moving:
+            before = step.inputs[argument]
+            if word in find_stage(plan.step(before)).parameters:
+                return plan, before
+    return plan, output
 
 
 def _stage(name: str) -> Stage:

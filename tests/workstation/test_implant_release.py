@@ -23,7 +23,7 @@ from workstation.implant_projection import (
     sizes_mm,
 )
 from workstation.implant_release import NotReleased, write_release, write_sheet
-from workstation.importing import start_plan
+from workstation.importing import start_plan, with_settings
 from workstation.phantom.skull import skull_with_hole
 from workstation.planning.template import find_template
 from workstation.session import Session
@@ -141,6 +141,33 @@ def test_another_side_stops_the_release_in_plain_words(case, tmp_path):
     assert not (tmp_path / "out").exists()
     with pytest.raises(NotReleased, match="declared for the right, but the implant lies"):
         export_any(case, "marked", tmp_path / "marked.stl", despite="the patient waits")
+
+
+MOVED = ("marked", "fit_map", "insertion", "printing")
+
+
+def test_what_is_released_is_the_implant_that_was_moved(case, tmp_path):
+    first = case.value("marked").points_mm.mean(axis=0)
+    deeper = np.array([-3.0 * n.value for n in case.value("implant").numbers
+                       if n.quantity.startswith("removal")])  # fmt: skip
+    plan = with_settings(case.plan(), [("implant", "shift_mm", deeper.tolist())])
+    case.add_plan(plan, "moved by hand")
+    with pytest.raises(NotReleased, match="plan has changed since"):
+        write_release(case, tmp_path / "stale")
+    case.run(plan.only(*MOVED))
+    made = find_made(case, "implant")
+    assert (made.name, made.fresh) == ("marked", True)
+    np.testing.assert_allclose(made.surface.points_mm.mean(axis=0) - first, deeper, atol=0.1)
+    held = {check.name for check in implant_checks(case, made) if not check.passed}
+    assert held == {"overlap", "way_in"}
+    away = float(case.value("implant_proposal").points_mm[:, 0].mean())
+    over = with_settings(plan, [("implant", "shift_mm", [-2 * away, 0.0, 0.0])])
+    case.add_plan(over, "over the midline")
+    with pytest.raises(StepFailed, match="on the patient's right"):
+        case.run(over.only(*MOVED))
+    with pytest.raises(NotReleased, match="lies on the patient's right") as refusal:
+        export_any(case, "implant", tmp_path / "implant.stl", despite="the patient waits")
+    assert refusal.value.final
 
 
 def test_an_implant_without_a_declared_side_or_with_a_loose_piece_is_held_back(case, tmp_path):

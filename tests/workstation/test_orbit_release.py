@@ -19,9 +19,10 @@ from workstation.implant_checks import ORBITAL, Made, implant_checks, lineage, r
 from workstation.planning import orbit_walls
 from workstation.planning.cranioplasty import WrongSide, cranial_patient
 from workstation.planning.cranioplasty_insertion import insertion_path
+from workstation.planning.implant_moving import hand_move, moved_points
 from workstation.planning.orbit_cavities import LABELS, look
 from workstation.planning.orbit_marking import mark_orbital_plate
-from workstation.planning.orbit_plate import PlateSize, lay_plate
+from workstation.planning.orbit_plate import Hand, PlateSize, lay_plate
 from workstation.planning.orbit_target import find_orbital_target
 from workstation.planning.plan import Plan
 from workstation.planning.template import find_template
@@ -39,10 +40,18 @@ def head():
     return drawn()
 
 
+SIZE = PlateSize(thickness_mm=0.6)
+
+
 @pytest.fixture(scope="module")
-def plate(head):
+def target(head):
     pair, side = look(head.ct, head.plane, None, (ASIDE_MM, 8.0, 0.0), 200.0, silent)
-    return lay_plate(find_orbital_target(pair, side, 2.0), head.skull, PlateSize(thickness_mm=0.6))
+    return find_orbital_target(pair, side, 2.0)
+
+
+@pytest.fixture(scope="module")
+def plate(head, target):
+    return lay_plate(target, head.skull, SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +150,22 @@ def test_a_plate_is_checked_before_it_leaves(head, plate, orbits, monkeypatch):
     touching = replace(plate, numbers=(*plate.numbers, Number("overlap.volume", 0.1, "mL", "")))
     case, deep = part_of(head, plate, orbits, "left", plate=touching)
     assert "plate.clearance_mm" in failed(case, deep)["overlap"].remedy
+
+
+def test_a_plate_that_a_hand_moves_tells_where_it_lies_then(head, target, plate):
+    first = {n.quantity: n.value for n in plate.numbers}
+    lifted = lay_plate(target, head.skull, SIZE, Hand((0.0, 0.0, 1.0), (0.0, 0.0, 5.0)))
+    matrix = hand_move(plate.points_mm, (0.0, 0.0, 1.0), (0.0, 0.0, 5.0))
+    np.testing.assert_allclose(lifted.points_mm, moved_points(matrix, plate.points_mm), atol=1e-9)
+    known = {n.quantity: n.value for n in lifted.numbers}
+    assert known["gap.mean"] > first["gap.mean"] + 0.3
+    assert known["overlap.volume"] == 0
+    way = [known[f"removal.{axis}"] for axis in "xyz"]
+    np.testing.assert_allclose(way, matrix[:3, :3] @ [first[f"removal.{a}"] for a in "xyz"])
+    assert "moved_by_hand" in {f.code for f in lifted.findings}
+    sunk = lay_plate(target, head.skull, SIZE, Hand((10.0, 0.0, -2.0)))
+    known = {n.quantity: n.value for n in sunk.numbers}
+    assert known["overlap.volume"] > 0.01
+    assert known["defect.covered"] < first["defect.covered"] - 20
+    told = {f.code for f in sunk.findings}
+    assert {"implant_overlaps", "way_meets_bone", "defect_uncovered"} <= told

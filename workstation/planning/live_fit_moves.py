@@ -7,7 +7,7 @@ are counter-clockwise seen from where it points.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -163,6 +163,18 @@ def six_hold(matrix: Floats, middle_mm: Vector, params: Mapping[str, Any], **als
     pivot = as_vector(there)
     now = six_numbers(pivot, (shift[0], shift[1], shift[2]), (turn[0], turn[1], turn[2]))
     return SixHold((*shift, *turn), pivot, np.linalg.inv(now) @ matrix, told)
+
+
+def seated_hold(middle_mm: Vector, params: Mapping[str, Any]) -> SixHold:
+    """Return how an implant of the skull is held that lies where shift and turn took it.
+
+    ``middle_mm`` is the mean of its points there, LPS.
+    """
+    shift = as_vector(np.asarray(params.get("shift_mm", (0.0, 0.0, 0.0)), float))
+    turn = as_vector(np.asarray(params.get("turn_degrees", (0.0, 0.0, 0.0)), float))
+    pivot = as_vector(np.asarray(middle_mm) - shift)
+    now = six_numbers(pivot, shift, turn)
+    return replace(six_hold(now, pivot, params), home=np.asarray(np.linalg.inv(now), np.float64))
 
 
 def pose_hold(now: Pose, home: Pose, middle_mm: Vector) -> SixHold:

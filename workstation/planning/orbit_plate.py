@@ -21,6 +21,7 @@ from segmentation.contract import Finding, FrameMismatch, Number, Progress, Seve
 from segmentation.measured import Measured
 from segmentation.volume import Floats, LabelMap, Vector, Volume
 from workstation.planning.aneurysm_patient import PatientFacts
+from workstation.planning.implant_moving import hand_move, moved_finding, moved_points
 from workstation.planning.orbit_cavities import look
 from workstation.planning.orbit_patch import Patch, clipped, facing, layered
 from workstation.planning.orbit_target import OrbitalTarget, find_orbital_target
@@ -77,6 +78,14 @@ class PlateSize:
 
 
 @dataclass(frozen=True)
+class Hand:
+    """How far a hand moves the finished plate; see `orbital_plate`."""
+
+    shift_mm: Vector = (0.0, 0.0, 0.0)
+    turn_degrees: Vector = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
 class _Bores:
     """Where the plate is screwed on: places in directions, and bone under them."""
 
@@ -100,6 +109,8 @@ def orbital_plate(
     inside_mm: Vector | None = None,
     bone_hu: Annotated[float, Ge(100), Le(600)] = 200.0,
     usual_mm: Annotated[float, Ge(1), Le(6)] = 2.0,
+    shift_mm: Vector = (0.0, 0.0, 0.0),
+    turn_degrees: Vector = (0.0, 0.0, 0.0),
     progress: Progress = silent,
 ) -> SurfaceMesh:
     """Make a thin plate for a wall of the orbit that gave way.
@@ -123,6 +134,9 @@ def orbital_plate(
         inside_mm: a point behind one eye, in the middle of the orbit; empty finds the eyes.
         bone_hu: from this on it is bone.
         usual_mm: walls of both sides differ by less where they are whole.
+        shift_mm: how far the finished plate is moved by hand to the patient's left, back and up.
+        turn_degrees: how far it is turned about these axes, one after the other, through the mean
+            of its points.
         progress: told how far the work is.
 
     Raises:
@@ -142,11 +156,13 @@ def orbital_plate(
     target = find_orbital_target(pair, side, usual_mm)
     progress(0.7, "laying the plate")
     size = PlateSize(thickness_mm, overlap_mm, clearance_mm, bevel_mm, screws, screw_mm, tongue_mm)
-    return lay_plate(target, skull, size)
+    return lay_plate(target, skull, size, Hand(shift_mm, turn_degrees))
 
 
-def lay_plate(target: OrbitalTarget, skull: LabelMap, size: PlateSize) -> SurfaceMesh:
-    """Return the plate for an orbit whose wall gave way.
+def lay_plate(
+    target: OrbitalTarget, skull: LabelMap, size: PlateSize, hand: Hand = Hand()
+) -> SurfaceMesh:
+    """Return the plate for an orbit whose wall gave way; its numbers are those where it lies.
 
     Raises:
         NoOrbitalPlate: if nothing is left to lay a plate on.
@@ -164,7 +180,15 @@ def lay_plate(target: OrbitalTarget, skull: LabelMap, size: PlateSize) -> Surfac
     if not (kept & target.gave_way).any() or not (kept & ~target.gave_way).any():
         raise NoOrbitalPlate(BARRED)
     points, triangles = layered(patch, target.orbit.middle_mm, size.thickness_mm, size.bevel_mm)
+    matrix = hand_move(points, hand.shift_mm, hand.turn_degrees)
+    moved = moved_finding("plate", matrix, points)
+    if moved is not None:
+        patch = _moved_patch(patch, target.orbit.middle_mm, matrix)
+        kept = _behind(patch, target)
+        bores = _moved_bores(bores, target, skull, matrix)
+        way = matrix[:3, :3] @ way
     frame = skull.geometry.frame_uid
+    points = moved_points(matrix, points)
     made = measured(SurfaceMesh(points, triangles, frame, "orbital plate", COLOUR))
     numbers = (
         Number("overlap.volume", _overlap_ml(made, skull), "mL", "of the plate, bone voxels whose "
@@ -175,10 +199,57 @@ def lay_plate(target: OrbitalTarget, skull: LabelMap, size: PlateSize) -> Surfac
     if bores.bone_mm:
         source = "bone within 6 mm under the bores, along rays; the least"
         numbers += (Number("screw.bone_least", min(bores.bone_mm), "mm", source, plain=True),)
-    covered, moved = _covered(target, kept), _way_numbers(made, way, skull)
-    numbers = (*numbers, covered, *moved)
-    found = _findings(target.side, bores, size.screws, covered.value)
+    covered = _covered(target, kept)
+    numbers = (*numbers, covered, *_way_numbers(made, way, skull))
+    found = _findings(target.side, bores, size.screws)
+    if moved is not None:
+        found = (*found, moved, *_met(numbers))
+    if covered.value < COVERED:
+        found = (*found, _uncovered(covered.value, by_hand=moved is not None))
     return replace(made, findings=(*made.findings, *found), numbers=(*made.numbers, *numbers))
+
+
+def _moved_patch(patch: Patch, middle_mm: Floats, matrix: Floats) -> Patch:
+    """Return a patch where a hand moved it, seen from the same point."""
+    points = moved_points(matrix, middle_mm + patch.ways * patch.under_mm[:, None]) - middle_mm
+    away = np.linalg.norm(points, axis=1)
+    turned = patch.normals @ matrix[:3, :3].T
+    return replace(patch, ways=points / away[:, None], under_mm=away, normals=turned)
+
+
+def _behind(patch: Patch, target: OrbitalTarget) -> Mask:
+    """Return the directions in which a patch lies, by the nearest of its points."""
+    apart = np.linalg.norm(np.diff(target.ball.ways[target.ball.edges], axis=1), axis=-1)
+    away = cKDTree(patch.ways).query(target.ball.ways)[0]
+    return np.asarray(away < float(np.median(apart)))
+
+
+def _moved_bores(bores: _Bores, target: OrbitalTarget, skull: LabelMap, matrix: Floats) -> _Bores:
+    """Return the bores with the bone that lies under them where a hand moved the plate."""
+    if not bores.ways:
+        return bores
+    points = target.points_mm(np.nan_to_num(target.wall_mm))[bores.ways]
+    ways = target.ball.ways[bores.ways] @ matrix[:3, :3].T
+    here = np.ones(len(ways), np.bool_)
+    deep = _bone_mm(skull, moved_points(matrix, points), ways, here)
+    return _Bores(bores.ways, [float(mm) for mm in deep])
+
+
+def _met(numbers: tuple[Number, ...]) -> list[Finding]:
+    """Return what bone a plate meets that a hand moved, in its place and on its way in."""
+    known = {number.quantity: number.value for number in numbers}
+    remedy = "move it back, or off the bone"
+    found = []
+    if known["overlap.volume"] > 0:
+        text = f"the plate overlaps bone by {known['overlap.volume']:.2g} mL where it was moved"
+        found.append(Finding(Severity.WARNING, "implant_overlaps", text, remedy=remedy))
+    if known["way.bone"] > 0:
+        text = f"on its way in the plate meets up to {known['way.bone']:.2g} mL of bone"
+        found.append(Finding(Severity.WARNING, "way_meets_bone", text, remedy=remedy))
+    if known.get("screw.bone_least", BORE_BONE_MM) < BORE_BONE_MM:
+        text = f"under a bore lie {known['screw.bone_least']:.1f} mm of bone only"
+        found.append(Finding(Severity.WARNING, "screw_without_bone", text, remedy=remedy))
+    return found
 
 
 def _way_in(
@@ -366,7 +437,13 @@ def _overlap_ml(made: SurfaceMesh, skull: LabelMap) -> float:
     return float(np.count_nonzero(inside & part)) * skull.geometry.voxel_ml
 
 
-def _findings(side: str, bores: _Bores, wanted: int, covered: float) -> tuple[Finding, ...]:
+def _uncovered(covered: float, by_hand: bool) -> Finding:
+    text = f"the plate lies over {covered:.0f} % of the wall that gave way"
+    text += " where it was moved" if by_hand else ": bone would stop the rest of it on its way in"
+    return Finding(Severity.WARNING, "defect_uncovered", text)
+
+
+def _findings(side: str, bores: _Bores, wanted: int) -> tuple[Finding, ...]:
     made = Finding(Severity.INFO, f"implant_{side}", f"the plate is made for the {side} orbit")
     eye = "lids, muscles, nerve and eye are not looked at: the way in is told past bone only"
     found = [made, Finding(Severity.WARNING, "soft_tissue_unseen", eye)]
@@ -374,8 +451,4 @@ def _findings(side: str, bores: _Bores, wanted: int, covered: float) -> tuple[Fi
         text = f"{wanted - len(bores.ways)} of {wanted} screws found no {BORE_BONE_MM:g} mm of "
         text += "bone behind the rim near the defect and were left out"
         found.append(Finding(Severity.WARNING, "screw_without_bone", text))
-    if covered < COVERED:
-        text = f"the plate lies over {covered:.0f} % of the wall that gave way: bone would stop "
-        text += "the rest of it on its way in"
-        found.append(Finding(Severity.WARNING, "defect_uncovered", text))
     return tuple(found)

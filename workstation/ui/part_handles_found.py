@@ -28,12 +28,14 @@ from workstation.planning.live_fit_moves import (
     Values,
     pose_hold,
     pose_of_params,
+    seated_hold,
     six_hold,
 )
 from workstation.planning.osteotomy import osteotomy_move
 from workstation.planning.plan import Plan, Step
 from workstation.planning.resection import CutPlane
 from workstation.planning.size_search import Pose, Weights, bone_field, judge
+from workstation.restaging import set_one
 from workstation.stages import STAGES
 
 Get = Callable[[str], Any]
@@ -42,6 +44,10 @@ Get = Callable[[str], Any]
 IMPLANT, REDUCTION = "planning.place_implant", "planning.reduction_move"
 OSTEOTOMY, CUTTING = "planning.osteotomy_move", "planning.osteotomy"
 MOVED = "planning.move_fragment"
+MOVING = "planning.move_implant"
+SEATED = ("planning.cranial_implant", MOVING, "planning.orbital_plate")
+"""Stages of what fits one place in the skull; it is moved by a shift and a turn."""
+
 PLANES = ("planning.bone_cut", "planning.mandible_cut")
 POINTS: Mapping[str, tuple[str, ...]] = {
     "planning.screw_paths": ("entries_mm", "targets_mm"),
@@ -85,7 +91,8 @@ class Movable:
 
 def movable_steps(plan: Plan) -> list[Step]:
     """Return the steps of a plan whose parameters a hand can move."""
-    return [step for step in plan.steps if _can_move(step)]
+    moved = {step.inputs["implant"] for step in plan.steps if step.stage == MOVING}
+    return [step for step in plan.steps if _can_move(step) and step.output not in moved]
 
 
 def shown_by(plan: Plan) -> dict[str, str]:
@@ -101,7 +108,7 @@ def shown_by(plan: Plan) -> dict[str, str]:
 def _can_move(step: Step) -> bool:
     if step.stage in POINTS:
         return all(len(step.params.get(name, ())) for name in POINTS[step.stage])
-    return step.stage in (IMPLANT, REDUCTION, OSTEOTOMY, *PLANES)
+    return step.stage in (IMPLANT, REDUCTION, OSTEOTOMY, *SEATED, *PLANES)
 
 
 def prepare(plan: Plan, step: Step, get: Get) -> Movable:
@@ -113,6 +120,8 @@ def prepare(plan: Plan, step: Step, get: Get) -> Movable:
     """
     if step.stage == IMPLANT:
         return _implant(step, get)
+    if step.stage in SEATED:
+        return _seated(step, get)
     if step.stage == REDUCTION:
         return _fragment(plan, step, get)
     if step.stage == OSTEOTOMY:
@@ -140,6 +149,26 @@ def _implant(step: Step, get: Get) -> Movable:
         return Seen({step.output: fit.part}, (*fit_numbers(seat), *fit.numbers))
 
     return Movable(hold, see)
+
+
+def _seated(step: Step, get: Get) -> Movable:
+    """Return how an implant of the skull is held: about its middle, off where it was made."""
+    placed, skull = get(step.output), get(step.inputs["skull"])
+    hold = seated_hold(as_vector(placed.points_mm.mean(axis=0)), step.params)
+    live = LivePart(placed, _bone_near(placed, skull))
+
+    def see(values: Values) -> Seen:
+        fit = live.at(hold.matrix(values))
+        return Seen({step.output: fit.part}, fit.numbers)
+
+    return Movable(hold, see)
+
+
+def moved_plan(plan: Plan, name: str, params: Mapping[str, Any]) -> Plan:
+    """Return the plan with what a hand set; the first move of a part may add a step to it."""
+    for word, value in params.items():
+        plan = set_one(plan, name, word, value)
+    return plan
 
 
 def _fragment(plan: Plan, step: Step, get: Get) -> Movable:

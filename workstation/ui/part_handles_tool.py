@@ -32,6 +32,7 @@ from workstation.ui.part_handles_found import (
     Movable,
     Seen,
     movable_steps,
+    moved_plan,
     prepare,
     shown_by,
 )
@@ -215,7 +216,7 @@ class PartTool(QObject):
         params = self._ready.hold.params(self._values)
         words = f"Move by hand: {readable(name).lower()}"
         before, self._rest = self._rest, self._values
-        plan = session.require_plan().with_params(name, **params)
+        plan = moved_plan(session.require_plan(), name, params)
         self._known = plan.keys()[name]
         if self._desk.attempt(lambda: session.do(words, plan)):
             self._desk.compute(name, *plan.downstream(name))
