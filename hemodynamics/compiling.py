@@ -53,8 +53,8 @@ RUNS = "+avx512f" in (config.CPU_FEATURES or "").split(",") or (
 WIDE = 16
 """Numbers that stand side by side, and of which `gather` and `scatter` move some at once."""
 
-EARLY = 96
-"""How many runs early a processor is told where it will read, about a block of a lattice."""
+EARLY = 160
+"""How many runs early a processor is told where it will read, some two blocks of a lattice."""
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -109,7 +109,10 @@ def _runs(
     with cgutils.for_range_slice(builder, values[3], values[4], long(1), long) as (n, _):
         if asks:
             later = builder.load(builder.gep(places, [builder.add(n, long(EARLY))]))
-            _ask(builder, builder.gep(array, [builder.zext(later, long)]))
+            # A run that fills a vector often reaches into the next cache line.
+            for number in (0, WIDE - 1):
+                at = builder.add(builder.zext(later, long), long(number))
+                _ask(builder, builder.gep(array, [at]))
         code = builder.load(builder.gep(codes, [n]))
         lane = builder.zext(builder.cttz(code, ir.IntType(1)(1)), long)
         place = builder.sub(builder.zext(builder.load(builder.gep(places, [n])), long), lane)
