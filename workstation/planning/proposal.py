@@ -167,7 +167,7 @@ def _proposed(
         Severity.INFO,
         "proposed_cut",
         f"The cut is a proposal: it keeps {loss.margin_mm:g} mm from the largest tumour and "
-        f"{least}, bile ducts or territories.",
+        f"{least}, ducts or territories.",
         point,
         "Check the cut against the vessels and move it.",
     )
