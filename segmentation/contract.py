@@ -86,6 +86,17 @@ class Finding:
         )
 
 
+PLANNED = "as planned"
+"""Ends the source of a number that is what a plan says, so that it is exact by definition."""
+
+EXACT = ("as planned", "as entered", "as set")
+
+
+def exact_words(source: str) -> str:
+    """Return how the source of a number says that it was planned, entered or set, "" if not."""
+    return next((words for words in EXACT if words in source), "")
+
+
 @dataclass(frozen=True)
 class Number:
     """One measured or computed value with its unit, band and source.

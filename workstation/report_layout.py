@@ -21,6 +21,7 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfbase.ttfonts import TTFError, TTFont
 from reportlab.platypus import Flowable, Paragraph, Table, TableStyle
 
+from segmentation.contract import exact_words
 from workstation.figures import SliceFigure
 from workstation.planning.template import Figures
 
@@ -55,11 +56,11 @@ def shown_date(date: str) -> str:
 
 
 def shown_band(number: Mapping[str, Any]) -> str:
-    """Return a number's band in words; a count has none."""
+    """Return a number's band in words; what was counted, planned or entered has none."""
     if str(number.get("source", "")).startswith("count of "):
         return "counted"
     if number["low"] is None or number["high"] is None:
-        return "uncertainty not known"
+        return exact_words(str(number.get("source", ""))) or "uncertainty not known"
     low, high = ({**number, "value": number[end]} for end in ("low", "high"))
     return f"{shown_value(low).split(' ')[0]} to {shown_value(high)}"
 

@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from meshing.booleans import from_solid
 from meshing.clipping import split_by_plane
 from meshing.surface import enclosed_mm3, is_watertight
+from segmentation.contract import exact_words
 from segmentation.volume import ImageGeometry, Label, LabelMap
 from workstation.figures import plan_scene
 from workstation.graft_report import fibula_drawing, graft_pages
@@ -155,6 +156,11 @@ def test_sawn_pieces_lie_apart_by_the_saw_at_the_least(legs, planned):
     apart -= (low.point_mm - ring) @ low.normal / (up @ low.normal)
     assert apart.min() == pytest.approx(0.8, abs=0.15)
     assert numbers(graft)["wedge_1"] > 5
+    left = next(n for n in graft.numbers if n.quantity == "left_at_knee")
+    tips = next(n for n in axis.numbers if n.quantity == "length")
+    assert left.high - left.value == pytest.approx(tips.high - tips.value)
+    assert left.value - left.low == pytest.approx(tips.value - tips.low)
+    assert exact_words(next(n for n in graft.numbers if n.quantity == "length_1").source)
 
 
 def test_the_mandible_is_divided_and_rejoined(jaw, legs, planned):
@@ -164,7 +170,15 @@ def test_the_mandible_is_divided_and_rejoined(jaw, legs, planned):
     assert enclosed_mm3(gone) + enclosed_mm3(left) == pytest.approx(enclosed_mm3(mesh), rel=1e-6)
     ring = np.pi * 9**2 * ARCH_MM * np.pi / 2
     assert enclosed_mm3(gone) == pytest.approx(ring, rel=0.04)
-    fit = numbers(graft_fit(bone.mesh, graft, left, border))
+    measured = graft_fit(bone.mesh, graft, left, border)
+    bands = {n.quantity: (n.low, n.value, n.high) for n in measured.numbers}
+    assert all(low <= value <= high for low, value, high in bands.values())
+    assert bands["bone_gap_2"][2] == pytest.approx(1.0, abs=0.1), "1 mm off, along the fibula"
+    assert bands["contact_share_2"][0] == 0, "1 mm off, nothing is within touch"
+    still = graft_fit(bone.mesh, graft, left, border, move_mm=0, turn_degrees=0)
+    assert all(n.low == pytest.approx(n.value) == n.high for n in still.numbers)
+    assert numbers(still) == numbers(measured)
+    fit = numbers(measured)
     assert fit["contact_share_2"] > 95  # both faces were sawn to meet
     assert fit["contact_share_1"] > 80
     assert fit["bone_gap_1"] == pytest.approx(0, abs=0.01)

@@ -171,7 +171,9 @@ def test_screws_planned_apart_are_compared(block):
     apart = screws_apart(one, across_it, safety_mm=3.0)
     assert numbers(apart)["gap_least"] == pytest.approx(6.0 - 2.0 - 1.5, abs=0.02)
     assert codes(apart) == {"screws_near"}
-    hit = screws_apart(screw_paths(block, **across(z=3.0)), across_it)
+    low = screw_paths(block, **across(z=3.0))
+    hit = screws_apart(low, across_it, called="the nail", others_called="the plate")
+    assert hit.findings[0].sentence.startswith("Screw 1 of the nail and screw 1 of the plate")
     assert [f.severity for f in hit.findings] == [Severity.PROBLEM]
     assert numbers(hit)["gap_least"] == 0.0
     with pytest.raises(FrameMismatch):

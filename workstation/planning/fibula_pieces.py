@@ -32,9 +32,11 @@ from segmentation.contract import (
     silent,
 )
 from segmentation.measured import Measured, middle_mm
+from segmentation.volume import Floats
 from workstation.planning.bone_moves import as_transform, moved_surface
 from workstation.planning.fibula_fit import Plane
 from workstation.planning.fibula_graft import ENDS, KERF, count_of, cut_of, move_of, number_of
+from workstation.planning.fit_placement import SmallMove, small_moves
 from workstation.planning.mandible import UP, local_face
 from workstation.planning.mandible_border import evenly
 from workstation.planning.osteotomy import CONTACT_MM, cut_face
@@ -136,17 +138,24 @@ def graft_fit(
     remaining: SurfaceMesh,
     border: Measured,
     *,
+    move_mm: Annotated[float, Ge(0), Le(10)] = 1.0,
+    turn_degrees: Annotated[float, Ge(0), Le(15)] = 1.0,
     progress: Progress = silent,
 ) -> Measurements:
     """Measure how the pieces of a graft meet each other and the mandible, and follow its border.
 
-    Joints are numbered from the ankle's end: joint 1 is that of the mandible with piece 1.
+    Joints are numbered from the ankle's end: joint 1 is that of the mandible with piece 1. Values
+    are those of the plan; bands go from the least to the most when the piece at a joint, or the
+    graft as a whole for the border, is placed a little wrong: moved there and back along three
+    axes and turned both ways about each, one at a time.
 
     Args:
         fibula: the closed surface of the fibula.
         graft: as it was planned.
         remaining: what the resection leaves of the mandible.
         border: its lower border, as it was.
+        move_mm: by how much a piece may be placed wrong.
+        turn_degrees: by how much it may be turned about its middle.
         progress: told how far the work is.
 
     Raises:
@@ -163,26 +172,45 @@ def graft_fit(
         own = parts[n - 1]
         other = parts[joint] if 0 < joint < len(parts) else remaining
         plane = cut_of(graft, n, end).moved(move_of(graft, n))
-        made = _joint(joint + 1, own, other, plane)
+        made = _joint(joint + 1, own, other, plane, (move_mm, turn_degrees))
         numbers += made.numbers
         findings += made.findings
-    numbers += _outline(parts, graft, border)
+    numbers += _outline(parts, graft, border, (move_mm, turn_degrees))
     return Measurements(tuple(numbers), tuple(findings))
 
 
-def _joint(n: int, own: SurfaceMesh, other: SurfaceMesh, plane: Plane) -> Measurements:
+Error = tuple[float, float]
+"""By how much a piece is placed wrong: mm and degrees."""
+
+
+def _moves(middle_mm: Floats, error: Error) -> list[SmallMove]:
+    """Return the twelve errors of placing a piece, along the patient's axes about a middle."""
+    return list(small_moves(middle_mm, list(np.eye(3)), ("left", "back", "up"), *error))
+
+
+def _how(error: Error) -> str:
+    return f"band of placing it {error[0]:g} mm or {error[1]:g} degrees wrong, twelve ways"
+
+
+def _joint(
+    n: int, own: SurfaceMesh, other: SurfaceMesh, plane: Plane, error: Error
+) -> Measurements:
     """Return how the face of a piece meets what lies beyond it."""
     face = cut_face(own, plane.point_mm, plane.normal)
     spots = even_points(face, SAMPLES)[0]
-    away = np.maximum(NearestOnSurface(other).signed_mm(spots), 0.0)
-    part = float((away <= CONTACT_MM).mean())
-    half = 1.96 * float(np.sqrt(part * (1 - part) / SAMPLES))
-    source = f"face of the graft within {CONTACT_MM:g} mm of bone, marrow included"
+    bone, middle = NearestOnSurface(other), own.points_mm.mean(axis=0)
+    held = [spots, *(move.of(spots) for move in _moves(middle, error))]
+    every = [np.maximum(bone.signed_mm(points), 0.0) for points in held]
+    shares = [float((away <= CONTACT_MM).mean()) for away in every]
+    gaps = [float(away.min()) for away in every]
+    part, area, how = shares[0], area_mm2(face) / 100, _how(error)
+    source = f"face of the graft within {CONTACT_MM:g} mm of bone, marrow included; {how}"
+    across = f"least distance across the joint; {how}"
     numbers = (
-        Number(f"contact_share_{n}", 100 * part, "%", f"{source}; band of the sampling",
-               100 * max(part - half, 0.0), 100 * min(part + half, 1.0)),
-        Number(f"contact_area_{n}", part * area_mm2(face) / 100, "cm2", source),
-        Number(f"bone_gap_{n}", float(away.min()), "mm", "least distance across the joint"),
+        Number(f"contact_share_{n}", 100 * part, "%", source, 100 * min(shares), 100 * max(shares)),
+        Number(f"contact_area_{n}", part * area, "cm2", source,
+               min(shares) * area, max(shares) * area),
+        Number(f"bone_gap_{n}", gaps[0], "mm", across, min(gaps), max(gaps)),
     )  # fmt: skip
     findings: tuple[Finding, ...] = ()
     if part == 0.0:
@@ -192,16 +220,21 @@ def _joint(n: int, own: SurfaceMesh, other: SurfaceMesh, plane: Plane) -> Measur
     return Measurements(numbers, findings)
 
 
-def _outline(parts: list[SurfaceMesh], graft: Measured, border: Measured) -> list[Number]:
+def _outline(
+    parts: list[SurfaceMesh], graft: Measured, border: Measured, error: Error
+) -> list[Number]:
     """Return how far the graft's surface lies from the lost part of the border."""
     ends = graft.lines_mm[0][[0, -1]]
     line = border.lines_mm[0]
     low, high = sorted(int(np.linalg.norm(line - end, axis=1).argmin()) for end in ends)
-    away = NearestOnSurface(_together(parts, "graft"))(line[low : high + 1]).distance_mm
-    source = "of the mandible's lost border from the surface of the graft"
+    whole, lost = _together(parts, "graft"), line[low : high + 1]
+    bone, moves = NearestOnSurface(whole), _moves(whole.points_mm.mean(axis=0), error)
+    every = [bone(points).distance_mm for points in (lost, *(m.back(lost) for m in moves))]
+    means, most = ([float(f(away)) for away in every] for f in (np.mean, np.max))
+    source = f"of the mandible's lost border from the surface of the graft; {_how(error)}"
     return [
-        Number("border_mean", float(away.mean()), "mm", source),
-        Number("border_most", float(away.max()), "mm", source),
+        Number("border_mean", means[0], "mm", source, min(means), max(means)),
+        Number("border_most", most[0], "mm", source, min(most), max(most)),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -30,8 +30,8 @@ AXES = ("out of the head", "along its length", "across its length")
 
 
 @dataclass(frozen=True, eq=False)
-class _Move:
-    """One rigid move of the implant about its middle, LPS mm."""
+class SmallMove:
+    """One rigid move of a part about a middle, LPS mm."""
 
     said: str
     turn: Rotation
@@ -39,7 +39,7 @@ class _Move:
     shift_mm: Floats
 
     def of(self, points_mm: Floats) -> Floats:
-        """Return points (n, 3) as they are moved with the implant."""
+        """Return points (n, 3) as they are moved with the part."""
         return (
             np.asarray(self.turn.apply(points_mm - self.middle_mm))
             + self.middle_mm
@@ -47,7 +47,7 @@ class _Move:
         )
 
     def back(self, points_mm: Floats) -> Floats:
-        """Return points (n, 3) as the moved implant sees them."""
+        """Return points (n, 3) as the moved part sees them."""
         local = points_mm - self.middle_mm - self.shift_mm
         return np.asarray(self.turn.inv().apply(local)) + self.middle_mm
 
@@ -110,8 +110,10 @@ def placement_error(
     return Measurements(numbers, (_told(moves, overlaps, gaps),))
 
 
-def _moves(implant: SurfaceMesh, head_mm: Floats, move_mm: float, turn: float) -> Iterator[_Move]:
-    """Yield the twelve moves, always in the same order."""
+def _moves(
+    implant: SurfaceMesh, head_mm: Floats, move_mm: float, turn: float
+) -> Iterator[SmallMove]:
+    """Yield the twelve moves of an implant, always in the same order."""
     middle = implant.points_mm.mean(axis=0)
     out = middle - head_mm
     out /= np.linalg.norm(out)
@@ -119,21 +121,31 @@ def _moves(implant: SurfaceMesh, head_mm: Floats, move_mm: float, turn: float) -
     flat = flat - np.outer(flat @ out, out)
     along = np.linalg.eigh(flat.T @ flat)[1][:, -1]
     along *= np.sign(along[int(np.abs(along).argmax())])
+    yield from small_moves(middle, (out, along, np.cross(out, along)), AXES, move_mm, turn)
+
+
+def small_moves(
+    middle_mm: Floats, axes: Sequence[Floats], words: Sequence[str], move_mm: float, turn: float
+) -> Iterator[SmallMove]:
+    """Yield twelve moves: there and back along three unit axes, and both ways about each.
+
+    ``words`` say where each axis leads; turns (degrees) are about lines through the middle.
+    """
     still = Rotation.identity()
-    for axis, said in zip((out, along, np.cross(out, along)), AXES):
+    for axis, said in zip(axes, words):
         for sign in (1.0, -1.0):
             there = "" if sign > 0 else "back, "
-            yield _Move(f"moved {there}{said}", still, middle, sign * move_mm * axis)
+            yield SmallMove(f"moved {there}{said}", still, middle_mm, sign * move_mm * axis)
             about = Rotation.from_rotvec(np.radians(sign * turn) * axis)
             way = "one way" if sign > 0 else "the other way"
-            yield _Move(f"turned {way} about the axis {said}", about, middle, np.zeros(3))
+            yield SmallMove(f"turned {way} about the axis {said}", about, middle_mm, np.zeros(3))
 
 
 def _banded(name: str, values: list[float], unit: str, source: str) -> Number:
     return Number(name, float(np.mean(values)), unit, source, min(values), max(values))
 
 
-def _told(moves: list[_Move], overlaps: list[float], gaps: list[float]) -> Finding:
+def _told(moves: list[SmallMove], overlaps: list[float], gaps: list[float]) -> Finding:
     """Return which move is the worst."""
     worst = int(np.lexsort((gaps, overlaps))[-1])
     if overlaps[worst] > 0:

@@ -24,6 +24,7 @@ import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
 
 MANIFEST = "manifest.json"
 NAME = r"^[a-z0-9][a-z0-9_-]{0,60}$"
@@ -33,8 +34,19 @@ PLAIN = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=PLAIN)]
-File = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,120}$")]
-Size = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+/-]{0,40}$")]
+FILE = r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,120}$"
+SIZE = r"^[A-Za-z0-9][A-Za-z0-9 _.+/-]{0,40}$"
+File = Annotated[str, StringConstraints(pattern=FILE)]
+Size = Annotated[str, StringConstraints(pattern=SIZE)]
+
+ALLOWED = {
+    NAME: "up to 61 lower-case letters a to z, digits, - and _, the first a letter or digit",
+    PLAIN: "one line of text without control characters",
+    FILE: "a file's name of up to 121 letters A to Z, digits, spaces and _ . + -, in the same "
+    "folder, the first a letter or digit",
+    SIZE: "up to 41 letters A to Z, digits, spaces and _ . + / -, the first a letter or digit",
+}
+"""What each pattern lets through, in words."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -96,11 +108,17 @@ def read_manifest(text: str) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
-        faults = [f"line {_line(lines, e['loc'])}: {_where(e['loc'])}{e['msg']}"
+        faults = [f"line {_line(lines, e['loc'])}: {_where(e['loc'])}{_why(e)}"
                   for e in error.errors()]  # fmt: skip
         raise BadManifest(f"{MANIFEST}, {'; '.join(faults)}") from error
     _require_different(manifest, lines)
     return manifest
+
+
+def _why(fault: ErrorDetails) -> str:
+    """Return what is wrong with a value, and what is allowed where that is a pattern."""
+    allowed = ALLOWED.get(fault.get("ctx", {}).get("pattern", ""))
+    return f"{fault['input']!r} is not allowed; give {allowed}" if allowed else fault["msg"]
 
 
 def _where(place: Path_) -> str:

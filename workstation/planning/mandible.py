@@ -29,7 +29,15 @@ from meshing.nearest import NearestOnSurface
 from meshing.surface import SurfaceMesh, enclosed_mm3
 from meshing.symmetry import even_points, symmetry_plane
 from segmentation.anatomy import ANATOMY
-from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
+from segmentation.contract import (
+    PLANNED,
+    Finding,
+    FrameMismatch,
+    Number,
+    Progress,
+    Severity,
+    silent,
+)
 from segmentation.marks import Points
 from segmentation.measured import Measured, picked
 from segmentation.volume import Floats, LabelMap, Vector
@@ -212,9 +220,9 @@ def mandible_cut(
     tilt = float(np.degrees(np.arccos(min(abs(float(direction @ way)), 1.0))))
     numbers = (
         Number("area", _area_cm2(face), "cm2", "bone that the plane cuts, its marrow included"),
-        Number("tilt", tilt, "degrees", "of the cut from square across the border"),
+        Number("tilt", tilt, "degrees", f"of the cut from square across the border, {PLANNED}"),
         Number("along", float(arc_length_mm(line)[nearest]), "mm",
-               "from the border's end on the patient's right"),
+               f"from the border's end on the patient's right, {PLANNED}"),
     )  # fmt: skip
     findings: tuple[Finding, ...] = ()
     if not placed:

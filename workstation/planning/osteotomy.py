@@ -18,7 +18,15 @@ from meshing.measuring import as_vector
 from meshing.nearest import NearestOnSurface
 from meshing.surface import SurfaceMesh, area_mm2, enclosed_mm3
 from meshing.symmetry import even_points
-from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
+from segmentation.contract import (
+    PLANNED,
+    Finding,
+    FrameMismatch,
+    Number,
+    Progress,
+    Severity,
+    silent,
+)
 from segmentation.measured import Measured
 from segmentation.transform import Transform
 from segmentation.volume import Floats, LabelMap, Vector
@@ -158,10 +166,12 @@ def move_numbers(matrix: Floats, centre: Floats, normal: Floats) -> tuple[Number
     shift = matrix[:3, :3] @ centre + matrix[:3, 3] - centre
     aside = float(np.linalg.norm(shift - (shift @ normal) * normal))
     return (
-        Number("turn", turned_degrees(matrix), "degrees", "turn of the piece that moves"),
+        Number("turn", turned_degrees(matrix), "degrees",
+               f"turn of the piece that moves, {PLANNED}"),
         Number("lengthening", float(shift @ normal), "mm",
-               "shift of the middle of the cut, across the cut; above zero the bone gets longer"),
-        Number("offset", aside, "mm", "shift of the middle of the cut, along the cut"),
+               "shift of the middle of the cut, across the cut; above zero the bone gets longer; "
+               f"{PLANNED}"),
+        Number("offset", aside, "mm", f"shift of the middle of the cut, along the cut, {PLANNED}"),
     )  # fmt: skip
 
 
@@ -295,7 +305,8 @@ def wedge_numbers(
     opened = area * float(np.maximum(gap, 0).mean())
     return (
         Number("wedge_height", float(np.abs(gap).max()), "mm",
-               "largest distance by which the cut's faces part or come together, across the cut"),
+               "largest distance by which the cut's faces part or come together, across the cut, "
+               f"{PLANNED}"),
         Number("gap_volume", opened / 1000, "mL", "between the faces where they part"),
         Number("taken_away", taken_mm3 / 1000, "mL", "bone that a closing wedge takes away"),
     )  # fmt: skip

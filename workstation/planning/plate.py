@@ -14,7 +14,15 @@ from manifold3d import Error, Manifold
 
 from meshing.booleans import as_solid, from_solid, measured_solid
 from meshing.surface import SurfaceMesh, enclosed_mm3
-from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
+from segmentation.contract import (
+    PLANNED,
+    Finding,
+    FrameMismatch,
+    Number,
+    Progress,
+    Severity,
+    silent,
+)
 from segmentation.marks import Points
 from segmentation.measured import Measured, middle_mm, picked
 from segmentation.volume import Floats, LabelMap
@@ -91,7 +99,7 @@ def plate_course(
     sizes = zip(SIZES, (width_mm, thickness_mm, hole_mm))
     numbers = [
         *(Number(name, value, "mm", "as entered") for name, value in sizes),
-        Number("length", float(along[-1]), "mm", "of the plate, along its underside"),
+        Number("length", float(along[-1]), "mm", f"of the plate, along its underside, {PLANNED}"),
         Number("holes", float(len(holes)), "", f"every {spacing_mm:g} mm along the underside"),
         *_gaps(course),
         *_bends(frames),
@@ -186,7 +194,7 @@ def _bends(frames: Floats) -> list[Number]:
     meant = {"twist": "about its length", "bend": "across its flat, positive around a bulge",
              "edge_bend": "on edge"}  # fmt: skip
     return [
-        Number(f"{name}_{n}", float(angle), "degrees", f"{source}; {meant[name]}")
+        Number(f"{name}_{n}", float(angle), "degrees", f"{source}, {PLANNED}; {meant[name]}")
         for n, row in enumerate(bends(frames), 1)
         for name, angle in zip(meant, row)
     ]

@@ -37,16 +37,20 @@ def between_screws(bodies: list[Manifold], safety_mm: float) -> tuple[list[Numbe
 
 
 def between_sets(
-    bodies: list[Manifold], others: list[Manifold], safety_mm: float
+    bodies: list[Manifold], others: list[Manifold], names: tuple[str, str], safety_mm: float
 ) -> tuple[Number, list[Finding]]:
-    """Return the least gap between two sets of screws, and which of them come too near."""
+    """Return the least gap between two sets of screws, and which of them come too near.
+
+    ``names`` are what the sets are called.
+    """
     found: list[Finding] = []
     least = FAR_MM
     for i, one in enumerate(bodies, 1):
         for j, other in enumerate(others, 1):
             gap = float(one.min_gap(other, FAR_MM))
             least = min(least, gap)
-            found += _near(f"screw {i} and the other set's screw {j}", one, other, gap, safety_mm)
+            which = f"screw {i} of {names[0]} and screw {j} of {names[1]}"
+            found += _near(which, one, other, gap, safety_mm)
     source = f"between the solids of both sets, threads as cylinders; {FAR_MM:g} stands for more"
     return Number("gap_least", least, "mm", source), found
 

@@ -17,6 +17,7 @@ from manifold3d import Manifold, OpType
 from meshing.booleans import as_solid, from_solid, measured_solid, piece_volumes_mm3, pieces
 from meshing.surface import SurfaceMesh, enclosed_mm3
 from segmentation.contract import (
+    PLANNED,
     Finding,
     FrameMismatch,
     Measurements,
@@ -266,6 +267,8 @@ def screws_apart(
     others: Measured,
     *,
     safety_mm: Annotated[float, Ge(0), Le(50)] = 2.0,
+    called: str = "the first set",
+    others_called: str = "the other set",
     progress: Progress = silent,
 ) -> Measurements:
     """Tell how near screws come to other screws in the same bone, and which collide.
@@ -274,6 +277,8 @@ def screws_apart(
         screws: as they were planned.
         others: those that were planned apart from them, such as those of a plate.
         safety_mm: what comes nearer than this is told.
+        called: what the screws are called where they are told of.
+        others_called: what the others are called.
         progress: told how far the work is.
 
     Raises:
@@ -287,7 +292,7 @@ def screws_apart(
         for plan in (screws, others)
     )
     progress(0.3, "looking between the screws")
-    gap, findings = between_sets(first, second, safety_mm)
+    gap, findings = between_sets(first, second, (called, others_called), safety_mm)
     return Measurements((gap,), tuple(findings))
 
 
@@ -468,7 +473,8 @@ def _lengths(screws: list[Screw], *, given: bool) -> list[Number]:
     numbers = []
     for n, screw in enumerate(screws, 1):
         numbers += [
-            Number(f"length_{n}", screw.length_mm, "mm", f"from under the head to tip; {taken}"),
+            Number(f"length_{n}", screw.length_mm, "mm",
+                   f"from under the head to tip, {PLANNED}; {taken}"),
             Number(f"needed_{n}", screw.needed_mm, "mm", "before rounding to the series"),
             Number(f"in_bone_{n}", screw.in_bone_mm(), "mm",
                    "shaft along its axis within the surface or label of the bone"),

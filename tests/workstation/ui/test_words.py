@@ -2,6 +2,7 @@
 
 import pytest
 
+from workstation.report_layout import shown_band
 from workstation.ui.words import band_text, date_text, parameter_label, readable, value_text
 
 
@@ -24,6 +25,9 @@ def test_a_band_is_never_invented() -> None:
     number = {"unit": "mm", "low": 6.6, "high": 8.1}
     assert band_text(number) == "6.6 to 8.1 mm"
     assert band_text(number | {"low": None}) == "uncertainty not known"
+    for words in ("as planned", "as entered", "as set"):
+        bare = {"low": None, "high": None, "source": f"of the plate, {words}; along it"}
+        assert band_text(number | bare) == shown_band(number | bare) == words
 
 
 def test_names() -> None:
