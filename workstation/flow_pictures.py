@@ -77,7 +77,8 @@ class FlowLook:
         count: how many.
         cut: where a plane lies across the vessel: at a place of the centerline, in the neck of
             an aneurysm, or through the crosshair and square to the flow.
-        branch, position_mm: that place: number of the branch from 1, and how far along it.
+        branch, position_mm: that place: number of the branch from 1, and how far along it; None
+            takes its middle, as a branch begins and ends beyond ends that were cut off.
         across: the quantity on the plane.
         arrows: whether arrows show the flow within the plane.
     """
@@ -92,7 +93,7 @@ class FlowLook:
     count: int = 120
     cut: Cut = "off"
     branch: int = 1
-    position_mm: float = 0.0
+    position_mm: float | None = None
     across: PlaneQuantity = "speed_m_s"
     arrows: bool = True
 
@@ -231,11 +232,17 @@ def _wall(flow: FlowResult, look: FlowLook) -> SurfaceMesh:
     return replace(flow.wall, point_data={})
 
 
+def position_on(line: Centerline, look: FlowLook) -> float:
+    """Return how far (mm) along its branch a look has its plane."""
+    length = line.length_mm(line.branch(look.branch))
+    return length / 2 if look.position_mm is None else min(look.position_mm, length)
+
+
 def _cut(planes: Planes, look: FlowLook, marks: Marks) -> CrossFlow | None:
     line, neck, crosshair = marks.centerline, marks.neck, marks.crosshair_mm
     if look.cut == "centerline" and line is not None:
         branch = line.branch(look.branch)
-        point, along, _ = place_on(line, branch, min(look.position_mm, line.length_mm(branch)))
+        point, along, _ = place_on(line, branch, position_on(line, look))
         return planes.across(point, along)
     if look.cut == "neck" and neck is not None:
         return planes.across(np.array(neck.centre_mm), np.array(neck.normal), neck.points_mm)

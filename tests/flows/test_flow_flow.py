@@ -10,6 +10,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QComboBox
 from pytestqt.qtbot import QtBot
 
+from hemodynamics.cross_flow import CrossFlow, NoCrossFlow, Planes
 from meshing.writers import write_vtp
 from segmentation.images import write_volume
 from segmentation.volume import ImageGeometry, Volume
@@ -166,6 +167,27 @@ def test_the_crosshair_tells_what_flows_there_and_carries_a_plane(
     window.desk.go_to((300.0, 0.0, 0.0))
     settle()
     assert show.at_crosshair() == {}
+
+
+def test_a_plane_beside_the_vessel_holds_nothing_else_up(
+    opened: MainWindow, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def misses(*_: object) -> CrossFlow:
+        raise NoCrossFlow("no lumen near")
+
+    monkeypatch.setattr(Planes, "across", misses)
+    panel = opened.flow_panel
+    take(panel.plane.cut, "centerline")
+    take(panel.wall.quantity, "osi")
+    settle()
+    assert panel.plane.problem.text() == "no lumen near"
+    assert visible(opened) == {"flow wall": "osi"}
+    monkeypatch.undo()
+    take(panel.plane.across, "pressure_pa")
+    panel.plane.position.setValue(90)
+    settle()
+    assert not panel.plane.problem.text()
+    assert "flow plane" in visible(opened)
 
 
 def test_the_cycle_plays_and_stops_with_its_page(

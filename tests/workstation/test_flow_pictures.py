@@ -134,6 +134,8 @@ def test_a_plane_along_the_centerline_lies_where_it_is_asked_for(steady):
     scene = prepare(steady, look, marks=Marks(axis_line()))
     along = (scene.cut.centre_mm - CENTRE_MM) @ AXIS
     assert along == pytest.approx(4.0 - LENGTH_MM / 2, abs=0.2)
+    middle = prepare(steady, replace(look, position_mm=None), marks=Marks(axis_line()))
+    assert middle.cut.centre_mm == pytest.approx(CENTRE_MM, abs=0.2)
     assert scene.cut.flow_ml_s(steady.velocity_m_s[0]) == pytest.approx(1.5, rel=0.02)
     through = plane(steady, scene.cut, "through_m_s").point_data[at_time("through_m_s", 0)]
     assert through.max() == pytest.approx(2 * 1.5 / (np.pi * 4), rel=0.05)

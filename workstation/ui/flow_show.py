@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QObject, QTimer
 
-from hemodynamics.cross_flow import Planes
+from hemodynamics.cross_flow import NoCrossFlow, Planes
 from hemodynamics.flow_result import FlowResult
 from meshing.aneurysm_neck import Neck
 from meshing.centerline import Centerline
@@ -217,12 +217,20 @@ class FlowShow(QObject):
         frames = (self.frame,) if first else None  # the time that is shown now comes first
         planes, before = self._planes, self.shown
 
-        def work(progress: Progress) -> tuple[Planes, FlowScene]:
+        def work(progress: Progress) -> tuple[Planes, FlowScene, str]:
             made = planes or Planes(flow)
-            return made, prepare(
-                flow, look, planes=made, marks=marks, before=before, frames=frames,
-                compared=others, progress=progress,
-            )  # fmt: skip
+
+            def scene(look: FlowLook) -> FlowScene:
+                return prepare(
+                    flow, look, planes=made, marks=marks, before=before, frames=frames,
+                    compared=others, progress=progress,
+                )  # fmt: skip
+
+            try:
+                return made, scene(look), ""
+            except NoCrossFlow as beside:  # all else is shown as it is asked for
+                seeds = "off" if look.seeds == "plane" else look.seeds
+                return made, scene(replace(look, cut="off", seeds=seeds)), str(beside)
 
         self._job = Job("Prepare the flow", work)
         self._desk.jobs.start(self._job, self._take, light=True)
@@ -231,16 +239,13 @@ class FlowShow(QObject):
         if self._job is not job:
             return
         self._job = None
-        if isinstance(job.error, ValueError):  # a plane beside the vessel, say
+        if isinstance(job.error, ValueError):  # the look asks for what this flow has not
             self.problem, self._whole = str(job.error), True
-            if self.look.cut != "off" and self.shown is not None:
-                self.shown = replace(self.shown, cut=None, plane=None, arrows=(), through={})
         elif job.error is not None:
             self._whole = True
             self._desk.fail(job.error)
         elif job.result is not None:
-            self.problem = ""
-            self._planes, self.shown = job.result
+            self._planes, self.shown, self.problem = job.result
         self.refresh()
 
     def _draw(self) -> None:
