@@ -20,18 +20,18 @@ Settle = Callable[[], None]
 
 
 def test_the_look_is_remembered(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
-    window.toggle_theme()
-    window.scale_text(+0.2)
-    window.toggle_rail()
+    window.look.toggle_theme()
+    window.look.scale_text(+0.2)
+    window.look.toggle_rail()
     again = MainWindow(Session(), recent=tmp_path / "state" / "recent.json")
     qtbot.addWidget(again)
-    assert again.settings == window.settings
+    assert again.look.settings == window.look.settings
     assert again.rail.width() == window.rail.width() < 100
     assert all(row.title.isHidden() for row in again.rail.rows.values())
     again.close()
-    window.toggle_theme()
-    window.scale_text(-0.2)
-    window.toggle_rail()
+    window.look.toggle_theme()
+    window.look.scale_text(-0.2)
+    window.look.toggle_rail()
     assert window.rail.width() == 200
 
 

@@ -158,12 +158,12 @@ def test_another_patient_meets_nothing_of_the_one_before(
 
 def test_larger_text_gets_larger_panels(window: MainWindow) -> None:
     width = window.rail.width()
-    window.scale_text(+0.9)
+    window.look.scale_text(+0.9)
     assert window.rail.width() == round(1.6 * width)
     for panel in range(window.panels.count()):
         page = window.panels.widget(panel).widget()
         assert page.minimumSizeHint().width() <= 1.6 * 330, f"panel {panel} is cut off"
-    window.scale_text(-0.6)
-    window.toggle_theme()
-    window.toggle_theme()
+    window.look.scale_text(-0.6)
+    window.look.toggle_theme()
+    window.look.toggle_theme()
     assert window.rail.width() == width

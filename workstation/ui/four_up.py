@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
-import numpy as np
-from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from meshing.aneurysm_neck import Neck
@@ -15,7 +13,7 @@ from meshing.surface import SurfaceMesh
 from meshing.tracts import is_tract
 from segmentation.prompted import marked
 from segmentation.volume import LabelMap, Vector, Volume
-from workstation.actors import look_of, scene_items
+from workstation.actors import scene_items
 from workstation.figures import DOUBLED
 from workstation.fusion import Layer
 from workstation.picture import SceneItem
@@ -26,10 +24,10 @@ from workstation.planning.resection import CutPlane
 from workstation.raster import Overlay, default_window
 from workstation.session import Window
 from workstation.slices import ViewName, vector
-from workstation.ui.brushwork import Brushwork
 from workstation.ui.chosen_looks import chosen_looks, frames_elsewhere, here_only, planes_beside
 from workstation.ui.cut_handle import centre_of, reach_mm, telling_direction
 from workstation.ui.desk import Desk
+from workstation.ui.painted_slices import PaintedSlices, colour_of
 from workstation.ui.scene_view import SceneView
 from workstation.ui.second_image import layer_over
 from workstation.ui.seed_preview import SeedPreview
@@ -38,7 +36,6 @@ from workstation.ui.slice_view import SliceView
 from workstation.ui.vein_pictures import VeinLooks
 
 GAP_PX = 2
-OTHERS_MS = 60  # how long the other slices may lag behind a stroke
 CUT_STEP = "cut"
 PLACES = {"axial": (0, 0), "coronal": (0, 1), "sagittal": (1, 0), "3d": (1, 1)}
 SPLIT_PARTS = ("specimen", "remnant")
@@ -74,12 +71,8 @@ class FourUp(QWidget):
         self.dragging = self._placed = self._posed = False
         self._widened = False
         self._given = self.scene.camera
-        self.brushwork = Brushwork(desk, self._show_painted)
         self.seed_preview = SeedPreview(desk)
-        self._painted: list[Overlay] = []
-        self._painted_in: SliceView | None = None
-        self._others = QTimer(self, singleShot=True, interval=OTHERS_MS)
-        self._others.timeout.connect(self._show_painted_elsewhere)
+        self._painting = PaintedSlices(desk, self.slices, self.scene, self.overlays)
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(GAP_PX)
@@ -91,13 +84,6 @@ class FourUp(QWidget):
             view.crosshair_moved.connect(self._move_crosshair)
             view.window_changed.connect(self._change_window)
             view.seed_placed.connect(self._place_seed)
-            view.set_trail(False)
-            view.stroke_moved.connect(lambda point, v=view: self._paint(v, point))
-            view.stroke_finished.connect(lambda _: self.brushwork.finish())
-            view.stroke_dropped.connect(self.brushwork.drop)
-            view.outline_finished.connect(lambda corners, v=view: self._cut_in(v, corners))
-            view.piece_chosen.connect(self.brushwork.choose)
-        self.scene.outlined.connect(self._cut_in_scene)
         self.scene.maximise_requested.connect(lambda: self._toggle("3d"))
         self.scene.crosshair_requested.connect(self._move_crosshair)
         desk.left.connect(self.forget)
@@ -147,38 +133,6 @@ class FourUp(QWidget):
             desk.compute(target)
             self.seed_preview.start(target)
 
-    def _paint(self, view: SliceView, point_mm: Vector) -> None:
-        if view.placement is not None:
-            self._painted_in = view
-            self.brushwork.paint(point_mm, view.placement.plane.normal)
-
-    def _show_painted(self, name: str, labels: LabelMap) -> None:
-        """Show a label as it is being painted: at once under the hand, soon in the other slices."""
-        shown = self.overlays()
-        if all(overlay.name != name for overlay in shown):
-            strength = self._desk.session.view.opacity
-            shown.append(Overlay(name, labels, _colour(name, labels), opacity=strength))
-        self._painted = [replace(o, labels=labels) if o.name == name else o for o in shown]
-        if self._painted_in is not None:
-            self._painted_in.set_overlays(self._painted)
-        if not self._others.isActive():
-            self._others.start()
-
-    def _show_painted_elsewhere(self) -> None:
-        for view in self.slices.values():
-            view.set_overlays(self._painted)
-
-    def _cut_in(self, view: SliceView, corners_mm: Any) -> None:
-        if view.placement is not None:
-            plane = view.placement.plane
-            self.brushwork.cut(corners_mm, plane.normal, None, plane.thickness_mm)
-
-    def _cut_in_scene(self, corners_px: list[tuple[float, float]]) -> None:
-        camera, size = self.scene.camera, (self.scene.width(), self.scene.height())
-        corners = [camera.at_depth_of(camera.focal_mm, x, y, size) for x, y in corners_px]
-        along = vector(np.subtract(camera.focal_mm, camera.eye_mm))
-        self.brushwork.cut(corners, along, camera.eye_mm)
-
     def forget(self) -> None:
         """Let go of everything that is shown: it belongs to a case that is left."""
         self.pending_cut, self._image, self._handle_of = None, None, None
@@ -208,7 +162,7 @@ class FourUp(QWidget):
         if not self.dragging:
             self._settle_cut()
         overlays = self.overlays() if image is not None else []
-        self._others.stop()
+        self._painting.settle()
         foreground, background = self._seeds()
         if image is not self._image:  # overlays of another case must not meet the new image
             self._image = image
@@ -379,7 +333,7 @@ class FourUp(QWidget):
             Overlay(
                 name,
                 value,
-                _colour(name, value),
+                colour_of(name, value),
                 opacity=strength if desk.is_current(name) else FADED * strength,
             )
             for name, value in sorted(labels.items(), key=lambda item: item[0] not in SPLIT_PARTS)
@@ -489,9 +443,3 @@ def _cut_organ(plan: Plan | None) -> str:
     """Return the name of the organ that the plan cuts, "" for none."""
     steps = plan.steps if plan is not None else ()
     return next((step.inputs.get("liver", "") for step in steps if step.output == CUT_STEP), "")
-
-
-def _colour(name: str, labels: LabelMap) -> tuple[int, int, int] | None:
-    """Return the colour of anatomy for a single label; several labels keep their own."""
-    look = look_of(name)
-    return look.colour if look is not None and len(labels.labels) < 2 else None

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from platformdirs import user_data_path
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
-    QApplication,
     QFileDialog,
     QHBoxLayout,
     QMainWindow,
@@ -26,7 +24,6 @@ from workstation.demo import DEMOS, own_folder, start_demo
 from workstation.dicom.nodes import nodes_path
 from workstation.fhir.parsing import is_clinical_file
 from workstation.session import PRESETS, Session
-from workstation.ui.banner import HEIGHT_PX as BANNER_PX
 from workstation.ui.banner import Banner
 from workstation.ui.clip_tool import ClipTool
 from workstation.ui.cut_drag import CutDrag
@@ -38,8 +35,6 @@ from workstation.ui.error_card import CardStack
 from workstation.ui.flow_show import FlowShow
 from workstation.ui.four_up import FourUp
 from workstation.ui.guard import guarded
-from workstation.ui.icons import repaint_icons
-from workstation.ui.job_bar import HEIGHT_PX as BAR_PX
 from workstation.ui.job_bar import JobBar
 from workstation.ui.measure_commands import add_measure_commands
 from workstation.ui.measuring import Measuring
@@ -60,13 +55,11 @@ from workstation.ui.panels.transplant_page import TransplantPage
 from workstation.ui.plan_hands import PlanHands
 from workstation.ui.plans_page import PlansPage
 from workstation.ui.recent import recent_cases, recent_file, remember
-from workstation.ui.settings import LARGEST, SMALLEST, keep_settings, read_settings
 from workstation.ui.slice_paint import Tool
 from workstation.ui.stage_rail import STAGE_NAMES, StageRail
-from workstation.ui.theme import apply_theme
 from workstation.ui.vein_show import VeinShow
+from workstation.ui.window_look import WindowLook
 
-PANEL_PX = 340
 VIEW_KEYS = {"axial": "Ctrl+1", "coronal": "Ctrl+2", "sagittal": "Ctrl+3", "3d": "Ctrl+4"}
 
 
@@ -83,8 +76,6 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.session = session
         self._recent = recent or recent_file()
-        self._settings_file = self._recent.with_name("window.json")
-        self.settings = read_settings(self._settings_file)
         self.desk = Desk(session, self)
         self.setWindowTitle("Hilum")
         self.setAcceptDrops(True)
@@ -110,16 +101,18 @@ class MainWindow(QMainWindow):
         self.cards, self.job_bar = CardStack(), JobBar(self.desk.jobs)
         self._make_panels()
         self._arrange()
+        chosen = self._recent.with_name("window.json")
+        self.look = WindowLook(chosen, self, self.rail, self._right, self.banner, self.job_bar)
         self.commands = Commands(self)
         self._fill_commands()
         self.commands.fill(self.menuBar())
         self.job_bar.undo.clicked.connect(self.undo)
         self.rail.chosen.connect(self.show_stage)
-        self.rail.fold.clicked.connect(self.toggle_rail)
+        self.rail.fold.clicked.connect(self.look.toggle_rail)
         self.desk.failed.connect(self.cards.show_problem)
         self.desk.bindings.add(self.refresh)
         self.show_stage("Case")
-        self._apply_look()
+        self.look.apply()
         self.desk.bindings.refresh()
 
     # Layout --------------------------------------------------------------------------
@@ -176,7 +169,6 @@ class MainWindow(QMainWindow):
         for middle in (*offered, self.plans):
             self.middle.addWidget(middle)
         self._right = QWidget()
-        self._right.setFixedWidth(PANEL_PX)
         column = QVBoxLayout(self._right)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
@@ -242,10 +234,10 @@ class MainWindow(QMainWindow):
             add("View", words, partial(self.views.show_only, name), key)
         add("View", "Show all four views", lambda: self.views.show_only(""), "Ctrl+0")
         add("View", "Show or hide labels", self._toggle_labels, "H", self._lacks_case)
-        add("View", "Light or dark theme", self.toggle_theme)
-        add("View", "Stages as icons, or with their names", self.toggle_rail, "Ctrl+B")
-        add("View", "Larger text", partial(self.scale_text, +0.1), "Ctrl+=")
-        add("View", "Smaller text", partial(self.scale_text, -0.1), "Ctrl+-")
+        add("View", "Light or dark theme", self.look.toggle_theme)
+        add("View", "Stages as icons, or with their names", self.look.toggle_rail, "Ctrl+B")
+        add("View", "Larger text", partial(self.look.scale_text, +0.1), "Ctrl+=")
+        add("View", "Smaller text", partial(self.look.scale_text, -0.1), "Ctrl+-")
         add("Help", "Search an action", self.show_palette, "Ctrl+K")
         add("Help", "Shortcuts", self.show_shortcuts, "F1")
 
@@ -393,35 +385,6 @@ class MainWindow(QMainWindow):
             self.sketch.take(False)
         if name != "Flow":
             self.flow_show.play(False)
-
-    def toggle_theme(self) -> None:
-        """Change between the dark and the light theme."""
-        self._change_look(dark=not self.settings.dark)
-
-    def scale_text(self, by: float) -> None:
-        """Make text larger or smaller, from 80 to 160 percent."""
-        scale = round(self.settings.scale + by, 1)
-        self._change_look(scale=min(max(scale, SMALLEST), LARGEST))
-
-    def toggle_rail(self) -> None:
-        """Show the stages with their names, or as icons only."""
-        self._change_look(wide_rail=not self.settings.wide_rail)
-
-    def _change_look(self, **changes: Any) -> None:
-        self.settings = replace(self.settings, **changes)
-        keep_settings(self._settings_file, self.settings)
-        self._apply_look()
-
-    def _apply_look(self) -> None:
-        app = QApplication.instance()
-        if isinstance(app, QApplication):
-            apply_theme(app, self.settings.dark, self.settings.scale)
-        repaint_icons(self)
-        scale = max(self.settings.scale, 1.0)
-        self._right.setFixedWidth(round(PANEL_PX * scale))
-        self.rail.set_wide(self.settings.wide_rail, scale)
-        self.banner.setFixedHeight(round(BANNER_PX * scale))
-        self.job_bar.setFixedHeight(round(BAR_PX * scale))
 
     def show_palette(self) -> None:
         """Search an action by name."""
