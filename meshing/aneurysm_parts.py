@@ -23,8 +23,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-ON_EDGE = 1e-6  # mm that a point of a curve may lie off the edges of the surface
-
 
 @dataclass(frozen=True, eq=False)
 class Parts:

@@ -63,12 +63,6 @@ def linear_of(srgb: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
 
 
-def srgb_of(linear: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return sRGB values 0 to 255 of linear light, 0 to 1; reverses `linear_of`."""
-    light = np.asarray(linear, np.float64)
-    return 255.0 * np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
-
-
 def write_glb(meshes: Sequence[SurfaceMesh], folder: Path, name: str, note: str) -> None:
     """Write ``folder / name``: one node, mesh and material for each surface.
 

@@ -22,8 +22,6 @@ from meshing.volume_mesh import Floats, Integers, VolumeMesh
 _TETRAHEDRON_SIDES = ((0, 2, 1), (0, 1, 3), (1, 2, 3), (0, 3, 2))
 _PRISM_SIDES = ((0, 2, 1), (3, 4, 5), (0, 1, 4, 3), (1, 2, 5, 4), (2, 0, 3, 5))
 
-_Names = Mapping[str, str]
-
 
 def safe_names(names: tuple[str, ...]) -> dict[str, str]:
     """Return each name as a solver takes it: letters, digits and _, a letter first, no two alike.

@@ -18,13 +18,6 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-TETRAHEDRON_FACES = ((1, 2, 3), (0, 3, 2), (0, 1, 3), (0, 2, 1))
-"""Corners of the four faces of a tetrahedron, outward; face n lies opposite corner n."""
-
-PRISM_TRIANGLES = ((0, 2, 1), (3, 4, 5))
-PRISM_QUADS = ((0, 1, 4, 3), (1, 2, 5, 4), (2, 0, 3, 5))
-"""Corners of the faces of a prism, outward."""
-
 
 @dataclass(frozen=True, eq=False)
 class VolumeMesh:

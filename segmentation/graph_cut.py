@@ -29,8 +29,8 @@ from segmentation.marks import (
     Singles,
     binned,
     connected,
-    cut_out,
-    require_inside,
+    cut_around,
+    require_foreground,
     unbinned,
 )
 from segmentation.volume import Array, LabelMap, Volume
@@ -75,11 +75,9 @@ def graph_cut(
         SeedOutside: if a point lies outside the image.
         ValueError: without a foreground point.
     """
-    if not foreground_mm:
-        raise ValueError("a cut needs at least one point inside the structure")
-    require_inside(volume.geometry, (*foreground_mm, *background_mm))
+    require_foreground(foreground_mm, "a cut")
     progress(0.0, "preparing the image around the points")
-    scene = cut_out(volume, foreground_mm, foreground_mm, background_mm, radius_mm, reach_mm)
+    scene = cut_around(volume, foreground_mm, background_mm, radius_mm, reach_mm)
     refused = scene.refused | ~scene.within(foreground_mm, reach_mm)
     likeness = _likeness(scene, tolerance)
     steps = scene.steps(_COARSE_CELLS)

@@ -102,6 +102,28 @@ class Scene:
         return with_volume(LabelMap(array, volume.geometry, {1: Label(name)}), array)
 
 
+def require_foreground(foreground: Points, what: str) -> None:
+    """Raise unless there is a point inside the structure; ``what`` needs one.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if not foreground:
+        raise ValueError(f"{what} needs at least one point inside the structure")
+
+
+def cut_around(
+    volume: Volume, foreground: Points, background: Points, radius_mm: float, reach_mm: float
+) -> Scene:
+    """Cut the block that reaches ``reach_mm`` around the points inside a structure, LPS mm.
+
+    Raises:
+        SeedOutside: if a point lies outside the image.
+    """
+    require_inside(volume.geometry, (*foreground, *background))
+    return cut_out(volume, foreground, foreground, background, radius_mm, reach_mm)
+
+
 def cut_out(
     volume: Volume,
     centres: Points,

@@ -31,7 +31,6 @@ LEVELS = (0, 1, 2)
 """Channels that change their sign with the contrast of the image."""
 
 STEP_MM = 3.0  # a cell is taken to be as large, where something depends on its size
-MARK_CELLS = 1.0  # a prompt is a tube of this radius
 _NEAR_MM = 6.0
 _RIM_MM = 12.0  # the outside is learnt this far around the answer
 _UNREACHED_MM = 200.0  # where an outside prompt would be if there were one

@@ -22,8 +22,8 @@ from segmentation.marks import (
     Singles,
     binned,
     connected,
-    cut_out,
-    require_inside,
+    cut_around,
+    require_foreground,
     unbinned,
 )
 from segmentation.volume import Array, Floats, LabelMap, Volume
@@ -68,11 +68,9 @@ def random_walk(
         SeedOutside: if a point lies outside the image.
         ValueError: without a foreground point.
     """
-    if not foreground_mm:
-        raise ValueError("a random walk needs at least one point inside the structure")
-    require_inside(volume.geometry, (*foreground_mm, *background_mm))
+    require_foreground(foreground_mm, "a random walk")
     progress(0.0, "preparing the image around the points")
-    scene = cut_out(volume, foreground_mm, foreground_mm, background_mm, radius_mm, reach_mm)
+    scene = cut_around(volume, foreground_mm, background_mm, radius_mm, reach_mm)
     refused = scene.refused | ~scene.within(foreground_mm, reach_mm)
     steps = scene.steps(_CELLS)
     known = np.where(binned(refused, steps, np.min), np.float32(0), np.float32(np.nan))

@@ -32,7 +32,9 @@ from segmentation.marks import (
     SeedOutside,
     binned,
     connected,
+    cut_around,
     cut_out,
+    require_foreground,
     require_inside,
     unbinned,
 )
@@ -78,11 +80,9 @@ def grow_from_seeds(
         SeedOutside: if a point lies outside the image.
         ValueError: without a foreground point.
     """
-    if not foreground_mm:
-        raise ValueError("growing needs at least one point inside the structure")
-    require_inside(volume.geometry, (*foreground_mm, *background_mm))
+    require_foreground(foreground_mm, "growing")
     progress(0.0, "preparing the image around the points")
-    scene = cut_out(volume, foreground_mm, foreground_mm, background_mm, radius_mm, reach_mm)
+    scene = cut_around(volume, foreground_mm, background_mm, radius_mm, reach_mm)
     region = scene.within(foreground_mm, reach_mm)
     if background_mm:
         region &= _race(scene, scene.wanted, scene.refused, progress)

@@ -15,7 +15,14 @@ from scipy import ndimage
 from skimage.segmentation import watershed as flood
 
 from segmentation.contract import Finding, Progress, Severity, silent
-from segmentation.marks import Points, binned, connected, cut_out, require_inside, unbinned
+from segmentation.marks import (
+    Points,
+    binned,
+    connected,
+    cut_around,
+    require_foreground,
+    unbinned,
+)
 from segmentation.volume import LabelMap, Volume
 
 _CELLS = 1_000_000
@@ -60,11 +67,9 @@ def watershed(
         SeedOutside: if a point lies outside the image.
         ValueError: without a foreground point.
     """
-    if not foreground_mm:
-        raise ValueError("a watershed needs at least one point inside the structure")
-    require_inside(volume.geometry, (*foreground_mm, *background_mm))
+    require_foreground(foreground_mm, "a watershed")
     progress(0.0, "preparing the image around the points")
-    scene = cut_out(volume, foreground_mm, foreground_mm, background_mm, radius_mm, reach_mm)
+    scene = cut_around(volume, foreground_mm, background_mm, radius_mm, reach_mm)
     refused = scene.refused | ~scene.within(foreground_mm, reach_mm)
     steps = scene.steps(_CELLS)
     cells_mm = np.multiply(steps, scene.grid.spacing_kji_mm)

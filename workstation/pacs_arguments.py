@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-
-Adder = Callable[..., argparse.ArgumentParser]
 
 
 def day(text: str) -> date:

@@ -64,6 +64,19 @@ def write(path, document):
 
 def whole_record():
     """A record with everything that is read, and some that is not."""
+    return bundle(patient(), _specimen(), *_measures(), *_typing(), *_documents(), *_unread())
+
+
+def _specimen():
+    return {
+        "resourceType": "Specimen",
+        "id": "s1",
+        "type": {"text": "Serum"},
+        "subject": {"reference": "Patient/p1"},
+    }
+
+
+def _measures():
     pressure = observation(
         "85354-9",
         "bp",
@@ -77,21 +90,7 @@ def whole_record():
             )
         ],
     )
-    gene = {
-        "code": {"coding": [{"system": LOINC, "code": "48018-6"}]},
-        "valueCodeableConcept": {
-            "coding": [{"system": "http://www.genenames.org", "code": "HGNC:4932"}]
-        },
-    }
-    mfi = {"code": {"text": "MFI"}, "valueQuantity": quantity(6400, "{MFI}")}
-    return bundle(
-        patient(),
-        {
-            "resourceType": "Specimen",
-            "id": "s1",
-            "type": {"text": "Serum"},
-            "subject": {"reference": "Patient/p1"},
-        },
+    return (
         measured("29463-7", 176.37, "[lb_av]", "weight"),
         measured("8302-2", 68, "[in_i]", "height"),
         pressure,
@@ -102,17 +101,23 @@ def whole_record():
         measured("2951-2", 139, "mmol/L", "na"),
         measured("777-3", 210, "10*3/uL", "plt"),
         measured("60985-9", 6, "mm[Hg]", "cvp"),
+    )
+
+
+def _typing():
+    gene = {
+        "code": {"coding": [{"system": LOINC, "code": "48018-6"}]},
+        "valueCodeableConcept": {
+            "coding": [{"system": "http://www.genenames.org", "code": "HGNC:4932"}]
+        },
+    }
+    mfi = {"code": {"text": "MFI"}, "valueQuantity": quantity(6400, "{MFI}")}
+    second = "HLA-B*07:02+HLA-B*57:01:01G"
+    return (
         coded("883-9", SNOMED, "112144000", "Blood group A (finding)", "abo"),
         coded("10331-7", SNOMED, "165747007", "RhD positive", "rh"),
         coded("57290-9", "http://glstring.org", "hla#3.53.0#HLA-A*02:01+HLA-A*03:01", "", "hla-a"),
-        coded(
-            "84413-4",
-            "http://glstring.org",
-            "HLA-B*07:02+HLA-B*57:01:01G",
-            "",
-            "hla-b",
-            component=[gene],
-        ),
+        coded("84413-4", "http://glstring.org", second, "", "hla-b", component=[gene]),
         observation(
             "x1",
             "ab",
@@ -121,6 +126,11 @@ def whole_record():
             valueCodeableConcept={"text": "A2"},
             component=[mfi],
         ),
+    )
+
+
+def _documents():
+    return (
         {
             "resourceType": "List",
             "id": "ua",
@@ -149,6 +159,11 @@ def whole_record():
             "policyRule": {"text": "local"},
             "provision": {"type": "permit", "period": {"start": "2026-01-01", "end": "2026-12-31"}},
         },
+    )
+
+
+def _unread():
+    return (
         measured("4548-4", 6.1, "%", "a1c"),
         {"resourceType": "Condition", "id": "k", "subject": {"reference": "Patient/p1"}},
     )

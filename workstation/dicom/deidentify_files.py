@@ -31,7 +31,6 @@ from workstation.dicom.pseudonyms import Pseudonyms
 from workstation.dicom.sources import DicomError, Source, find_sources
 from workstation.dicom.values import text
 
-DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 EVERYTHING = "all"
 _WORDS = {
     Action.REMOVE: "removed",

@@ -15,15 +15,7 @@ from annotated_types import Ge, Gt, Le
 from meshing.curves import arc_length_mm
 from meshing.measuring import as_vector
 from meshing.surface import SurfaceMesh
-from segmentation.contract import (
-    PLANNED,
-    Finding,
-    FrameMismatch,
-    Number,
-    Progress,
-    Severity,
-    silent,
-)
+from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
 from segmentation.measured import Measured
 from segmentation.volume import Floats
 from workstation.planning.fibula import Facing, shaft_of
@@ -121,15 +113,11 @@ def fibula_graft(
     wanted = segments_of(corners, outs, *ends, gap_mm)
     laid = lay_on_shaft(fibula, shaft, wanted, outward, turn_degrees, low, kerf)
     reach = laid[-1].highest_mm + kerf
-    if reach > shaft.length_mm - high:
-        raise NoFit(
-            f"the fibula is {reach + high - shaft.length_mm:.1f} mm too short: the graft ends "
-            f"{reach:.1f} mm above the ankle's tip and {high:g} mm are to stay below the knee of "
-            f"the {shaft.length_mm:.0f} mm; keep less at the ends, or take fewer segments"
-        )
+    _require_length(shaft.length_mm, reach, high)
+    chosen = ("asked for" if segments else
+              "fewest near enough to the border, or those that come nearest")  # fmt: skip
     numbers = (
-        Number("segments", float(len(laid)), "", "asked for" if segments else
-               "fewest near enough to the border, or those that come nearest"),
+        Number("segments", float(len(laid)), "", chosen),
         Number(KERF, kerf, "mm", "as entered"),
         Number("lost_length", float(arc_length_mm(lost)[-1]), "mm",
                "along the line of the graft's middle, between the cuts"),
@@ -137,8 +125,7 @@ def fibula_graft(
         *(number for n, piece in enumerate(laid, 1) for number in _of_piece(n, piece)),
         *_joints(laid),
         *_of_mandible(before, after, lost),
-        Number("used_to", reach, "mm", f"highest saw cut above the ankle's tip, {PLANNED}"),
-        *_left_over(axis, shaft.length_mm - reach, laid[0].lowest_mm - kerf),
+        *_of_fibula(laid[0].lowest_mm - kerf, reach, shaft.length_mm),
     )  # fmt: skip
     return Measured(
         border.frame_uid, (corners,), corners, f"graft of {len(laid)}, "
@@ -169,6 +156,16 @@ def _require_frames(
         raise FrameMismatch("the cuts lie in another frame of reference than the mandible's border")
     if fibula.frame_uid != axis.frame_uid:
         raise FrameMismatch("the axis lies in another frame of reference than the fibula")
+
+
+def _require_length(length: float, reach: float, kept: float) -> None:
+    """Raise unless a fibula (mm) is long enough for a graft and what stays below the knee."""
+    if reach > length - kept:
+        raise NoFit(
+            f"the fibula is {reach + kept - length:.1f} mm too short: the graft ends "
+            f"{reach:.1f} mm above the ankle's tip and {kept:g} mm are to stay below the knee of "
+            f"the {length:.0f} mm; keep less at the ends, or take fewer segments"
+        )
 
 
 def number_of(value: Measured, name: str) -> float:
@@ -209,38 +206,15 @@ def _deviation(bends: Bends) -> tuple[Number, ...]:
     )
 
 
-def _left_over(axis: Measured, knee_mm: float, ankle_mm: float) -> tuple[Number, ...]:
-    """Return what stays of the fibula; it is known as well as its tips are."""
-    low = next((n.value - n.low for n in axis.numbers
-                if n.quantity == "length" and n.low is not None), 0.0)  # fmt: skip
-    off = low / 2
-    knee = "fibula that stays below the knee; band of where both tips lie"
-    ankle = "fibula that stays above the ankle's tip; band of where that tip lies"
-    return (
-        Number("left_at_knee", knee_mm, "mm", knee, knee_mm - 2 * off, knee_mm + 2 * off),
-        Number("left_at_ankle", ankle_mm, "mm", ankle, ankle_mm - off, ankle_mm + off),
-    )
-
-
 def _of_piece(n: int, piece: Laid) -> list[Number]:
     found = [
-        Number(
-            f"length_{n}",
-            piece.segment.length_mm,
-            "mm",
-            f"of segment {n} along its middle, {PLANNED}",
-        ),
-        Number(
-            f"shortest_{n}",
-            piece.shortest_mm,
-            "mm",
-            f"of segment {n} on its shortest side, {PLANNED}",
-        ),
+        Number(f"length_{n}", piece.segment.length_mm, "mm", f"of segment {n} along its middle"),
+        Number(f"shortest_{n}", piece.shortest_mm, "mm", f"of segment {n} on its shortest side"),
     ]
     heights = (piece.low_mm, piece.high_mm)
     for end, plane, height in zip(ENDS, (piece.low, piece.high), heights):
         tilt, toward = cut_angles(plane, piece)
-        where = f"{end}'s cut of segment {n}, {PLANNED}"
+        where = f"{end}'s cut of segment {n}"
         found += [
             Number(f"{end}_at_{n}", height, "mm", f"{where}, above the ankle's tip, at the middle"),
             Number(f"{end}_tilt_{n}", tilt, "degrees", f"{where}, from square to the fibula"),
@@ -269,12 +243,20 @@ def _joints(laid: Sequence[Laid]) -> list[Number]:
         bend = float(np.clip(one.segment.way @ two.segment.way, -1, 1))
         found += [
             Number(f"bend_{n}", float(np.degrees(np.arccos(bend))), "degrees",
-                   f"between segments {n} and {n + 1}, {PLANNED}"),
+                   f"between segments {n} and {n + 1}"),
             Number(f"wedge_{n}", two.wedge_mm, "mm",
-                   f"largest height of fibula lost between segments {n} and {n + 1}, with the saw, "
-                   f"{PLANNED}"),
+                   f"largest height of fibula lost between segments {n} and {n + 1}, with the saw"),
         ]  # fmt: skip
     return found
+
+
+def _of_fibula(lowest: float, reach: float, length: float) -> tuple[Number, ...]:
+    """Return what a graft between two saw cuts leaves of a fibula, in mm from the ankle's tip."""
+    return (
+        Number("used_to", reach, "mm", "highest saw cut above the ankle's tip"),
+        Number("left_at_knee", length - reach, "mm", "fibula that stays below the knee"),
+        Number("left_at_ankle", lowest, "mm", "fibula that stays above the ankle's tip"),
+    )
 
 
 def _of_mandible(before: CutPlane, after: CutPlane, lost: Floats) -> list[Number]:
@@ -282,7 +264,7 @@ def _of_mandible(before: CutPlane, after: CutPlane, lost: Floats) -> list[Number
     found = []
     for side, cut, way in zip(("right", "left"), (before, after), ways):
         along = float(np.clip(np.asarray(cut.normal) @ way, -1, 1))
-        source = f"the mandible's cut towards its {side} end, from square to the border, {PLANNED}"
+        source = f"the mandible's cut towards its {side} end, from square to the border"
         tilt = float(np.degrees(np.arccos(along)))
         found.append(Number(f"mandible_tilt_{side}", tilt, "degrees", source))
     return found

@@ -148,39 +148,50 @@ def cutting_guide(
     pad = margin_mm + thickness_mm + wall_mm + sleeve_mm + slot_height_mm
     around = _around(axes, cuts, slot_at_mm, slot_length_mm)
     field = seen_from(mesh, around, into, pad, step_mm)
-    parts = [_sleeves(field, axes, drill_mm / 2 + drill_clearance_mm, wall_mm,
-                      thickness_mm + sleeve_mm)]  # fmt: skip
+    parts = [_Tools([], _windows(field, windows_mm, window_mm), [])]
+    radius, high = drill_mm / 2 + drill_clearance_mm, thickness_mm + sleeve_mm
+    parts.append(_sleeves(field, axes, radius, wall_mm, high))
     gap, high = blade_mm + 2 * blade_clearance_mm, thickness_mm + slot_height_mm
     for plane in cuts:
         at = slot_at_mm if plane is cuts[0] else None
         parts.append(_slot(field, plane, gap, wall_mm, high, slot_length_mm, at))
+    tools = _together(parts)
     progress(0.4, "making the body")
-    feet = [foot for part in parts for foot in part.feet]
     outline = CrossSection.batch_hull(
-        [CrossSection.circle(margin_mm, SIDES).translate(foot) for foot in feet]
+        [CrossSection.circle(margin_mm, SIDES).translate(foot) for foot in tools.feet]
     )
     patch = _within(field, outline)
     low = float(field.bone_mm[patch & field.over_bone].max()) - reach_mm
     under = grown(np.maximum(field.bone_mm, low), stand_off_mm, step_mm)
-    sheet = field.between(under, grown(under, thickness_mm, step_mm))
-    solids = [sheet ^ outline.extrude(2 * FAR_MM).translate((0, 0, -FAR_MM))]
-    solids += [solid for part in parts for solid in part.added]
-    holes = [
-        field.between(float(under.min()) - FAR_MM, under),
-        *_windows(field, windows_mm, window_mm),
-    ]
-    holes += [solid for part in parts for solid in part.taken]
-    body = Manifold.batch_boolean(solids, OpType.Add)
-    made = _as_mesh(Manifold.batch_boolean([body, *holes], OpType.Subtract), field, mesh.frame_uid)
+    made = _as_mesh(_body(field, tools, outline, under, thickness_mm), field, mesh.frame_uid)
     progress(0.8, "measuring the guide")
     seated = 100.0 * float(field.over_bone[patch].mean())
     numbers, findings = _measures(made, mesh, into, seated)
     thin = _walls(made, min(wall_mm, thickness_mm))
     numbers, findings = [*numbers, *thin.numbers], [*findings, *thin.findings]
     findings += _too_wide(screws, drill_mm)
-    made, notes = _written(made, field, text, np.argwhere(patch), np.array(feet))
+    made, notes = _written(made, field, text, np.argwhere(patch), np.array(tools.feet))
     done = measured_solid(replace(made, findings=()), enclosed_mm3(made))
     return replace(done, numbers=(*numbers, *done.numbers), findings=(*findings, *notes))
+
+
+def _together(parts: list[_Tools]) -> _Tools:
+    return _Tools(
+        [solid for part in parts for solid in part.added],
+        [solid for part in parts for solid in part.taken],
+        [foot for part in parts for foot in part.feet],
+    )
+
+
+def _body(
+    field: Field, tools: _Tools, outline: CrossSection, under: Floats, thickness_mm: float
+) -> Manifold:
+    """Return the body above its underside within the outline, with its tools and their holes."""
+    sheet = field.between(under, grown(under, thickness_mm, field.step_mm))
+    base = sheet ^ outline.extrude(2 * FAR_MM).translate((0, 0, -FAR_MM))
+    whole = Manifold.batch_boolean([base, *tools.added], OpType.Add)
+    below = field.between(float(under.min()) - FAR_MM, under)
+    return Manifold.batch_boolean([whole, below, *tools.taken], OpType.Subtract)
 
 
 def _too_wide(screws: Measured | None, drill_mm: float) -> list[Finding]:

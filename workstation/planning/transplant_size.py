@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
-from typing import Literal, get_args
+from typing import Literal
 
 from workstation.planning.donor_scores import predicted_heart_mass, predicted_tlc
 from workstation.planning.transplant_person import Known, Person
@@ -12,7 +12,6 @@ from workstation.planning.transplant_rows import SITE, Row, Verdict
 from workstation.planning.transplant_site import Site, Use, made, unknown
 
 Organ = Literal["kidney", "liver", "partial liver", "heart", "lung", "pancreas"]
-ORGANS: tuple[Organ, ...] = get_args(Organ)
 
 KIDNEY_RULE = (
     "recipient more than 30 kg heavier and of the other sex (hazard ratio about 1.5), or heavier "

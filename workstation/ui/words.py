@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from segmentation.contract import exact_words
 from workstation.stage import UNITS
 
 _WORDS = {
@@ -84,9 +83,9 @@ def unit_text(unit: str) -> str:
 
 
 def band_text(number: dict[str, Any]) -> str:
-    """Return the band of a number record, that it was planned or entered, or is not known."""
+    """Return the band of a number record, or that it is not known."""
     if number["low"] is None or number["high"] is None:
-        return exact_words(str(number.get("source", ""))) or "uncertainty not known"
+        return "uncertainty not known"
     low, high = (value_text(number[end], number["unit"]) for end in ("low", "high"))
     return f"{low} to {high} {unit_text(number['unit'])}"
 
@@ -96,3 +95,11 @@ def date_text(dicom_date: str) -> str:
     if len(dicom_date) == 8 and dicom_date.isdigit():
         return f"{dicom_date[:4]}-{dicom_date[4:6]}-{dicom_date[6:]}"
     return dicom_date
+
+
+def typed_number(text: str) -> float | None:
+    """Return the number that a person typed, with a comma or a point; None if it is none."""
+    try:
+        return float(text.strip().replace(",", ".").replace("−", "-"))
+    except ValueError:
+        return None

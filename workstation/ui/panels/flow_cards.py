@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import (
@@ -20,14 +18,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workstation.flow_pictures import Cut, Seeds, position_on, wall_opacity
+from workstation.flow_pictures import Cut, Seeds, wall_opacity
 from workstation.flow_surfaces import OF_A_CYCLE, QUANTITIES, TITLES, PlaneQuantity
 from workstation.ui.flow_show import FlowShow
 from workstation.ui.flow_waveform import Waveform
 from workstation.ui.icons import set_icon
 from workstation.ui.panels.look_card import offer
 from workstation.ui.panels.parts import keep_narrow, label
-from workstation.ui.words import value_text
+from workstation.ui.words import typed_number, value_text
 
 SEEDS: dict[Seeds, str] = {
     "off": "None",
@@ -86,7 +84,9 @@ class WallCard(QWidget):
         field.setAccessibleName(f"{name} end of the wall's colour bar")
         field.setToolTip("Limit of the colour bar; empty proposes one")
         field.setAlignment(Qt.AlignmentFlag.AlignRight)
-        field.editingFinished.connect(lambda: self._show.set_look(**{name: _number(field.text())}))
+        field.editingFinished.connect(
+            lambda: self._show.set_look(**{name: typed_number(field.text())})
+        )
         return field
 
     def _colour_by(self, quantity: str) -> None:
@@ -170,7 +170,7 @@ class PlaneCard(QWidget):
         self.cut.activated.connect(lambda _: show.set_look(cut=self.cut.currentData()))
         self.branch = choice("Branch", "The branch of the centerline")
         self.branch.activated.connect(
-            lambda _: show.set_look(branch=int(self.branch.currentData()), position_mm=None)
+            lambda _: show.set_look(branch=int(self.branch.currentData()), position_mm=0.0)
         )
         self.position = _slider(0, 1, "Position", "How far along the branch the plane lies")
         self.position.valueChanged.connect(lambda at: show.set_look(position_mm=at / TENTHS))
@@ -224,12 +224,11 @@ class PlaneCard(QWidget):
         if line is not None and along:
             names = [(str(n), f"Branch {n}") for n in range(1, len(line.branches) + 1)]
             offer(self.branch, names, str(look.branch))
-            look = replace(look, branch=min(look.branch, len(line.branches)))
-            length, at = line.length_mm(line.branch(look.branch)), position_on(line, look)
+            length = line.length_mm(line.branch(min(look.branch, len(line.branches))))
             with QSignalBlocker(self.position):
                 self.position.setRange(0, int(length * TENTHS))
-                self.position.setValue(round(at * TENTHS))
-            self.position_text.setText(f"{at:.1f} of {length:.1f} mm")
+                self.position.setValue(round(look.position_mm * TENTHS))
+            self.position_text.setText(f"{look.position_mm:.1f} of {length:.1f} mm")
         offer(self.across, list(ACROSS.items()), look.across)
         with QSignalBlocker(self.arrows):
             self.arrows.setChecked(look.arrows)
@@ -350,10 +349,3 @@ def _right(text: str, role: str) -> QLabel:
 def _with_unit(quantity: str) -> str:
     title, unit = TITLES[quantity]
     return f"{title} ({unit})" if unit else title
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text.strip().replace(",", ".").replace("−", "-"))
-    except ValueError:
-        return None

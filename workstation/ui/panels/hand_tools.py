@@ -23,9 +23,9 @@ from PySide6.QtWidgets import (
 from segmentation.volume import LabelMap
 from workstation.ui.desk import Desk
 from workstation.ui.icons import set_icon
-from workstation.ui.panels.parts import keep_narrow, label
+from workstation.ui.panels.parts import keep_narrow, label, side_by_side
 from workstation.ui.slice_paint import Tool
-from workstation.ui.words import readable
+from workstation.ui.words import readable, typed_number
 
 TOOLS: dict[Tool, tuple[str, str, str]] = {
     "navigate": ("Look", "ph.crosshair", "Move the crosshair; nothing is changed"),
@@ -91,7 +91,7 @@ class HandTools(QWidget):
         self.radius.setToolTip("Radius of the brush")
         self.radius_text = label("", "muted", wrap=False)
         self.radius_text.setMinimumWidth(44)
-        self._size = _side_by_side(self.radius, self.radius_text)
+        self._size = side_by_side(self.radius, self.radius_text)
         self._form.addRow("Size", self._size)
         self.cut = self._choice(
             "Cut",
@@ -112,7 +112,7 @@ class HandTools(QWidget):
         self.limit = self._choice("Only", [(NOWHERE, "Everywhere")], self._limit)
         self.limit.setToolTip("Where the tool may change voxels")
         self.lowest, self.highest = (self._bound(name) for name in ("lower", "upper"))
-        self._range = _side_by_side(self.lowest, label("to", "muted", wrap=False), self.highest)
+        self._range = side_by_side(self.lowest, label("to", "muted", wrap=False), self.highest)
         self._form.addRow("Values", self._range)
         desk.bindings.slide(self.radius, lambda: round(desk.hand.radius_mm), self._set_radius)
         desk.bindings.add(self.refresh, self)
@@ -152,7 +152,7 @@ class HandTools(QWidget):
         field.setPlaceholderText("any")
         field.setToolTip("Change only voxels in this range of intensity; empty is no limit")
         field.setAlignment(Qt.AlignmentFlag.AlignRight)
-        field.editingFinished.connect(lambda: self._set(**{name: _number(field.text())}))
+        field.editingFinished.connect(lambda: self._set(**{name: typed_number(field.text())}))
         return field
 
     def _set(self, **changes: Any) -> None:
@@ -242,20 +242,3 @@ class HandTools(QWidget):
 def _index_of(box: QComboBox, value: Any) -> int:
     """Return the place of a value; Qt itself does not find tuples."""
     return next((n for n in range(box.count()) if box.itemData(n) == value), 0)
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text.strip().replace(",", ".").replace("−", "-"))
-    except ValueError:
-        return None
-
-
-def _side_by_side(*widgets: QWidget) -> QWidget:
-    holder = QWidget()
-    row = QHBoxLayout(holder)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(4)
-    for widget in widgets:
-        row.addWidget(widget)
-    return holder

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QColorDialog,
     QComboBox,
     QFormLayout,
-    QHBoxLayout,
     QLineEdit,
     QSlider,
     QVBoxLayout,
@@ -24,8 +23,8 @@ from workstation.actors import scene_items
 from workstation.looks import PLAIN, ItemLook, default_quantity, quantities, split_unit, with_look
 from workstation.shading import Colour, SceneItem
 from workstation.ui.desk import Desk
-from workstation.ui.panels.parts import button, keep_narrow, label
-from workstation.ui.words import readable
+from workstation.ui.panels.parts import button, keep_narrow, label, side_by_side
+from workstation.ui.words import readable, typed_number
 
 
 class LookCard(QWidget):
@@ -61,15 +60,15 @@ class LookCard(QWidget):
         self._form.setSpacing(4)
         self._form.addRow("Surface", self.surface)
         self._form.addRow("", self.shown)
-        self._form.addRow("Opacity", _beside(self.opacity, self.opacity_text))
+        self._form.addRow("Opacity", side_by_side(self.opacity, self.opacity_text))
         self._form.addRow("Colour by", self.quantity)
-        self._bar = _beside(self.low, label("to", "muted", wrap=False), self.high, self.unit)
+        self._bar = side_by_side(self.low, label("to", "muted", wrap=False), self.high, self.unit)
         self._form.addRow("Bar", self._bar)
         self._page = QWidget()
         page = QVBoxLayout(self._page)
         page.setContentsMargins(0, 0, 0, 0)
         page.addLayout(self._form)
-        page.addWidget(_beside(self.colour, self.reset))
+        page.addWidget(side_by_side(self.colour, self.reset))
         self._none = label("No surface yet: make one in Model.", "muted")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -82,7 +81,7 @@ class LookCard(QWidget):
         field.setAccessibleName(f"{name} end of the colour bar")
         field.setToolTip("Limit of the colour bar; empty proposes one")
         field.setAlignment(Qt.AlignmentFlag.AlignRight)
-        field.editingFinished.connect(lambda: self._set(**{name: _number(field.text())}))
+        field.editingFinished.connect(lambda: self._set(**{name: typed_number(field.text())}))
         return field
 
     # What is chosen ------------------------------------------------------------------
@@ -182,20 +181,3 @@ def offer(box: QComboBox, options: list[tuple[str, str]], chosen: str) -> None:
             for value, text in options:
                 box.addItem(text, value)
         box.setCurrentIndex(max(box.findData(chosen), 0 if options else -1))
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text.strip().replace(",", ".").replace("−", "-"))
-    except ValueError:
-        return None
-
-
-def _beside(*widgets: QWidget) -> QWidget:
-    holder = QWidget()
-    row = QHBoxLayout(holder)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(4)
-    for widget in widgets:
-        row.addWidget(widget)
-    return holder

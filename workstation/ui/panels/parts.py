@@ -69,6 +69,17 @@ def button(
     return made
 
 
+def side_by_side(*widgets: QWidget) -> QWidget:
+    """Return what holds widgets in one row."""
+    holder = QWidget()
+    row = QHBoxLayout(holder)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(4)
+    for widget in widgets:
+        row.addWidget(widget)
+    return holder
+
+
 def keep_narrow(box: QComboBox) -> None:
     """Let a choice be narrower than its longest text, so that it fits its panel."""
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -108,16 +119,36 @@ class Sheet(QScrollArea):
         self.body.addWidget(bold(text))
 
 
-class NumberView(QFrame):
-    """One number: value large, unit small, band below; a click asks for its recipe."""
+class PressCard(QFrame):
+    """A card that is pressed like a button, with the mouse, the space or the return key."""
 
     asked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setProperty("role", "card")
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+
+    @guarded
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Ask for what the card stands for."""
+        self.asked.emit()
+
+    @guarded
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Ask for it with the space or return key."""
+        if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return):
+            self.asked.emit()
+        else:
+            super().keyPressEvent(event)
+
+
+class NumberView(PressCard):
+    """One number: value large, unit small, band below; a click asks for its recipe."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self.recipe = ""
-        self.setProperty("role", "card")
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.name = label(name, "muted")
         self.value, self.unit = label("–", "number", wrap=False), label("", "muted", wrap=False)
         self.band = label("", "muted", wrap=False)
@@ -173,19 +204,6 @@ class NumberView(QFrame):
         self.setCursor(Qt.CursorShape.PointingHandCursor if recipe else Qt.CursorShape.ArrowCursor)
         self.setToolTip("Click to see how this number was made" if recipe else "")
         self.setAccessibleName(f"{self.name.text()} {value} {unit}")
-
-    @guarded
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Ask for the recipe."""
-        self.asked.emit()
-
-    @guarded
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Ask for the recipe with the space or return key."""
-        if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return):
-            self.asked.emit()
-        else:
-            super().keyPressEvent(event)
 
 
 class RecipeCard(QFrame):

@@ -81,74 +81,85 @@ class PlanPanel:
             "Plan",
             "The numbers that decide. They follow what is changed, as when a cut is moved.",
         )
+        self._live: Mapping[str, float | None] | None = None
+        self._earlier: dict[str, Mapping[str, Any]] = {}
+        self._make_numbers()
+        self._make_cards()
+        self._arrange()
+        desk.previewed.connect(self.show_live)
+        desk.left.connect(self._forget)
+        self._bind()
+
+    def _make_numbers(self) -> None:
+        """Make the numbers of a cut and the buttons that change it; other plans do without."""
         self.numbers = {name: NumberView(title) for name, (title, _) in KEY_NUMBERS.items()}
+        self.recipe = RecipeCard()
+        for view in self.numbers.values():
+            view.asked.connect(partial(self.recipe.explain, view))
         self.reset = button(
             "Proposed cut", "Go back to the cut that the margin proposes", self._reset
         )
         self.flip = button("Swap sides", "Turn the cut round: specimen and remnant", self._flip)
         self.bend = QPushButton("Bend")
         self.bend.setToolTip("Give the cut control points, which are dragged in 3D")
-        self.recompute = button(
-            "Recompute", "Compute what is not up to date", self._compute, primary=True
-        )
         row = QHBoxLayout()
         row.setSpacing(4)
         row.addWidget(self.reset)
         row.addWidget(self.flip)
         row.addWidget(self.bend)
-        self.findings = RecordList(self._finding, "No finding for this plan.")
-        self.recipe = RecipeCard()
-        for view in self.numbers.values():
-            view.asked.connect(partial(self.recipe.explain, view))
-        self.others = RecordList(self._number, "None yet.")
-        self.steps = StepList(desk, "Plan")
-        self._live: Mapping[str, float | None] | None = None
-        self._earlier: dict[str, Mapping[str, Any]] = {}
-        body = self.widget.body
-        self._cut = QWidget()  # what a plan without a cut has no use for
+        self._cut = QWidget()
         grid = QGridLayout(self._cut)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(4)
         for name, place in PLACES.items():
             grid.addWidget(self.numbers[name], *place)
         grid.addLayout(row, len(PLACES), 0, 1, 2)
-        self.forecast = ForecastCard(desk)
-        self.function = FunctionCard(desk)
-        self.cut_choice = CutChoice(desk)
-        self.plans = PlansCard(desk)
-        body.addWidget(self.plans)
-        self.implants = ImplantLibraryCard(desk)
-        self.veins = VeinCard(desk)
-        body.addWidget(self.cut_choice)
-        body.addWidget(self.implants)
-        self.part_moves = PartMoves()
-        body.addWidget(self.part_moves)
-        body.addWidget(self._cut)
-        body.addWidget(self.recipe)
-        body.addWidget(self.forecast)
-        body.addWidget(self.function)
-        body.addWidget(self.recompute)
-        body.addWidget(self.veins)
+
+    def _make_cards(self) -> None:
+        desk = self._desk
+        self.plans, self.veins, self.cut_choice = PlansCard(desk), VeinCard(desk), CutChoice(desk)
+        self.implants, self.part_moves = ImplantLibraryCard(desk), PartMoves()
+        self.forecast, self.function = ForecastCard(desk), FunctionCard(desk)
+        self.recompute = button(
+            "Recompute", "Compute what is not up to date", self._compute, primary=True
+        )
         self.implant = ImplantView(desk, self.recipe.explain)
-        body.addWidget(self.implant)
-        self.risk = RiskView(desk)
-        body.addWidget(self.risk)
-        self.transplant = TransplantView(desk)
-        body.addWidget(self.transplant)
+        self.risk, self.transplant = RiskView(desk), TransplantView(desk)
+        self.findings = RecordList(self._finding, "No finding for this plan.")
+        self.others = RecordList(self._number, "None yet.")
+        self.patient = PatientValues(desk)
+        self.steps, self.add_step = StepList(desk, "Plan"), AddStep(desk, "Plan")
+
+    def _arrange(self) -> None:
+        body = self.widget.body
+        for card in (
+            self.plans,
+            self.veins,
+            self.cut_choice,
+            self.implants,
+            self.part_moves,
+            self._cut,
+            self.recipe,
+            self.forecast,
+            self.function,
+            self.recompute,
+            self.implant,
+            self.risk,
+            self.transplant,
+        ):
+            body.addWidget(card)
         self.widget.heading("Findings")
         body.addWidget(self.findings)
         self.widget.heading("More numbers")
         body.addWidget(self.others)
         self.widget.heading("Clinical values")
-        self.patient = PatientValues(desk)
         body.addWidget(self.patient)
         self.widget.heading("Steps")
         body.addWidget(self.steps)
-        self.add_step = AddStep(desk, "Plan")
         body.addWidget(self.add_step)
-        desk.previewed.connect(self.show_live)
-        desk.left.connect(self._forget)
-        bindings = desk.bindings
+
+    def _bind(self) -> None:
+        desk, bindings = self._desk, self._desk.bindings
         bindings.enable(self.recompute, desk.lacks_change, "Compute what is not up to date")
         bindings.enable(self.reset, self._lacks_own_cut, "Go back to the proposed cut")
         bindings.enable(self.bend, self._lacks_plane, "Give the cut control points")

@@ -7,30 +7,25 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent, Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QInputDialog, QVBoxLayout, QWidget
+from PySide6.QtGui import Qt
+from PySide6.QtWidgets import QHBoxLayout, QInputDialog, QVBoxLayout, QWidget
 
 from workstation.case import Case
 from workstation.comparing import headline
 from workstation.named_plans import cut_kind, new_plan, remove_plan, rename_plan, switch_plan
 from workstation.ui.desk import Desk
-from workstation.ui.guard import guarded
-from workstation.ui.panels.parts import RecordList, bold, button, label
+from workstation.ui.panels.parts import PressCard, RecordList, bold, button, label
 from workstation.ui.words import readable, unit_text, value_text
 
 ALONE = "Keep this plan as A and go on with a copy, B; either can be gone back to."
 HERE = "●"
 
 
-class PlanRow(QFrame):
+class PlanRow(PressCard):
     """One plan: name, kind of cut and key numbers; a click asks to work on it."""
-
-    asked = Signal()
 
     def __init__(self, record: Mapping[str, Any]) -> None:
         super().__init__()
-        self.setProperty("role", "card")
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         current = bool(record["current"])
         mark = label(HERE if current else "", "done", wrap=False)
@@ -48,19 +43,6 @@ class PlanRow(QFrame):
         state = "worked on" if current else "press to work on it"
         self.setToolTip(f"Plan {record['name']}: {state}")
         self.setAccessibleName(f"Plan {record['name']}, {record['cut']}, {state}")
-
-    @guarded
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Ask to work on the plan."""
-        self.asked.emit()
-
-    @guarded
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Ask for it with the space or return key."""
-        if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return):
-            self.asked.emit()
-        else:
-            super().keyPressEvent(event)
 
 
 class PlansCard(QWidget):
