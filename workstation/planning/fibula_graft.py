@@ -15,7 +15,15 @@ from annotated_types import Ge, Gt, Le
 from meshing.curves import arc_length_mm
 from meshing.measuring import as_vector
 from meshing.surface import SurfaceMesh
-from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
+from segmentation.contract import (
+    PLANNED,
+    Finding,
+    FrameMismatch,
+    Number,
+    Progress,
+    Severity,
+    silent,
+)
 from segmentation.measured import Measured
 from segmentation.volume import Floats
 from workstation.planning.fibula import Facing, shaft_of
@@ -125,7 +133,8 @@ def fibula_graft(
         *(number for n, piece in enumerate(laid, 1) for number in _of_piece(n, piece)),
         *_joints(laid),
         *_of_mandible(before, after, lost),
-        *_of_fibula(laid[0].lowest_mm - kerf, reach, shaft.length_mm),
+        Number("used_to", reach, "mm", f"highest saw cut above the ankle's tip, {PLANNED}"),
+        *_left_over(axis, shaft.length_mm - reach, laid[0].lowest_mm - kerf),
     )  # fmt: skip
     return Measured(
         border.frame_uid, (corners,), corners, f"graft of {len(laid)}, "
@@ -206,15 +215,38 @@ def _deviation(bends: Bends) -> tuple[Number, ...]:
     )
 
 
+def _left_over(axis: Measured, knee_mm: float, ankle_mm: float) -> tuple[Number, ...]:
+    """Return what stays of the fibula; it is known as well as its tips are."""
+    low = next((n.value - n.low for n in axis.numbers
+                if n.quantity == "length" and n.low is not None), 0.0)  # fmt: skip
+    off = low / 2
+    knee = "fibula that stays below the knee; band of where both tips lie"
+    ankle = "fibula that stays above the ankle's tip; band of where that tip lies"
+    return (
+        Number("left_at_knee", knee_mm, "mm", knee, knee_mm - 2 * off, knee_mm + 2 * off),
+        Number("left_at_ankle", ankle_mm, "mm", ankle, ankle_mm - off, ankle_mm + off),
+    )
+
+
 def _of_piece(n: int, piece: Laid) -> list[Number]:
     found = [
-        Number(f"length_{n}", piece.segment.length_mm, "mm", f"of segment {n} along its middle"),
-        Number(f"shortest_{n}", piece.shortest_mm, "mm", f"of segment {n} on its shortest side"),
+        Number(
+            f"length_{n}",
+            piece.segment.length_mm,
+            "mm",
+            f"of segment {n} along its middle, {PLANNED}",
+        ),
+        Number(
+            f"shortest_{n}",
+            piece.shortest_mm,
+            "mm",
+            f"of segment {n} on its shortest side, {PLANNED}",
+        ),
     ]
     heights = (piece.low_mm, piece.high_mm)
     for end, plane, height in zip(ENDS, (piece.low, piece.high), heights):
         tilt, toward = cut_angles(plane, piece)
-        where = f"{end}'s cut of segment {n}"
+        where = f"{end}'s cut of segment {n}, {PLANNED}"
         found += [
             Number(f"{end}_at_{n}", height, "mm", f"{where}, above the ankle's tip, at the middle"),
             Number(f"{end}_tilt_{n}", tilt, "degrees", f"{where}, from square to the fibula"),
@@ -243,20 +275,12 @@ def _joints(laid: Sequence[Laid]) -> list[Number]:
         bend = float(np.clip(one.segment.way @ two.segment.way, -1, 1))
         found += [
             Number(f"bend_{n}", float(np.degrees(np.arccos(bend))), "degrees",
-                   f"between segments {n} and {n + 1}"),
+                   f"between segments {n} and {n + 1}, {PLANNED}"),
             Number(f"wedge_{n}", two.wedge_mm, "mm",
-                   f"largest height of fibula lost between segments {n} and {n + 1}, with the saw"),
+                   f"largest height of fibula lost between segments {n} and {n + 1}, with the saw, "
+                   f"{PLANNED}"),
         ]  # fmt: skip
     return found
-
-
-def _of_fibula(lowest: float, reach: float, length: float) -> tuple[Number, ...]:
-    """Return what a graft between two saw cuts leaves of a fibula, in mm from the ankle's tip."""
-    return (
-        Number("used_to", reach, "mm", "highest saw cut above the ankle's tip"),
-        Number("left_at_knee", length - reach, "mm", "fibula that stays below the knee"),
-        Number("left_at_ankle", lowest, "mm", "fibula that stays above the ankle's tip"),
-    )
 
 
 def _of_mandible(before: CutPlane, after: CutPlane, lost: Floats) -> list[Number]:
@@ -264,7 +288,7 @@ def _of_mandible(before: CutPlane, after: CutPlane, lost: Floats) -> list[Number
     found = []
     for side, cut, way in zip(("right", "left"), (before, after), ways):
         along = float(np.clip(np.asarray(cut.normal) @ way, -1, 1))
-        source = f"the mandible's cut towards its {side} end, from square to the border"
+        source = f"the mandible's cut towards its {side} end, from square to the border, {PLANNED}"
         tilt = float(np.degrees(np.arccos(along)))
         found.append(Number(f"mandible_tilt_{side}", tilt, "degrees", source))
     return found

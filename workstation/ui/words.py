@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from segmentation.contract import exact_words
 from workstation.stage import UNITS
 
 _WORDS = {
@@ -83,9 +84,9 @@ def unit_text(unit: str) -> str:
 
 
 def band_text(number: dict[str, Any]) -> str:
-    """Return the band of a number record, or that it is not known."""
+    """Return the band of a number record, that it was planned or entered, or is not known."""
     if number["low"] is None or number["high"] is None:
-        return "uncertainty not known"
+        return exact_words(str(number.get("source", ""))) or "uncertainty not known"
     low, high = (value_text(number[end], number["unit"]) for end in ("low", "high"))
     return f"{low} to {high} {unit_text(number['unit'])}"
 

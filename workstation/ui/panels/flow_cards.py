@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import (
@@ -18,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workstation.flow_pictures import Cut, Seeds, wall_opacity
+from workstation.flow_pictures import Cut, Seeds, position_on, wall_opacity
 from workstation.flow_surfaces import OF_A_CYCLE, QUANTITIES, TITLES, PlaneQuantity
 from workstation.ui.flow_show import FlowShow
 from workstation.ui.flow_waveform import Waveform
@@ -170,7 +172,7 @@ class PlaneCard(QWidget):
         self.cut.activated.connect(lambda _: show.set_look(cut=self.cut.currentData()))
         self.branch = choice("Branch", "The branch of the centerline")
         self.branch.activated.connect(
-            lambda _: show.set_look(branch=int(self.branch.currentData()), position_mm=0.0)
+            lambda _: show.set_look(branch=int(self.branch.currentData()), position_mm=None)
         )
         self.position = _slider(0, 1, "Position", "How far along the branch the plane lies")
         self.position.valueChanged.connect(lambda at: show.set_look(position_mm=at / TENTHS))
@@ -224,11 +226,12 @@ class PlaneCard(QWidget):
         if line is not None and along:
             names = [(str(n), f"Branch {n}") for n in range(1, len(line.branches) + 1)]
             offer(self.branch, names, str(look.branch))
-            length = line.length_mm(line.branch(min(look.branch, len(line.branches))))
+            look = replace(look, branch=min(look.branch, len(line.branches)))
+            length, at = line.length_mm(line.branch(look.branch)), position_on(line, look)
             with QSignalBlocker(self.position):
                 self.position.setRange(0, int(length * TENTHS))
-                self.position.setValue(round(look.position_mm * TENTHS))
-            self.position_text.setText(f"{look.position_mm:.1f} of {length:.1f} mm")
+                self.position.setValue(round(at * TENTHS))
+            self.position_text.setText(f"{at:.1f} of {length:.1f} mm")
         offer(self.across, list(ACROSS.items()), look.across)
         with QSignalBlocker(self.arrows):
             self.arrows.setChecked(look.arrows)

@@ -134,7 +134,6 @@ class PlanPanel:
         body = self.widget.body
         for card in (
             self.plans,
-            self.veins,
             self.cut_choice,
             self.implants,
             self.part_moves,
@@ -143,6 +142,7 @@ class PlanPanel:
             self.forecast,
             self.function,
             self.recompute,
+            self.veins,
             self.implant,
             self.risk,
             self.transplant,
