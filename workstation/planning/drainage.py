@@ -188,7 +188,8 @@ def _freed(
         word = SUPPLIED.get(effect, "reached")
         text = (
             f"{called[:1].upper()}{called[1:]} lies in the specimen and counts as freed of it "
-            f"over {one.length_mm:.0f} mm in all: about {kept_ml:.0f} mL of what stays are {word} by it."
+            f"over {one.length_mm:.0f} mm in all: about {kept_ml:.0f} mL of what stays are {word} "
+            "by it."
         )
         near = one.to_tumor_mm < NEAR_MM
         if near:
