@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from workstation.case_record import CaseError, CaseRecord, now
 from workstation.clinical_match import match, patient_of_images
 from workstation.dicom import files as dicom
 from workstation.dicom.label_source import is_dicom, read_label_source
+from workstation.planning.plan import Plan
 from workstation.planning.transplant_person import PersonRecord
 from workstation.store import sync_folder
 from workstation.surface_source import READING, read_surface_source
@@ -122,6 +123,20 @@ def source_record(scanned: dicom.ScannedVolume, place: str) -> dict[str, Any]:
             for code in scanned.accepted
         ]
     return record
+
+
+def with_sources_named(
+    plan: Plan, sources: Mapping[str, Mapping[str, Any]], names: Iterable[Any]
+) -> Plan:
+    """Return ``plan`` with those ``sources`` of its case that ``names`` say and it lacks."""
+    made = {step.output for step in plan.steps}
+    for name in names:
+        if isinstance(name, str) and name in sources and name not in {*plan.sources, *made}:
+            plan = plan.with_sources(**{name: sources[name]["sha256"]})
+            codes = accepted_codes(sources[name])
+            if codes:
+                plan = replace(plan, accepted={**plan.accepted, name: codes})
+    return plan
 
 
 def accepted_codes(about: Mapping[str, Any]) -> tuple[str, ...]:

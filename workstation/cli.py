@@ -20,6 +20,7 @@ from workstation import (
     selftest,
 )
 from workstation.case import Case, CaseError, case_for_writing, open_case
+from workstation.case_sources import with_sources_named
 from workstation.clinical_case import split_clinical
 from workstation.clinical_commands import import_files, print_clinical
 from workstation.console import (
@@ -171,7 +172,9 @@ def _plan(options: argparse.Namespace) -> int:
 def _change(options: argparse.Namespace) -> int:
     with open_case(options.case) as case:
         start = None if options.plan is None else find_plan(case, options.plan)
-        plan = with_settings(case.plan(start), options.settings)
+        said = [value for *_, value in options.settings]
+        plan = with_sources_named(case.plan(start), case.record.sources, said)
+        plan = with_settings(plan, options.settings)
         work_on(case, options.keep or "")
         case.add_plan(plan, f"Change {options.settings[0][0]}")
         outcome = _outcome("Change", partial(case.run, plan))

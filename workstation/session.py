@@ -11,7 +11,7 @@ from segmentation.contract import Progress
 from segmentation.volume import EditLog, LabelMap, LabelPatch, Volume
 from workstation.alignment import Alignment
 from workstation.case import Case, CaseError, open_case
-from workstation.case_sources import accepted_codes
+from workstation.case_sources import with_sources_named
 from workstation.fusion import Look
 from workstation.jobs import Job
 from workstation.looks import ItemLook
@@ -338,15 +338,8 @@ class Session:
 
     def _plan_for(self, inputs: Mapping[str, str]) -> Plan:
         """Return the plan with the sources of the case that ``inputs`` name and it lacks."""
-        plan, sources = self.require_plan(), self.require_case().record.sources
-        known = plan.keys()
-        for name in inputs.values():
-            if name in sources and name not in known:
-                plan = plan.with_sources(**{name: sources[name]["sha256"]})
-                codes = accepted_codes(sources[name])
-                if codes:
-                    plan = replace(plan, accepted={**plan.accepted, name: codes})
-        return plan
+        sources = self.require_case().record.sources
+        return with_sources_named(self.require_plan(), sources, inputs.values())
 
     def align(
         self, pair: Alignment, kind: str, fixed_mm: Iterable[Point], moving_mm: Iterable[Point]

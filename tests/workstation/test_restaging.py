@@ -2,6 +2,7 @@
 
 import pytest
 
+from workstation.case_sources import with_sources_named
 from workstation.importing import with_settings
 from workstation.planning.plan import Plan, PlanError, Step
 from workstation.restaging import restaged
@@ -94,6 +95,14 @@ def test_a_new_result_takes_the_only_value_that_fits_or_what_a_person_says():
     said = with_settings(second, [stenosis, ("narrow", "centerline", "other")])
     check_plan(said)
     assert said.step("narrow").inputs["centerline"] == "other"
+
+
+def test_a_source_of_the_case_enters_the_plan_that_names_it(plan):
+    sources = {"earlier": {"sha256": "9"}, "other": {"sha256": "8"}, "ct": {"sha256": "7"}}
+    more = with_sources_named(plan, sources, ["earlier", "liver", "ct", 3.0])
+    assert more.sources == {**plan.sources, "earlier": "9"}
+    wide = ("wide", "stage", "meshing.prepare_lumen")
+    check_plan(with_settings(more, [wide, ("wide", "surface", "earlier")]))
 
 
 @pytest.mark.parametrize(
