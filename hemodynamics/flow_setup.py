@@ -46,11 +46,16 @@ CELLS: Mapping[Accuracy, int] = MappingProxyType(
 PREVIEW_ACROSS, CALM = 6.0, 30.0
 MOST_UPDATES = 6e9
 """The preview of a steady flow takes more cells than that: so many across the narrowest opening,
-and as many as hold the Reynolds number of a cell, at the fastest opening, at that value. Of six
-real aneurysms three came to rest with 30,000 cells (17 to 26) and one with 80,000 (30) only; one
-did not at 33 nor at 25, and one, that minutes bring from 70 to 60, did not at either. But it takes
-no more than would need so many updates of a cell if it never settled (86 s on two cores, by what
-stands below)."""
+and as many as hold the Reynolds number of a cell, at the fastest opening, at that value. But it
+takes no more than would need so many updates of a cell if it never settled (86 s on two cores, by
+what stands below).
+
+Of six real aneurysms three came to rest with 30,000 cells (17 to 26) and one with 80,000 (30) only.
+Two have no rest to come to: the jet into the sac swings in the same places and as strongly in finer
+cells, AN153 in 49,000 (60) and 120,000 (45), AN175 in 31,000 (33), 74,000 (25) and 162,000 (19),
+there at some 7 Hz, and in 74,000 also with steps half as long. In 31,000 such steps held it still:
+a flow that rests in coarse cells may sway in fine ones.
+"""
 
 UPDATES_PER_S = 4e7
 """Updates of a cell per second and core that this solver does at the least on usual processors."""
