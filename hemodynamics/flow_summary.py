@@ -195,7 +195,7 @@ def _unsettled(flow: FlowResult, done: Finished, last: float) -> Finding:
         remedy += (
             f"; cells of {calm:.2g} mm show whether coarse ones stir it, as happens to fast flows: "
             f"about {cells:,.0f} cells, {cells * BYTES_PER_CELL / 2**30:.2g} GiB and "
-            f"{(spacing / calm) ** 4:.0f} times as long"
+            f"{(spacing / calm) ** 4:.2g} times as long"
         )
     return Finding(Severity.WARNING, "not_settled", text, remedy=remedy)
 
