@@ -442,10 +442,12 @@ def _overlap(made: Made) -> Check:
     gap = f"; the gap is {known['gap.mean']:.2f} mm on average" if "gap.mean" in known else ""
     if overlap > 0:
         text = f"it overlaps bone by {overlap:.2g} mL{gap}"
-        clear = f"{made.origin.output}.clearance_mm"
-        remedy = f"raise {clear}, or move it off the bone"
+        remedy = f"raise {_placed_as(made)[0]}.clearance_mm, or move it off the bone"
         return Check("overlap", "Fit", False, text, remedy)
-    return Check("overlap", "Fit", True, f"it overlaps no bone{gap}")
+    if known.get("gap.least", 0.0) < 0:
+        dip = f"its surface dips {-known['gap.least']:.2g} mm into that of the bone"
+        gap = f"; {dip}, which runs between voxels{gap}"
+    return Check("overlap", "Fit", True, f"no voxel of bone has its middle in it{gap}")
 
 
 def _measured_by(made: Made, stage: str) -> Any:

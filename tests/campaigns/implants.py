@@ -10,9 +10,9 @@ is left: the plane 10 mm below the middle that rises towards the front by 0.3 mm
 leaves the roofs of the orbits, the petrous bones and the rest of the skull base where they are.
 What was removed, its marrow filled (closed by 3 mm), is what the implant is compared with.
 
-The places of the first 24 holes were chosen by hand, and how stiffly the rim is continued was
-chosen so that they came out well. All later holes are drawn by their number, by `drawn`; nothing
-was ever chosen by them, so that they tell what is to be expected.
+The places of the first 24 holes were chosen by hand, later ones are drawn by their number, by
+`drawn`. How bone is continued was chosen so that holes up to 47 came out well; nothing was ever
+chosen by those from 48 on, so that they tell what is to be expected, of other places on this head.
 """
 
 from __future__ import annotations

@@ -143,6 +143,20 @@ def test_another_side_stops_the_release_in_plain_words(case, tmp_path):
         export_any(case, "marked", tmp_path / "marked.stl", despite="the patient waits")
 
 
+@pytest.mark.parametrize("least", [-0.08, 0.1])
+def test_what_is_said_of_overlap_agrees_with_the_least_gap(case, least):
+    made = find_made(case, "implant")
+    fit = made.values["fit_map"]
+    numbers = tuple(
+        replace(n, value=least) if n.quantity == "gap.least" else n for n in fit.numbers
+    )
+    values = {**made.values, "fit_map": replace(fit, numbers=numbers)}
+    checks = implant_checks(case, replace(made, values=values))
+    (overlap,) = (check for check in checks if check.name == "overlap")
+    assert overlap.passed
+    assert ("dips 0.08 mm into that of the bone" in overlap.sentence) == (least < 0)
+
+
 MOVED = ("marked", "fit_map", "insertion", "printing")
 
 
@@ -206,6 +220,11 @@ def test_the_window_shows_the_side_the_map_and_the_numbers(case, qtbot):
     assert {"implant", "marked"} <= session.view.hidden
     view.show_map("")
     assert "implant" not in session.view.hidden
+    session.plan = with_settings(case.plan(), [("implant", "shift_mm", [0.0, 0.0, 1.0])])
+    view.show_map("")
+    assert "implant_proposal" in session.view.hidden
+    assert "implant" not in session.view.hidden
+    session.plan = case.plan()
     assert view.shown_map() == ""
     session.case = session.plan = None  # it is not the session's to close
     desk.close()

@@ -34,9 +34,9 @@ SKULL = Label("skull", ANATOMY["bone"].colour, "89546000")
 
 HOW = {
     "mirror": "the other side, mirrored and laid onto the rim",
-    "partly": "the other side as far as it is there, and the rim continued with its curvature",
-    "completion": "the rim continued with its curvature, since there is nothing to mirror",
-    "smooth": "the rim continued with its curvature, as was asked for",
+    "partly": "the other side as far as it is there, and the vault around it continued",
+    "completion": "the vault around it continued, since there is hardly anything to mirror",
+    "smooth": "the vault around it continued without the mirror, as was asked for",
 }
 """What the missing bone was made from, in words."""
 
@@ -101,7 +101,7 @@ def cranial_defect(
 
     A hole is where rays from the middle of the vault meet no bone. The bone that belongs there is
     the other side, mirrored at the mid-sagittal plane and laid onto the rim; across the midline
-    it is the rim, continued with its curvature.
+    it is the vault around the hole, continued as it varies elsewhere.
 
     Args:
         skull: the skull, a label of this name or the only one.
@@ -110,7 +110,7 @@ def cranial_defect(
         click_mm: a point in or near the hole that is meant; empty takes the largest hole.
         outline_mm: points drawn around the hole, in their order, three or more; they replace the
             hole that would be found. Bone within them stays.
-        completion: auto mirrors what can be mirrored; smooth continues the rim only.
+        completion: auto mirrors what can be mirrored; smooth continues the vault without it.
         progress: told how far the work is.
 
     Raises:

@@ -1,23 +1,29 @@
-"""The bone that is missing: the other side mirrored and laid onto the rim, or the rim continued.
+"""The bone that is missing: the other side mirrored and laid onto the rim, or the vault continued.
 
-The difference between the mirrored side and the bone around the hole is carried into the hole by
-stiff thin-plate splines (Duchon 1977). At the rim a spline through the bone itself takes over, so
-that the new surface meets the old one. Where there is nothing to mirror, that spline continues the
-rim, with its curvature.
+How far the mirrored side is off the bone around the hole is continued into the hole by kriging, and
+so is the outside itself where there is nothing to mirror, and the thickness; see
+`cranioplasty_kriging`. What is known is the bone around the hole, the other side, and the vault
+farther away. Saw cuts and orbits are too steep, lumps too narrow to tell how the vault goes on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.interpolate import RBFInterpolator
 from skimage.draw import polygon
 
 from segmentation.volume import Floats, ImageGeometry
+from workstation.planning.cranioplasty_kriging import (
+    Known,
+    Model,
+    Variation,
+    continued,
+    joined,
+)
 from workstation.planning.cranioplasty_rays import (
     Chart,
     Mask,
@@ -51,20 +57,35 @@ AROUND_MM = 26.0
 LEAST_CM2 = 2.0
 """A hole with less is none that an implant is made for."""
 
-KNOTS = 350
-"""Points that a spline goes by."""
+RIM_KNOTS, OTHER_KNOTS, FAR_KNOTS = 500, 450, 400
+"""How many directions are taken of the rim, of the other side, and of the vault farther away."""
 
-CLOSE, STIFF, STIFFER, STIFFEST = 3.0, 1e3, 3e4, 1e5
-"""How little splines follow single points: the rim's outside, the mirror's distance from it; the
-rim's thickness, and the mirror's difference from that. On holes cut into a head these came nearest.
+EVERY = 3
+"""Values are continued in every third direction, and interpolated between."""
+
+FAR_POLAR = np.radians(85.0)
+"""The vault farther away is looked at down to this far off the way up."""
+
+MIRROR_OFF = Model((Variation(1.0, 1.0),), 0.6, "level")
+OUTSIDE = Model((Variation(15.0, 2.0, alike=True), Variation(1.0, 0.6)), 0.3, "bent")
+THICKNESS = Model(
+    (Variation(1.7, 1.2, alike=True), Variation(0.6, 0.2, alike=True), Variation(0.4, 0.2)),
+    0.5,
+    "level",
+)
+"""How the distance of the mirrored outside from bone varies, how the outside does, and how the
+thickness. Begun from the restricted likelihood on the vault of one head, then chosen among few by
+holes that were cut into that head; more noise than a voxel gives keeps their steps from counting.
 """
 
-MEET_MM, MEET_THICK_MM = 8.0, 20.0
-"""In this depth the rim has 1/e of its say in how the outside, and how the thickness goes on."""
+STEEP, BESIDE = 0.9, 2
+"""The outside of a vault is less steep than this against rays, and so many directions beside what
+is steeper tell nothing: saw cuts and orbits are no vault.
+"""
 
-STEEP, LUMP_MM, LUMP_WIDE_MM = 0.9, 2.5, 6.0
-"""The outside of a vault is less steep than this against rays, and has no lumps that stand out by
-this much and are narrower than twice this; orbits, arches and things on the skin are no vault.
+LUMP_MM, LUMP_WIDE = 2.5, 6
+"""Nor does a vault stand out by this much where it is narrower than twice so many directions, as
+arches and things on the skin do.
 """
 
 THICKEST_MM = 15.0
@@ -213,48 +234,133 @@ def find_target(vault: Vault, directions: Floats, completion: Completion = "auto
     chart = chart_around(vault.centre_mm, middle, reach + 30.0 / TYPICAL_MM, step)
     ways = chart.directions()
     bone = walls(vault.mask, vault.geometry, vault.centre_mm, ways)
-    other = walls(vault.mask, vault.geometry, vault.centre_mm, mirrored(ways, vault.normal))
     marked = np.zeros(chart.shape, np.bool_)
     place = np.rint(chart.places(directions)).astype(int)
     marked[tuple(np.clip(place, 0, 2 * chart.half))] = True
     marked = ndimage.binary_closing(np.pad(marked, 4), disc(3))[4:-4, 4:-4]
     marked = ndimage.binary_dilation(marked, disc(2))
     hole = marked & np.isnan(bone.outer)
-    away = ndimage.distance_transform_edt(~_open(bone, hole)) * FINE_MM
-    there = ~np.isnan(bone.outer) & (away < RIM_MM) & ~_steep(bone.outer, step)
-    rim, whole = there & (away > OUTSIDE_MM), there & (away > INSIDE_MM)
-    if whole.sum() < 50:
-        raise NoDefect("hardly any bone is left around the hole, so nothing says how it goes on")
-    wanted = away < AROUND_MM
-    share = float((~np.isnan(other.outer) & hole).sum()) / max(int(hole.sum()), 1)
-    share = share if share >= HARDLY and completion == "auto" else 0.0
-    gap = _Gap(hole, wanted, share > 0)
-    smooth = np.where(_steep(other.outer, step) | _lumps(other.outer), np.nan, other.outer)
-    outer = _laid(gap, bone.outer, smooth, rim, _Ways(CLOSE, STIFF, MEET_MM))
-    thick = _laid(gap, _calm(bone.outer - bone.inner), _calm(smooth - other.inner), whole,
-                  _Ways(STIFFER, STIFFEST, MEET_THICK_MM))  # fmt: skip
-    off = np.abs(outer - bone.outer)[rim & (away < 8.0)]
-    inner = outer - np.clip(thick, 1.0, THICKEST_MM)
     far = np.asarray(ndimage.distance_transform_edt(~hole) * FINE_MM)
+    away = np.asarray(ndimage.distance_transform_edt(~_open(bone, hole)) * FINE_MM)
+    rim = _seen(ways, bone, step, far, away)
+    if (rim.whole & (away < RIM_MM)).sum() < 50:
+        raise NoDefect("hardly any bone is left around the hole, so nothing says how it goes on")
+    other = _mirrored(vault, chart, far, away)
+    gap = _Gap(vault, chart, hole, away, completion == "auto")
+    farther = _farther(vault, chart, far)
+    outer, share = _outside(gap, rim, other, farther)
+    thick = gap.continued(
+        joined(
+            _known(rim, rim.thick_mm, rim.whole, RIM_KNOTS),
+            *([_known(other, other.thick_mm, other.whole, OTHER_KNOTS)] if gap.by_mirror else []),
+            _known(farther, farther.thick_mm, farther.whole, FAR_KNOTS),
+        ),
+        THICKNESS,
+    )
+    outer[away >= AROUND_MM] = np.nan
+    off = np.abs(outer - bone.outer)[rim.sound & (away > OUTSIDE_MM) & (away < 8.0)]
+    inner = outer - np.clip(thick, 1.0, THICKEST_MM)
     return Target(chart, outer, inner, hole, far, bone, share, off, completion)
 
 
 @dataclass(frozen=True, eq=False)
-class _Gap:
-    """Where values are wanted: in the hole and around it, by the mirror or without it."""
+class _Seen:
+    """The outside and the thickness of bone in some directions.
 
+    ``sound`` is where the outside, and ``whole`` where the thickness tells how a vault goes on.
+    """
+
+    directions: Floats
+    outer_mm: Floats
+    thick_mm: Floats
+    sound: Mask
+    whole: Mask
+
+
+@dataclass(frozen=True, eq=False)
+class _Gap:
+    """A hole in a chart, distances from its slanting walls, and whether it is mirrored."""
+
+    vault: Vault
+    chart: Chart
     hole: Mask
-    wanted: Mask
+    away_mm: Floats
     by_mirror: bool
 
+    def continued(self, known: Known, model: Model) -> Floats:
+        """Return values in all directions of the chart."""
+        if not self.by_mirror:
+            parts = tuple(replace(part, alike=False) for part in model.variations)
+            model = replace(model, variations=parts)
+        half = self.chart.half // EVERY + 1
+        wide = replace(self.chart, step=EVERY * self.chart.step, half=half)
+        ways = wide.directions().reshape(-1, 3)
+        values = continued(known, ways, model, self.vault.normal, self.vault.up)
+        place = (np.indices(self.chart.shape) - self.chart.half) / EVERY + half
+        return np.asarray(ndimage.map_coordinates(values.reshape(wide.shape), place))
 
-@dataclass(frozen=True)
-class _Ways:
-    """How a rim and a mirror's distance from it are continued; see `CLOSE` and `MEET_MM`."""
 
-    rim: float
-    mirror: float
-    meet_mm: float
+def _seen(directions: Floats, bone: Walls, step: float, far_mm: Floats, away_mm: Floats) -> _Seen:
+    """Return what bone tells, far enough from a hole and away from its slanting walls."""
+    cut = ndimage.binary_dilation(_steep(bone.outer, step), disc(BESIDE))
+    vault = ~(np.isnan(bone.outer) | _lumps(bone.outer) | cut)
+    sound = vault & (far_mm > OUTSIDE_MM)
+    thick = _calm(np.where(sound, bone.outer, np.nan) - bone.inner)
+    return _Seen(directions, bone.outer, thick, sound, sound & (away_mm > INSIDE_MM))
+
+
+def _mirrored(vault: Vault, chart: Chart, far_mm: Floats, away_mm: Floats) -> _Seen:
+    """Return what the other side tells, in the directions in which it lies."""
+    ways = mirrored(chart.directions(), vault.normal)
+    other = walls(vault.mask, vault.geometry, vault.centre_mm, ways)
+    apart = [_sampled_or_far(chart, values, ways) for values in (far_mm, away_mm)]
+    return _seen(ways, other, chart.step, apart[0], apart[1])
+
+
+def _farther(vault: Vault, chart: Chart, far_mm: Floats) -> _Seen:
+    """Return what the vault tells that is farther from the hole than the rim."""
+    wide = chart_around(vault.centre_mm, vault.up, FAR_POLAR, COARSE_MM / TYPICAL_MM)
+    ways = wide.directions()
+    bone = walls(vault.mask, vault.geometry, vault.centre_mm, ways)
+    apart = _sampled_or_far(chart, far_mm, ways)
+    beyond = (apart > RIM_MM) & (wide.polar() < FAR_POLAR)
+    seen = _seen(ways, bone, wide.step, apart, apart)
+    return replace(seen, sound=seen.sound & beyond, whole=seen.whole & beyond)
+
+
+def _sampled_or_far(chart: Chart, distances_mm: Floats, directions: Floats) -> Floats:
+    """Return distances in directions (..., 3), those outside the chart as large as can be."""
+    found = sampled(chart, distances_mm, directions.reshape(-1, 3))
+    return np.nan_to_num(found, nan=np.inf).reshape(directions.shape[:-1])
+
+
+def _known(seen: _Seen, values_mm: Floats, where: Mask, count: int) -> Known:
+    """Return the values in some of the directions, spread by chance, always the same."""
+    cells = np.flatnonzero(where)
+    chosen = np.sort(np.random.default_rng(0).permutation(cells)[:count])
+    return Known(seen.directions.reshape(-1, 3)[chosen], values_mm.ravel()[chosen])
+
+
+def _outside(gap: _Gap, rim: _Seen, other: _Seen, farther: _Seen) -> tuple[Floats, float]:
+    """Return the outside in the chart, and the share of the hole that the mirror gives."""
+    near = rim.sound & (gap.away_mm < RIM_MM)
+    result = np.full(gap.chart.shape, np.nan)
+    both = near & other.sound
+    share = 0.0
+    if gap.by_mirror and both.sum() >= 50:
+        off = _known(rim, rim.outer_mm - other.outer_mm, both, RIM_KNOTS)
+        laid = other.outer_mm + gap.continued(off, MIRROR_OFF)
+        result[other.sound] = laid[other.sound]
+        share = float((other.sound & gap.hole).sum()) / max(int(gap.hole.sum()), 1)
+    mirror = gap.hole & ~np.isnan(result)
+    parts = (
+        _known(rim, rim.outer_mm, near, RIM_KNOTS),
+        _known(rim, result, mirror, OTHER_KNOTS),
+        _known(farther, farther.outer_mm, farther.sound, FAR_KNOTS),
+    )
+    rest = np.isnan(result)
+    result[rest] = gap.continued(joined(*parts), OUTSIDE)[rest]
+    return result, share
 
 
 def _open(bone: Walls, hole: Mask) -> Mask:
@@ -294,43 +400,8 @@ def _steep(outer: Floats, step: float) -> Mask:
 def _lumps(outer: Floats) -> Mask:
     """Return where something narrow stands out of the outside."""
     low = np.where(np.isnan(outer), 0.0, outer)
-    flat = ndimage.grey_opening(low, footprint=disc(LUMP_WIDE_MM / FINE_MM))
+    flat = ndimage.grey_opening(low, footprint=disc(LUMP_WIDE))
     return np.asarray((flat > 0) & (low - flat > LUMP_MM))
-
-
-def _laid(gap: _Gap, here: Floats, there: Floats, rim: Mask, ways: _Ways) -> Floats:
-    """Return values in the wanted cells that continue those of the rim.
-
-    ``there`` are those of the other side, laid onto the rim; where it has none, or by_mirror is
-    false, the rim alone is continued.
-    """
-    result = np.full(here.shape, np.nan)
-    result[gap.wanted] = _spline(rim, here, gap.wanted, ways.rim)
-    known = ~np.isnan(there)
-    both = rim & known
-    if not gap.by_mirror or both.sum() < 50:
-        return result
-    laid = gap.wanted & known
-    mirror = there[laid] + _spline(both, here - there, laid, ways.mirror)
-    if (gap.hole & ~known).any():
-        values = here.copy()
-        values[laid & gap.hole] = mirror[gap.hole[laid]]
-        rest = gap.wanted & ~known
-        result[rest] = _spline(rim | (laid & gap.hole), values, rest, ways.rim)
-    depth = ndimage.distance_transform_edt(gap.hole) * FINE_MM
-    own = np.exp(-depth[laid] / ways.meet_mm)
-    result[laid] = own * result[laid] + (1 - own) * mirror
-    return result
-
-
-def _spline(at: Mask, values: Floats, wanted: Mask, stiff: float) -> Floats:
-    """Return a thin-plate spline through values at some cells, in the wanted cells."""
-    cells = np.argwhere(at).astype(float)
-    chosen = np.random.default_rng(0).permutation(len(cells))[:KNOTS]
-    knots = cells[np.sort(chosen)]
-    given = values[tuple(knots.astype(int).T)]
-    spline = RBFInterpolator(knots, given, kernel="thin_plate_spline", smoothing=stiff)
-    return np.asarray(spline(np.argwhere(wanted).astype(float)), np.float64)
 
 
 def sampled(chart: Chart, values: npt.NDArray[np.float64], directions: Floats) -> Floats:

@@ -47,6 +47,9 @@ BESIDE_MM = 9.0
 EDGE_MM = 2.0
 """Next to an edge the outside may be round, and tells nothing of a step."""
 
+BETWEEN = ", which runs between voxels: a little below zero no voxel's middle lies in the implant"
+"""Why the least gap may be below zero where nothing overlaps."""
+
 THICKEST_MM = 20.0
 SKIN_MM = 0.05  # below the surface rays begin
 
@@ -226,8 +229,8 @@ def _numbers(gap: Floats, edge: Mask, areas: Floats, overlap: float) -> tuple[Nu
     numbers = [
         Number("overlap.volume", overlap, "mL", "bone voxels whose centres lie in the implant",
                plain=True),
-        Number("gap.least", float(gap.min()), "mm", "least distance of the implant from bone",
-               plain=True),
+        Number("gap.least", float(gap.min()), "mm", f"least distance of the implant from bone's "
+               f"surface{BETWEEN}", plain=True),
     ]  # fmt: skip
     if edge.any():
         width, area = gap[edge], areas[edge]
