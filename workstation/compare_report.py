@@ -44,7 +44,8 @@ def _page(case: Case, document: Mapping[str, Any]) -> list[Flowable]:
     rows: list[list[Any]] = [["", *(text(_name(case, plan), "head") for plan in plans)]]
     drawn = plan_pictures(case, [plan["plan"] for plan in plans])
     rows.append(["", *("" if p is None else Picture(p, (width - 2) * mm) for p in drawn)])
-    rows.append([text("kind of cut", "small"), *(text(plan["cut"], "small") for plan in plans)])
+    if any(plan["cut"] for plan in plans):
+        rows.append([text("kind of cut", "small"), *(text(plan["cut"], "small") for plan in plans)])
     for row in document["numbers"]:
         if row["key"]:
             title = escape(row["title"] or readable(row["name"]))

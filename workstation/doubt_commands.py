@@ -63,7 +63,7 @@ def print_doubt(summary: dict[str, Any]) -> None:
         if number["low"] is not None:
             name, unit = number["name"], number["unit"]
             band = f"({number['low']:.4g} to {number['high']:.4g})"
-            print(f"  {name:32} {number['value']:10.1f} {unit:4} {band}")
+            print(f"  {name:32} {number['value']:10.4g} {unit:4} {band}")
     for finding in summary["findings"]:
         if finding["code"] == REVIEW_NEXT:
             place = ", ".join(f"{v:.0f}" for v in finding["location_mm"])

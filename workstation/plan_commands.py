@@ -88,7 +88,9 @@ def compare_command(options: argparse.Namespace, work: Work) -> int:
 def _print(document: Mapping[str, Any]) -> None:
     heads = [plan["name"] or f"plan {plan['plan']}" for plan in document["plans"]]
     print(_line("", heads))
-    print(_line("cut", [plan["cut"] or "-" for plan in document["plans"]]))
+    cuts = [plan["cut"] for plan in document["plans"]]
+    if any(cuts):
+        print(_line("cut", [cut or "-" for cut in cuts]))
     for row in document["settings"]:
         print(
             _line(f"{row['step']}.{row['param']}".rstrip("."), [_short(v) for v in row["values"]])

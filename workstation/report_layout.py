@@ -25,7 +25,7 @@ from segmentation.contract import exact_words
 from workstation.figures import SliceFigure
 from workstation.planning.template import Figures
 
-SMALL = ("mL", "Pa", "mL/s", "m/s", "%")
+SMALL = ("mL", "Pa", "mL/s", "m/s", "%", "GiB")
 """Units of amounts that may be far below one."""
 
 FINE = ("L/min", "1/min")

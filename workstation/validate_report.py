@@ -34,13 +34,15 @@ HEADS = (
 )
 WIDTHS_MM = (26, 56, 38, 28, 20, 18, 18, 14, 51)
 MARGIN_MM = 14
+LIMIT = 3
+"""Digits of a limit: one of half a last digit ends in what a computer adds to it."""
 
 
-def shown(value: float | None, unit: str = "") -> str:
-    """Return a figure with five digits and its unit, and nothing for None."""
+def shown(value: float | None, unit: str = "", digits: int = 5) -> str:
+    """Return a figure with its digits and its unit, and nothing for None."""
     if value is None:
         return ""
-    figure = f"{value:.5g}" if isfinite(value) else "not a number"
+    figure = f"{value:.{digits}g}" if isfinite(value) else "not a number"
     return f"{figure} {unit}".strip()
 
 
@@ -71,7 +73,7 @@ def table(rows: Sequence[Row]) -> str:
 
 def _figures(row: Row) -> str:
     """Return in words what came out and what should have."""
-    value, limit = shown(row.value, row.unit), shown(row.limit, row.unit)
+    value, limit = shown(row.value, row.unit), shown(row.limit, row.unit, LIMIT)
     if row.low is not None:
         spread = f" (spread {limit})" if row.limit else ""
         return f"{_banded(row)}, measured {shown(row.reference, row.unit)}{spread}"
@@ -139,7 +141,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         _banded(row),
         shown(row.reference, row.unit),
         shown(row.error, row.unit),
-        "" if row.low is not None and not row.limit else shown(row.limit, row.unit),
+        "" if row.low is not None and not row.limit else shown(row.limit, row.unit, LIMIT),
         row.verdict,
         source,
     )

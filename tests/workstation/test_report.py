@@ -120,6 +120,7 @@ def test_a_report_of_a_plan_that_was_not_run_says_so(planned, tmp_path):
         (-53.37, "mm", "-53.4 mm"),
         (113.37, "cm2", "113.4 cm²"),
         (0.2914, "L/min", "0.291 L/min"),
+        (0.0366, "GiB", "0.037 GiB"),
         (0.0484, "1/min", "0.0484 1/min"),
         (4.0, "", "4"),
         (0.253, "", "0.25"),
