@@ -220,6 +220,11 @@ def test_the_window_shows_the_side_the_map_and_the_numbers(case, qtbot):
     assert {"implant", "marked"} <= session.view.hidden
     view.show_map("")
     assert "implant" not in session.view.hidden
+    session.plan = with_settings(case.plan(), [("implant", "shift_mm", [0.0, 0.0, 1.0])])
+    view.show_map("")
+    assert "implant_proposal" in session.view.hidden
+    assert "implant" not in session.view.hidden
+    session.plan = case.plan()
     assert view.shown_map() == ""
     session.case = session.plan = None  # it is not the session's to close
     desk.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import (
     QComboBox,
@@ -15,14 +16,19 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from meshing.surface import SurfaceMesh
 from segmentation.contract import Progress
+from segmentation.measured import Measured
 from workstation.closeup import closeup
-from workstation.implant_checks import Check, find_made, implant_checks, released_names
+from workstation.implant_checks import Check, Made, find_made, implant_checks, released_names
 from workstation.implant_release import NotReleased, write_release
 from workstation.ui.desk import Desk
 from workstation.ui.panels.parts import RecordList, bold, button, keep_narrow, label
 from workstation.ui.scene_view import SceneView
 from workstation.ui.words import readable
+
+AROUND_MM = 18.0
+"""What is seen around the letters on a part: letters are some 5 mm high."""
 
 
 class CheckRow(QFrame):
@@ -61,7 +67,9 @@ class ImplantReleaseCard(QWidget):
         self.part.currentIndexChanged.connect(lambda _: self._forget())
         self.check = button("Check", "", self.run_check)
         self.release = button("Release…", "", self._ask, primary=True)
-        self.look = button("Look at it", "Turn the 3D view to its outside", self._look)
+        self.look = button(
+            "Look at it", "Show it alone in 3D, from where its letters are read", self._look
+        )
         self.checks = RecordList(CheckRow)
         self.done = label("", "done")
         self.reason = QLineEdit()
@@ -181,11 +189,20 @@ class ImplantReleaseCard(QWidget):
     def _look(self) -> None:
         self._desk.attempt(self._turn)
 
+    def _show_alone(self, made: Made) -> None:
+        """Show the part without what lies around it, which would stand before its letters."""
+        others = {n for n, v in made.values.items() if isinstance(v, SurfaceMesh | Measured)}
+        hidden = (self._desk.session.view.hidden | others) - {made.name}
+        self._desk.session.set_view(hidden=hidden)
+
     def _turn(self) -> None:
-        surface = find_made(self._desk.session.require_case(), self._name()).surface
+        made = find_made(self._desk.session.require_case(), self._name())
+        surface = made.surface
         place = next(
             (f.location_mm for f in surface.findings if f.location_mm is not None),
             tuple(float(x) for x in surface.points_mm.mean(axis=0)),
         )
+        self._show_alone(made)
         near = closeup(surface, (place[0], place[1], place[2]), self._scene.camera)
-        self._scene.camera = near.frame(surface.points_mm, (4, 3))
+        around = np.linalg.norm(surface.points_mm - place, axis=1) < AROUND_MM
+        self._scene.camera = near.frame(surface.points_mm[around], (4, 3))

@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QComboBox, QFormLayout, QGridLayout, QVBoxLayout, QWidget
 
-from workstation.implant_checks import FIT, IMPLANT, MARKED, PATIENT, steps_of
+from workstation.implant_checks import FIT, IMPLANT, MARKED, MOVED, PATIENT, steps_of
 from workstation.looks import ItemLook
 from workstation.planning.plan import Step
 from workstation.stages import STAGES
@@ -119,7 +119,9 @@ class ImplantView(QWidget):
     def show_map(self, quantity: str) -> None:
         """Show a quantity on the implant in 3D, with its bar, or "" for skull and implant."""
         view = self._desk.session.view
-        fit, body, marked = (self._name(stage) for stage in (FIT, IMPLANT, MARKED))
+        fit, marked = self._name(FIT), self._name(MARKED)
+        made = self._name(IMPLANT)
+        body = self._name(MOVED) or made  # where a hand moved it, that is where it lies
         skull = self._skull_surface()
         looks = {n: look for n, look in view.looks.items() if n not in (fit, skull)}
         hidden = view.hidden - {fit, body, marked, skull}
@@ -130,6 +132,7 @@ class ImplantView(QWidget):
             hidden |= {body, marked} - {""}
         else:
             hidden |= {fit, marked} - {""}
+        hidden |= {made} - {"", body}
         self._desk.session.set_view(looks=looks, hidden=hidden)
 
     def shown_map(self) -> str:

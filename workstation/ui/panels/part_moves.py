@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker, QTimer, Signal
+from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QVBoxLayout, QWidget
 
 from segmentation.contract import Number
 from workstation.planning.live_fit_moves import Entry, Values
+from workstation.ui.guard import guarded
 from workstation.ui.panels.parts import bold, keep_narrow, label, set_role
 from workstation.ui.words import readable, unit_text, value_text
 
@@ -73,6 +75,17 @@ class PartMoves(QWidget):
         column.addWidget(self.hint)
         column.addLayout(self._form)
         column.addWidget(self.told)
+
+    @guarded
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Let go when another page is shown: handles there would cover what is looked at."""
+        super().hideEvent(event)
+        if event.spontaneous() or not self.choice.currentData():
+            return
+        if self._pause.isActive():
+            self._pause.stop()
+            self.rested.emit()
+        self.chosen.emit("")
 
     def offer(self, names: Sequence[str], chosen: str) -> None:
         """Offer steps to move; without any the card is not there."""
