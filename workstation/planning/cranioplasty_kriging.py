@@ -93,20 +93,27 @@ def _trend(directions: Floats, trend: Trend, normal: Floats, up: Floats) -> Floa
 def _covariance(one: Floats, other: Floats, model: Model, normal: Floats) -> Floats:
     """Return covariances in mm2 of values in directions, [one, other]."""
     straight = _chords(one, other)
-    across = _chords(one, mirrored(other, normal))
     total = np.zeros_like(straight)
     for part in model.variations:
-        shared = _matern(straight, part.reach)
-        if part.alike:
-            shared = (shared + _matern(across, part.reach)) / 2
-        total += part.size_mm**2 * shared
+        size = part.size_mm**2 / (2 if part.alike else 1)
+        total += size * _matern(straight, part.reach)
+    alike = [part for part in model.variations if part.alike]
+    across = _chords(one, mirrored(other, normal)) if alike else straight
+    for part in alike:
+        total += part.size_mm**2 / 2 * _matern(across, part.reach)
     return total
 
 
 def _chords(one: Floats, other: Floats) -> Floats:
-    return np.asarray(np.sqrt(np.maximum(2 - 2 * one @ other.T, 0.0)))
+    chords = one @ other.T
+    np.multiply(chords, -2.0, out=chords)
+    chords += 2.0
+    return np.asarray(np.sqrt(np.maximum(chords, 0.0, out=chords), out=chords))
 
 
 def _matern(chords: Floats, reach: float) -> Floats:
-    scaled = np.sqrt(3.0) * chords / reach
-    return np.asarray((1 + scaled) * np.exp(-scaled))
+    scaled = chords * (-np.sqrt(3.0) / reach)
+    shared = np.exp(scaled)
+    np.subtract(1.0, scaled, out=scaled)
+    shared *= scaled
+    return np.asarray(shared)

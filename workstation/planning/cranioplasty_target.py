@@ -60,8 +60,8 @@ LEAST_CM2 = 2.0
 RIM_KNOTS, OTHER_KNOTS, FAR_KNOTS = 500, 450, 400
 """How many directions are taken of the rim, of the other side, and of the vault farther away."""
 
-EVERY = 3
-"""Values are continued in every third direction, and interpolated between."""
+EVERY = 5
+"""Values are continued in every fifth direction, and interpolated by cubic splines between."""
 
 FAR_POLAR = np.radians(85.0)
 """The vault farther away is looked at down to this far off the way up."""
