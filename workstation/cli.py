@@ -53,7 +53,7 @@ from workstation.named_plans import find_plan, work_on
 from workstation.planning.plan import read_plan
 from workstation.planning.template import find_template, templates
 from workstation.report import write_picture
-from workstation.stages import STAGES, StepFailed
+from workstation.stages import STAGES, StepFailed, at_present
 from workstation.surface_source import READING, is_surface_file
 from workstation.transplant_commands import print_rows
 from workstation.variants import Spread, one_by_one
@@ -174,7 +174,7 @@ def _change(options: argparse.Namespace) -> int:
         start = None if options.plan is None else find_plan(case, options.plan)
         said = [value for *_, value in options.settings]
         plan = with_sources_named(case.plan(start), case.record.sources, said)
-        plan = with_settings(plan, options.settings)
+        plan = at_present(with_settings(plan, options.settings), case.values)
         work_on(case, options.keep or "")
         case.add_plan(plan, f"Change {options.settings[0][0]}")
         outcome = _outcome("Change", partial(case.run, plan))

@@ -15,7 +15,7 @@ from platformdirs import user_data_path
 from meshing.files import write_surface
 from segmentation.contract import Progress, share, silent
 from workstation.case import Case, CaseError, case_for_writing, open_case
-from workstation.importing import at_present, source_kinds, start_plan, with_settings
+from workstation.importing import source_kinds, start_plan, with_settings
 from workstation.phantom import (
     HEAD_CT,
     HEAD_MRA,
@@ -32,6 +32,7 @@ from workstation.phantom.graft_bones import ArchPhantom, FibulaPhantom, fibula, 
 from workstation.phantom.pair import DAY, Pair, pair, write_pair
 from workstation.planning.plan import Plan, PlanError
 from workstation.planning.template import find_template
+from workstation.stages import at_present
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from workstation.planning.clinical_values import with_clinical
 from workstation.planning.plan import Plan
 from workstation.planning.template import Template, TemplateSource
 from workstation.restaging import set_one
-from workstation.stages import check_plan, find_stage
+from workstation.stages import at_present, check_plan, find_stage
 from workstation.surface_source import check_reading, is_surface_file, plain_name
 
 VOLUME_FILES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -353,12 +353,6 @@ def _used(
             if accepted_codes(about):
                 accepted[own] = accepted_codes(about)
     return keys, accepted
-
-
-def at_present(plan: Plan) -> Plan:
-    """Return ``plan`` with every step at the present version of its stage."""
-    steps = (replace(step, version=find_stage(step).version) for step in plan.steps)
-    return replace(plan, steps=tuple(steps))
 
 
 def of_today(plan: Plan) -> Plan:

@@ -19,7 +19,7 @@ from workstation.planning.plan import Plan, Step
 from workstation.planning.template import templates
 from workstation.review import confirm_row, mark_reviewed, withdraw_review, withdraw_row
 from workstation.sections import Clip
-from workstation.stages import STAGES, check_plan, find_stage
+from workstation.stages import STAGES, at_present, check_plan, find_stage
 
 Point = tuple[float, float, float]
 
@@ -173,8 +173,9 @@ class Session:
         """Make ``after`` the plan; the step can be undone under the name ``label``."""
         if after == self.plan:
             return
-        self.require_case().add_plan(after, label)
-        self.plan = after
+        case = self.require_case()
+        self.plan = at_present(after, case.values)
+        case.add_plan(self.plan, label)
         self.notify()
 
     @property

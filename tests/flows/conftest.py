@@ -14,6 +14,7 @@ from segmentation.volume import ImageGeometry, Volume
 from workstation.case import create_case
 from workstation.planning.plan import Plan, Step
 from workstation.session import Session
+from workstation.stages import at_present
 from workstation.ui.main_window import MainWindow
 
 FRAME = "1.2.826.0.1.3680043.2.1125.1"
@@ -77,7 +78,8 @@ def make_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
                 case.record.patient = {"name": "TEST^FLOW", "patient_id": "77", "sex": "F"}
                 case.record.synthetic = True
                 case.import_file(image, "ct", "volume", frame)
-                plan = Plan(frame, {"ct": case.record.sources["ct"]["sha256"]}, steps)
+                sources = {"ct": case.record.sources["ct"]["sha256"]}
+                plan = at_present(Plan(frame, sources, steps))
                 case.add_plan(plan, "Start")
                 if computed:
                     case.run(plan)

@@ -14,7 +14,7 @@ from workstation.case import CaseError, create_case
 from workstation.formats import digest_value
 from workstation.session import Session
 from workstation.stage import StageError
-from workstation.stages import STAGES, run_plan
+from workstation.stages import STAGES, at_present, run_plan
 
 
 def make_session(folder: Path) -> Session:
@@ -166,3 +166,17 @@ def test_a_second_image_of_the_case_can_be_registered(session, tmp_path):
     assert aligned.geometry == first.geometry
     assert np.allclose(aligned.array, first.array, atol=1)
     assert replayed(session, "later_aligned") == digest_value(aligned)
+
+
+def test_what_a_change_computes_anew_is_noted_at_the_present_version(
+    session, monkeypatch: pytest.MonkeyPatch
+):
+    """A result that is there stays what its step was; one that is made anew says by what."""
+    plan = session.require_plan()
+    stage = STAGES[plan.step("organ").stage]
+    monkeypatch.setitem(STAGES, stage.name, replace(stage, version=stage.version + 1))
+    assert at_present(plan, session.case.values) == plan
+    session.set_params("organ", lower_hu=95.0)
+    assert session.require_plan().step("organ").version == stage.version + 1
+    session.undo()
+    assert session.require_plan() == plan
