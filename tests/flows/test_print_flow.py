@@ -39,6 +39,19 @@ def spoil(window: MainWindow) -> None:
     window.session.notify()
 
 
+def test_a_computed_surface_that_is_shown_can_be_checked_at_once(
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+) -> None:
+    window.open_case(make_case(SURFACES))
+    settle()
+    window.show_stage("Print")
+    settle()
+    panel = window.print_panel
+    assert panel.chosen() == ["liver_surface"]
+    assert panel.check.isEnabled()
+    assert panel.widget.needs.text() == ""
+
+
 def test_a_check_leads_to_its_faults(opened: MainWindow, settle: Settle) -> None:
     panel = opened.print_panel
     assert panel.chosen() == ["liver_surface"]

@@ -145,7 +145,6 @@ class PrintPanel:
 
     def refresh(self) -> None:
         """Show the surfaces that there are; a check of what has changed is forgotten."""
-        self.widget.show_needs(self.lacks())
         names = list(self.surfaces())
         if names != list(self.names):
             ticked = set(self.chosen()) | {
@@ -162,6 +161,8 @@ class PrintPanel:
                 box.setChecked(name in ticked)
                 box.toggled.connect(lambda _: self._desk.bindings.later())
                 self._boxes.addWidget(box)
+            self._desk.bindings.later()  # what is ticked now can be checked
+        self.widget.show_needs(self.lacks())
         current = {n: c for n, c in self._checked.items() if c.key == self._desk.key_of(n)}
         if current != self._checked:
             self._checked = current
