@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from pytestqt.qtbot import QtBot
 
 from meshing.files import read_surface
 from meshing.surface import volume_ml
@@ -40,15 +41,14 @@ def spoil(window: MainWindow) -> None:
 
 
 def test_a_computed_surface_that_is_shown_can_be_checked_at_once(
-    window: MainWindow, make_case: Callable[..., Path], settle: Settle
+    window: MainWindow, make_case: Callable[..., Path], settle: Settle, qtbot: QtBot
 ) -> None:
     window.open_case(make_case(SURFACES))
     settle()
-    window.show_stage("Print")
-    settle()
+    window.show_stage("Print")  # nothing else asks the page to refresh
     panel = window.print_panel
+    qtbot.waitUntil(panel.check.isEnabled, timeout=3_000)
     assert panel.chosen() == ["liver_surface"]
-    assert panel.check.isEnabled()
     assert panel.widget.needs.text() == ""
 
 
