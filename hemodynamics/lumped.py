@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, Le, MinLen, MultipleOf
 from pydantic import ConfigDict, Discriminator, TypeAdapter, ValidationError
 
 Floats = npt.NDArray[np.float64]
@@ -216,9 +216,41 @@ class FlowSource:
     kind: Literal["flow source"] = "flow source"
 
 
+@dataclass(frozen=True)
+class Tube:
+    """A straight elastic vessel in which waves travel; one of three laws gives its wall.
+
+    These are the speed of its waves; its distensibility (dA/dp / A, at the radius given); or
+    Young's modulus and the thickness of the wall, with Poisson's ratio 0.5 for a vessel that
+    tissue holds along its way and 0 for Moens and Korteweg's free one. The velocity profile is
+    1 - (r / radius)^``profile``: 2 is Poiseuille's, larger is blunter. The radius is that at
+    ``measured_mmhg``; the tube begins at ``initial_mmhg``. Without ``segments`` there are as many
+    as the steps can follow.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = NOTHING_ELSE
+
+    name: Name
+    start: Name
+    end: Name
+    length_mm: Positive
+    radius_mm: Positive
+    wave_speed_m_s: Positive | None = None
+    distensibility_per_mmhg: Positive | None = None
+    young_kpa: Positive | None = None
+    wall_mm: Positive | None = None
+    poisson: Annotated[float, Ge(0), Le(0.5)] = 0.5
+    viscosity_pa_s: NotNegative = 0.0035
+    profile: Annotated[float, Ge(2), Le(100)] = 2.0
+    measured_mmhg: float = 0.0
+    initial_mmhg: float = 0.0
+    segments: Annotated[int, Ge(2), Le(2000), MultipleOf(2)] | None = None
+    kind: Literal["tube"] = "tube"
+
+
 Branch = Resistor | Inertance | Valve | Collapsible | PressureSource
 Storage = Compliance | Vein | Chamber
-Element = Branch | Storage | FlowSource
+Element = Branch | Storage | FlowSource | Tube
 
 
 @dataclass(frozen=True)
@@ -270,6 +302,7 @@ class Network:
     def _check_references(self) -> None:
         """Raise unless the ground, or what stores blood, sets the pressure of every node."""
         kept = {e.node for e in self.elements if isinstance(e, Storage)}
+        kept |= {e.start for e in self.elements if isinstance(e, Tube)}
         for nodes in self.parts():
             if GROUND not in nodes and not nodes & kept:
                 raise UnusableNetwork(
@@ -331,8 +364,22 @@ def _check(element: Element) -> None:
         raise UnusableNetwork(f"{where} of {element.name!r}: {first['msg']}") from error
     if isinstance(element, Resistor) and element.resistance + element.quadratic <= 0:
         raise UnusableNetwork(f"{element.name!r} has no resistance; join its nodes to one")
+    if isinstance(element, Tube):
+        _check_wall(element)
     if isinstance(element, Chamber) and element.rise_s + element.fall_s > element.period_s:
         raise UnusableNetwork(f"{element.name!r} contracts and relaxes longer than its period")
+
+
+def _check_wall(tube: Tube) -> None:
+    """Raise unless one law, and all of it, gives the wall."""
+    if (tube.young_kpa is None) != (tube.wall_mm is None):
+        raise UnusableNetwork(f"{tube.name!r} needs both young_kpa and wall_mm, or neither")
+    laws = (tube.wave_speed_m_s, tube.distensibility_per_mmhg, tube.young_kpa)
+    if sum(law is not None for law in laws) != 1:
+        raise UnusableNetwork(
+            f"{tube.name!r} needs its wall told once: wave_speed_m_s, distensibility_per_mmhg, or "
+            "young_kpa with wall_mm"
+        )
 
 
 def _merge(group: dict[str, set[str]], one: str, two: str) -> None:

@@ -16,6 +16,7 @@ from annotated_types import Ge, Gt, Le
 
 from hemodynamics.lumped import Chamber, FlowSource, Network, PressureSource, UnusableNetwork
 from hemodynamics.network_solution import NetworkResult, periodic, steady, transient
+from hemodynamics.tube_report import tube_findings, tube_numbers
 from segmentation.contract import Measurements, Number, Progress, silent
 
 Floats = npt.NDArray[np.float64]
@@ -76,8 +77,10 @@ def circulation(
     """Compute pressures, flows and volumes of a circulation that is described as a network.
 
     The network is JSON: {"elements": [{"kind": "resistor", "name": "body", "start": "aorta",
-    "end": "vein", "resistance": 1.0}, ...]} in mmHg, mL and s. Nodes and elements whose names
-    hold a blank are inner ones: they have courses but no numbers.
+    "end": "vein", "resistance": 1.0}, ...]} in mmHg, mL and s; a vessel in which waves travel is
+    {"kind": "tube", "name": ..., "start": ..., "end": ..., "length_mm": 400, "radius_mm": 4,
+    "wave_speed_m_s": 8}. Nodes and elements whose names hold a blank are inner ones: they have
+    courses but no numbers.
 
     Args:
         network: The network as JSON.
@@ -91,18 +94,23 @@ def circulation(
         NotSolved: if the solution is not found.
     """
     described = _read(network)
+    step_s = None
     if kind == "steady":
         found = steady(described)
     elif kind == "transient":
-        found = transient(described, duration_s, duration_s / steps, progress=progress)
+        step_s = duration_s / steps
+        found = transient(described, duration_s, step_s, progress=progress)
     else:
-        found = periodic(described, period_s or _period(described), steps, progress=progress)
+        period_s = period_s or _period(described)
+        step_s = period_s / steps
+        found = periodic(described, period_s, steps, progress=progress)
     progress(1.0)
     columns = {TIME: found.times_s}
     columns |= {f"{name}.pressure_mmhg": course for name, course in found.pressures_mmhg.items()}
     columns |= {f"{name}.flow_ml_s": course for name, course in found.flows_ml_s.items()}
     columns |= {f"{name}.volume_ml": course for name, course in found.volumes_ml.items()}
-    return Courses(tuple(_numbers(found, kind)), (), columns)
+    numbers = (*_numbers(found, kind), *tube_numbers(described, found, step_s))
+    return Courses(numbers, tuple(tube_findings(described, found, step_s)), columns)
 
 
 def _read(network: str | Mapping[str, Any]) -> Network:

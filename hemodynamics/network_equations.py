@@ -22,6 +22,7 @@ from scipy.sparse import csc_array
 
 from hemodynamics.lumped import (
     GROUND,
+    Branch,
     Chamber,
     Collapsible,
     Compliance,
@@ -61,12 +62,12 @@ class Bent:
 
 
 class Equations:
-    """The equations of one network, in the order nodes, branches, stores."""
+    """The equations of one network without tubes, in the order nodes, branches, stores."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
         self.nodes = network.nodes
-        self.branches = [e for e in network.elements if not isinstance(e, Storage | FlowSource)]
+        self.branches = [e for e in network.elements if isinstance(e, Branch)]
         self.stores = [e for e in network.elements if isinstance(e, Storage)]
         names = (*self.nodes, *(e.name for e in (*self.branches, *self.stores)))
         self.names = names

@@ -28,6 +28,7 @@ from hemodynamics.lumped import (
     UnusableNetwork,
 )
 from hemodynamics.network_equations import Equations
+from hemodynamics.network_tubes import Laid, laid_out
 from segmentation.contract import Progress, silent
 
 Floats = npt.NDArray[np.float64]
@@ -91,7 +92,8 @@ def steady(network: Network) -> NetworkResult:
             raise UnusableNetwork(
                 f"{element.name!r} beats, so there is no steady state; ask for the periodic one"
             )
-    equations = Equations(network)
+    laid = laid_out(network, None)
+    equations = Equations(laid.network)
     closed = _closed_parts(equations)
     x = equations.start()
     for element in equations.branches:
@@ -99,7 +101,7 @@ def steady(network: Network) -> NetworkResult:
             x[equations.column(element.name)] = 1.0  # at rest its law has no slope
     newton = _Newton(equations, closed)
     x = newton.solve(x, 0.0, np.zeros_like(x), None)
-    return _result(equations, np.zeros(1), x[None])
+    return _result(laid, equations, np.zeros(1), x[None])
 
 
 def transient(
@@ -118,10 +120,11 @@ def transient(
         UnusableNetwork: if some unknowns are not determined.
         NotSolved: if an instant is not solved.
     """
-    equations = Equations(network)
+    count = max(1, round(duration_s / step_s))
+    laid = laid_out(network, duration_s / count)
+    equations = Equations(laid.network)
     march = _March(equations)
     if tolerance is None:
-        count = max(1, round(duration_s / step_s))
         found = np.empty((count, equations.size))
         for n in range(count):
             if n % 256 == 0:
@@ -129,9 +132,9 @@ def transient(
             march.advance(duration_s / count)
             found[n] = march.x
         progress(1.0)
-        return _result(equations, np.linspace(0, duration_s, count + 1)[1:], found)
+        return _result(laid, equations, np.linspace(0, duration_s, count + 1)[1:], found)
     times, states = _adaptive(march, duration_s, step_s, tolerance, progress)
-    return _result(equations, times, states)
+    return _result(laid, equations, times, states)
 
 
 def periodic(
@@ -152,7 +155,8 @@ def periodic(
         NotSolved: if it does not settle.
     """
     _check_periods(network, period_s)
-    equations = Equations(network)
+    laid = laid_out(network, period_s / steps)
+    equations = Equations(laid.network)
     march = _March(equations)
     before = np.full((steps, equations.size), np.inf)
     change = np.inf
@@ -168,7 +172,7 @@ def periodic(
             if left < tolerance and cycle > 2:
                 progress(1.0)
                 times = np.linspace(0, period_s, steps + 1)[1:]
-                return _result(equations, times, found, left, cycle)
+                return _result(laid, equations, times, found, left, cycle)
             change = latest
         before = found
     raise NotSolved(
@@ -413,11 +417,17 @@ def _check_periods(network: Network, period_s: float) -> None:
 
 
 def _result(
-    equations: Equations, times: Floats, states: Floats, change: float = 0.0, cycles: int = 0
+    laid: Laid,
+    equations: Equations,
+    times: Floats,
+    states: Floats,
+    change: float = 0.0,
+    cycles: int = 0,
 ) -> NetworkResult:
     columns = dict(zip(equations.nodes, states.T))
     flows = {e.name: states[:, equations.column(e.name)] for e in equations.branches}
     volumes = {e.name: states[:, equations.column(e.name)] for e in equations.stores}
-    for course in (*columns.values(), *flows.values(), *volumes.values(), times):
+    found = laid.together(columns, flows, volumes)
+    for course in (times, *(course for courses in found for course in courses.values())):
         course.setflags(write=False)
-    return NetworkResult(times, columns, flows, volumes, change, cycles)
+    return NetworkResult(times, *found, change, cycles)

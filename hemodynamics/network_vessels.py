@@ -27,12 +27,14 @@ class Artery:
         length_mm, radius_mm: its size.
         wave_speed_m_s: how fast a pulse travels in it, see `wave_speed`.
         viscosity_pa_s: of the blood.
+        profile: power of its velocity profile, 1 - (r / radius)^profile.
     """
 
     length_mm: float
     radius_mm: float
     wave_speed_m_s: float
     viscosity_pa_s: float = 0.0035
+    profile: float = 2.0
 
     def __post_init__(self) -> None:
         if min(self.length_mm, self.radius_mm, self.wave_speed_m_s) <= 0 or self.viscosity_pa_s < 0:
@@ -50,9 +52,12 @@ class Artery:
 
     @property
     def resistance(self) -> float:
-        """Its resistance to steady flow (mmHg s/mL), 8 mu l / (pi r^4)."""
-        length_m = 1e-3 * self.length_mm
-        return 8 * pi * self.viscosity_pa_s * length_m / self.area_m2**2 * PER_ML
+        """Its resistance to steady flow (mmHg s/mL), 2 (profile + 2) mu l / (pi r^4).
+
+        That is the shear at the wall of the profile; with Poiseuille's 8 mu l / (pi r^4).
+        """
+        shear = 2 * pi * (self.profile + 2) * self.viscosity_pa_s
+        return shear * 1e-3 * self.length_mm / self.area_m2**2 * PER_ML
 
     @property
     def inertance(self) -> float:
@@ -66,19 +71,25 @@ class Artery:
 
     @property
     def volume_ml(self) -> float:
-        """Its volume without pressure."""
+        """Its volume at its radius."""
         return 1e3 * self.area_m2 * self.length_mm
 
     def elements(
-        self, name: str, start: str, end: str, segments: int = 20, pressure_mmhg: float = 0.0
+        self,
+        name: str,
+        start: str,
+        end: str,
+        segments: int = 20,
+        pressure_mmhg: float = 0.0,
+        measured_mmhg: float = 0.0,
     ) -> tuple[Element, ...]:
         """Return the elements that join two nodes; names begin with ``name``.
 
         Waves shorter than some ten segments are distorted. The stores begin with the volume of
-        ``pressure_mmhg``.
+        ``pressure_mmhg``; the radius is that at ``measured_mmhg``.
         """
         part = self.compliance / segments
-        blood_ml = self.volume_ml / segments
+        blood_ml = self.volume_ml / segments - part * measured_mmhg
         nodes = [start, *(f"{name} {n}" for n in range(1, segments)), end]
         found: list[Element] = []
         for n, node in enumerate(nodes):

@@ -18,6 +18,7 @@ from hemodynamics.verification import (
     straight,
     thinning,
     tubes,
+    waves,
 )
 from hemodynamics.verification.rows import VERDICTS, CannotRun, Check, Means, Row
 from segmentation.contract import Progress, share, silent
@@ -32,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     Check("convergence", "flow in a straight tube by fineness", tubes.convergence, 4),
     Check("thinning", "steady flow of blood that thins with shear", thinning.thinning),
     Check("windkessel", "pressure at an outlet with a compliance", outlets.windkessel),
+    Check("waves", "waves in elastic tubes of a network", waves.waves),
     Check("dean", "steady flow in a gently curved tube", curved.dean, 0.5),
     Check("fda-nozzle", "jet behind a nozzle, beside laboratories", nozzle.fda_nozzle, 20),
     Check(
