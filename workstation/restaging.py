@@ -19,6 +19,11 @@ BY_HAND: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """Stages that make what a hand can move, the stage that moves it and its input for that."""
 
+PLACED: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
+    {"planning.cut_wedge": ("planning.cut_plane", ("point_mm", "normal"))}
+)
+"""Stages that find their place by themselves, the one to which a place is given, and its words."""
+
 
 def restaged(plan: Plan, output: str, stage: str) -> Plan:
     """Return ``plan`` with ``output`` made by another stage; a new result is added.
@@ -62,12 +67,17 @@ def with_input(plan: Plan, output: str, argument: str, name: str) -> Plan:
 def set_one(plan: Plan, output: str, word: str, value: Any) -> Plan:
     """Return ``plan`` with the stage, an input or a parameter of a step set.
 
+    A wedge whose point or normal is set becomes the plane there.
+
     Raises:
         PlanError: if there is no such step, or no such stage.
         StageError: for a parameter that the stage has not.
     """
     if word == STAGE:
         return restaged(plan, output, str(value))
+    placed, words = PLACED.get(plan.step(output).stage, ("", ()))
+    if word in words:
+        plan = restaged(plan, output, placed)
     plan, output = _moved_or_made(plan, output, word)
     stage = find_stage(plan.step(output))
     if word not in stage.parameters and any(word == i.name for i in stage.inputs):

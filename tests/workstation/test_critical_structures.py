@@ -166,7 +166,12 @@ def test_the_plan_has_steps_for_what_is_given() -> None:
     plan = template.plan("1.2.3", every, kinds)
     check_plan(plan)
     assert {"critical_near", "critical_map", "tracts_near", "tracts_map"} <= set(plan.keys())
+    without = template.plan("1.2.3", {"image": "k", "tumor": "k"}, kinds)
+    wedges = [plan.step("cut"), without.step("cut")]
+    assert [step.stage for step in wedges] == ["planning.cut_wedge"] * 2
+    assert [dict(step.params) for step in wedges] == [{}, {"open_to_surface": False}]
     bare = template.plan("1.2.3", {"image": "k"}, {"image": "volume"})
     check_plan(bare)
     assert not {"critical_near", "tracts_near"} & set(bare.keys())
+    assert bare.step("cut").stage == "planning.cut_plane"  # with nothing to cut a wedge around
     assert {s.output: s.stage for s in bare.steps}["tumor"] == "planning.empty_label"

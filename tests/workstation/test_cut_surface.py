@@ -180,6 +180,15 @@ def test_the_wedge_keeps_its_margin_and_opens_to_the_nearest_surface() -> None:
     assert (removed & hull).any()
 
 
+def test_a_closed_wedge_is_the_lesion_with_its_margin() -> None:
+    cut = cut_wedge(LIVER, TUMOR, margin_mm=5, open_to_surface=False)
+    assert margin(TUMOR, cut).numbers[0].value == pytest.approx(5, abs=0.3)
+    ball_ml = 4 / 3 * np.pi * (6 + 5) ** 3 / 1000
+    assert specimen(LIVER, cut).volume_ml() == pytest.approx(ball_ml, rel=0.05)
+    open_ml = specimen(LIVER, cut_wedge(LIVER, TUMOR, margin_mm=5)).volume_ml()
+    assert specimen(LIVER, cut).volume_ml() < open_ml
+
+
 def test_two_lesions_get_two_wedges() -> None:
     second = label_of(GRID, ellipsoid((4, 4, 4), (20, -8, -3)))
     both = replace(TUMOR, array=TUMOR.array | second.array)

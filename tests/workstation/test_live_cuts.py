@@ -52,6 +52,11 @@ def test_wedges(margin_mm: float, opening: float) -> None:
     require_agreement(LiveWedge(margin_mm, opening), cut, margin_mm)
 
 
+def test_a_closed_wedge() -> None:
+    cut = cut_wedge(LIVER, TUMOR, margin_mm=5.0, open_to_surface=False)
+    require_agreement(LiveWedge(5.0, open_to_surface=False), cut, 5.0)
+
+
 def test_a_wedge_that_spares_a_vein() -> None:
     cut = cut_wedge(LIVER, TUMOR, TREE, margin_mm=7.0, spared_mm=2.5)
     live = LiveWedge(7.0, spared_mm=2.5)

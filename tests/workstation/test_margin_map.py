@@ -13,7 +13,7 @@ from tests.meshing.shapes import LEFT_HANDED, ellipsoid, grid, label_of, tube
 from workstation.planning.cut_surface_stages import cut_surface
 from workstation.planning.margin_map import MARGIN, NEARNESS, critical_distance, margin_map
 from workstation.planning.proposal import as_point
-from workstation.planning.resection import cut_plane
+from workstation.planning.resection import cut_plane, margin
 
 GRID = grid((36, 36, 36), (1.3, 1.3, 2.0), LEFT_HANDED)
 LIVER = label_of(GRID, ellipsoid((33, 30, 33), (0, 0, 0)), "liver")
@@ -82,6 +82,21 @@ def test_bands_are_shares_of_the_surface() -> None:
     assert near.findings[0].severity == Severity.WARNING
     far = margin_map(TUMOR, CUTS[0], risk_mm=0, safety_mm=0)
     assert far.findings[0].code == "beyond_safety_band"
+
+
+def test_a_lesion_left_behind_is_shown_but_not_in_the_numbers() -> None:
+    """As in the margin, which says how many there are."""
+    second = label_of(GRID, ellipsoid((4, 4, 4), (20, -8, -3)))
+    both = replace(TUMOR, array=TUMOR.array | second.array)
+    for cut in CUTS:
+        found, one = values(margin_map(both, cut)), values(margin_map(TUMOR, cut))
+        assert found == pytest.approx({**one, "lesions_left": 1.0}, rel=1e-3)
+        assert found["lesions_left"] == values(margin(both, cut))["lesions_left"]
+        assert [f.code for f in margin_map(both, cut).findings][1:] == ["lesions_left"]
+    assert margin_map(both, CUTS[0]).point_data[MARGIN].min() < -10
+    all_left = margin_map(second, CUTS[0])
+    assert values(all_left)["minimum"] < -10
+    assert [f.code for f in all_left.findings] == ["past_the_cut"]
 
 
 def test_a_crossed_tumour_is_negative_and_a_crossed_duct_zero() -> None:

@@ -75,6 +75,14 @@ def test_the_second_cut_that_something_else_needs_stays(plan):
     assert "cut_other" in [s.output for s in restaged(used, "cut", PLANE).steps]
 
 
+def test_a_wedge_whose_place_is_given_becomes_a_plane(plan):
+    wedge = restaged(plan, "cut", WEDGE)
+    placed = with_settings(wedge, [("cut", "point_mm", POINT), ("cut", "normal", NORMAL)])
+    assert placed.step("cut").stage == PLANE
+    assert placed.step("cut").params == plan.step("cut").params
+    assert with_settings(wedge, [("cut", "margin_mm", 7.0)]).step("cut").stage == WEDGE
+
+
 def test_an_input_can_be_named(plan):
     changed = with_settings(plan, [("cut", "tumor", "tumor")])
     assert changed.step("cut").inputs["tumor"] == "tumor"

@@ -48,7 +48,8 @@ from workstation.planning.resection import (
     unit_normal,
 )
 
-NEAR_MM = 5.0  # around a lesion and its margin where distances are exact
+NEAR_CELLS = 2.0  # of the grid around a lesion and its margin, where distances are exact
+NO_TUMOR = "there is no tumour to cut a wedge around; mark it first, or choose another kind of cut"
 SMALLEST_ML = 0.05  # a lesion below this makes no wedge of its own
 
 
@@ -257,6 +258,7 @@ def cut_wedge(
     opening_degrees: Annotated[float, Ge(0), Le(120)] = 30.0,
     lesions: Literal["all", "largest"] = "all",
     spared_mm: Annotated[float, Ge(0), Le(30)] = 0.0,
+    open_to_surface: bool = True,
     progress: Progress = silent,
 ) -> CutSurface:
     """Cut a wedge around each lesion, with a margin, open to the nearest surface of the organ.
@@ -273,6 +275,8 @@ def cut_wedge(
         opening_degrees: whole angle of the cone that widens towards the organ's surface.
         lesions: a wedge around all lesions, or around the largest.
         spared_mm: veins at least this wide (mm) are spared; 0 spares none.
+        open_to_surface: whether it opens to the organ's surface; else it is closed around the
+            lesion, as where the organ's surface is not known.
         progress: told how far the work is.
 
     Raises:
@@ -284,24 +288,32 @@ def cut_wedge(
     _require_frame(liver, tumor)
     parts = lesions_for(tumor, lesions)
     if not parts:
-        raise ValueError("there is no tumour to cut a wedge around; mark it first")
-    skin = cast("SurfaceMesh", skin_of(liver)).points_mm
+        raise ValueError(NO_TUMOR)
+    skin = cast("SurfaceMesh", skin_of(liver)).points_mm if open_to_surface else None
     geometry = grid_around(organ)
     points = centres_mm(geometry)
     level = np.full(len(points), -np.inf)
-    slope = np.tan(np.radians(opening_degrees / 2))
+    slope, near_mm = np.tan(np.radians(opening_degrees / 2)), NEAR_CELLS * max(geometry.spacing_mm)
     for number, lesion in enumerate(parts):
         progress(0.1 + 0.7 * number / len(parts), "drawing the wedge")
-        level = np.maximum(level, _wedge(points, lesion, skin, margin_mm, float(slope)))
+        level = np.maximum(level, _wedge(points, lesion, skin, margin_mm, slope, near_mm))
     trees = require_trees(liver, portal, hepatic)
     if spared_mm:
         level = without_veins(level, points, tumor, trees, spared_mm, max(geometry.spacing_mm))
     made = from_level(organ, level, geometry, "wedge")
+    return replace(made, findings=(_wedge_note(margin_mm, spared_mm, open_to_surface),))
+
+
+def _wedge_note(margin_mm: float, spared_mm: float, open_to_surface: bool) -> Finding:
+    """Return what a reader must know about a wedge."""
+    shape = "The wedge" if open_to_surface else "The cut is closed around the tumour, it"
     spares = f"it spares veins of {spared_mm:g} mm and wider, off the tumour"
     vessels = spares if spared_mm else "it takes no account of vessels"
-    text = f"The wedge keeps {margin_mm:g} mm from the tumour; {vessels}."
-    note = Finding(Severity.INFO, "wedge", text, remedy="Check the cut against the vessels.")
-    return replace(made, findings=(note,))
+    text = f"{shape} keeps {margin_mm:g} mm from the tumour; {vessels}."
+    remedy = "Check the cut against the vessels."
+    if not open_to_surface:
+        text = f"{text[:-1]}, and the way to it is not part of it."
+    return Finding(Severity.INFO, "wedge", text, remedy=remedy)
 
 
 def without_veins(
@@ -387,22 +399,36 @@ def cone_of(lesion_mm: Floats, organ_mm: Floats) -> Cone:
 
 
 def _wedge(
-    points: Floats, lesion: LabelMap, organ_skin: Floats, margin_mm: float, slope: float
+    points: Floats,
+    lesion: LabelMap,
+    organ_skin: Floats | None,
+    margin_mm: float,
+    slope: float,
+    near_mm: float,
 ) -> Floats:
-    """Return what is positive within the margin of a lesion and in the cone to the surface."""
+    """Return what is positive within the margin of a lesion and in the cone to the surface.
+
+    Without an ``organ_skin`` there is no cone. Within ``near_mm`` of the margin it is exact.
+    """
     skin = isosurface(lesion)
+    middle = skin.points_mm.mean(axis=0)
+    # Elsewhere a bound serves: only where the level changes its sign does its value matter.
+    reach = np.linalg.norm(skin.points_mm - middle, axis=1).max()
+    offset = margin_mm + reach - np.linalg.norm(points - middle, axis=1)
+    close = np.flatnonzero(offset > -near_mm)
+    farthest = margin_mm + near_mm
+    nearest = cKDTree(skin.points_mm)
+    apart = nearest.query(points[close], distance_upper_bound=farthest)[0]
+    apart = np.minimum(apart, farthest)
+    offset[close] = margin_mm + np.where(holds(lesion, points[close]), apart, -apart)
+    near = close[np.abs(offset[close]) < near_mm]
+    offset[near] = margin_mm - NearestOnSurface(skin).signed_mm(points[near])
+    if organ_skin is None:
+        return np.asarray(offset)
     shape = cone_of(skin.points_mm, organ_skin)
     along, beside = shape.places(points)
     radius = shape.radius_mm + margin_mm
     cone = np.minimum((radius + along * slope - beside) / np.hypot(1.0, slope), along)
-    # Elsewhere a bound serves: only where the level changes its sign does its value matter.
-    reach = np.linalg.norm(skin.points_mm - shape.centre_mm, axis=1).max()
-    offset = margin_mm + reach - np.linalg.norm(points - shape.centre_mm, axis=1)
-    close = np.flatnonzero(offset > -NEAR_MM)
-    apart = cKDTree(skin.points_mm).query(points[close])[0]
-    offset[close] = margin_mm + np.where(holds(lesion, points[close]), apart, -apart)
-    near = close[np.abs(offset[close]) < NEAR_MM]
-    offset[near] = margin_mm - NearestOnSurface(skin).signed_mm(points[near])
     return np.asarray(np.maximum(cone, offset))
 
 

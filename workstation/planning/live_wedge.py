@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from meshing.centerline import Centerline
 from meshing.surface import isosurface
 from segmentation.volume import LabelMap
-from workstation.planning.cut_surface_stages import cone_of, lesions_for, wide_veins
+from workstation.planning.cut_surface_stages import NO_TUMOR, cone_of, lesions_for, wide_veins
 from workstation.planning.proposal import Floats, holds, skin_of
 
 Bools = npt.NDArray[np.bool_]
@@ -34,6 +34,7 @@ class LiveWedge:
     opening_degrees: float = 30.0
     lesions: Literal["all", "largest"] = "all"
     spared_mm: float = 0.0
+    open_to_surface: bool = True
 
 
 class WedgeField:
@@ -57,7 +58,7 @@ class WedgeField:
         parts = [] if tumor is None else lesions_for(tumor, lesions)
         skin = skin_of(liver)
         if not parts or skin is None or tumor is None:
-            raise ValueError("there is no tumour to cut a wedge around; mark it first")
+            raise ValueError(NO_TUMOR)
         skins = [isosurface(part) for part in parts]
         nearest = cKDTree(np.concatenate([one.points_mm for one in skins]))
         cones = [cone_of(one.points_mm, skin.points_mm) for one in skins]
@@ -88,7 +89,7 @@ class WedgeField:
         removed = self._apart <= np.float32(cut.margin_mm)
         level = cut.margin_mm - self._rest_apart
         both = zip(self._radii, self._cones, self._rest_cones)
-        for radius, (at, ahead, beside), (far, aside) in both:
+        for radius, (at, ahead, beside), (far, aside) in both if cut.open_to_surface else ():
             wide = radius + cut.margin_mm
             removed[at[beside < np.float32(slope) * ahead + np.float32(wide)]] = True
             wall = (wide + far * slope - aside) / np.hypot(1.0, slope)

@@ -21,11 +21,19 @@ from meshing.tracts import is_tract, samples_mm
 from segmentation.contract import Finding, FrameMismatch, Number, Progress, Severity, silent
 from segmentation.volume import ImageGeometry, LabelMap
 from workstation.planning.cut_surface import CutSurface
-from workstation.planning.proposal import Floats, as_point, skin_of, tight
-from workstation.planning.resection import R0_MM, CutPlane, distances_mm
+from workstation.planning.proposal import Floats, as_point, separate_parts, skin_of, tight
+from workstation.planning.resection import (
+    R0_MM,
+    CutPlane,
+    counted_points,
+    distances_mm,
+    lesions_left,
+    outside_text,
+)
 
 MARGIN = "margin_mm"
 FIBRE_STEP_MM = 0.25
+TOLD_MM = 0.05  # half of the last digit that is told: 9.96 mm are not nearer than 10
 NEARNESS = "distance_to_structure_mm"
 SHARES = (("risk", "closer than {risk:g} mm"), ("safety", "from {risk:g} to {safety:g} mm"))
 
@@ -40,8 +48,9 @@ def margin_map(
 ) -> SurfaceMesh:
     """Map the distance of the tumour's surface to the cut, in bands of risk and safety.
 
-    Distances are signed: negative where the tumour lies outside the specimen. All lesions count,
-    also those that are left behind.
+    Distances are signed: negative where the tumour lies outside the specimen. All lesions are
+    shown; in the numbers those that lie wholly outside the specimen are counted apart, as in the
+    margin.
 
     Args:
         tumor: what must come out.
@@ -71,7 +80,16 @@ def margin_map(
         aside = NearestOnSurface(cut.surface)(feet, progress).distance_mm
         signed = np.where(signed >= 0, 1, -1) * np.hypot(signed, aside)
     half = max(tumor.geometry.spacing_mm) / 2
-    return _mapped(skin, MARGIN, signed, (risk_mm, safety_mm), half, "the tumour's surface")
+    parts = separate_parts(lesions)
+    points = counted_points(signed, parts)
+    bands = (risk_mm, safety_mm)
+    made = _mapped(skin, MARGIN, signed, bands, half, "the tumour's surface", points)
+    left = lesions_left(signed, parts)
+    if not left:
+        return made
+    text = f"{outside_text(int(left[0].value), len(parts))[:-1]}; the margin leaves that out."
+    note = Finding(Severity.WARNING, "lesions_left", text, remedy="Move or turn the cut.")
+    return replace(made, numbers=(*made.numbers, *left), findings=(*made.findings, note))
 
 
 def critical_distance(
@@ -150,18 +168,24 @@ def _mapped(
     bands_mm: tuple[float, float],
     half_mm: float,
     of: str,
+    points: npt.NDArray[np.int64] | None = None,
 ) -> SurfaceMesh:
-    """Return a surface with its distances, their smallest, and the shares of the bands."""
+    """Return a surface with its distances, their smallest, and the shares of the bands.
+
+    In both only ``points`` count, or all.
+    """
     risk, safety = bands_mm
-    weights = point_areas_mm2(surface)
-    nearest = int(np.argmin(distance))
+    counts = np.arange(len(distance)) if points is None else points
+    weights = np.zeros(len(distance))
+    weights[counts] = point_areas_mm2(surface)[counts]
+    nearest = int(counts[np.argmin(distance[counts])])
     least, place = float(distance[nearest]), as_point(surface.points_mm[nearest])
     source = "nearest places of the surfaces; band: half a voxel's longest edge"
     low = least - half_mm if quantity == MARGIN else max(least - half_mm, 0.0)
     numbers = [Number("minimum", least, "mm", source, low, least + half_mm)]
     inside: dict[str, npt.NDArray[np.bool_]] = {
         "risk": distance < risk,
-        "safety": (distance >= risk) & (distance < safety),
+        "safety": (distance >= risk) & (distance < safety - TOLD_MM),
     }
     for name, words in SHARES:
         share = 100.0 * float(weights[inside[name]].sum() / weights.sum())
@@ -183,7 +207,7 @@ def _judged(least: float, place: tuple[float, float, float], risk: float, safety
     if least < risk:
         text = f"It comes as near as {least:.1f} mm here, inside the risk band of {risk:g} mm."
         return Finding(Severity.WARNING, "inside_risk_band", text, place, "Move the cut.")
-    if least < safety:
+    if least < safety - TOLD_MM:
         text = f"It comes as near as {least:.1f} mm here, inside the safety band of {safety:g} mm."
         return Finding(Severity.INFO, "inside_safety_band", text, place)
     text = f"It stays {least:.1f} mm away, beyond the safety band of {safety:g} mm."

@@ -371,8 +371,7 @@ def margin(tumor: LabelMap, cut: Cut, *, progress: Progress = silent) -> Measure
         return Measurements(findings=(note,))
     distance = distances_mm(cut, skin)
     parts = separate_parts(skin)
-    removed = [n for n in parts if distance[n].max() >= 0] or parts
-    points = np.concatenate(removed)
+    points = counted_points(distance, parts)
     nearest = int(points[np.argmin(distance[points])])
     value = float(distance[nearest])
     steps = tumor.geometry.axes.T @ _direction(cut, skin.points_mm[nearest])
@@ -387,11 +386,16 @@ def margin(tumor: LabelMap, cut: Cut, *, progress: Progress = silent) -> Measure
         value - half,
         value + half,
     )
-    numbers = (number, *_lesions_left(distance, parts))
+    numbers = (number, *lesions_left(distance, parts))
     return Measurements(numbers, _margin_findings(skin, distance, nearest, parts))
 
 
-def _lesions_left(distance: Floats, lesions: list[npt.NDArray[np.int64]]) -> tuple[Number, ...]:
+def counted_points(distance: Floats, lesions: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Return the points of the lesions that a cut removes, or of all where it removes none."""
+    return np.concatenate([n for n in lesions if distance[n].max() >= 0] or lesions)
+
+
+def lesions_left(distance: Floats, lesions: list[npt.NDArray[np.int64]]) -> tuple[Number, ...]:
     """Return how many lesions the margin leaves out, since they stay behind; none for none."""
     left = sum(float(distance[n].max()) < 0 for n in lesions)
     source = f"count of the lesions, of {len(lesions)}, that lie wholly outside the specimen"

@@ -23,7 +23,7 @@ def live_planes(params: Mapping[str, Any]) -> LivePlanes:
 
 def live_wedge(params: Mapping[str, Any]) -> LiveWedge:
     """Return a wedge from the parameters of its step."""
-    names = ("margin_mm", "opening_degrees", "lesions", "spared_mm")
+    names = ("margin_mm", "opening_degrees", "lesions", "spared_mm", "open_to_surface")
     return LiveWedge(**{name: params[name] for name in names if name in params})
 
 

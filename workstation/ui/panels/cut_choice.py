@@ -46,7 +46,7 @@ HINTS = {
     PLANES: "Drag the lines on the slices, or the handle of the chosen plane in 3D.",
     SHEET: "Drag the balls in 3D or the line on the slices, or draw the cut.",
     BORDER: "What is ticked is removed.",
-    WEDGE: "Open to the nearest surface of the organ.",
+    WEDGE: "Around each lesion with its margin, by the numbers below.",
 }
 PART_HINT = "As a part it is set by numbers, in its step; to drag it, make it the only cut first."
 

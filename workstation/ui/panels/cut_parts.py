@@ -10,6 +10,7 @@ import numpy as np
 from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import (
     QButtonGroup,
+    QCheckBox,
     QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
@@ -31,6 +32,7 @@ WORDS = {
 }
 SIDES = {"between": "Removed: beyond all planes", "beyond_any": "Removed: beyond any plane"}
 LESIONS = {"all": "Around all lesions", "largest": "Around the largest lesion"}
+OPENS = "open_to_surface"
 STEP_MM = 15.0  # how far from the last one a plane that is added begins
 
 
@@ -167,6 +169,11 @@ class WedgePart(Part):
         self.opening = _number(0, 120, 5, "°", "Whole angle of the cone towards the surface")
         self.spared = _number(0, 30, 1, " mm", "Veins at least this wide are spared; 0 spares none")
         self.spared.setSpecialValueText("none")
+        self.opens = QCheckBox("Open to the organ's surface")
+        self.opens.setToolTip("Without, the cut is closed around the tumour and has no way out")
+        self.opens.clicked.connect(
+            lambda on: change("Open the wedge" if on else "Close the wedge", {OPENS: on})
+        )
         self._boxes = {
             "margin_mm": self.margin,
             "opening_degrees": self.opening,
@@ -186,6 +193,7 @@ class WedgePart(Part):
             row.addWidget(label(text, wrap=False), 1)
             row.addWidget(box, 1)
             self.column.addLayout(row)
+        self.column.addWidget(self.opens)
         self.column.addWidget(self.lesions)
         self._shown: dict[str, float] = {}
 
@@ -199,7 +207,9 @@ class WedgePart(Part):
             self._tell(f"Wedge: {name.split('_')[0]}", {name: box.value()})
 
     def show_params(self, params: Mapping[str, Any]) -> None:
-        """Show margin, opening and lesions."""
+        """Show margin, opening, lesions, and whether it opens at all."""
+        self.opens.setChecked(bool(params.get(OPENS, True)))
+        self.opening.setEnabled(self.opens.isChecked())
         for name, box, usual in (
             ("margin_mm", self.margin, 10.0),
             ("opening_degrees", self.opening, 30.0),
