@@ -161,7 +161,7 @@ class Case:
         path, structure = split_structure(path)
         how = {"kind": kind, **reading, **({"structure": structure} if structure else {})}
         value = self._read_file(path, name, how, frame_uid, progress)
-        check_labels(path, name, value, partial(self._image_grid, frame_uid))
+        check_labels(path, name, value, partial(self._image_grids, frame_uid))
         folder = self.folder / "files"
         folder.mkdir(exist_ok=True)
         copy = folder / f"{name}-{digest_source(value)[:12]}{_ending(path)}"
@@ -226,12 +226,15 @@ class Case:
 
     def _image_grid(self, frame_uid: str | None) -> ImageGeometry | None:
         """Return the voxel grid of the first image in a frame of reference."""
+        return next(self._image_grids(frame_uid), None)
+
+    def _image_grids(self, frame_uid: str | None) -> Iterator[ImageGeometry]:
+        """Yield the voxel grids of the images in a frame of reference."""
         for name, about in self.record.sources.items():
             if about["kind"] in IMAGES and about["frame_uid"] == frame_uid:
                 key, kept = about["sha256"], self.values.sources
                 image: Volume = kept[key] if key in kept else self.reread_source(name, key)
-                return image.geometry
-        return None
+                yield image.geometry
 
     # Plans ---------------------------------------------------------------------------
 

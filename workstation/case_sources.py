@@ -10,6 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from meshing.surface import SurfaceMesh
 from segmentation.contract import Progress, silent
 from segmentation.images import read_labels, read_volume
@@ -19,6 +21,7 @@ from workstation.clinical_match import match, patient_of_images
 from workstation.dicom import files as dicom
 from workstation.dicom.label_source import is_dicom, read_label_source
 from workstation.planning.plan import Plan
+from workstation.planning.proposal import tight
 from workstation.planning.transplant_person import PersonRecord
 from workstation.store import sync_folder
 from workstation.surface_source import READING, read_surface_source
@@ -166,19 +169,26 @@ def reread_series(
 
 
 def check_labels(
-    path: Path, name: str, value: object, grid_of: Callable[[], ImageGeometry | None]
+    path: Path, name: str, value: object, grids_of: Callable[[], Iterable[ImageGeometry]]
 ) -> None:
-    """Raise where a label file cannot serve as what a plan cannot do without.
+    """Raise where a label file cannot serve: nothing is marked in it, or nothing of the image.
 
-    ``grid_of`` tells the voxel grid of the image, if there is one.
+    ``grids_of`` tells the voxel grids of the images that it may belong to, if there are some.
 
     Raises:
-        CaseError: if no voxel is marked; it tells the grids of file and image.
+        CaseError: if no voxel is marked that a plan cannot do without, or what is marked lies
+            outside of every image; it tells the grids of file and image.
     """
     wanted = name.removesuffix("_file")
-    if not isinstance(value, LabelMap) or wanted not in NEVER_EMPTY or value.array.any():
+    if not isinstance(value, LabelMap):
         return
-    grid, image = value.geometry, grid_of()
+    marked = tight(value)
+    if marked is not None:
+        _require_inside(path, wanted, marked, list(grids_of()))
+        return
+    if wanted not in NEVER_EMPTY:
+        return
+    grid, image = value.geometry, next(iter(grids_of()), None)
     against = "" if image is None else f"; the image has {_grid_text(image)}"
     same = image is None or grid.same_grid(image)
     raise CaseError(
@@ -188,15 +198,41 @@ def check_labels(
     )
 
 
+def _require_inside(
+    path: Path, wanted: str, marked: LabelMap, images: Sequence[ImageGeometry]
+) -> None:
+    """Raise where the box of what is marked touches no image."""
+    if not images or any(_touches(marked.geometry, image) for image in images):
+        return
+    raise CaseError(
+        f"{path.name}, given as {wanted}, lies outside the image: what is marked spans "
+        f"{_place_text(marked.geometry)}, and the image {_place_text(images[0])}. It was drawn on "
+        "another image, or lost its place when it was saved. Choose the file that belongs to this "
+        "image, or save it again with the origin, spacing and direction of this image"
+    )
+
+
+def _touches(grid: ImageGeometry, image: ImageGeometry) -> bool:
+    """Tell whether the box of a grid may reach into an image, judged along the image's axes."""
+    at = image.to_index(grid.corners_mm())
+    last = np.asarray(image.size) - 0.5
+    return bool(np.all((at.max(axis=0) >= -0.5) & (at.min(axis=0) <= last)))
+
+
 def _grid_text(grid: ImageGeometry) -> str:
     """Return size, spacing and place of a voxel grid in words."""
     size = " x ".join(map(str, grid.size))
     spacing = " x ".join(f"{step:.3g}" for step in grid.spacing_mm)
+    return f"{size} voxels of {spacing} mm at {_place_text(grid)}"
+
+
+def _place_text(grid: ImageGeometry) -> str:
+    """Return where a voxel grid lies in words."""
     corners = grid.corners_mm()
     place = ", ".join(
         f"{low:.0f} to {high:.0f}" for low, high in zip(corners.min(axis=0), corners.max(axis=0))
     )
-    return f"{size} voxels of {spacing} mm at {place} mm (x, y, z in LPS)"
+    return f"{place} mm (x, y, z in LPS)"
 
 
 def image_frame(record: CaseRecord) -> str:

@@ -31,3 +31,24 @@ def test_a_label_without_a_voxel_is_refused_before_anything_is_computed(
         assert ("made on another grid" in said) == (grid is FAR)
         assert "liver_file" not in case.record.sources
         case.import_file(file, "tumor_file", "labels", "1.2")  # there may be none
+
+
+@pytest.mark.parametrize("name", ["liver_file", "tumor_file"])
+def test_what_lies_outside_the_image_is_refused_as_it_is_read(tmp_path: Path, name: str) -> None:
+    """It would fail only when it is brought onto the image's grid."""
+    image, other, file = (tmp_path / n for n in ("ct.nrrd", "chest.nrrd", "drawn.nrrd"))
+    write_volume(Volume(np.zeros(GRID.shape, np.int16), GRID), image)
+    array = np.zeros(GRID.shape, np.uint8)
+    array[2:4, 3:7, 5:8] = 1
+    moved = replace(GRID, origin_mm=(-5, 7, 31.0))  # marked from 35 mm on, the image ends at 29
+    write_labels(LabelMap(array, moved, {1: Label("liver")}), file)
+    with create_case(tmp_path / "case") as case:
+        case.import_file(file, name, "labels", "1.2")  # without an image there is nothing to say
+        case.import_file(image, "ct", "volume", "1.2")
+        with pytest.raises(CaseError, match=r"drawn.nrrd, given as \w+, lies outside the image"):
+            case.import_file(file, name, "labels", "1.2")
+        write_volume(Volume(np.zeros(GRID.shape, np.int16), moved), other)
+        case.import_file(other, "chest", "volume", "1.2")  # it is one of this image
+        case.import_file(file, name, "labels", "1.2")
+        write_labels(LabelMap(array, GRID, {1: Label("liver")}), file)
+        case.import_file(file, name, "labels", "1.2")
