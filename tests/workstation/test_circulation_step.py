@@ -9,8 +9,10 @@ from hemodynamics.lumped import UnusableNetwork
 from hemodynamics.network import TIME, circulation
 from workstation.case import create_case
 from workstation.export import export
+from workstation.figures import figures_of
 from workstation.formats import FORMATS, digest_value, kind_of
 from workstation.planning.plan import Plan, Step
+from workstation.planning.template import find_template
 from workstation.stages import StepFailed
 
 GROUND = "ground"
@@ -81,6 +83,17 @@ def test_a_case_keeps_and_exports_the_courses(tmp_path):
         with pytest.raises(StepFailed, match="nothing in the network beats"):
             case.run(wrong)
     assert len(record["courses"]["aorta.pressure_mmhg"]) == 40
+
+
+def test_the_template_begins_with_an_example_that_runs(tmp_path):
+    plan = find_template("circulation").plan("", {})
+    with create_case(tmp_path / "case") as case:
+        case.add_plan(plan, "Start")
+        case.run(plan)
+        found = {number["name"]: number["value"] for number in case.summary()["numbers"]}
+    assert figures_of(plan).key_numbers.keys() <= found.keys()
+    low, high = (found[f"circulation.root.pressure_{end}"] for end in ("minimum", "maximum"))
+    assert 70 < low < 90 < high < 130
 
 
 def test_courses_come_back(tmp_path):
