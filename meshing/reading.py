@@ -33,6 +33,9 @@ AGAIN = "write it again with the program that made it"
 STL_TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("extra", "<u2")])
 """One facet of a binary STL."""
 
+TEXT_STL_HEAD = 4096
+"""So near to its beginning a text STL has a facet; a binary one may begin with its word too."""
+
 SMALLEST_MM, LARGEST_MM = 2.0, 1000.0
 """A surface whose longest side is outside of these is unlikely in a patient."""
 
@@ -206,6 +209,8 @@ def _read_stl(path: Path) -> tuple[SurfaceMesh, Tags]:
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(84)
+        start = head + file.read(TEXT_STL_HEAD - len(head))
+        file.seek(len(head))
         count = int.from_bytes(head[80:84], "little") if len(head) == 84 else -1
         if size == 84 + 50 * count:
             cells = np.frombuffer(file.read(), STL_TRIANGLE)
@@ -213,7 +218,7 @@ def _read_stl(path: Path) -> tuple[SurfaceMesh, Tags]:
             triangles = np.arange(len(points), dtype=np.int64).reshape(-1, 3)
             text = head[:80].decode("latin-1").replace("\0", " ")
             return SurfaceMesh(points, triangles, ""), _tags_of(text)
-    if head.lstrip()[:5].lower() != b"solid":
+    if head.lstrip()[:5].lower() != b"solid" or b"facet" not in start.lower():
         needed = f"{count} triangles need {84 + 50 * count}" if count >= 0 else "its head needs 84"
         raise UnreadableSurface(
             f"{path.name} is no whole STL: {size} bytes, where {needed}; copy it again"

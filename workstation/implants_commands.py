@@ -37,6 +37,16 @@ def library_lines(record: Mapping[str, Any]) -> list[str]:
         sizes = family["sizes"]
         names = list(sizes) if isinstance(sizes, Mapping) else [size["name"] for size in sizes]
         shown = ", ".join(names[:12]) + (f", ... {names[-1]}" if len(names) > 12 else "")
-        lines += [f"    {family['name']}: {family['title']}; sizes {shown}",
+        lines += [f"    {family['name']}: {family['title']}; sizes {shown}{_long(record, family)}",
                   f"        {family['frame']}"]  # fmt: skip
     return lines
+
+
+def _long(record: Mapping[str, Any], family: Mapping[str, Any]) -> str:
+    """Say how long the parts of an added family are, which shows a wrong unit."""
+    known = record.get("lengths_mm", {})
+    if not known or isinstance(family["sizes"], Mapping):
+        return ""
+    sides = [known[size["file"]] for size in family["sizes"]]
+    least, most = f"{min(sides):.3g}", f"{max(sides):.3g}"
+    return f"; {least} mm long" if least == most else f"; {least} to {most} mm long"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -85,6 +86,8 @@ def set_one(plan: Plan, output: str, word: str, value: Any) -> Plan:
     if word not in stage.parameters:
         known = ", ".join(stage.parameters) or "none"
         raise StageError(f"{stage.name} has no parameter {word!r}; it has: {known}")
+    if stage.parameters[word].annotation is str and type(value) in (int, float):
+        value = json.dumps(value)  # a size such as 4 is text, however it is typed
     if value is not None:
         stage.parameters[word].check(value)
     return plan.with_params(output, **{word: value})

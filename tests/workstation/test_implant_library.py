@@ -136,7 +136,8 @@ def test_a_part_of_two_pieces_is_told(folder):
 
 def test_a_unit_counts(folder):
     write_manifest(folder, unit="cm")
-    to_trimesh(wedge(6.0)).export(folder / "wedge_1.stl")  # this one names no unit itself
+    for number in (1, 2):  # these name no unit themselves
+        to_trimesh(wedge(5.0 + number)).export(folder / f"wedge_{number}.stl")
     part = find_parts("mine", "wedge", ["1"], sha256=add_library(folder).sha256)[0]
     assert np.ptp(part.mesh.points_mm, axis=0) == pytest.approx([100, 80, 60])
 
@@ -177,6 +178,12 @@ def test_other_files_are_another_library(folder):
         ('"title": "My wedges"', '"title": "a\\u202eb"', "line 4: title:"),
         ('"title": "My wedges"', '"title": ' + "[" * 50_000, "line 1: this is no JSON"),
         ('"name": "mine"', '"name": "generic"', "the name 'generic' is that of what ships"),
+        ('"unit": "mm"', '"unit": "cm", "unit": "mm"', "line 8: unit is there twice"),
+        (
+            '"file": "wedge_2.stl"',
+            '"file": "wedge_1.stl"',
+            r"line 21: wedge_1\.stl is the part of size 1 too",
+        ),
     ],
 )
 def test_a_bad_manifest_is_refused_by_line_and_leaves_nothing(folder, old, new, said):
@@ -193,6 +200,21 @@ def test_an_open_file_is_refused_by_line(folder):
     mesh = wedge(7.0)
     write_surface(SurfaceMesh(mesh.points_mm, mesh.triangles[1:], ""), folder / "wedge_2.stl")
     with pytest.raises(BadManifest, match=r"line 21: wedge_2\.stl is no closed surface"):
+        add_library(folder)
+
+
+def test_a_size_in_another_unit_than_its_family_is_refused_by_line(folder):
+    mesh = wedge(7.0)
+    write_surface(SurfaceMesh(0.1 * mesh.points_mm, mesh.triangles, ""), folder / "wedge_2.stl")
+    with pytest.raises(BadManifest, match=r"line 21: wedge_2\.stl is 1 mm long, where .* 5.5 mm"):
+        add_library(folder)
+
+
+def test_half_a_file_is_refused_by_its_size_whatever_its_head_says(folder):
+    file = folder / "wedge_2.stl"
+    raw = b"solid of a program".ljust(80) + file.read_bytes()[80:]
+    file.write_bytes(raw[: len(raw) // 2])
+    with pytest.raises(BadManifest, match=r"line 21: wedge_2\.stl is no whole STL: 142 bytes"):
         add_library(folder)
 
 

@@ -128,3 +128,11 @@ def test_a_source_of_the_case_enters_the_plan_that_names_it(plan):
 def test_what_is_wrong_is_named(plan, settings, error, words):
     with pytest.raises(error, match=words):
         with_settings(plan, settings)
+
+
+def test_a_size_is_text_however_it_is_typed():
+    step = Step("planning.place_implant", "implant", inputs={"bone": "bone"})
+    plan = with_settings(Plan("", {"bone": "0"}, (step,)), [("implant", "size", 4)])
+    assert plan.step("implant").params == {"size": "4"}
+    with pytest.raises(StageError, match="size is refused"):
+        with_settings(plan, [("implant", "size", [4])])

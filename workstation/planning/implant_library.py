@@ -27,6 +27,7 @@ from meshing.files import write_surface
 from meshing.reading import read_surface
 from meshing.surface import SurfaceMesh, enclosed_mm3, is_watertight
 from segmentation.contract import Finding, Progress, Severity, share, silent
+from segmentation.volume import Floats
 from workstation.planning.implant_families import (
     COLOUR,
     FAMILIES,
@@ -55,6 +56,9 @@ MANIFEST_BYTES = 1 << 20
 SMALLEST_MM, LARGEST_MM = 1.0, 1000.0
 """A part that is less or more than this long has another unit than its manifest says."""
 
+OTHER_UNIT = 4.0
+"""A part whose sides are all so many times those of its family's others has another unit."""
+
 
 class ChangedLibrary(ValueError):
     """A library's files are not those that a plan was made with, or were changed since added."""
@@ -64,7 +68,8 @@ class ChangedLibrary(ValueError):
 class Library:
     """An added library: its manifest, its folder, and the checksums of its files.
 
-    ``sha256`` is that of the manifest and all files, which plans name.
+    ``sha256`` is that of the manifest and all files, which plans name; ``lengths_mm`` are the
+    longest sides of the parts by file, none in one that was added before they were kept.
     """
 
     manifest: Manifest
@@ -72,11 +77,13 @@ class Library:
     files: Mapping[str, str]
     sha256: str
     added: str
+    lengths_mm: Mapping[str, float]
 
     def to_json(self) -> dict[str, Any]:
         """Return the record that `hilum implants list --json` prints."""
         record = self.manifest.model_dump(by_alias=True, exclude_none=True)
-        return record | {"sha256": self.sha256, "added": self.added, "files": dict(self.files)}
+        kept = {"files": dict(self.files), "lengths_mm": dict(self.lengths_mm)}
+        return record | {"sha256": self.sha256, "added": self.added} | kept
 
 
 def implants_folder() -> Path:
@@ -118,13 +125,20 @@ def _installed(folder: Path) -> Library:
         record = json.loads((folder / ADDED).read_text("utf-8"))
         text = (folder / MANIFEST).read_bytes()
         files, added, sha256 = dict(record["files"]), record["added"], record["sha256"]
+        lengths = dict(record.get("lengths_mm", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ChangedLibrary(
             f"the implant library {folder.name} is damaged ({error}); add it again"
         ) from error
     if _digest(text, files) != sha256:
         raise ChangedLibrary(f"{MANIFEST} of {folder.name} was changed; add the library again")
-    return Library(read_manifest(text.decode("utf-8")), folder, files, sha256, added)
+    try:
+        manifest = read_manifest(text.decode("utf-8"))
+    except BadManifest as error:
+        raise ChangedLibrary(
+            f"the implant library {folder.name}: {error}, then add it again"
+        ) from error
+    return Library(manifest, folder, files, sha256, added, lengths)
 
 
 def _digest(manifest: bytes, files: Mapping[str, str]) -> str:
@@ -159,13 +173,16 @@ def add_library(source: Path, progress: Progress = silent) -> Library:
     root.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".adding-", dir=root))
     try:
-        files = _copied(source, scratch, manifest, value_lines(text), progress)
+        lines = value_lines(text)
+        files, sides = _copied(source, scratch, manifest, lines, progress)
+        _require_sizes(manifest, lines, files, sides)
         (scratch / MANIFEST).write_bytes(raw)
         record = {
             "sha256": _digest(raw, files),
             "added": datetime.now(UTC).isoformat("T", "seconds"),
             "source": str(source.resolve()),
             "files": files,
+            "lengths_mm": {name: round(float(side.max()), 2) for name, side in sides.items()},
         }
         (scratch / ADDED).write_text(json.dumps(record, indent=2) + "\n", "utf-8")
         target = root / manifest.name
@@ -180,12 +197,12 @@ def add_library(source: Path, progress: Progress = silent) -> Library:
 
 def _copied(
     source: Path, target: Path, manifest: Manifest, lines: Mapping[Any, int], progress: Progress
-) -> dict[str, str]:
-    """Copy and check the files of a manifest; return their checksums by name."""
+) -> tuple[dict[str, str], dict[str, Floats]]:
+    """Copy and check the files of a manifest; return their checksums and their sides (mm)."""
     wanted = {size.file: lines[("families", f, "sizes", s, "file")]
               for f, family in enumerate(manifest.families)
               for s, size in enumerate(family.sizes)}  # fmt: skip
-    total, files = 0, {}
+    total, files, sides = 0, {}, {}
     for number, (name, line) in enumerate(wanted.items()):
         part, path = share(progress, number, len(wanted)), source / name
         part(0.0, f"reading {name}")
@@ -200,12 +217,40 @@ def _copied(
         shutil.copyfile(path, target / name)
         try:
             kept = [name, *_triangulated(target / name, part)]
-            _closed(target / kept[-1], manifest.unit)
+            sides[name] = np.ptp(_closed(target / kept[-1], manifest.unit).points_mm, axis=0)
         except (ValueError, StepFailed) as error:
             raise BadManifest(f"{MANIFEST}, line {line}: {error}") from error
         for file in kept:
             files[file] = hashlib.sha256((target / file).read_bytes()).hexdigest()
-    return files
+    return files, sides
+
+
+def _require_sizes(
+    manifest: Manifest,
+    lines: Mapping[Any, int],
+    files: Mapping[str, str],
+    sides_mm: Mapping[str, Floats],
+) -> None:
+    """Raise where two sizes of a family are one part, or one of them has another unit.
+
+    Raises:
+        BadManifest: naming the line.
+    """
+    for f, family in enumerate(manifest.families):
+        usual = np.median([sides_mm[size.file] for size in family.sizes], axis=0)
+        same: dict[str, str] = {}
+        for s, size in enumerate(family.sizes):
+            line = f"{MANIFEST}, line {lines[('families', f, 'sizes', s, 'file')]}: {size.file}"
+            other = same.setdefault(files[size.file], size.name)
+            if other != size.name:
+                text = f"{line} is the part of size {other} too; give each size its own file"
+                raise BadManifest(text)
+            scale = sides_mm[size.file] / usual
+            if (scale < 1 / OTHER_UNIT).all() or (scale > OTHER_UNIT).all():
+                raise BadManifest(
+                    f"{line} is {sides_mm[size.file].max():.3g} mm long, where sizes of "
+                    f"{family.name} are {usual.max():.3g} mm; write it in the others' unit"
+                )
 
 
 def _triangulated(path: Path, progress: Progress) -> list[str]:

@@ -148,7 +148,11 @@ def _require_different(manifest: Manifest, lines: dict[Path_, int]) -> None:
 
 
 def value_lines(text: str) -> dict[Path_, int]:
-    """Return the line (from 1) in which each value of a JSON document begins, by its path."""
+    """Return the line (from 1) in which each value of a JSON document begins, by its path.
+
+    Raises:
+        BadManifest: if a value is there twice, of which one would be passed over in silence.
+    """
     lines: dict[Path_, int] = {}
     _walk(text, 0, (), lines)
     return lines
@@ -157,7 +161,10 @@ def value_lines(text: str) -> dict[Path_, int]:
 def _walk(text: str, start: int, path: Path_, lines: dict[Path_, int]) -> int:
     """Note where the value at ``start`` and all in it begin; return where it ends."""
     at = _after_space(text, start)
-    lines[path] = text.count("\n", 0, at) + 1
+    line = text.count("\n", 0, at) + 1
+    if path in lines:
+        raise BadManifest(f"{MANIFEST}, line {line}: {path[-1]} is there twice; keep one of them")
+    lines[path] = line
     if text[at] not in "[{":
         return json.JSONDecoder().raw_decode(text, at)[1]
     closing, number = "]}"[text[at] == "{"], 0
