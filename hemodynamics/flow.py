@@ -34,6 +34,7 @@ from meshing.cell_sizes import point_normals
 from meshing.comparison import point_areas_mm2
 from meshing.mesh import SurfaceMesh, require_watertight
 from segmentation.contract import Finding, Progress, Severity, silent
+from segmentation.measured import Measured
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,6 +42,7 @@ Floats = npt.NDArray[np.float64]
 def simulate_flow(
     lumen: SurfaceMesh,
     porous: PorousRegion | None = None,
+    inflow: Measured | None = None,
     *,
     kind: Literal["steady", "pulsatile", "none"] = "steady",
     mean_flow_ml_s: Annotated[float, Gt(0), Le(1000)] | None = None,
@@ -72,8 +74,11 @@ def simulate_flow(
     Args:
         lumen: the vessel's closed surface with the named parts wall, inlet, outlet_1, ...
         porous: what blood seeps through, such as coils or the mesh of a flow diverter.
+        inflow: what tells a flow, such as the reserve of a narrowing; it is the mean flow where
+            none is given.
         kind: steady, pulsatile over the heart's cycle, or none.
-        mean_flow_ml_s: empty takes that of the waveform, or 0.27 m/s times the inlets' area.
+        mean_flow_ml_s: empty takes that of what tells the inflow, of the waveform, or 0.27 m/s
+            times the inlets' area.
         accuracy: into how many cells the lumen is divided: some 30,000 for a preview in a minute or
             two, and more where a steady flow takes them to settle; 250,000 for an hour, 1,500,000
             for a night on two cores.
@@ -116,12 +121,18 @@ def simulate_flow(
     if kind == "none":
         return _nothing(lumen)
     wishes = Wishes(
-        kind == "pulsatile", mean_flow_ml_s, spacing_mm, target_error_percent, accuracy,
-        inlets, outlets, exponent,
+        kind == "pulsatile", mean_flow_ml_s or told_ml_s(inflow), spacing_mm,
+        target_error_percent, accuracy, inlets, outlets, exponent,
         waveform, period_s, cycles, frames, mean_pressure_mmhg, decay_s, blood,
         viscosity_pa_s, settled_percent, most_exchanges, most_hours, device,
     )  # fmt: skip
     return _simulate(Vessel(lumen, porous), wishes, progress)
+
+
+def told_ml_s(inflow: Measured | None) -> float | None:
+    """Return the flow (mL/s) that a measurement tells, None where it tells none."""
+    numbers = inflow.numbers if inflow is not None else ()
+    return next((n.value for n in numbers if n.quantity == "flow" and n.unit == "mL/s"), None)
 
 
 def cost_before(lumen: SurfaceMesh, params: Mapping[str, Any]) -> Cost | None:

@@ -10,7 +10,7 @@ percent high, the formula of Young and Tsai for the whole narrowing 54 to 93 per
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Annotated, Literal, get_args
@@ -18,16 +18,19 @@ from typing import Annotated, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Gt, Le
+from scipy.integrate import cumulative_trapezoid
 
 from hemodynamics.boundary import PA_PER_MMHG
 from hemodynamics.flow_result import FlowResult
 from hemodynamics.lumped import Course, Network, PressureSource, Resistor
+from hemodynamics.narrowing_drawn import drawn
 from hemodynamics.network_solution import steady
 from hemodynamics.vessel_flow import DENSITY_KG_M3
 from meshing.centerline import Centerline, own_sections
 from meshing.curves import arc_length_mm
 from meshing.vessel_findings import stenosis
 from segmentation.contract import Finding, Measurements, Number, Progress, Severity, silent
+from segmentation.measured import Measured
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,6 +53,13 @@ MODEL = (
     f"({YOUNG_TSAI}), before a constant resistance of the bed"
 )
 Law = Literal["measured", "young_tsai"]
+RESERVE, RATIO = "fractional_flow_reserve", "resting_pressure_ratio"
+"""What the pressure behind by that before is called at hyperaemia, and at rest."""
+
+NOT_VALIDATED = (
+    "The pressures come from a model of one narrowing before a bed of constant resistance; it was "
+    "compared with computed flows, never with measured pressures"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +105,19 @@ class Narrowing:
             least_mm=min(max(self.least_mm + by_mm, THINNEST_MM), self.normal_mm),
         )
 
+    def lost_mmhg(self, flow_ml_s: float, viscosity_pa_s: float) -> Floats:
+        """Return the total pressure lost up to each place along the vessel.
+
+        Friction is that of the measured diameters; the jet's loss is spread evenly from the
+        narrowest place to the end of the narrowing.
+        """
+        linear, quadratic = self.losses(viscosity_pa_s)
+        friction = cumulative_trapezoid(self.diameter_mm**-4, self.along_mm, initial=0.0)
+        throat = self.along_mm[int(np.argmin(self.diameter_mm))]
+        widened = np.clip((self.along_mm - throat) / max(self.length_mm / 2, 1e-6), 0.0, 1.0)
+        rubbed = linear * flow_ml_s * friction / friction[-1]
+        return np.asarray(rubbed + quadratic * flow_ml_s**2 * widened)
+
     def throat_reynolds(self, flow_ml_s: float, viscosity_pa_s: float) -> float:
         """Return the Reynolds number of a flow in the narrowest place."""
         return float(4e-3 * DENSITY_KG_M3 * flow_ml_s / (np.pi * self.least_mm * viscosity_pa_s))
@@ -105,29 +128,37 @@ def fractional_flow_reserve(
     *,
     aortic_pressure_mmhg: Annotated[float, Gt(0), Le(250)] | None = None,
     flow_ml_s: Annotated[float, Gt(0), Le(100)] | None = None,
+    flow_state: Literal["hyperaemia", "rest"] = "hyperaemia",
+    flow_source: str = "",
     venous_pressure_mmhg: Annotated[float, Ge(0), Le(40)] = 5.0,
     branch: Annotated[int, Ge(0)] = 0,
+    reference: Literal["distal", "proximal", "both", "best_fit"] = "distal",
     reference_diameter_mm: Annotated[float, Gt(0), Le(50)] | None = None,
     viscosity_pa_s: Annotated[float, Gt(0), Le(0.1)] = 0.0035,
     diameter_doubt_mm: Annotated[float, Ge(0), Le(2)] = 0.15,
     flow_doubt_percent: Annotated[float, Ge(0), Le(90)] = 25.0,
     progress: Progress = silent,
-) -> Measurements:
+) -> Measured:
     """Estimate the fractional flow reserve of the worst narrowing of a vessel.
 
     The narrowing is measured as by stenosis. The bed behind it has the resistance that lets the
     given flow through without the narrowing; with it, less flows. Pressure is lost to friction
     along the branch and where the jet widens. The band holds every combination of diameter and
-    flow within their doubts, and the formula of Young and Tsai instead.
+    flow within their doubts, and the formula of Young and Tsai instead. Samples hold diameter
+    and pressure along the branch.
 
     Args:
-        aortic_pressure_mmhg: Mean aortic pressure at hyperaemia; without it there is no value.
-        flow_ml_s: Flow at hyperaemia that the vessel would carry without the narrowing; without
-            it there is no value.
+        aortic_pressure_mmhg: Mean aortic pressure at that flow; without it there is no value.
+        flow_ml_s: Flow that the vessel would carry without the narrowing; without it there is
+            no value.
+        flow_state: Whether that is the flow at hyperaemia or at rest; at rest the ratio of the
+            pressures is no flow reserve.
+        flow_source: Where the flow comes from, such as "measured by Doppler" or "assumed".
         venous_pressure_mmhg: Pressure behind the bed.
         branch: Number of the branch; 0 looks at all and takes the worst.
-        reference_diameter_mm: Diameter of the normal vessel; empty measures it beyond the
-            narrowing.
+        reference: Where the normal vessel is measured: beyond (distal) or before (proximal) the
+            narrowing, the mean of both, or the line that fits the wide sections of the branch.
+        reference_diameter_mm: Diameter of the normal vessel; empty measures it.
         viscosity_pa_s: Dynamic viscosity of the blood.
         diameter_doubt_mm: How far the narrowest diameter may be off.
         flow_doubt_percent: How far the flow may be off.
@@ -137,18 +168,21 @@ def fractional_flow_reserve(
             venous one.
     """
     progress(0.1, "measuring the narrowing")
-    measured = stenosis(centerline, branch=branch, reference_diameter_mm=reference_diameter_mm)
-    size = {number.quantity: number.value for number in measured.numbers}
+    measured = stenosis(
+        centerline, branch=branch, reference=reference, reference_diameter_mm=reference_diameter_mm
+    )
+    sized = tuple(_doubted(measured.numbers, diameter_doubt_mm))
+    size = {number.quantity: number.value for number in sized}
     missing = [
         words
         for words, value in (
             ("mean aortic pressure", aortic_pressure_mmhg),
-            ("flow at hyperaemia without the narrowing", flow_ml_s),
+            ("flow without the narrowing", flow_ml_s),
         )
         if value is None
     ]
     if aortic_pressure_mmhg is None or flow_ml_s is None:
-        return Measurements(measured.numbers, (*measured.findings, _needs(missing)))
+        return drawn(centerline, size, {}, sized, (*measured.findings, _needs(missing)))
     if aortic_pressure_mmhg <= venous_pressure_mmhg:
         raise ValueError(
             f"the aortic pressure of {aortic_pressure_mmhg:g} mmHg does not exceed the venous one "
@@ -156,34 +190,38 @@ def fractional_flow_reserve(
         )
     if size["minimum_diameter"] >= size["reference_diameter"]:
         none = Finding(Severity.INFO, "no_narrowing", "No narrowing was found, so none costs flow")
-        return Measurements(measured.numbers, (*measured.findings, none))
+        return drawn(centerline, size, {}, sized, (*measured.findings, none))
     found = narrowing_of(centerline, size, flow_ml_s)
     pressures = (aortic_pressure_mmhg, venous_pressure_mmhg)
-    value, flow = _reserve(found, *pressures, viscosity_pa_s)
+    value, flow = solved(found, *pressures, viscosity_pa_s)
     progress(0.5, "the band")
-    reserves = [
-        _reserve(other, *pressures, viscosity_pa_s, law)[0]
-        for other in _within(found, diameter_doubt_mm, flow_doubt_percent / 100)
-        for law in get_args(Law)
-    ]
-    low, high = min(value, *reserves), max(value, *reserves)
+    low, high = reserve_band(
+        found, pressures, viscosity_pa_s, diameter_doubt_mm, flow_doubt_percent
+    )
+    low, high = min(value, low), max(value, high)
     reynolds = found.throat_reynolds(flow, viscosity_pa_s)
-    progress(1.0)
+    rest = flow_state == "rest"
+    told = f"{'at rest' if rest else 'at hyperaemia'}, {flow_source.strip() or 'source not given'}"
     band = (
-        f"{MODEL}; band: diameters ± {diameter_doubt_mm:g} mm, flow ± {flow_doubt_percent:g} %, "
-        "and the viscous loss of Young and Tsai"
+        f"{MODEL}; flow {told}; band: diameters ± {diameter_doubt_mm:g} mm, flow ± "
+        f"{flow_doubt_percent:g} %, and the viscous loss of Young and Tsai"
     )
     numbers = (
-        Number("fractional_flow_reserve", value, "", band, low, high, plain=True),
-        Number("pressure_drop", (1 - value) * aortic_pressure_mmhg, "mmHg", MODEL),
+        Number(RATIO if rest else RESERVE, value, "", band, low, high, plain=True),
+        Number("pressure_drop", (1 - value) * aortic_pressure_mmhg, "mmHg", MODEL,
+               (1 - high) * aortic_pressure_mmhg, (1 - low) * aortic_pressure_mmhg),
         Number("flow", flow, "mL/s", f"with the narrowing; without it {flow_ml_s:g} mL/s"),
         Number("throat_reynolds", reynolds, "", "of the flow in the narrowest place"),
-    )
-    notes = [*measured.findings, *_verdict(value, low, high)]
-    if reynolds > TURBULENT:
-        text = f"the Reynolds number of {reynolds:.0f} in the narrowing is beyond laminar flow"
-        notes.append(Finding(Severity.WARNING, "turbulent_throat", text))
-    return Measurements((*numbers, *measured.numbers), tuple(notes))
+        Number("aortic_pressure", aortic_pressure_mmhg, "mmHg", "as entered"),
+        Number("venous_pressure", venous_pressure_mmhg, "mmHg", "as entered, or 5 mmHg assumed"),
+        Number("flow_without", flow_ml_s, "mL/s", f"as entered; {told}"),
+    )  # fmt: skip
+    notes = [*measured.findings, *([] if rest else _verdict(value, low, high))]
+    notes += _flow_notes(rest, flow_source, reynolds)
+    pressure_mmhg = aortic_pressure_mmhg - found.lost_mmhg(flow, viscosity_pa_s)
+    progress(1.0)
+    columns = {"pressure_mmhg": pressure_mmhg}
+    return drawn(centerline, size, columns, (*numbers, *sized), tuple(notes))
 
 
 def flow_reserve(
@@ -228,6 +266,43 @@ def flow_reserve(
     return Measurements(tuple(numbers), (hint, *_verdict(worst, None, None)))
 
 
+def _doubted(numbers: Iterable[Number], doubt_mm: float) -> Iterator[Number]:
+    """Return the numbers of a stenosis with the band of its narrowest diameter's doubt."""
+    size = {number.quantity: number.value for number in numbers}
+    least, normal = size["minimum_diameter"], size["reference_diameter"]
+    thin, wide = max(least - doubt_mm, 0.0), least + doubt_mm
+    shares = [min(one / normal, 1.0) for one in (thin, wide)]
+    bands = {
+        "minimum_diameter": (thin, wide),
+        "minimum_area": (np.pi * thin**2 / 4, np.pi * wide**2 / 4),
+        "diameter_stenosis": (100 * (1 - shares[1]), 100 * (1 - shares[0])),
+        "area_stenosis": (100 * (1 - shares[1] ** 2), 100 * (1 - shares[0] ** 2)),
+    }
+    for number in numbers:
+        if number.quantity not in bands:
+            yield number
+            continue
+        low, high = (float(end) for end in bands[number.quantity])
+        source = f"{number.source}; band: narrowest diameter ± {doubt_mm:g} mm"
+        low, high = min(low, number.value), max(high, number.value)
+        yield replace(number, source=source, low=low, high=high)
+
+
+def _flow_notes(rest: bool, source: str, reynolds: float) -> Iterator[Finding]:
+    """Return what a reader of the reserve must know of its flow and its model."""
+    if rest:
+        text = "The flow is that at rest, so the ratio of the pressures is no flow reserve"
+        yield Finding(Severity.INFO, "flow_at_rest", text)
+    if not source.strip():
+        text = "Where the flow without the narrowing comes from was not given"
+        remedy = "Say whether it was measured or assumed (flow_source)"
+        yield Finding(Severity.WARNING, "flow_source", text, remedy=remedy)
+    if reynolds > TURBULENT:
+        text = f"the Reynolds number of {reynolds:.0f} in the narrowing is beyond laminar flow"
+        yield Finding(Severity.WARNING, "turbulent_throat", text)
+    yield Finding(Severity.INFO, "reserve_model", NOT_VALIDATED)
+
+
 def narrowing_of(centerline: Centerline, size: Mapping[str, float], flow_ml_s: float) -> Narrowing:
     """Return the narrowing of the branch on which ``size``, the numbers of stenosis, found it."""
     points = centerline.branch(int(size["branch"])).points
@@ -243,16 +318,20 @@ def narrowing_of(centerline: Centerline, size: Mapping[str, float], flow_ml_s: f
     )
 
 
-def _reserve(
+def solved(
     narrowing: Narrowing,
     aortic_mmhg: float,
     venous_mmhg: float,
     viscosity_pa_s: float,
     law: Law = "measured",
+    times: float = 1.0,
 ) -> tuple[float, float]:
-    """Return the reserve and the flow (mL/s) of a narrowing before the resistance of its bed."""
+    """Return the reserve and the flow (mL/s) of a narrowing before the resistance of its bed.
+
+    ``times`` is by how much the narrowing loses more than the law says.
+    """
     bed = (aortic_mmhg - venous_mmhg) / narrowing.flow_ml_s
-    linear, quadratic = narrowing.losses(viscosity_pa_s, law)
+    linear, quadratic = (times * loss for loss in narrowing.losses(viscosity_pa_s, law))
     state = steady(
         Network(
             (
@@ -265,6 +344,27 @@ def _reserve(
     )
     distal, flow = state.pressures_mmhg["distal"][0], state.flows_ml_s["bed"][0]
     return float(distal / aortic_mmhg), float(flow)
+
+
+def reserve_band(
+    found: Narrowing,
+    pressures_mmhg: tuple[float, float],
+    viscosity_pa_s: float,
+    doubt_mm: float,
+    flow_doubt_percent: float,
+    times: float = 1.0,
+) -> tuple[float, float]:
+    """Return the least and largest reserve within the doubts, by either law of friction.
+
+    ``pressures_mmhg`` are those of aorta and vein; ``times`` is by how much the narrowing loses
+    more than the law says.
+    """
+    reserves = [
+        solved(other, *pressures_mmhg, viscosity_pa_s, law, times)[0]
+        for other in _within(found, doubt_mm, flow_doubt_percent / 100)
+        for law in get_args(Law)
+    ]
+    return min(reserves), max(reserves)
 
 
 def _within(found: Narrowing, doubt_mm: float, share: float) -> Iterator[Narrowing]:
@@ -282,7 +382,10 @@ def _verdict(value: float, low: float | None, high: float | None) -> list[Findin
         )
         return [Finding(Severity.WARNING, "reserve_open", text, remedy="Measure the pressure")]
     beyond = "at or below" if value <= THRESHOLD else "above"
-    text = f"the reserve of {value:.2f} is {beyond} the threshold of {THRESHOLD:g}"
+    text = (
+        f"the reserve of {value:.2f} is {beyond} the threshold of {THRESHOLD:g} that was found in "
+        "coronary arteries"
+    )
     return [Finding(Severity.INFO, "reserve", text)]
 
 

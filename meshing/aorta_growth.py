@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 import numpy as np
@@ -22,6 +23,9 @@ from segmentation.measured import Measured
 Floats = npt.NDArray[np.float64]
 
 APART = 10.0  # mm that sections of one place may lie apart, in one frame
+TURNED = 0.5  # of the differences are left when one line is read from its other end
+YEAR_DAYS = 365.25
+UNKNOWN = "in a time that is not known"
 SHARE = 0.5  # of the earlier sections at least must have a partner
 
 
@@ -29,7 +33,9 @@ def aorta_growth(
     earlier: Measured,
     later: Measured,
     *,
-    years: Annotated[float, Gt(0), Le(100)],
+    years: Annotated[float, Gt(0), Le(100)] | None = None,
+    earlier_date: str = "",
+    later_date: str = "",
     match: Literal["place", "distance"] = "place",
     shift_mm: float = 0.0,
     progress: Progress = silent,
@@ -42,7 +48,10 @@ def aorta_growth(
     Args:
         earlier: the diameters on the earlier scan.
         later: those on the later one.
-        years: time between the scans.
+        years: time between the scans; empty takes it from their dates, and without these there
+            is no growth a year.
+        earlier_date: day of the earlier scan, such as 2021-03-05.
+        later_date: day of the later one.
         match: sections belong together by their place in one frame of reference (after
             registration), or by their distance along the line from the inlet.
         shift_mm: how much farther (mm) along its line the later scan shows the same place; for
@@ -50,8 +59,8 @@ def aorta_growth(
         progress: told how far the work is.
 
     Raises:
-        ValueError: if either is no measurement of diameters along a line, or too few sections
-            belong together.
+        ValueError: if either is no measurement of diameters along a line, too few sections
+            belong together, or the dates are none or in the wrong order.
         FrameMismatch: if both live in different frames and are matched by place.
     """
     progress(0.2, "matching the sections")
@@ -60,6 +69,7 @@ def aorta_growth(
             "the two scans lie in different frames of reference; register them and move one, or "
             "match by distance along the line"
         )
+    between, told = _between(years, earlier_date, later_date)
     pairs = _pairs(earlier, later, match, shift_mm)
     before, after = _largest(earlier), _largest(later)
     growth = after.value - before.value
@@ -70,11 +80,11 @@ def aorta_growth(
         "errors, independent"
     )
     local = pairs[:, 2] - pairs[:, 1]
+    turned = match == "distance" and _turned(pairs)
     most = int(np.argmax(local))
     numbers = (
         Number("growth", growth, "mm", source, growth - down, growth + up),
-        Number("growth_per_year", growth / years, "mm/year", f"{source}; in {years:g} years",
-               (growth - down) / years, (growth + up) / years),
+        *_yearly(growth, down, up, between, f"{source}; {told}"),
         Number("local_growth", float(local[most]), "mm",
                f"largest of {len(local)} matched sections, by {match}"),
         Number("local_growth_position", float(pairs[most, 0]), "mm",
@@ -82,7 +92,58 @@ def aorta_growth(
         Number("mean_growth", float(local.mean()), "mm", "mean of the matched sections"),
         Number("matched_sections", float(len(local)), "", f"by {match}"),
     )  # fmt: skip
-    return Measurements(numbers, tuple(_findings(growth, down, up, years)))
+    return Measurements(numbers, (*_findings(growth, down, up, told), *(_ends() if turned else ())))
+
+
+def _turned(pairs: Floats) -> bool:
+    """Tell whether the diameters fit better with the later line read from its other end."""
+    as_is, other = (float(np.abs(later - pairs[:, 1]).sum()) for later in
+                    (pairs[:, 2], pairs[::-1, 2]))  # fmt: skip
+    return other < TURNED * as_is
+
+
+def _ends() -> tuple[Finding, ...]:
+    text = (
+        "The diameters of the two scans fit better with one line reversed, so local and mean "
+        "growth may compare different places"
+    )
+    remedy = "Look where each line begins; a point near the inlet (inlet_mm) turns it"
+    return (Finding(Severity.WARNING, "growth_reversed", text, remedy=remedy),)
+
+
+def _between(years: float | None, earlier: str, later: str) -> tuple[float | None, str]:
+    """Return the years between two scans, None where not known, and how they are told."""
+    if years is not None:
+        return years, f"in {years:g} years"
+    if not (earlier.strip() and later.strip()):
+        return None, UNKNOWN
+    first, last = _day(earlier), _day(later)
+    if first >= last:
+        raise ValueError(
+            f"the earlier scan of {first} is not before the later one of {last}; change the dates"
+        )
+    found = (last - first).days / YEAR_DAYS
+    return found, f"from {first} to {last}, {found:.2f} years"
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no date; write it as 2021-03-05") from error
+
+
+def _yearly(
+    growth: float, down: float, up: float, years: float | None, source: str
+) -> tuple[Number, ...]:
+    """Return the growth a year where the time is known, and that time."""
+    if years is None:
+        return ()
+    low, high = (growth - down) / years, (growth + up) / years
+    return (
+        Number("growth_per_year", growth / years, "mm/year", source, low, high),
+        Number("years", years, "years", "between the scans"),
+    )
 
 
 def _pairs(earlier: Measured, later: Measured, match: str, shift_mm: float) -> Floats:
@@ -121,12 +182,16 @@ def _half(number: Number, *, low: bool) -> float:
     return 0.0 if edge is None else abs(number.value - edge)
 
 
-def _findings(growth: float, down: float, up: float, years: float) -> list[Finding]:
-    text = f"The largest diameter grew by {growth:.1f} mm in {years:g} years."
+def _findings(growth: float, down: float, up: float, told: str) -> list[Finding]:
+    text = f"The largest diameter grew by {growth:.1f} mm {told}."
     if growth < 0:
-        text = f"The largest diameter shrank by {-growth:.1f} mm in {years:g} years."
+        text = f"The largest diameter shrank by {-growth:.1f} mm {told}."
     found = [Finding(Severity.INFO, "growth", text)]
     if growth - down <= 0 <= growth + up:
         text = "The change lies within the error of measurement; it may be none."
         found.append(Finding(Severity.WARNING, "growth_uncertain", text))
+    if told == UNKNOWN:
+        remedy = "Give the dates of both scans (earlier_date, later_date), or the years between"
+        text = "Growth a year is not told: the time between the scans is not known"
+        found.append(Finding(Severity.INFO, "growth_time", text, remedy=remedy))
     return found

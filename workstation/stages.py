@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hemodynamics import dome_flow, flow, flow_reserve, network
+from hemodynamics import dome_flow, flow, flow_reserve, network, reserve_beside
 from meshing import (
     aneurysm,
     aneurysm_shape,
@@ -78,6 +78,7 @@ from workstation.planning import (
     alignment_angles,
     aneurysm_patient,
     aneurysm_risk,
+    aorta_threshold,
     bone_alignment_shoulder,
     bone_landmarks,
     bone_landmarks_humerus,
@@ -107,6 +108,7 @@ from workstation.planning import (
     implant_moving,
     mandible,
     margin_map,
+    narrowed_piece,
     orbit_cavities,
     orbit_marking,
     orbit_plate,
@@ -211,7 +213,7 @@ _TABLE = (
     Stage("Model", vessel_findings.dilatation),
     Stage("Model", vessel_findings.landing_zones),
     Stage("Model", aorta.aorta_diameters),
-    Stage("Model", aorta_growth.aorta_growth),
+    Stage("Model", aorta_growth.aorta_growth, version=2),
     Stage("Model", vessel_ends.cut_ends),
     Stage("Model", vessel_ends.extend_ends, version=2),
     Stage("Model", vessel_ends.cap_ends, version=2),
@@ -235,6 +237,7 @@ _TABLE = (
     Stage("Measure", fitting.fit_cylinder),
     Stage("Measure", symmetry.symmetry_plane),
     Stage("Plan", vessel_piece.around_aneurysm),
+    Stage("Plan", narrowed_piece.around_narrowing),
     Stage("Plan", aneurysm.neck, version=5),
     Stage("Plan", aneurysm.dome),
     Stage("Plan", aneurysm.without_sac),
@@ -244,8 +247,9 @@ _TABLE = (
     Stage("Plan", treatment.treatment_effect),
     Stage("Plan", flow.simulate_flow, version=10),
     Stage("Plan", dome_flow.dome_flow),
-    Stage("Plan", flow_reserve.fractional_flow_reserve),
+    Stage("Plan", flow_reserve.fractional_flow_reserve, version=2),
     Stage("Plan", flow_reserve.flow_reserve),
+    Stage("Plan", reserve_beside.reserve_beside),
     Stage("Plan", network.circulation),
     Stage("Plan", vein_parts.tell_veins_apart, version=2),
     Stage("Plan", vein_parts.one_system),
@@ -275,6 +279,7 @@ _TABLE = (
     Stage("Plan", pressure.portal_pressure, version=4),
     Stage("Plan", staged.staged_resection),
     Stage("Plan", aneurysm_risk.aneurysm_risk, version=2),
+    Stage("Plan", aorta_threshold.aorta_threshold),
     Stage("Plan", transplant_images.liver_graft),
     Stage("Plan", transplant_images.cavity_depth),
     Stage("Plan", transplant_images.vessel_calibres, version=2),

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hemodynamics.flow_reserve import (
     WHOLE,
     Narrowing,
-    _reserve,
     flow_reserve,
     fractional_flow_reserve,
     narrowing_of,
+    solved,
 )
 from meshing.centerline import centerline
 from meshing.vessel_findings import stenosis
@@ -80,14 +80,14 @@ def test_a_tube_without_narrowing_loses_what_poiseuille_says():
 def test_a_reserve_lies_between_vein_and_aorta(least, flow, length):
     found = vessel(least, length, flow)
     for law in ("measured", "young_tsai"):
-        reserve, through = _reserve(found, 90.0, 5.0, 0.0035, law)
+        reserve, through = solved(found, 90.0, 5.0, 0.0035, law)
         linear, quadratic = found.losses(0.0035, law)
         lost = linear * through + quadratic * through**2
         assert 5 / 90 < reserve < 1
         assert 0 < through < flow
         assert 90 * (1 - reserve) == pytest.approx(lost, rel=1e-6)
         assert 90 * reserve - 5 == pytest.approx(through * 85 / flow, rel=1e-6)
-        assert _reserve(found.wider(-0.1), 90.0, 5.0, 0.0035, law)[0] < reserve
+        assert solved(found.wider(-0.1), 90.0, 5.0, 0.0035, law)[0] < reserve
 
 
 def test_a_narrowed_vessel_and_its_band(coronary):
@@ -97,7 +97,7 @@ def test_a_narrowed_vessel_and_its_band(coronary):
     given_ = narrowing_of(coronary, size, 3.0)
     assert given_.length_mm == WHOLE * size["length"]
     assert given_.diameter_mm.min() == size["minimum_diameter"]
-    assert found["fractional_flow_reserve"] == pytest.approx(_reserve(given_, 90, 5, 0.0035)[0])
+    assert found["fractional_flow_reserve"] == pytest.approx(solved(given_, 90, 5, 0.0035)[0])
     assert 0.6 < found["fractional_flow_reserve"] < 0.95
     assert found["pressure_drop"] == pytest.approx(90 * (1 - found["fractional_flow_reserve"]))
     assert found["flow"] < 3.0
@@ -160,3 +160,30 @@ def test_the_reserve_of_a_computed_flow():
     assert codes(flow_reserve(computed((9.0,)))) == ["reserve_inputs"]
     with pytest.raises(ValueError, match="more than the aortic pressure"):
         flow_reserve(computed((95.0,)), aortic_pressure_mmhg=90.0)
+
+
+def test_a_flow_at_rest_gives_no_reserve_and_its_source_is_told(coronary):
+    result = fractional_flow_reserve(coronary, **PRESSURES, flow_state="rest")
+    found = numbers(result)
+    assert "fractional_flow_reserve" not in found
+    assert found["resting_pressure_ratio"] < 1
+    assert not {"reserve", "reserve_open"} & {*codes(result)}
+    assert {"flow_at_rest", "flow_source", "reserve_model"} <= {*codes(result)}
+    told = fractional_flow_reserve(coronary, **PRESSURES, flow_source="Doppler")
+    assert "flow_source" not in codes(told)
+    assert "Doppler" in told.numbers[0].source
+
+
+def test_the_narrowing_is_drawn_and_its_pressure_falls_along_the_branch(coronary):
+    result = fractional_flow_reserve(coronary, **PRESSURES)
+    found = {number.quantity: number for number in result.numbers}
+    pressure = result.samples["pressure_mmhg"]
+    assert pressure[0] == pytest.approx(90.0)
+    assert (np.diff(pressure) <= 0).all()
+    assert 90 - pressure[-1] == pytest.approx(found["pressure_drop"].value, rel=1e-6)
+    ring = result.lines_mm[0] - result.lines_mm[0][:-1].mean(axis=0)
+    assert 2 * np.linalg.norm(ring, axis=1) == pytest.approx(found["minimum_diameter"].value)
+    assert result.text_mm == pytest.approx(line(30.0, count=61)[28], abs=0.6)
+    share = found["diameter_stenosis"]
+    assert share.low < share.value < share.high
+    assert share.high - share.low == pytest.approx(30 / found["reference_diameter"].value)

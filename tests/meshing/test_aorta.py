@@ -141,3 +141,27 @@ def test_growth_of_a_bent_aorta_on_a_scan_that_is_turned_and_begins_later():
     assert found["growth"].low > 0
     assert found["local_growth"].value == pytest.approx(5, abs=0.5)
     assert found["local_growth_position"].value == pytest.approx(110, abs=8)
+
+
+def test_growth_a_year_follows_from_the_dates_of_both_scans(first, later):
+    found = aorta_growth(first, later, earlier_date="2021-03-05", later_date="2023-03-05")
+    values = numbers(found)
+    assert values["years"].value == pytest.approx(2, abs=0.002)
+    assert values["growth_per_year"].value == pytest.approx(values["growth"].value / 2, rel=1e-3)
+    assert "from 2021-03-05 to 2023-03-05" in found.findings[0].sentence
+    bare = aorta_growth(first, later, earlier_date="2021-03-05")
+    assert "growth_per_year" not in numbers(bare)
+    assert "growth_time" in [f.code for f in bare.findings]
+    for wrong, told in (("2023-03-05", "is not before"), ("March", "is no date")):
+        with pytest.raises(ValueError, match=told):
+            aorta_growth(first, later, earlier_date=wrong, later_date="2022-01-01")
+
+
+def test_lines_that_begin_at_different_ends_are_told(first):
+    along = first.samples["along_mm"]
+    columns = {name: column[::-1] for name, column in first.samples.items()}
+    turned = replace(first, samples=columns | {"along_mm": along[-1] - along[::-1]})
+    found = aorta_growth(first, turned, years=1.0, match="distance")
+    assert "growth_reversed" in [f.code for f in found.findings]
+    same = aorta_growth(first, first, years=1.0, match="distance")
+    assert "growth_reversed" not in [f.code for f in same.findings]

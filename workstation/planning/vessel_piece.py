@@ -79,14 +79,29 @@ def around_aneurysm(
             return with_volume(vessels, vessels.array, (_whole(),), "there is no vessel")
         raise
     progress(0.2, "following the vessels")
-    kept = _along_vessels_mm(tree, sac) <= reach_mm + sac.radius_mm
+    beneath = np.linalg.norm(tree.points_mm - sac.centre_mm, axis=1) - tree.radius_mm
+    kept = along_vessels_mm(tree, int(beneath.argmin())) <= reach_mm + sac.radius_mm
+    return kept_piece(vessels, tree, kept, sac.centre_mm, sac.radius_mm, findings)
+
+
+def kept_piece(
+    vessels: LabelMap,
+    tree: Centerline,
+    kept: npt.NDArray[np.bool_],
+    centre_mm: tuple[float, float, float],
+    radius_mm: float,
+    findings: tuple[Finding, ...],
+) -> LabelMap:
+    """Return the connected piece of vessels about a place: what is nearest to kept points.
+
+    What lies in the ball about ``centre_mm`` (LPS) is kept too.
+    """
     k, j, i = np.nonzero(vessels.array)
     voxels = vessels.geometry.to_world(np.stack([i, j, k], axis=1))
     nearest = cKDTree(tree.points_mm).query(voxels)[1]
-    progress(0.7, "keeping what is connected")
-    away = np.linalg.norm(voxels - sac.centre_mm, axis=1)
+    away = np.linalg.norm(voxels - centre_mm, axis=1)
     mask = np.zeros(vessels.array.shape, np.bool_)
-    mask[k, j, i] = kept[nearest] | (away <= sac.radius_mm)
+    mask[k, j, i] = kept[nearest] | (away <= radius_mm)
     pieces = ndimage.label(mask, np.ones((3, 3, 3)))[0]
     first = int(away.argmin())
     array = (pieces == pieces[k[first], j[first], i[first]]).view(np.uint8)
@@ -159,8 +174,8 @@ def _clicked(tree: Centerline, click: Floats) -> Sac:
     return Sac((x, y, z), radius, (x, y, z), radius)
 
 
-def _along_vessels_mm(tree: Centerline, sac: Sac) -> Floats:
-    """Return how far each point of a centerline is, along it, from where a sac stands on it.
+def along_vessels_mm(tree: Centerline, place: int) -> Floats:
+    """Return how far (mm) each point of a centerline is, along it, from one of them.
 
     Points of other vessels are infinitely far.
     """
@@ -176,5 +191,4 @@ def _along_vessels_mm(tree: Centerline, sac: Sac) -> Floats:
     nodes = count + len(tree.nodes)
     edges = (np.concatenate(starts), np.concatenate(stops))
     graph = coo_matrix((np.concatenate(lengths), edges), (nodes, nodes))
-    beneath = np.linalg.norm(tree.points_mm - sac.centre_mm, axis=1) - tree.radius_mm
-    return np.asarray(dijkstra(graph, directed=False, indices=int(beneath.argmin()))[:count])
+    return np.asarray(dijkstra(graph, directed=False, indices=place)[:count])
