@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hemodynamics.cross_flow import NoCrossFlow, Planes
 from hemodynamics.flow_result import FlowResult
+from hemodynamics.indices import told_osi
 from meshing.centerline import Branch, Centerline
 from meshing.comparison import point_areas_mm2
 from meshing.vessel_sections import place_on
@@ -209,7 +210,8 @@ def _of_wall(
 ) -> Row:
     if not (mine & (areas > 0)).any():
         return {}
-    shear, osi = (flow.wall.point_data[name][mine] for name in ("tawss_pa", "osi"))
+    shear = flow.wall.point_data["tawss_pa"][mine]
+    osi = told_osi(flow.wall.point_data["osi"][mine])
     weights = areas[mine]
     row: Row = {"wall_area_mm2": float(weights.sum())} if whole else {}
     return row | {

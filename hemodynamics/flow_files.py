@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
 from hemodynamics.flow_result import FlowResult
 from hemodynamics.flow_result import from_arrays as flow_from_arrays
 from hemodynamics.flow_result import to_arrays as flow_to_arrays
+from hemodynamics.indices import told_osi
 from meshing.mesh import SurfaceMesh
 from meshing.writers import write_vtp as write_surface
 
@@ -79,7 +81,9 @@ def write_vtp(flow: FlowResult, path: Path) -> None:
     Raises:
         OSError: if the file cannot be written.
     """
-    write_surface([flow.wall], path.parent, path.name, "")
+    data = flow.wall.point_data
+    told = {name: told_osi(data[name]) if name == "osi" else data[name] for name in data}
+    write_surface([replace(flow.wall, point_data=told)], path.parent, path.name, "")
 
 
 def write_vtu(flow: FlowResult, path: Path) -> None:

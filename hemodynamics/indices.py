@@ -19,6 +19,9 @@ Ints = npt.NDArray[np.int64]
 LOW_SHARE = 0.1
 """Low shear is less than this share of the parent artery's mean."""
 
+ROUNDING = 1e-6
+"""Oscillatory shear indices below are made by rounding."""
+
 
 def tawss_pa(wss_pa: npt.NDArray[np.floating]) -> Floats:
     """Return the mean magnitude (points,) in Pa of wall shear (times, points, 3) in Pa."""
@@ -40,6 +43,14 @@ def rrt_1_pa(wss_pa: npt.NDArray[np.floating]) -> Floats:
     """Return the relative residence time (points,) in 1/Pa, infinite where shear cancels."""
     mean = np.linalg.norm(wss_pa.mean(axis=0, dtype=np.float64), axis=1)
     return np.asarray(np.divide(1.0, mean, out=np.full_like(mean, np.inf), where=mean > 0))
+
+
+def told_osi(osi: npt.NDArray[np.floating]) -> Floats:
+    """Return oscillatory shear indices as they are told: 0 below what rounding makes of none.
+
+    Shear is kept as single numbers, of which 0.5 (1 - |mean| / mean of sizes) makes some 1e-7.
+    """
+    return np.where(osi < ROUNDING, 0.0, np.asarray(osi, np.float64))
 
 
 def low_shear_share(tawss_pa: Floats, areas_mm2: Floats, parent_mean_pa: float) -> float:

@@ -17,8 +17,8 @@ def some_flow(times=2):
     rng = np.random.default_rng(1)
     wall = SurfaceMesh(
         np.eye(3), [[0, 1, 2]], "1.2", "vessel", point_data={
-            "tawss_pa": np.arange(3.0), "osi": np.zeros(3), "rrt_1_pa": np.array([np.inf, 1, 2]),
-            "wss_pa": rng.random((3, 3)),
+            "tawss_pa": np.arange(3.0), "osi": np.array([0, 2e-8, 0.2]),
+            "rrt_1_pa": np.array([np.inf, 1, 2]), "wss_pa": rng.random((3, 3)),
         },
     )  # fmt: skip
     cells = np.array([[0.5, 0.5, 0.5], [1.5, 0.5, 0.5], [1.5, 0.5, 1.5]])
@@ -71,7 +71,7 @@ def test_the_wall_goes_to_vtp(tmp_path):
     data = reader.GetOutput().GetPointData()
     assert vtk_to_numpy(data.GetArray("wss_pa")).shape == (3, 3)
     assert vtk_to_numpy(data.GetArray("tawss_pa")).tolist() == [0, 1, 2]
-    assert data.GetArray("osi") is not None
+    assert vtk_to_numpy(data.GetArray("osi")).tolist() == [0, 0, 0.2], "rounding is not told"
 
 
 def test_what_was_not_computed_has_no_cells_to_write(tmp_path):

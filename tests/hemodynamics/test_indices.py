@@ -127,3 +127,10 @@ def test_two_jets_through_a_neck():
     found = indices.inflow_concentration(turned, areas, parent_ml_s=4.0)
     assert found == pytest.approx((0.8 / 4.0) / ((3.0 + 7.0) / 2 / 10.0))
     assert indices.inflow_concentration(-np.ones(3), areas, 4.0) == 0.0
+
+
+def test_what_rounding_makes_of_steady_shear_is_told_as_none():
+    rng = np.random.default_rng(3)
+    kept = rng.normal(size=(1, 200, 3)).astype(np.float32)
+    assert indices.told_osi(indices.osi(np.repeat(kept, 7, axis=0))).tolist() == [0.0] * 200
+    assert indices.told_osi(np.array([1e-8, 2e-6, 0.3])).tolist() == [0.0, 2e-6, 0.3]
