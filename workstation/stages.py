@@ -244,7 +244,7 @@ _TABLE = (
     Stage("Plan", aneurysm_shape.aneurysm_shape, version=4),
     Stage("Plan", treatment.coil),
     Stage("Plan", treatment.flow_diverter),
-    Stage("Plan", treatment.treatment_effect),
+    Stage("Plan", treatment.treatment_effect, version=2),
     Stage("Plan", flow.simulate_flow, version=10),
     Stage("Plan", dome_flow.dome_flow),
     Stage("Plan", flow_reserve.fractional_flow_reserve, version=2),

@@ -84,7 +84,11 @@ def test_its_resistance_does_not_hang_on_the_thickness_of_the_sheet(lumen, found
 
 def test_the_effect_is_the_change_of_each_quantity_and_doubts_are_told(lumen, found, monkeypatch):
     def measured(flow, *_, **__):
-        values = {"speed.dome_mean": ("m/s", 1.0), "neck.inflow": ("mL/s", 2.0)}
+        values = {
+            "speed.dome_mean": ("m/s", 1.0),
+            "neck.inflow": ("mL/s", 2.0),
+            "wss.low_area": ("%", 50.0),
+        }
         numbers = (Number(q, flow.size * v, unit, "test") for q, (unit, v) in values.items())
         return Measurements(tuple(numbers))
 
@@ -93,8 +97,12 @@ def test_the_effect_is_the_change_of_each_quantity_and_doubts_are_told(lumen, fo
     before = SimpleNamespace(size=0.4, spacing_mm=0.4, conditions={"mean_flow_ml_s": 3.0})
     after = SimpleNamespace(size=0.1, spacing_mm=0.4, conditions={"mean_flow_ml_s": 3.0})
     effect = treatment_effect(before, after, None, None, None, filled)
-    changes = {n.quantity: n.value for n in effect.numbers if n.quantity.endswith("change")}
-    assert changes == pytest.approx({"speed.dome_mean.change": -75, "neck.inflow.change": -75})
+    changes = {n.quantity: n for n in effect.numbers if n.quantity.endswith("change")}
+    values = {"speed.dome_mean": -75, "neck.inflow": -75, "wss.low_area": -15}
+    found = {name.removesuffix(".change"): n.value for name, n in changes.items()}
+    assert found == pytest.approx(values), "a share changes by percentage points"
+    assert changes["wss.low_area.change"].unit == "percentage points"
+    assert changes["neck.inflow.change"].unit == "%"
     assert effect.findings == ()
     other = SimpleNamespace(size=0.1, spacing_mm=0.4, conditions={"mean_flow_ml_s": 2.0})
     effect = treatment_effect(before, other, None, None, None, sheet)

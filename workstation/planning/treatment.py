@@ -275,12 +275,21 @@ def treatment_effect(
 
 
 def _beside(name: str, before: Number, after: Number) -> list[Number]:
-    """Return a quantity before and after, and its change in percent of what it was."""
+    """Return a quantity before and after, and its change in percent of what it was.
+
+    That of a share, which is itself in percent, is told in percentage points.
+    """
     found = [
-        Number(f"{name}.{when}", one.value, one.unit, f"{when} the treatment: {one.source}")
+        replace(
+            one, quantity=f"{name}.{when}", source=f"{when} treatment: {one.source}", plain=False
+        )
         for when, one in (("before", before), ("after", after))
     ]
-    if before.value:
+    if before.unit == "%":
+        points = after.value - before.value
+        text = "share after the treatment less that before"
+        found.append(Number(f"{name}.change", points, "percentage points", text))
+    elif before.value:
         change = 100.0 * (after.value - before.value) / abs(before.value)
         found.append(Number(f"{name}.change", change, "%", "of the value before the treatment"))
     return found
