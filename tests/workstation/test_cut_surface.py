@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
+from meshing.surface import isosurface
 from segmentation.contract import FrameMismatch
 from segmentation.volume import Label, LabelMap
 from tests.meshing.shapes import LEFT_HANDED, ellipsoid, grid, label_of, tube
@@ -30,6 +31,7 @@ from workstation.planning.resection import (
     specimen,
 )
 from workstation.planning.vessels_crossed import cut_vessels
+from workstation.planning.wedge import cone_of
 
 GRID = grid((40, 40, 40), (1.3, 1.3, 2.0), LEFT_HANDED)
 LIVER = label_of(GRID, ellipsoid((36, 30, 33), (0, 0, 0)), "liver")
@@ -178,6 +180,21 @@ def test_the_wedge_keeps_its_margin_and_opens_to_the_nearest_surface() -> None:
     assert 5.5 < specimen(LIVER, cut).volume_ml() < 40
     hull = LIVER.mask() & (distance_transform_edt(LIVER.mask(), GRID.spacing_kji_mm) < 2.5)
     assert (removed & hull).any()
+
+
+def test_a_wedge_is_kept_on_a_finer_grid_that_takes_nothing_elsewhere() -> None:
+    """Its cone runs on beyond the organ, to where the grid ends."""
+    for opening in (0.0, 30.0, 110.0):
+        cut = cut_wedge(LIVER, TUMOR, margin_mm=3, opening_degrees=opening)
+        for axis in range(3):
+            assert np.moveaxis(cut.level, axis, 0)[[0, -1]].max() < 0
+        shape = cone_of(isosurface(TUMOR).points_mm, isosurface(LIVER).points_mm)
+        points = GRID.to_world(np.argwhere(LIVER.mask())[:, ::-1])
+        ahead, beside = shape.places(points)
+        wide = shape.radius_mm + 3 + ahead * np.tan(np.radians(opening / 2))
+        far = np.linalg.norm(points - shape.centre_mm, axis=1) > 6 + 3 + 1
+        wrong = (cut.side_mm(points) >= 0) != ((ahead >= 0) & (beside <= wide))
+        assert np.count_nonzero(wrong & far & (np.abs(beside - wide) > 0.5)) == 0
 
 
 def test_a_closed_wedge_is_the_lesion_with_its_margin() -> None:

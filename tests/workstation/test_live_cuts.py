@@ -46,6 +46,16 @@ def test_planes(specimen: Literal["between", "beyond_any"]) -> None:
     require_agreement(LivePlanes(POINTS, NORMALS, specimen), cut, exact)
 
 
+def test_margins_of_planes_are_exact_though_few_places_of_a_lesion_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("workstation.planning.live.SKIN", 20)
+    normals: tuple[Point, Point] = ((-0.6, 0.64, 0.48), (-0.96, -0.28, 0.0))
+    cut = cut_planes(LIVER, points_mm=POINTS, normals=normals)
+    quick = LivePreview(LIVER, TUMOR).judge(LivePlanes(POINTS, normals))
+    assert quick.margin_mm == pytest.approx(margin(TUMOR, cut).numbers[0].value, abs=0.05)
+
+
 @pytest.mark.parametrize(("margin_mm", "opening"), [(3.0, 30.0), (7.0, 80.0)])
 def test_wedges(margin_mm: float, opening: float) -> None:
     cut = cut_wedge(LIVER, TUMOR, margin_mm=margin_mm, opening_degrees=opening)

@@ -26,6 +26,7 @@ from workstation.planning.proposal import Floats
 
 CUT_COLOUR = (90, 200, 220)
 CELLS = 500_000  # of the grid on which a cut is kept, at the most
+CELLS_AROUND = 300_000  # likewise, where it holds but a part of the organ
 FINEST_MM = 1.0
 ROUND_MM = 12.0  # how far the grid reaches beyond the organ
 Bools = npt.NDArray[np.bool_]
@@ -90,14 +91,23 @@ class CutSurface:
         return self._nearest(points_mm).point_mm
 
 
-def grid_around(organ: LabelMap) -> ImageGeometry:
-    """Return the grid on which a cut of a tight ``organ`` is kept, along the organ's axes."""
+def grid_around(organ: LabelMap, places_mm: Floats | None = None) -> ImageGeometry:
+    """Return the grid on which a cut of a tight ``organ`` is kept, along the organ's axes.
+
+    With places (n, 3), LPS mm, it holds only what lies around these.
+    """
     inner = organ.geometry
     spacing = np.asarray(inner.spacing_mm)
     spare = np.ceil(ROUND_MM / spacing).astype(int)
-    wide = inner.cropped((-spare).tolist(), (np.asarray(inner.size) + 2 * spare).tolist())
+    low, high = -spare, np.asarray(inner.size) + spare
+    if places_mm is not None:
+        at = inner.to_index(places_mm)
+        low = np.clip(np.floor(at.min(axis=0)).astype(int) - spare, low, high - 1)
+        high = np.clip(np.ceil(at.max(axis=0)).astype(int) + 1 + spare, low + 1, high)
+    wide = inner.cropped(low.tolist(), (high - low).tolist())
     extent = np.asarray(wide.size) * spacing
-    step = max(FINEST_MM, float(np.prod(extent) / CELLS) ** (1 / 3))
+    cells = CELLS if places_mm is None else CELLS_AROUND
+    step = max(FINEST_MM, float(np.prod(extent) / cells) ** (1 / 3))
     return wide.resampled((step,) * 3)
 
 

@@ -6,7 +6,7 @@ Space is DICOM patient LPS in millimetres; normals point to the specimen.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Literal, cast
 
 import numpy as np
@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from meshing.centerline import Centerline
 from meshing.nearest import NearestOnSurface
-from meshing.surface import SurfaceMesh, isosurface
+from meshing.surface import SurfaceMesh
 from segmentation.contract import Finding, FrameMismatch, Progress, Severity, silent
 from segmentation.volume import LabelMap
 from segmentation.wording import counted
@@ -34,7 +34,6 @@ from workstation.planning.proposal import (
     Floats,
     Point,
     as_point,
-    holds,
     proposed_cut,
     sample_mm,
     skin_of,
@@ -47,8 +46,9 @@ from workstation.planning.resection import (
     require_voxels,
     unit_normal,
 )
+from workstation.planning.wedge import Wedge, closed_at_rim, places_of
 
-NEAR_CELLS = 2.0  # of the grid around a lesion and its margin, where distances are exact
+SAMPLES = 60_000  # places of an organ that tell where a wedge lies in it
 NO_TUMOR = "there is no tumour to cut a wedge around; mark it first, or choose another kind of cut"
 SMALLEST_ML = 0.05  # a lesion below this makes no wedge of its own
 
@@ -289,17 +289,21 @@ def cut_wedge(
     parts = lesions_for(tumor, lesions)
     if not parts:
         raise ValueError(NO_TUMOR)
-    skin = cast("SurfaceMesh", skin_of(liver)).points_mm if open_to_surface else None
-    geometry = grid_around(organ)
-    points = centres_mm(geometry)
-    level = np.full(len(points), -np.inf)
-    slope, near_mm = np.tan(np.radians(opening_degrees / 2)), NEAR_CELLS * max(geometry.spacing_mm)
-    for number, lesion in enumerate(parts):
-        progress(0.1 + 0.7 * number / len(parts), "drawing the wedge")
-        level = np.maximum(level, _wedge(points, lesion, skin, margin_mm, slope, near_mm))
     trees = require_trees(liver, portal, hepatic)
+    skin = cast("SurfaceMesh", skin_of(liver)).points_mm if open_to_surface else None
+    progress(0.1, "drawing the wedge")
+    slope = float(np.tan(np.radians(opening_degrees / 2)))
+    wedges = [Wedge(lesion, skin, margin_mm, slope) for lesion in parts]
+    geometry = grid_around(organ, places_of(wedges, sample_mm(organ, SAMPLES)))
+    level = np.full(geometry.shape, -np.inf)
+    for number, wedge in enumerate(wedges):
+        progress(0.2 + 0.6 * number / len(parts), "drawing the wedge")
+        level = np.maximum(level, wedge.level(geometry))
     if spared_mm:
-        level = without_veins(level, points, tumor, trees, spared_mm, max(geometry.spacing_mm))
+        points, step = centres_mm(geometry), max(geometry.spacing_mm)
+        kept = without_veins(level.ravel(), points, tumor, trees, spared_mm, step)
+        level = kept.reshape(level.shape)
+    closed_at_rim(level)
     made = from_level(organ, level, geometry, "wedge")
     return replace(made, findings=(_wedge_note(margin_mm, spared_mm, open_to_surface),))
 
@@ -370,66 +374,6 @@ def lesions_for(tumor: LabelMap, which: str) -> list[LabelMap]:
     chosen = (enough or order[:1].tolist())[: 1 if which == "largest" else count]
     found = (tight(replace(whole, array=parts == n)) for n in chosen)
     return [lesion for lesion in found if lesion is not None]
-
-
-@dataclass(frozen=True, eq=False)
-class Cone:
-    """The cone in which a wedge opens: a lesion's middle, the way to the surface, half its width.
-
-    ``centre_mm`` (3,) in LPS mm, ``axis`` (3,) a unit direction in LPS.
-    """
-
-    centre_mm: Floats
-    axis: Floats
-    radius_mm: float
-
-    def places(self, points_mm: Floats) -> tuple[Floats, Floats]:
-        """Return how far points (n, 3) lie along the axis from the middle, and off the axis."""
-        away = points_mm - self.centre_mm
-        along = away @ self.axis
-        return along, np.linalg.norm(away - along[:, None] * self.axis, axis=1)
-
-
-def cone_of(lesion_mm: Floats, organ_mm: Floats) -> Cone:
-    """Return the cone of a lesion, from places (n, 3) on its surface and on the organ's, LPS mm."""
-    centre = lesion_mm.mean(axis=0)
-    way = organ_mm[np.argmin(np.linalg.norm(organ_mm - centre, axis=1))] - centre
-    axis = way / max(float(np.linalg.norm(way)), 1e-9)
-    return Cone(centre, axis, float(Cone(centre, axis, 0.0).places(lesion_mm)[1].max()))
-
-
-def _wedge(
-    points: Floats,
-    lesion: LabelMap,
-    organ_skin: Floats | None,
-    margin_mm: float,
-    slope: float,
-    near_mm: float,
-) -> Floats:
-    """Return what is positive within the margin of a lesion and in the cone to the surface.
-
-    Without an ``organ_skin`` there is no cone. Within ``near_mm`` of the margin it is exact.
-    """
-    skin = isosurface(lesion)
-    middle = skin.points_mm.mean(axis=0)
-    # Elsewhere a bound serves: only where the level changes its sign does its value matter.
-    reach = np.linalg.norm(skin.points_mm - middle, axis=1).max()
-    offset = margin_mm + reach - np.linalg.norm(points - middle, axis=1)
-    close = np.flatnonzero(offset > -near_mm)
-    farthest = margin_mm + near_mm
-    nearest = cKDTree(skin.points_mm)
-    apart = nearest.query(points[close], distance_upper_bound=farthest)[0]
-    apart = np.minimum(apart, farthest)
-    offset[close] = margin_mm + np.where(holds(lesion, points[close]), apart, -apart)
-    near = close[np.abs(offset[close]) < near_mm]
-    offset[near] = margin_mm - NearestOnSurface(skin).signed_mm(points[near])
-    if organ_skin is None:
-        return np.asarray(offset)
-    shape = cone_of(skin.points_mm, organ_skin)
-    along, beside = shape.places(points)
-    radius = shape.radius_mm + margin_mm
-    cone = np.minimum((radius + along * slope - beside) / np.hypot(1.0, slope), along)
-    return np.asarray(np.maximum(cone, offset))
 
 
 def combine_cuts(

@@ -118,7 +118,7 @@ class LivePreview:
         self._points = np.ascontiguousarray((points - self._origin).T, np.float32)
         lesion = None if tumor is None else tight(tumor)
         self._hulls = [] if lesion is None else lesion_hulls_mm(lesion)
-        self._skins = [] if lesion is None else _skins(lesion)
+        self._skins = [] if lesion is None else _skins(lesion, self._hulls)
         self._healthy = None if lesion is None else ~holds(lesion, points)
         self._portal, self._hepatic = (
             None if tree is None else _live(tree, organ, points, tumor, at_most)
@@ -251,8 +251,12 @@ def _impossible(
     return Finding(Severity.PROBLEM, code, text)
 
 
-def _skins(lesion: LabelMap) -> list[Floats]:
-    """Return points of the surface of each separate lesion."""
+def _skins(lesion: LabelMap, hulls: list[Floats]) -> list[Floats]:
+    """Return points of the surface of each separate lesion, those of its hull among them.
+
+    The hull's come nearest to any plane, and to a sheet that is bent little.
+    """
     skin = isosurface(lesion)
     parts = separate_parts(skin)
-    return [skin.points_mm[p[:: max(1, -(-len(p) // SKIN))]] for p in parts]
+    drawn = (skin.points_mm[p[:: max(1, -(-len(p) // SKIN))]] for p in parts)
+    return [np.concatenate([hull, points]) for hull, points in zip(hulls, drawn)]

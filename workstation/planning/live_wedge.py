@@ -16,8 +16,9 @@ from scipy.spatial import cKDTree
 from meshing.centerline import Centerline
 from meshing.surface import isosurface
 from segmentation.volume import LabelMap
-from workstation.planning.cut_surface_stages import NO_TUMOR, cone_of, lesions_for, wide_veins
+from workstation.planning.cut_surface_stages import NO_TUMOR, lesions_for, wide_veins
 from workstation.planning.proposal import Floats, holds, skin_of
+from workstation.planning.wedge import cone_of
 
 Bools = npt.NDArray[np.bool_]
 Singles = npt.NDArray[np.float32]
