@@ -119,6 +119,18 @@ def test_what_is_not_there_is_not_proposed():
     assert not {"head", "neck"} & femur_landmarks(rest).places.keys()
 
 
+def test_two_bones_another_unit_and_a_short_bone_are_told():
+    thigh, shin = bones.femur(step_mm=6.0).mesh, bones.tibia(step_mm=6.0).mesh
+    cells = np.vstack([thigh.triangles, shin.triangles + len(thigh.points_mm)])
+    both = thigh.reshaped(np.vstack([thigh.points_mm, shin.points_mm]), cells)
+    told = {f.code: f.sentence for f in femur_landmarks(both).findings}
+    assert "in 2 large pieces" in told["several_bones"]
+    with pytest.raises(ValueError, match=r"only 0\.45\d mm long; give the unit"):
+        femur_landmarks(thigh.reshaped(thigh.points_mm / 1000, thigh.triangles))
+    centimetres = thigh.reshaped(thigh.points_mm / 10, thigh.triangles)
+    assert codes(femur_landmarks(centimetres)) & {"short_bone", "several_bones"} == {"short_bone"}
+
+
 def test_a_clicked_landmark_wins():
     bone = bones.femur(step_mm=4.0)
     click = (1.0, 2.0, 430.0)

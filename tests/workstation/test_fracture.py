@@ -15,6 +15,8 @@ from workstation.planning.fracture import (
     reduction_check,
     reduction_move,
 )
+from workstation.planning.template import find_template
+from workstation.stages import check_plan
 
 
 def numbers(value):
@@ -41,7 +43,7 @@ def target(broken):
     healthy = bones.femur("right", step_mm=3.0, mldfa=87.0)
     pose = six_numbers((0, 0, 0), (-180.0, 12.0, 8.0), (4.0, -6.0, 20.0))
     other = moved_surface(healthy.mesh, as_transform(pose, healthy.mesh.frame_uid, (0, 0, 0)))
-    return mirrored_side(broken[0], other, share_percent=45.0)
+    return mirrored_side(broken[0], other)
 
 
 def test_the_mirrored_side_lies_on_what_is_left(broken, target):
@@ -90,6 +92,26 @@ def test_pieces_that_collide_are_told_with_their_volume(broken):
     assert touching["collision_volume"] == pytest.approx(0.0, abs=1e-3)
 
 
+def test_a_fragment_must_fit_another_one_too(broken):
+    stays, rest, _ = broken
+    into = move_fragment(rest, reduction_move(rest, shift_mm=(0.0, 0.0, 5.0)))
+    far = move_fragment(stays, reduction_move(stays, shift_mm=(300.0, 0.0, 0.0)))
+    alone, both = (reduction_check(into, far, also=also) for also in (None, stays))
+    assert numbers(alone)["collision_volume"] == 0.0
+    told = numbers(reduction_check(into, stays))
+    assert {n: numbers(both)[n] for n in told} == pytest.approx(told)
+    assert [f.code for f in both.findings] == ["pieces_collide"]
+
+
+def test_a_third_fragment_is_laid_onto_the_mirrored_side_where_there_is_one():
+    template = find_template("fracture")
+    for other, more in (({}, {}), ({"other": "1"}, {"target": "mirrored"})):
+        plan = template.with_options(template.plan("", {"bone": "0", **other}), ["third-fragment"])
+        check_plan(plan)
+        assert plan.step("move_3").inputs == {"fragment": "fragment_3"} | more
+        assert plan.step("reduction_3").inputs["also"] == "moved_2"
+
+
 def test_fragments_are_taken_by_their_size(broken):
     stays, rest, _ = broken
     apart = moved_surface(rest, as_transform(six_numbers((0, 0, 0), (0, 0, -40), (0, 0, 0)),
@@ -99,5 +121,9 @@ def test_fragments_are_taken_by_their_size(broken):
     first, second = fragment(both), fragment(both, number=2)
     sizes = sorted([volume_ml(stays), volume_ml(rest)], reverse=True)
     assert [volume_ml(first), volume_ml(second)] == pytest.approx(sizes, rel=1e-6)
+    assert [f.code for f in first.findings] == ["several_pieces"]
+    assert "in 2 pieces, of" in first.findings[0].sentence
+    assert not second.findings
+    assert not fragment(stays).findings
     with pytest.raises(ValueError, match="2 pieces"):
         fragment(both, number=3)

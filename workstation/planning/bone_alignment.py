@@ -66,7 +66,7 @@ def require_pair(what: str, *bones: Measured | None) -> tuple[list[Measured], Si
     sides = {side_of(bone) for bone in known} - {None}
     if len(sides) > 1:
         raise WrongPair(f"the {what.replace(' and ', ' and the ')} belong to different sides of "
-                        "the patient")  # fmt: skip
+                        "the patient; check which file is which")  # fmt: skip
     return known, next(iter(sides), None)
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from meshing.booleans import piece_volumes_mm3, pieces
 from meshing.measuring import as_vector, mean_edge_mm
 from meshing.surface import SurfaceMesh, isosurface, require_watertight
 from segmentation.contract import Finding, FrameMismatch, Number, Severity
@@ -29,6 +30,13 @@ MOST_TRIANGLES = 60_000
 
 BORDER_MM = 10.0
 """A landmark nearer to the border of the image may belong to a bone that goes on beyond it."""
+
+
+NO_BONE_MM, SHORT_BONE_MM = 5.0, 80.0
+"""A surface that is less long is none of a bone in mm; one with landmarks is hardly so short."""
+
+OTHER_BONE = 0.1
+"""A piece with more than this part of the largest one's volume may be another bone."""
 
 
 class WrongSide(ValueError):
@@ -88,6 +96,23 @@ class Marks:
         """Have the distance between two landmarks among the numbers, where both are known."""
         if {one, other} <= self.points.keys():
             self._spans.append((quantity, one, other, how))
+
+    def _whole(self, mesh: SurfaceMesh) -> list[Finding]:
+        """Say what makes it doubtful that a surface is one bone, in mm."""
+        found = []
+        longest = float(np.ptp(mesh.points_mm, axis=0).max())
+        if longest < SHORT_BONE_MM:
+            text = f"what is there of the {self._bone} is {longest:.3g} mm long"
+            remedy = "if its surface was made in centimetres or metres, import it with that unit"
+            found.append(Finding(Severity.WARNING, "short_bone", text, remedy=remedy))
+        volumes = np.sort(piece_volumes_mm3(mesh, pieces(mesh)))[::-1]
+        large = volumes[volumes > OTHER_BONE * volumes[0]] / 1000
+        if len(large) > 1:
+            text = (f"the {self._bone} is in {len(large)} large pieces, of {large[0]:.3g} and "
+                    f"{large[1]:.3g} mL: another bone may be among them")  # fmt: skip
+            remedy = "leave one bone in the label or surface"
+            found.append(Finding(Severity.WARNING, "several_bones", text, remedy=remedy))
+        return found
 
     def _told(self) -> tuple[Finding, ...]:
         """Say how the landmarks that are sure were found."""
@@ -159,7 +184,7 @@ class Marks:
         return Measured(
             mesh.frame_uid, drawn, spots, text, as_vector(where),
             {name: as_vector(p) for name, p in {**self.points, **self.directions}.items()},
-            findings=(*self.findings, *self._told()),
+            findings=(*self._whole(mesh), *self.findings, *self._told()),
             numbers=(*numbers, *spans, band),
         )  # fmt: skip
 
@@ -169,11 +194,17 @@ def bone_surface(bone: SurfaceMesh | LabelMap, label: str) -> SurfaceMesh:
 
     Raises:
         OpenSurface: if it is not closed.
-        ValueError: if it has no triangle, or no such label.
+        ValueError: if it has no triangle, is too small for any unit but another, or no such label.
     """
     mesh = bone
     if isinstance(mesh, LabelMap):
         mesh = isosurface(mesh, label=label, triangles=MOST_TRIANGLES)
+    longest = float(np.ptp(mesh.points_mm, axis=0).max()) if len(mesh.points_mm) else 0.0
+    if len(mesh.triangles) and longest < NO_BONE_MM:
+        raise ValueError(
+            f"the bone is only {longest:.3g} mm long; give the unit of its file when it is "
+            "imported, such as --set source.NAME.unit=m"
+        )
     if len(mesh.triangles) < 100:
         raise ValueError("the bone is empty or too small for landmarks; choose another label")
     require_watertight(mesh)

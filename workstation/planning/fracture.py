@@ -5,6 +5,7 @@ Space is DICOM patient LPS in millimetres.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -51,8 +52,15 @@ Cloud = tuple[Floats, Floats]
 
 SAMPLES, FACING = 8000, 0.7
 
-WHOLE_SHARE, FRAGMENT_SHARE = 0.75, 0.6
-"""Of the surface of a bone, and of a fragment, that the other side is taken to match."""
+FRAGMENT_SHARE = 0.6
+"""Of the surface of a fragment that the other side is taken to match."""
+
+MATCHED, LEAST_SHARE, MOST_SHARE = 0.85, 20.0, 75.0
+"""Of the surface of what is left of a bone, the part that is no fracture surface; and percent of
+the other side's surface that are taken to have a counterpart, at the least and at the most."""
+
+TOLD_SHARE = 0.02
+"""Pieces with less than this part of a bone's volume are crumbs."""
 
 TURN_DEGREES = 20.0
 FAR_MM = 2.0
@@ -67,7 +75,7 @@ def mirrored_side(
     other: SurfaceMesh,
     plane: Measured | None = None,
     *,
-    share_percent: Annotated[float, Ge(20), Le(100)] = 100 * WHOLE_SHARE,
+    share_percent: Annotated[float, Ge(20), Le(100)] | None = None,
     progress: Progress = silent,
 ) -> SurfaceMesh:
     """Mirror the healthy side and lay it onto the bone that is there.
@@ -80,7 +88,7 @@ def mirrored_side(
         other: the bone of the other side, in the same frame.
         plane: the plane to mirror at; empty takes the one across the patient's left axis.
         share_percent: how much of the mirrored surface has a counterpart, in percent; the rest is
-            left out of the fit.
+            left out of the fit. Empty takes it from the surfaces of both bones.
         progress: told how far the work is.
 
     Raises:
@@ -91,12 +99,15 @@ def mirrored_side(
         raise FrameMismatch("the plane to mirror at lies in another frame than the bone")
     image = _mirrored(bone, other, plane)
     starts = [np.eye(4), *principal_starts(image, bone)]
+    if share_percent is None:
+        left = 100 * MATCHED * area_mm2(bone) / area_mm2(other)
+        share_percent = float(np.clip(left, LEAST_SHARE, MOST_SHARE))
     laid = lay_onto(image, bone, starts, share=share_percent / 100, progress=share(progress, 0, 2))
     moved = moved_surface(image, as_transform(laid.matrix, bone.frame_uid, image.points_mm[0]))
     progress(0.6, "measuring distances")
     away = NearestOnSurface(bone).signed_mm(moved.points_mm, share(progress, 1, 2))
     areas, size = point_areas_mm2(moved), np.abs(away)
-    source = f"nearest places, the best {share_percent:g} % of the surface"
+    source = f"nearest places, the best {share_percent:.3g} % of the surface"
     numbers = (
         Number("fit_rms", laid.rms_mm, "mm", source),
         Number("median", weighted_percentile(size, areas, 50), "mm",
@@ -156,7 +167,20 @@ def fragment(
     used, cells = np.unique(kept, return_inverse=True)
     part = replace(mesh.reshaped(mesh.points_mm[used], cells.reshape(-1, 3)),
                    name=f"fragment {number}", findings=())  # fmt: skip
-    return measured_solid(part, enclosed_mm3(part))
+    part = measured_solid(part, enclosed_mm3(part))
+    told = _pieces_told(volumes[order]) if number == 1 else ()
+    return replace(part, findings=(*part.findings, *told))
+
+
+def _pieces_told(volumes_mm3: Floats) -> tuple[Finding, ...]:
+    """Say of how many pieces a bone is, from their volumes, the largest first."""
+    kept = volumes_mm3[volumes_mm3 >= TOLD_SHARE * volumes_mm3.sum()]
+    if len(kept) < 2:
+        return ()
+    sizes = [f"{volume / 1000:.3g}" for volume in kept[:5]]
+    listed = f"{', '.join(sizes[:-1])} and {sizes[-1]} mL" + (len(kept) > 5) * " and smaller ones"
+    text = f"the bone is in {len(kept)} pieces, of {listed}; this is the largest"
+    return (Finding(Severity.INFO, "several_pieces", text),)
 
 
 def reduction_move(
@@ -227,6 +251,7 @@ def reduction_check(
     fragment: SurfaceMesh,
     other: SurfaceMesh,
     target: SurfaceMesh | None = None,
+    also: SurfaceMesh | None = None,
     *,
     progress: Progress = silent,
 ) -> SurfaceMesh:
@@ -240,16 +265,20 @@ def reduction_check(
         fragment: the fragment where it was moved, closed, LPS mm.
         other: the piece that stays, closed.
         target: the mirrored other side; without it there is neither step nor gap.
+        also: another fragment, where it was moved, that this one must fit too.
         progress: told how far the work is.
 
     Raises:
         FrameMismatch: if they lie in different frames.
         OpenSurface: if a piece is not closed.
     """
-    require_one_frame(fragment, other)
+    others = [piece for piece in (other, also) if piece is not None]
+    for piece in others:
+        require_one_frame(fragment, piece)
     progress(0.0, "looking for a collision")
-    inside = divide(fragment, other).inside
-    collision = enclosed_mm3(inside) if len(inside.triangles) else 0.0
+    shared = [divide(fragment, piece).inside for piece in others]
+    collision = sum(enclosed_mm3(inside) for inside in shared if len(inside.triangles))
+    other = _together(others)
     found = NearestOnSurface(other)
     away = found.signed_mm(fragment.points_mm, share(progress, 1, 3))
     cloud = even_points(fragment, SAMPLES)
@@ -272,6 +301,16 @@ def reduction_check(
         findings.append(Finding(Severity.WARNING, "pieces_collide", text, remedy="move it apart"))
     return replace(fragment, name="fit of the fragment", point_data={DISTANCE: away},
                    numbers=tuple(numbers), findings=tuple(findings))  # fmt: skip
+
+
+def _together(pieces_: Sequence[SurfaceMesh]) -> SurfaceMesh:
+    """Return pieces as one surface."""
+    if len(pieces_) == 1:
+        return pieces_[0]
+    before = np.cumsum([0, *(len(piece.points_mm) for piece in pieces_[:-1])])
+    cells = [piece.triangles + start for piece, start in zip(pieces_, before)]
+    points = np.vstack([piece.points_mm for piece in pieces_])
+    return pieces_[0].reshaped(points, np.vstack(cells))
 
 
 def _left_over(

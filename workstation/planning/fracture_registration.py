@@ -31,10 +31,14 @@ STILL_MM = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Laid:
-    """The 4x4 move found, and how well it lays the deciding share of the points (mm)."""
+    """The 4x4 move found, and how well it lays the deciding share of the points (mm).
+
+    ``cost_mm`` is the same with a penalty for points whose nearest place faces another way.
+    """
 
     matrix: Floats
     rms_mm: float
+    cost_mm: float
 
 
 def lay_onto(
@@ -60,7 +64,7 @@ def lay_onto(
     for n, start in enumerate(starts):
         progress(0.6 * n / len(starts), "trying places")
         found = _improved(coarse, finder, faces, start, share, ROUNDS)
-        if best is None or found.rms_mm < best.rms_mm:
+        if best is None or found.cost_mm < best.cost_mm:
             best = found
     assert best is not None
     progress(0.7, "laying it on")
@@ -104,7 +108,7 @@ def _improved(
     cloud: tuple[Floats, Floats], finder: NearestOnSurface, faces: Floats, start: Floats,
     share: float, rounds: int,
 ) -> Laid:  # fmt: skip
-    matrix, rms = start, np.inf
+    matrix, rms, cost = start, np.inf, np.inf
     for _ in range(rounds):
         points = cloud[0] @ matrix[:3, :3].T + matrix[:3, 3]
         normals = cloud[1] @ matrix[:3, :3].T
@@ -113,7 +117,8 @@ def _improved(
         alike = np.einsum("ij,ij->i", normals, out) > FACING
         away = np.where(alike, found.distance_mm, found.distance_mm + WRONG_WAY_MM)
         kept = away <= np.quantile(away, share)
-        rms = float(np.sqrt((away[kept] ** 2).mean()))
+        rms = float(np.sqrt((found.distance_mm[kept] ** 2).mean()))
+        cost = float(np.sqrt((away[kept] ** 2).mean()))
         step = _solved(points[kept], found.point_mm[kept], out[kept])
         matrix = step @ matrix
         middle = points.mean(axis=0)
@@ -123,7 +128,7 @@ def _improved(
             < STILL_MM
         ):
             break
-    return Laid(matrix, rms)
+    return Laid(matrix, rms, cost)
 
 
 def _solved(points: Floats, places: Floats, normals: Floats) -> Floats:

@@ -166,12 +166,15 @@ class Template:
     def with_options(self, plan: Plan, names: Sequence[str]) -> Plan:
         """Return a plan of this template with the steps of some of its options.
 
-        They do without the sources that were not given, as the other steps do.
+        They do without the sources that were not given, as the other steps do, and without what
+        another alternative makes.
 
         Raises:
             PlanError: if there is no such option.
         """
+        others = {s.output for way in self.alternatives for s in way.steps}
         absent = {s.source_name for s in self.sources.values()} - plan.sources.keys()
+        absent |= others - {s.output for s in plan.steps}
         for name in dict.fromkeys(names):
             if name not in self.options:
                 known = ", ".join(self.options) or "none"
