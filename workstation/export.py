@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ TABLES = (".json", ".csv")
 DICOM = (".dcm",)
 LINES = (".csv", ".vtp")
 FLOWS = (".vtu", ".vtp")
+LINE = ".line.csv"
 
 
 def export(
@@ -61,10 +63,10 @@ def export(
     cuts as an encapsulated STL, and measurements as a report. ``form`` is that of the
     segmentation; see `workstation.model_export.draft_model` for ``despite`` and ``coloured_by``.
 
-    The courses of a circulation go to .csv, the points of a centerline and of a neck to .csv and
-    .vtp; volume meshes to .vtu, Gmsh's
-    .msh, Abaqus' .inp and FEBio's .feb; the cells of a flow to .vtu and the wall with its shear to
-    .vtp; for its tables, times and pictures see `workstation.flow_export.write_flow`.
+    The courses of a circulation go to .csv, the samples along the line of a measurement to
+    .line.csv, the points of a centerline and of a neck to .csv and .vtp; volume meshes to .vtu,
+    Gmsh's .msh, Abaqus' .inp and FEBio's .feb; the cells of a flow to .vtu and the wall with its
+    shear to .vtp; for its tables, times and pictures see `workstation.flow_export.write_flow`.
 
     Raises:
         CaseError: if there is no such result, it has no such format, or a surface is faulty.
@@ -85,6 +87,8 @@ def export(
     elif isinstance(value, FlowResult) and ending in FLOWS:
         save = flow_files.write_vtu if ending == ".vtu" else flow_files.write_vtp
         write_atomically(path, lambda part: save(value, part))
+    elif isinstance(value, Measured) and path.name.lower().endswith(LINE):
+        write_atomically(path, partial(write_line, value))
     elif isinstance(value, Courses) and ending == ".csv":
         write_atomically(path, value.write_csv)
     elif ending in TABLES:
@@ -128,7 +132,23 @@ def endings(value: Any) -> tuple[str, ...]:
         return SURFACES + TABLES
     if isinstance(value, SurfaceMesh | Cut):
         return SURFACES + TABLES + DICOM
+    if isinstance(value, Measured) and value.samples:
+        return (*TABLES, *DICOM, LINE)
     return TABLES + DICOM if isinstance(value, Measurements | Measured) else TABLES
+
+
+def write_line(value: Measured, path: Path) -> None:
+    """Write the samples of a measurement as CSV, one row for each place.
+
+    Raises:
+        CaseError: if it has none.
+    """
+    if not value.samples:
+        raise CaseError("this measurement has no samples along a line; its numbers go to .csv")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(value.samples)
+        table.writerows([f"{v:.6g}" for v in row] for row in zip(*value.samples.values()))
 
 
 def _ending(path: Path) -> str:

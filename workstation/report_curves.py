@@ -55,12 +55,16 @@ def curves(
     width_mm: float = 178.0,
     height_mm: float = 42.0,
     mark_s: float | None = None,
+    along_unit: str = "s",
 ) -> Drawing:
-    """Return named curves over time, their values in ``unit``; ``mark_s`` marks one time."""
+    """Return named curves over time, their values in ``unit``; ``mark_s`` marks one time.
+
+    With another ``along_unit``, such as mm, times and mark are places along a way.
+    """
     whole = np.concatenate([np.asarray(values, np.float64) for values in named.values()])
     ends = float(times_s[0]), float(times_s[-1])
     axes = _Axes(ends, extent(whole), width_mm * mm, height_mm * mm)
-    drawn = _frame(axes, unit)
+    drawn = _frame(axes, unit, along_unit)
     if mark_s is not None:
         x = float(axes.x(mark_s))
         drawn.add(Line(x, BELOW, x, axes.height - ABOVE, strokeColor=GREY, strokeDashArray=(2, 2)))

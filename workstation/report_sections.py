@@ -15,6 +15,7 @@ from segmentation.measured import Measured
 from workstation.flow_report import course_pages, flow_pages
 from workstation.follow_report import follow_pages
 from workstation.graft_report import GRAFT, graft_pages
+from workstation.line_report import has_line, line_pages
 from workstation.planning.aneurysm_risk import NAMES, RiskRow, RiskSheet, merged
 from workstation.planning.plan import Plan, Step
 from workstation.planning.transplant_rows import Sheet, as_shown
@@ -48,6 +49,8 @@ def sections(
             story += follow_pages(shown) if shown.courses else sheet_pages(shown)
         elif step.stage == GRAFT and isinstance(value, Measured):
             story += graft_pages(step, value, values)
+        elif isinstance(value, Measured) and has_line(value):
+            story += line_pages(step.output, value)
         elif step.stage == EFFECT and value is not None:
             story += _what_if(plan, step, summary)
     return [*resection_pages(plan, values, summary), *story] if is_resection(values) else story

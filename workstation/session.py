@@ -81,8 +81,8 @@ class ViewState:
     clip: Clip = ()
 
 
-CHOSEN = "aneurysm_chosen"
-"""The code of the finding at whose place views begin."""
+CHOSEN = ("aneurysm_chosen", "narrowest_place", "widest_place")
+"""The codes of findings at whose place views begin."""
 
 
 def _set_aside(plan: Plan) -> set[str]:
@@ -96,7 +96,7 @@ def _set_aside(plan: Plan) -> set[str]:
 
 def _first_place(case: Case) -> Point | None:
     """Return where views begin, LPS mm, if a finding of the plan says it."""
-    places = (f.get("location_mm") for f in case.summary()["findings"] if f["code"] == CHOSEN)
+    places = (f.get("location_mm") for f in case.summary()["findings"] if f["code"] in CHOSEN)
     place = next(places, None)
     return None if place is None else (place[0], place[1], place[2])
 

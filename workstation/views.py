@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from meshing.surface import SurfaceMesh
 from segmentation.contract import Progress, silent
+from segmentation.measured import Measured
 from segmentation.volume import LabelMap, Vector, Volume
 from workstation.case import Case, CaseError
 from workstation.figures import (
@@ -89,6 +90,8 @@ def point_of_interest(image: Volume, values: Mapping[str, object], figures: Figu
         if isinstance(value, SurfaceMesh) and len(value.triangles):
             x, y, z = value.points_mm.mean(axis=0)
             return float(x), float(y), float(z)
+        if isinstance(value, Measured) and value.text:
+            return value.text_mm
     x, y, z = image.geometry.centre_mm()
     return float(x), float(y), float(z)
 

@@ -9,6 +9,7 @@ from typing import Any
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QWidget
 
 from segmentation.wording import counted
+from workstation.figures import figures_of
 from workstation.planning.plan import Step
 from workstation.planning.resection import CutPlane
 from workstation.ui.desk import Desk
@@ -19,6 +20,7 @@ from workstation.ui.panels.forecast_card import ForecastCard
 from workstation.ui.panels.function_card import FunctionCard
 from workstation.ui.panels.implant_library import ImplantLibraryCard
 from workstation.ui.panels.implant_view import ImplantView
+from workstation.ui.panels.line_card import LineCard
 from workstation.ui.panels.part_moves import PartMoves
 from workstation.ui.panels.parts import (
     FindingRow,
@@ -125,6 +127,7 @@ class PlanPanel:
         )
         self.implant = ImplantView(desk, self.recipe.explain)
         self.risk, self.transplant = RiskView(desk), TransplantView(desk)
+        self.lines = LineCard(desk)
         self.findings = RecordList(self._finding, "No finding for this plan.")
         self.others = RecordList(self._number, "None yet.")
         self.patient = PatientValues(desk)
@@ -146,6 +149,7 @@ class PlanPanel:
             self.implant,
             self.risk,
             self.transplant,
+            self.lines,
         ):
             body.addWidget(card)
         self.widget.heading("Findings")
@@ -167,6 +171,7 @@ class PlanPanel:
             self.flip, self._lacks_plane, "Turn the cut round: swap specimen and remnant"
         )
         bindings.add(self._remember)
+        bindings.add(self.lines.refresh, self.widget)
         bindings.add(self.refresh, self.widget)
 
     # What can be done -----------------------------------------------------------------
@@ -218,7 +223,8 @@ class PlanPanel:
 
     def _number(self, shown: tuple[Mapping[str, Any], str]) -> NumberView:
         record, how = shown
-        view = NumberView(readable(record["name"]))
+        figures, name = figures_of(self._desk.session.require_plan()), record["name"]
+        view = NumberView({**figures.titles, **figures.key_numbers}.get(name, readable(name)))
         view.show_number(record, how)
         view.asked.connect(partial(self.recipe.explain, view))
         return view

@@ -13,8 +13,22 @@ from workstation.ui.theme import CORNER_FONT_PX, shown_colours, ui_font
 from workstation.ui.words import value_text
 
 HEIGHT_PX, MARGIN_PX = 110, 6
-ALONG = "distance_mm"
-UNITS = {"value_hu": "HU", "value": "", "density_mg_cm3": "mg/cm³"}
+ALONG = ("distance_mm", "along_mm")
+UNITS = {
+    "diameter_mm": "mm",
+    "maximum_diameter_mm": "mm",
+    "pressure_mmhg": "mmHg",
+    "pressure_3d_mmhg": "mmHg",
+    "value_hu": "HU",
+    "value": "",
+    "density_mg_cm3": "mg/cm³",
+}
+"""Columns that are drawn, the last first where there are several."""
+
+
+def is_line(value: object) -> bool:
+    """Tell whether a value holds what is drawn along the line of a vessel."""
+    return isinstance(value, Measured) and {ALONG[1]} < {ALONG[1], *UNITS} & value.samples.keys()
 
 
 class ProfilePlot(QWidget):
@@ -23,13 +37,16 @@ class ProfilePlot(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._value: Measured | None = None
+        self._along = ""
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Values along the path")
         self.hide()
 
     def show_profile(self, value: object) -> None:
         """Show the samples of a measurement; anything else hides the plot."""
-        found = isinstance(value, Measured) and ALONG in value.samples
+        samples = value.samples if isinstance(value, Measured) else {}
+        self._along = next((name for name in ALONG if name in samples), "")
+        found = bool(self._along) and len(samples[self._along]) > 1
         self._value = value if found and isinstance(value, Measured) else None
         self.setVisible(found)
         self.update()
@@ -51,7 +68,7 @@ class ProfilePlot(QWidget):
         if self._value is None or not column:
             return
         theme = shown_colours()
-        x, y = self._value.samples[ALONG], self._value.samples[column]
+        x, y = self._value.samples[self._along], self._value.samples[column]
         low, high = float(y.min()), float(y.max())
         with QPainter(self) as painter:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
