@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -15,7 +17,8 @@ from numba.extending import intrinsic
 
 def for_processor(function: Any) -> Any:
     """Return a function compiled for one thread, and kept between runs."""
-    return numba.njit(fastmath=True, error_model="numpy", nogil=True, cache=True)(function)
+    kept = _named(function, function.__name__)
+    return numba.njit(fastmath=True, error_model="numpy", nogil=True, cache=True)(kept)
 
 
 def inlined(function: Any) -> Any:
@@ -25,12 +28,36 @@ def inlined(function: Any) -> Any:
 
 def for_both(function: Any) -> tuple[Any, Any]:
     """Return a pass over all cells compiled for one thread, and for several."""
-    alone = FunctionType(function.__code__, function.__globals__, function.__name__)
-    alone.__qualname__ = f"{function.__name__}_alone"  # the name of the compiled code that is kept
+    alone = _named(function, f"{function.__name__}_alone")
+    together = _named(function, function.__name__)
     return (
         numba.njit(error_model="numpy", nogil=True, cache=True)(alone),
-        numba.njit(error_model="numpy", parallel=True, nogil=True, cache=True)(function),
+        numba.njit(error_model="numpy", parallel=True, nogil=True, cache=True)(together),
     )
+
+
+def _named(function: Any, name: str) -> FunctionType:
+    """Return a copy of a function whose compiled code is kept by this name and what it is made of.
+
+    What is kept is compiled anew where the function's own file was changed. What it takes from
+    other files, and how it is compiled, would pass unnoticed; so their digest goes into the name.
+    """
+    copy = FunctionType(function.__code__, function.__globals__, function.__name__)
+    copy.__qualname__ = f"{name}_{_digest(function.__globals__)}"
+    return copy
+
+
+def _digest(names: Mapping[str, Any]) -> str:
+    """Return a digest of this file, and of those that compiled functions by these names are of."""
+    files, waiting = {__file__}, [names]
+    while waiting:
+        for value in list(waiting.pop().values()):
+            source = getattr(value, "py_func", None)
+            if source is not None and source.__code__.co_filename not in files:
+                files.add(source.__code__.co_filename)
+                waiting.append(source.__globals__)
+    digest = hashlib.sha256(b"".join(Path(file).read_bytes() for file in sorted(files)))
+    return digest.hexdigest()[:12]
 
 
 @intrinsic  # type: ignore[untyped-decorator]

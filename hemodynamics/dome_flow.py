@@ -5,7 +5,7 @@ Definitions: `hemodynamics.indices`. Points are LPS mm.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +16,7 @@ from hemodynamics import indices
 from hemodynamics.cross_flow import CrossFlow, NoCrossFlow, Planes
 from hemodynamics.field import Field
 from hemodynamics.flow_result import FlowResult
+from hemodynamics.level_error import banded, comparable, error_finding, unknown_error
 from hemodynamics.parent_artery import Stretch, belongs, stretches
 from meshing.aneurysm_neck import Neck
 from meshing.centerline import Centerline
@@ -30,6 +31,7 @@ from segmentation.contract import (
     Number,
     Progress,
     Severity,
+    share,
     silent,
 )
 
@@ -105,9 +107,31 @@ def dome_flow(
     before = tuple(stretch for stretch in beside if stretch.before)
     progress(0.1, "finding the dome on the wall")
     sac = _sac(flow, dome, centerline, before)
-    numbers = [*_shear(flow, sac)]
     findings = [*_left_out(flow, before, neck)]
-    progress(0.4, "looking at the flow through the neck")
+    levels, found = comparable(flow), []
+    for n, level in enumerate(levels):
+        told = share(progress, n, len(levels))
+        values, lost = _measured(level, sac, (dome, neck), centerline, beside, told)
+        found.append((level, values))
+        findings += lost if n == 0 else []
+    numbers = banded(found) if len(levels) > 1 else tuple(found[0][1])
+    findings += _errors(numbers, levels)
+    return Measurements(numbers, tuple(findings))
+
+
+def _measured(
+    flow: FlowResult,
+    sac: Sac,
+    cut: tuple[SurfaceMesh, Neck],
+    centerline: Centerline | None,
+    beside: tuple[Stretch, ...],
+    progress: Progress,
+) -> tuple[list[Number], list[Finding]]:
+    """Return the numbers of a dome in flow on some cells, and what could not be known."""
+    (dome, neck), before = cut, tuple(stretch for stretch in beside if stretch.before)
+    numbers: list[Number] = [*_shear(flow, sac)]
+    findings: list[Finding] = []
+    progress(0.2, "looking at the flow through the neck")
     numbers += _inside(flow, dome, centerline, before)
     inward, areas = _through_neck(flow, dome)
     entering = float((np.clip(inward, 0.0, None) @ areas).mean())
@@ -118,11 +142,18 @@ def dome_flow(
         findings.append(
             Finding(Severity.WARNING, "neck_unbalanced", text, neck.centre_mm, "Take finer cells")
         )
-    progress(0.7, "cutting the vessel before and beyond the dome")
+    progress(0.6, "cutting the vessel before and beyond the dome")
     cuts, lost = _cuts(flow, beside)
-    findings += lost
-    numbers += _losses(flow, cuts, inward, areas)
-    return Measurements(tuple(numbers), tuple(findings))
+    return [*numbers, *_losses(flow, cuts, inward, areas)], [*findings, *lost]
+
+
+def _errors(numbers: Iterable[Number], levels: Sequence[FlowResult]) -> list[Finding]:
+    """Return what is known of the error of the dome's mean shear, if it is not small."""
+    if len(levels) == 1:
+        return [unknown_error(levels[0])]
+    mean = next(number for number in numbers if number.quantity == "wss.dome_mean")
+    told = error_finding(levels[0], mean, "the dome's mean shear")
+    return [] if told is None else [told]
 
 
 def _require(

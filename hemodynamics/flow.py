@@ -12,7 +12,7 @@ import numpy.typing as npt
 from annotated_types import Ge, Gt, Le
 
 from hemodynamics.domain import WALL_NAME, UnusableLumen
-from hemodynamics.flow_levels import Vessel, Wall, climb
+from hemodynamics.flow_levels import Finished, Vessel, Wall, climb
 from hemodynamics.flow_result import FlowResult
 from hemodynamics.flow_run import Device
 from hemodynamics.flow_setup import (
@@ -26,7 +26,7 @@ from hemodynamics.flow_setup import (
     require_memory,
     spacings_of,
 )
-from hemodynamics.flow_summary import findings_of, numbers_of
+from hemodynamics.flow_summary import findings_of, numbers_of, state_of
 from hemodynamics.indices import osi, rrt_1_pa, tawss_pa
 from hemodynamics.porous import PorousRegion, require_same_frame, to_record
 from hemodynamics.wall_shear import undelayed
@@ -82,8 +82,8 @@ def simulate_flow(
         accuracy: into how many cells the lumen is divided: some 30,000 for a preview in a minute or
             two, and more where a steady flow takes them to settle; 250,000 for an hour, 1,500,000
             for a night on two cores.
-        target_error_percent: how far off wall shear may be, rms, in a vessel as wide as the inlet;
-            in place of an accuracy.
+        target_error_percent: how far off wall shear may be, rms, in a straight round vessel as wide
+            as the inlet, in place of an accuracy; real ones err more, which the result tells.
         spacing_mm: edge of a cell, in place of either.
         inlets: the names of the ends where blood enters, such as "inlet, inlet_2".
         outlets: what holds at the other ends: a split of the flow by their diameters, a
@@ -159,35 +159,47 @@ def _simulate(vessel: Vessel, wishes: Wishes, progress: Progress) -> FlowResult:
     wall, used = _wall(lumen)
     normals = point_normals(lumen.points_mm, lumen.triangles[lumen.boundaries[WALL_NAME]])[used]
     places = Wall(wall.points_mm, normals, point_areas_mm2(wall))
-    done = climb(vessel, wishes, spacings_mm, places, progress)
-    samples = done.marched.samples
+
+    def read(done: Finished) -> FlowResult:
+        return _read(vessel, wishes, wall, done)
+
+    done = climb(vessel, wishes, spacings_mm, places, read, progress)
+    result = read(done)
+    result = replace(result, numbers=(*numbers_of(result, done), *cost.numbers))
+    return replace(result, findings=findings_of(result, done))
+
+
+def _read(vessel: Vessel, wishes: Wishes, wall: SurfaceMesh, done: Finished) -> FlowResult:
+    """Return what a run left, without numbers and findings."""
+    marched, spacing_mm = done.marched, done.domain.spacing_mm
+    samples = marched.samples
     wss = np.stack(samples.wss_pa)
     if wishes.pulsatile:
         period_s, nu_mm2_s = done.driven.waveform.period_s, done.run.scales.nu_mm2_s
-        wss = undelayed(wss, period_s, spacings_mm[-1], nu_mm2_s)
+        wss = undelayed(wss, period_s, spacing_mm, nu_mm2_s)
+    size_pa = tawss_pa(wss) if marched.size_pa is None else marched.size_pa.astype(np.float64)
     data = {
-        "tawss_pa": tawss_pa(wss),
-        "osi": osi(wss),
+        "tawss_pa": size_pa,
+        "osi": osi(wss, size_pa),
         "rrt_1_pa": rrt_1_pa(wss),
         "wss_pa": wss.mean(axis=0, dtype=np.float64),
     }
-    result = FlowResult(
+    return FlowResult(
         replace(wall, point_data=data),
         done.domain.cells_mm,
-        spacings_mm[-1],
+        spacing_mm,
         np.array(samples.times_s),
         np.stack(samples.velocity_m_s),
         np.stack(samples.pressure_pa),
         wss,
         _columns(samples.flows_ml_s),
         _columns(samples.pressures_pa),
-        np.array(done.marched.changes),
-        conditions_of(done.driven, wishes) | _obstacle(vessel.porous),
-        lumen.frame_uid,
-        lumen.name,
+        np.array(marched.changes),
+        conditions_of(done.driven, wishes) | _obstacle(vessel.porous) | state_of(done),
+        vessel.lumen.frame_uid,
+        vessel.lumen.name,
+        coarser=done.coarser,
     )
-    numbers = (*numbers_of(result, done), *cost.numbers)
-    return replace(result, numbers=numbers, findings=findings_of(result, done))
 
 
 def _obstacle(porous: PorousRegion | None) -> dict[str, Any]:

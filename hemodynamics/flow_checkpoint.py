@@ -28,6 +28,8 @@ EVERY_S = 60.0
 KEPT_S = 14 * 86_400.0
 """Seconds after which what was left is dropped."""
 
+_ASIDE = "aside:"
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -56,12 +58,19 @@ class Keeper:
 
     Attributes:
         path: of its file, which need not exist.
+        aside: what earlier places left, and goes with all states that are kept.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._kept = time.monotonic()
         self._found = self._read()
+        found = self._found or {}
+        self.aside: Arrays = {
+            name.removeprefix(_ASIDE): array
+            for name, array in found.items()
+            if name.startswith(_ASIDE)
+        }
 
     def reached(self) -> list[float]:
         """Return the place of the computation, such as its level, that was kept; or nothing."""
@@ -80,6 +89,7 @@ class Keeper:
         try:
             with partial.open("wb") as file:
                 arrays: dict[str, Any] = {**state(), "place": np.array(place, float)}
+                arrays |= {_ASIDE + name: array for name, array in self.aside.items()}
                 np.savez(file, **arrays)
             partial.replace(self.path)
         except OSError:
@@ -88,7 +98,7 @@ class Keeper:
 
     def forget(self) -> None:
         """Begin as if nothing had been kept."""
-        self._found = None
+        self._found, self.aside = None, {}
 
     def drop(self) -> None:
         """Remove the file, once the computation is over, and one that was never finished."""

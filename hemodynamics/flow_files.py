@@ -23,14 +23,16 @@ from meshing.writers import write_vtp as write_surface
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
-_WALL = "wall:"
+_WALL, _COARSER = "wall:", "coarser:"
+_SHARED = ("points_mm", "triangles")
 _HEXAHEDRON = 12
 _CORNERS = ((0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1))
 
 
 def to_record(flow: FlowResult) -> dict[str, Any]:
     """Return what of a flow is neither array, number nor finding, as plain JSON."""
-    return {
+    coarser = {} if flow.coarser is None else {"coarser": to_record(flow.coarser)}
+    return coarser | {
         "frame_uid": flow.frame_uid,
         "name": flow.name,
         "wall": {"name": flow.wall.name, "colour": list(flow.wall.colour)},
@@ -54,9 +56,10 @@ def to_json(flow: FlowResult) -> dict[str, Any]:
 
 
 def to_arrays(flow: FlowResult) -> dict[str, npt.NDArray[Any]]:
-    """Return all arrays of a flow and its wall by name."""
-    wall = flow.wall
+    """Return all arrays of a flow and its wall by name, then those on coarser cells."""
+    wall, coarser = flow.wall, {} if flow.coarser is None else to_arrays(flow.coarser)
     arrays = {**flow_to_arrays(flow), "points_mm": wall.points_mm, "triangles": wall.triangles}
+    arrays |= {_COARSER + k: array for k, array in coarser.items() if k not in _SHARED}
     return arrays | {_WALL + name: wall.point_data[name] for name in sorted(wall.point_data)}
 
 
@@ -71,8 +74,12 @@ def from_record(record: Mapping[str, Any], arrays: Arrays, **notes: Any) -> Flow
         tuple(record["wall"]["colour"]),
         data,
     )
-    named = ("spacing_mm", "conditions", "frame_uid", "name")
-    return flow_from_arrays(arrays, wall=wall, **{key: record[key] for key in named}, **notes)
+    named = {key: record[key] for key in ("spacing_mm", "conditions", "frame_uid", "name")}
+    coarser = None
+    if "coarser" in record:
+        own = {k.removeprefix(_COARSER): a for k, a in arrays.items() if k.startswith(_COARSER)}
+        coarser = from_record(record["coarser"], own | {k: arrays[k] for k in _SHARED})
+    return flow_from_arrays(arrays, wall=wall, coarser=coarser, **named, **notes)
 
 
 def write_vtp(flow: FlowResult, path: Path) -> None:

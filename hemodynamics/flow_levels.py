@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hemodynamics import flow_files
 from hemodynamics.domain import Domain, UnusableLumen, divide
 from hemodynamics.flow_checkpoint import Keeper, Kept, keeper_of
 from hemodynamics.flow_march import Diverged, Marched, march_cycles, march_steady
+from hemodynamics.flow_result import FlowResult
 from hemodynamics.flow_run import Run, Scales
 from hemodynamics.flow_settled import settling
 from hemodynamics.flow_setup import (
@@ -38,9 +42,6 @@ from half-way between cells to its own place the wall is moved."""
 LEAST_RAMP_STEPS, RAMP = 400, 0.1
 """How long a flow takes to begin: steps, and shares of a period or of an exchange."""
 
-COARSE_POINTS = 2000
-"""Points of the wall that coarse cells are judged by."""
-
 HASTE = 1.25
 """By how much longer steps must be to be worth a hasty part of a steady flow."""
 
@@ -51,6 +52,8 @@ of the exchanges."""
 COARSE_SHARE = 0.2
 """Of the progress: what all coarse cells take together."""
 
+_RECORD = "record"
+
 
 @dataclass(frozen=True)
 class Wall:
@@ -60,11 +63,6 @@ class Wall:
     normals: Floats
     areas_mm2: Floats
 
-    def thinned(self) -> Wall:
-        """Return some of the points."""
-        step = -(-len(self.points_mm) // COARSE_POINTS)
-        return Wall(self.points_mm[::step], self.normals[::step], self.areas_mm2[::step])
-
 
 @dataclass(frozen=True)
 class Finished:
@@ -73,6 +71,7 @@ class Finished:
     Attributes:
         marched: what it left.
         walls: how much of the way to its own place the wall was moved; see `ATTEMPTS`.
+        coarser: the flow on the next coarser cells, or None.
     """
 
     run: Run
@@ -80,6 +79,7 @@ class Finished:
     driven: Drive
     marched: Marched
     walls: float
+    coarser: FlowResult | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,6 @@ class Level:
         number: from the coarsest, 0.
         snapshot: the flow on coarser cells, or None to begin from rest.
         keeper: of its checkpoints.
-        coarse: whether finer ones follow.
     """
 
     number: int
@@ -106,16 +105,23 @@ class Level:
     wall: Wall
     snapshot: Snapshot | None
     keeper: Keeper
-    coarse: bool = False
+
+
+Reader = Callable[[Finished], FlowResult]
 
 
 def climb(
-    vessel: Vessel, wishes: Wishes, spacings_mm: Sequence[float], wall: Wall, progress: Progress
+    vessel: Vessel,
+    wishes: Wishes,
+    spacings_mm: Sequence[float],
+    wall: Wall,
+    read: Reader,
+    progress: Progress,
 ) -> Finished:
     """Return the run on the last of some spacings, each of which begins where the last one ended.
 
-    Coarse cells are only a help: where a flow cannot be computed on them, finer ones begin from
-    rest.
+    What coarser cells gave, as ``read`` tells it, goes with it. They are only a help: where a flow
+    cannot be computed on them, finer ones begin from rest.
 
     Raises:
         UnusableLumen, ImplausibleFlow: if lumen or flow are not such that blood could flow so.
@@ -124,12 +130,12 @@ def climb(
     """
     keeper = _keeper(vessel, wishes, spacings_mm)
     try:
-        done = _climbed(vessel, wishes, spacings_mm, wall, keeper, progress)
+        done = _climbed(vessel, wishes, spacings_mm, wall, keeper, read, progress)
     except Diverged:
         if not keeper.reached():
             raise
         keeper.forget()  # what was kept leaves out what a slower run would begin from
-        done = _climbed(vessel, wishes, spacings_mm, wall, keeper, progress)
+        done = _climbed(vessel, wishes, spacings_mm, wall, keeper, read, progress)
     keeper.drop()
     return done
 
@@ -140,25 +146,43 @@ def _climbed(
     spacings_mm: Sequence[float],
     wall: Wall,
     keeper: Keeper,
+    read: Reader,
     progress: Progress,
 ) -> Finished:
     *coarse, finest = spacings_mm
     reached = keeper.reached()
-    snapshot = None
+    snapshot, coarser = None, _from_aside(keeper.aside)
     for n, spacing in enumerate(coarse):
         if reached and reached[0] > n:
             continue
         span = (COARSE_SHARE * n / len(coarse), COARSE_SHARE * (n + 1) / len(coarse))
-        level = Level(n, spacing, wall.thinned(), snapshot, keeper, coarse=True)
+        level = Level(n, spacing, wall, snapshot, keeper)
         told = _part(progress, *span, f"cells of {spacing:.2g} mm first: ")
         try:
-            snapshot = _level(vessel, wishes, level, told).run.snapshot()
+            done = _level(vessel, wishes, level, told)
         except (Diverged, UnusableLumen):
             if keeper.reached():
                 raise
             snapshot = None
+            continue
+        snapshot, coarser = done.run.snapshot(), read(replace(done, coarser=coarser))
+        keeper.aside = _to_aside(coarser)
     told = _part(progress, COARSE_SHARE if coarse else 0.0, 1.0, "")
-    return _level(vessel, wishes, Level(len(coarse), finest, wall, snapshot, keeper), told)
+    done = _level(vessel, wishes, Level(len(coarse), finest, wall, snapshot, keeper), told)
+    return replace(done, coarser=coarser)
+
+
+def _to_aside(flow: FlowResult) -> dict[str, npt.NDArray[Any]]:
+    """Return a flow and those on coarser cells as arrays only."""
+    record = np.array(json.dumps(flow_files.to_record(flow)))
+    return {**flow_files.to_arrays(flow), _RECORD: record}
+
+
+def _from_aside(arrays: Mapping[str, npt.NDArray[Any]]) -> FlowResult | None:
+    """Return the flow that `_to_aside` took apart, or None of nothing."""
+    if not arrays:
+        return None
+    return flow_files.from_record(json.loads(str(arrays[_RECORD])), arrays)
 
 
 def _keeper(vessel: Vessel, wishes: Wishes, spacings_mm: Sequence[float]) -> Keeper:
@@ -218,8 +242,8 @@ def _level(vessel: Vessel, wishes: Wishes, level: Level, progress: Progress) -> 
 
     def attempt(number: int) -> Finished:
         kept = keeper.at(level.number, number, 1)
-        scales = _scales(domain, driven, wishes, number, level.coarse and not wishes.pulsatile)
-        begin = level.snapshot if level.coarse or kept.found is not None else hurried(number)
+        scales = _scales(domain, driven, wishes, number, False)
+        begin = level.snapshot if kept.found is not None else hurried(number)
         run = _run(vessel, domain, driven, wishes, number, exchange_s, scales)
         if begin is not None:
             run.start(begin)

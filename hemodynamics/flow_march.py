@@ -119,7 +119,8 @@ class Late:
     """The sums of the later samples of a steady run, whose means tell more of a flow that swings.
 
     Attributes:
-        sums: of shear, velocity, pressure, flows and pressures at openings, and mean flows.
+        sums: of shear, velocity, pressure, flows and pressures at openings, mean flows, and the
+            size of shear.
         patches_pa: mean shear on each patch of wall, of each sample.
     """
 
@@ -132,19 +133,20 @@ class Late:
         fields = (
             *(samples.wss_pa[0], samples.velocity_m_s[0], samples.pressure_pa[0]),
             *(np.array(list(values.values())) for values in openings),
+            np.linalg.norm(samples.wss_pa[0], axis=1),
         )
         before = self.sums or [np.zeros(values.shape) for values in fields]
         self.sums = [total + values for total, values in zip(before, fields)]
         self.patches_pa.append(patches_pa)
 
-    def mean(self, last: Samples) -> tuple[Samples, dict[str, float]]:
-        """Return the means of the samples, at the time of the last, and of the mean flows."""
+    def mean(self, last: Samples) -> tuple[Samples, dict[str, float], Singles]:
+        """Return the means of samples, at the time of the last, of mean flows, of shear's size."""
         found = [total / len(self.patches_pa) for total in self.sums]
         shear, velocity, pressure = (values.astype(np.float32) for values in found[:3])
-        named = [dict(zip(last.flows_ml_s[0], values.tolist())) for values in found[3:]]
+        named = [dict(zip(last.flows_ml_s[0], values.tolist())) for values in found[3:6]]
         flows, pressures, averages = named
         kept = ([velocity], [pressure], [shear], [flows], [pressures])
-        return Samples(last.times_s, *kept), averages
+        return Samples(last.times_s, *kept), averages, found[6].astype(np.float32)
 
     def state_arrays(self) -> dict[str, npt.NDArray[np.float64]]:
         """Return all that a run needs to go on as if it had never stopped."""
@@ -154,7 +156,7 @@ class Late:
     def restore(self, arrays: Mapping[str, npt.NDArray[np.float64]]) -> None:
         """Go back to what `state_arrays` returned."""
         self.patches_pa = list(arrays["late_patches"])
-        self.sums = [arrays[f"late_{number}"] for number in range(6 if self.patches_pa else 0)]
+        self.sums = [arrays[f"late_{number}"] for number in range(7 if self.patches_pa else 0)]
 
 
 @dataclass(frozen=True)
@@ -166,12 +168,14 @@ class Marched:
         changes: what was still to change at each judgement, or changes from cycle to cycle.
         flows_ml_s: mean flows into the lumen by opening, of the last part or cycle.
         sway: of a steady flow that does not come to rest; samples and flows are means then.
+        size_pa: (points,) mean size of its wall shear, which the mean vector's falls short of.
     """
 
     samples: Samples
     changes: list[float]
     flows_ml_s: dict[str, float]
     sway: Sway | None = None
+    size_pa: Singles | None = None
 
 
 class Clock:
@@ -302,9 +306,9 @@ def march_steady(
             )
     if not settling.swings():
         return Marched(samples, settling.remaining, flows)
-    samples, flows = late.mean(samples)
+    samples, flows, size_pa = late.mean(samples)
     moves = sway(np.array(late.patches_pa), settling.patches_mm2)
-    return Marched(samples, settling.remaining, flows, moves)
+    return Marched(samples, settling.remaining, flows, moves, size_pa)
 
 
 def march_cycles(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -36,6 +36,7 @@ class FlowResult:
         residuals: the change from one judgement of convergence to the next, oldest first.
         conditions: what the flow was driven by, plain JSON.
         frame_uid: the DICOM frame of reference.
+        coarser: the same flow in the same wall on coarser cells, by which errors are told.
     """
 
     wall: SurfaceMesh
@@ -53,6 +54,7 @@ class FlowResult:
     name: str = ""
     findings: tuple[Finding, ...] = field(default=())
     numbers: tuple[Number, ...] = field(default=())
+    coarser: FlowResult | None = None
 
     def __post_init__(self) -> None:
         times, cells, points = len(self.times_s), len(self.cells_mm), len(self.wall.points_mm)
@@ -71,6 +73,12 @@ class FlowResult:
         object.__setattr__(self, "conditions", MappingProxyType(dict(self.conditions)))
         for array in to_arrays(self).values():
             array.setflags(write=False)
+
+    def levels(self) -> Iterator[FlowResult]:
+        """Yield this flow, and it on ever coarser cells."""
+        yield self
+        if self.coarser is not None:
+            yield from self.coarser.levels()
 
 
 _FIELDS = ("cells_mm", "times_s", "velocity_m_s", "pressure_pa", "wss_pa", "residuals")

@@ -47,7 +47,7 @@ PREVIEW_ACROSS, CALM = 6.0, 30.0
 MOST_UPDATES = 6e9
 """The preview of a steady flow takes more cells than that: so many across the narrowest opening,
 and as many as hold the Reynolds number of a cell, at the fastest opening, at that value. But it
-takes no more than would need so many updates of a cell if it never settled (86 s on two cores, by
+takes no more than would need so many updates of a cell if it never settled (105 s on two cores, by
 what stands below).
 
 Of six real aneurysms three came to rest with 30,000 cells (17 to 26) and one with 80,000 (30) only.
@@ -60,15 +60,16 @@ a flow that rests in coarse cells may sway in fine ones.
 UPDATES_PER_S = 4e7
 """Updates of a cell per second and core that this solver does at the least on usual processors."""
 
-BEFORE = 1.15
+BEFORE = 1.4
 """What coarser cells and a hasty part add to the time, about."""
 
 MOST_ACROSS, LEAST_ACROSS = 40.0, 4.0
 """Cells across the narrowest opening, whatever the number of cells is then."""
 
-COARSER, LEAST_COARSER = 2.0, 1.25
+COARSER, LEAST_COARSER = 1.5, 1.25
 FEW_CELLS = 6000
-"""How much coarser the cells are that a flow is settled on first, and how few need none."""
+"""How much coarser the cells are that a flow is settled on first, and how few need none but one:
+by what changes from there to the cells asked for, errors are told."""
 
 LATTICE_SPEED = 0.1
 """Cells per step at the highest speed that is expected."""
@@ -235,7 +236,7 @@ def spacings_of(lumen: SurfaceMesh, wishes: Wishes) -> list[float]:
         if wishes.accuracy == "preview" and not wishes.pulsatile:
             spacing = _preview_mm(ends, volume_mm3, spacing, wishes)
     spacings = [spacing]
-    while volume_mm3 / spacings[0] ** 3 > FEW_CELLS:
+    while len(spacings) == 1 or volume_mm3 / spacings[0] ** 3 > FEW_CELLS:
         coarser = min(COARSER * spacings[0], narrowest / LEAST_ACROSS)
         if coarser < LEAST_COARSER * spacings[0]:
             break

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from hemodynamics.flow_levels import Finished
 from hemodynamics.flow_result import FlowResult
 from hemodynamics.flow_settled import IMBALANCE, PATCHES, imbalance
 from hemodynamics.flow_setup import BYTES_PER_CELL, CALM, fastest_mm_s, mean_speed_mm_s
+from hemodynamics.level_error import (
+    banded,
+    comparable,
+    error_finding,
+    shear_error_percent,
+    unknown_error,
+)
 from hemodynamics.resolution import discretisation_error, expected_error_percent
 from meshing.cell_sizes import edges_of
 from meshing.comparison import point_areas_mm2
@@ -27,38 +36,58 @@ MEANS = "how far, with 95 % confidence, mean shear over the later half of the co
 METHOD = "lattice Boltzmann, cumulant collision, D3Q27"
 
 
+def state_of(done: Finished) -> dict[str, Any]:
+    """Return what of a run's end tells how far its values can be trusted, as plain JSON."""
+    found: dict[str, Any] = {}
+    sway = done.marched.sway
+    if done.walls < 1.0:
+        found["walls"] = done.walls
+    if sway is not None:
+        found["unrest"] = {"whole": sway.whole_doubt, "patch": sway.doubt}
+    return found
+
+
 def numbers_of(flow: FlowResult, done: Finished) -> tuple[Number, ...]:
-    """Return the numbers of a flow."""
-    run, flows_ml_s = done.run, done.marched.flows_ml_s
+    """Return the numbers of a flow, with bands where coarser cells tell them."""
+    inlet = done.run.inlets[0].opening
+    levels = [(level, _measured(level, inlet.name)) for level in comparable(flow)]
+    flows_ml_s, nu = done.marched.flows_ml_s, done.run.scales.nu_mm2_s
+    mean_speed = 1e3 * flows_ml_s[inlet.name] / inlet.area_mm2  # mm/s
+    driven = [
+        Number("reynolds", mean_speed * inlet.diameter_mm / nu, "",
+               f"mean flow, by the diameter of {inlet.name}")
+    ]  # fmt: skip
+    if flow.conditions["kind"] == "pulsatile":
+        omega = 2 * np.pi / flow.conditions["period_s"]
+        alpha = 0.5 * inlet.diameter_mm * np.sqrt(omega / nu)
+        driven.append(Number("womersley", float(alpha), "", f"by the radius of {inlet.name}"))
+    for name, mean in flows_ml_s.items():
+        driven.append(Number(f"{name}.flow", mean, "mL/s", "mean, into the lumen positive"))
+    return (*banded(levels), *driven, *_of_the_run(flow, done))
+
+
+def _measured(flow: FlowResult, inlet: str) -> list[Number]:
+    """Return the numbers that cells put off."""
     areas = point_areas_mm2(flow.wall)
     shear = flow.wall.point_data["tawss_pa"]
     speed = np.linalg.norm(flow.velocity_m_s, axis=2)
-    inlet = run.inlets[0].opening
-    mean_speed = 1e3 * flows_ml_s[inlet.name] / inlet.area_mm2  # mm/s
-    nu = run.scales.nu_mm2_s
     numbers = [
         Number("wss.mean", float(np.average(shear, weights=areas)), "Pa",
                "time-averaged wall shear stress, mean over the wall's area"),
         Number("wss.maximum", float(shear.max()), "Pa", "time-averaged wall shear stress"),
         Number("speed.maximum", float(speed.max()), "m/s", "over all cells and times"),
-        Number("reynolds", mean_speed * inlet.diameter_mm / nu, "",
-               f"mean flow, by the diameter of {inlet.name}"),
     ]  # fmt: skip
     if flow.conditions["kind"] == "pulsatile":
-        omega = 2 * np.pi / flow.conditions["period_s"]
-        alpha = 0.5 * inlet.diameter_mm * np.sqrt(omega / nu)
-        numbers.append(Number("womersley", float(alpha), "", f"by the radius of {inlet.name}"))
         mean_osi = float(np.average(flow.wall.point_data["osi"], weights=areas))
         text = "oscillatory shear index, mean over the wall's area"
         numbers.append(Number("osi.mean", mean_osi, "", text))
-    entry = float(flow.opening_pressures_pa[inlet.name].mean())
-    for name, mean in flows_ml_s.items():
-        numbers.append(Number(f"{name}.flow", mean, "mL/s", "mean, into the lumen positive"))
-        if name != inlet.name:
-            drop = entry - float(flow.opening_pressures_pa[name].mean())
-            text = f"mean pressure at {inlet.name} less that at {name}"
+    entry = float(flow.opening_pressures_pa[inlet].mean())
+    for name, pressures in flow.opening_pressures_pa.items():
+        if name != inlet:
+            text = f"mean pressure at {inlet} less that at {name}"
+            drop = entry - float(pressures.mean())
             numbers.append(Number(f"{name}.pressure_drop", drop, "Pa", text))
-    return (*numbers, *_of_the_run(flow, done))
+    return numbers
 
 
 def _of_the_run(flow: FlowResult, done: Finished) -> list[Number]:
@@ -71,8 +100,10 @@ def _of_the_run(flow: FlowResult, done: Finished) -> list[Number]:
         Number("steps", run.lattice.steps, "", f"of {1e6 * run.scales.step_s:.3g} us"),
         Number("imbalance", 100 * imbalance(flows_ml_s), "%", "flow in less flow out"),
     ]
-    inlet = run.inlets[0].opening
-    numbers.append(discretisation_error(0.5 * inlet.diameter_mm, domain.spacing_mm))
+    levels = comparable(flow)
+    if len(levels) > 1:
+        least = 0.5 * run.inlets[0].opening.diameter_mm
+        numbers.append(discretisation_error(shear_error_percent(levels), least, domain.spacing_mm))
     if len(flow.residuals):
         text = "largest change still to come of outflow, or of the mean shear on a patch of wall"
         if flow.conditions["kind"] == "pulsatile":
@@ -108,6 +139,7 @@ def findings_of(flow: FlowResult, done: Finished) -> tuple[Finding, ...]:
             remedy="Give the waveform as pairs of time and flow",
         ))  # fmt: skip
     found += _convergence(flow, done, flows_ml_s)
+    found += _of_cells(flow)
     found += _turbulence(done)
     if done.walls < 1.0:
         found.append(Finding(
@@ -122,8 +154,8 @@ def findings_of(flow: FlowResult, done: Finished) -> tuple[Finding, ...]:
         error = expected_error_percent(0.5 * narrow.diameter_mm, domain.spacing_mm)
         found.append(Finding(
             Severity.WARNING, "coarse_cells",
-            f"Only {across:.1f} cells lie across {narrow.name}; wall shear there may be off by "
-            f"{error:.0f} percent or more.",
+            f"Only {across:.1f} cells lie across {narrow.name}; even in a straight tube so few put "
+            f"wall shear off by {error:.0f} percent.",
             remedy=f"Take cells of {narrow.diameter_mm / FEW_ACROSS:.2g} mm or less",
         ))  # fmt: skip
     points, edges = flow.wall.points_mm, edges_of(flow.wall.triangles)
@@ -141,6 +173,15 @@ def findings_of(flow: FlowResult, done: Finished) -> tuple[Finding, ...]:
             f"{domain.dropped} cells that no opening leads to were left out.",
         ))  # fmt: skip
     return tuple(found)
+
+
+def _of_cells(flow: FlowResult) -> list[Finding]:
+    """Return what is known of the error of the mean shear, if it is not small."""
+    if len(comparable(flow)) == 1:
+        return [unknown_error(flow)]
+    mean = next(number for number in flow.numbers if number.quantity == "wss.mean")
+    told = error_finding(flow, mean, "the wall's mean shear")
+    return [] if told is None else [told]
 
 
 def _turbulence(done: Finished) -> list[Finding]:
@@ -179,7 +220,8 @@ def _unsettled(flow: FlowResult, done: Finished, last: float) -> Finding:
     if sway is not None:
         text = (
             "The flow does not come to rest although the inflow is constant: as computed here, a "
-            "jet sways in the vessel. The values are means over the later half of the computation. "
+            "jet sways in the vessel. The values are means over the later half of the computation, "
+            "and speeds are those of the mean velocity. "
             f"About them shear swings by {100 * sway.whole:.2g} % over the whole wall and by "
             f"{100 * sway.patch:.2g} % on its least steady patch (rms); over a longer time they "
             f"may come out up to {100 * sway.whole_doubt:.2g} % and {100 * sway.doubt:.2g} % "

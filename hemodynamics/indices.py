@@ -28,13 +28,14 @@ def tawss_pa(wss_pa: npt.NDArray[np.floating]) -> Floats:
     return np.asarray(np.linalg.norm(wss_pa, axis=2).mean(axis=0, dtype=np.float64))
 
 
-def osi(wss_pa: npt.NDArray[np.floating]) -> Floats:
+def osi(wss_pa: npt.NDArray[np.floating], size_pa: Floats | None = None) -> Floats:
     """Return the oscillatory shear index (points,): 0 for one direction, 0.5 for to and fro.
 
-    It is 0 where there is no shear.
+    It is 0 where there is no shear. ``size_pa`` is the mean magnitude (points,) where the times
+    do not tell it, since they are means themselves.
     """
     mean = np.linalg.norm(wss_pa.mean(axis=0, dtype=np.float64), axis=1)
-    whole = tawss_pa(wss_pa)
+    whole = tawss_pa(wss_pa) if size_pa is None else size_pa
     ratio = np.divide(mean, whole, out=np.ones_like(whole), where=whole > 0)
     return np.asarray(0.5 * (1.0 - np.minimum(ratio, 1.0)))
 

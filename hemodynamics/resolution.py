@@ -61,16 +61,17 @@ def spacing_for(radius_mm: float, target_percent: float) -> float:
     return radius_mm / cells
 
 
-def discretisation_error(radius_mm: float, spacing_mm: float) -> Number:
-    """Return the expected error of wall shear from the cells, with its band, as a number."""
-    value = expected_error_percent(radius_mm, spacing_mm)
-    steady = STEADY_PERCENT * (10.0 / _cells(radius_mm, spacing_mm)) ** STEADY_ORDER
+def discretisation_error(percent: float, radius_mm: float, spacing_mm: float) -> Number:
+    """Return the error of wall shear that coarser cells tell, as a number with its band.
+
+    It is never less than that of steady flow in a straight tube as wide as the inlet.
+    """
+    least = STEADY_PERCENT * (10.0 / _cells(radius_mm, spacing_mm)) ** STEADY_ORDER
     return Number(
-        "wss.discretisation_error", value, "%",
-        f"rms, expected with {_cells(radius_mm, spacing_mm):.3g} cells to a radius of "
-        f"{radius_mm:.3g} mm: measured in straight tubes, order {ORDER:g}; the band goes from "
-        "steady flow there to twice the value",
-        min(steady, value), BEYOND * value,
+        "wss.discretisation_error", max(percent, least), "%",
+        "rms over the wall, by what wall shear changed by from coarser cells, at first order; the "
+        f"band begins with steady flow in a straight tube of a radius of {radius_mm:.3g} mm",
+        least, max(percent, least),
     )  # fmt: skip
 
 

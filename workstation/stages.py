@@ -243,8 +243,8 @@ _TABLE = (
     Stage("Plan", treatment.coil),
     Stage("Plan", treatment.flow_diverter),
     Stage("Plan", treatment.treatment_effect, version=2),
-    Stage("Plan", flow.simulate_flow, version=10),
-    Stage("Plan", dome_flow.dome_flow),
+    Stage("Plan", flow.simulate_flow, version=11),
+    Stage("Plan", dome_flow.dome_flow, version=2),
     Stage("Plan", flow_reserve.fractional_flow_reserve, version=2),
     Stage("Plan", flow_reserve.flow_reserve),
     Stage("Plan", reserve_beside.reserve_beside),
@@ -346,7 +346,7 @@ _TABLE = (
     Stage("Plan", fibula_pieces.plate_line),
     Stage("Plan", transplant_sheet.transplant_sheet, version=3),
     Stage("Plan", followup.transplant_followup, version=2),
-    Stage("Plan", spread.spread),
+    Stage("Plan", spread.spread, version=2),
 )
 
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _TABLE}

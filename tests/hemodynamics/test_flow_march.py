@@ -20,10 +20,11 @@ def sample(shear, speed):
 
 def test_a_flow_that_swings_is_told_by_its_mean():
     late, last = Late(), sample(4.0, 0.5)
-    for one, flow in ((sample(1.0, 0.2), 2.0), (sample(4.0, 0.5), 3.0)):
+    for one, flow in ((sample(-1.0, 0.2), 2.0), (sample(4.0, 0.5), 3.0)):
         late.take(one, {"inlet": flow, "outlet_1": -flow}, np.array([1.0]))
-    mean, flows = late.mean(last)
-    assert mean.wss_pa[0] == pytest.approx(2.5)
+    mean, flows, size_pa = late.mean(last)
+    assert mean.wss_pa[0] == pytest.approx(1.5)
+    assert size_pa == pytest.approx(2.5 * np.sqrt(3))  # not that of the mean vector
     assert mean.velocity_m_s[0] == pytest.approx(0.35)
     assert mean.pressure_pa[0] == pytest.approx(np.arange(4) * 0.35)
     assert mean.flows_ml_s[0] == pytest.approx({"inlet": 0.35, "outlet_1": -0.7})

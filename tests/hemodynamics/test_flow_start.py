@@ -10,6 +10,7 @@ from hemodynamics.flow_settled import SLOWEST, settling
 from hemodynamics.flow_setup import (
     CALM,
     COARSER,
+    LEAST_COARSER,
     MOST_UPDATES,
     PREVIEW_ACROSS,
     Cap,
@@ -51,14 +52,14 @@ def test_a_known_flow_is_found_again_between_cells_and_at_the_wall(tube):
     assert found[4:] == pytest.approx(2.0, abs=1e-4)
 
 
-@pytest.mark.parametrize(("fewest", "haste"), [(1000, np.inf), (10**9, HASTE)])
+@pytest.mark.parametrize(("coarser", "haste"), [(LEAST_COARSER, np.inf), (np.inf, HASTE)])
 def test_a_run_from_coarse_cells_or_a_hasty_part_is_shorter_and_ends_the_same(
-    tube, monkeypatch, fewest, haste
+    tube, monkeypatch, coarser, haste
 ):
     options = {"mean_flow_ml_s": 0.5, "spacing_mm": 0.3, "settled_percent": 0.2}
     runs = []
-    for known in ((10**9, np.inf), (fewest, haste)):
-        monkeypatch.setattr("hemodynamics.flow_setup.FEW_CELLS", known[0])
+    for known in ((np.inf, np.inf), (coarser, haste)):
+        monkeypatch.setattr("hemodynamics.flow_setup.LEAST_COARSER", known[0])
         monkeypatch.setattr("hemodynamics.flow_levels.HASTE", known[1])
         runs.append(simulate_flow(tube[0], **options))
     from_rest, helped = runs
@@ -74,9 +75,10 @@ def test_spacings_go_by_cells_and_by_the_narrowest_end(tube):
         spacings_of(tube[0], wishes(accuracy=accuracy)) for accuracy in ("preview", "standard")
     )
     assert volume / preview[-1] ** 3 == pytest.approx(30_000, rel=0.01)
-    assert (len(preview), len(standard)) == (2, 3)
+    assert (len(preview), len(standard)) == (3, 4)
     assert preview[-2] == pytest.approx(COARSER * preview[-1])
-    assert spacings_of(tube[0], wishes(spacing_mm=0.9)) == [0.9]
+    assert spacings_of(tube[0], wishes(spacing_mm=0.9)) == [0.9]  # 5.0 across, with 4 coarser
+    assert spacings_of(tube[0], wishes(spacing_mm=0.7)) == pytest.approx([1.0, 0.7], rel=1e-3)
     assert spacings_of(tube[0], wishes(spacing_mm=0.1))[-1] == 0.1
 
 

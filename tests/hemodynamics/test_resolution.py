@@ -19,9 +19,10 @@ STEADY = {5: 1.80, 8: 1.04, 10: 1.00, 16: 0.67}
 @pytest.mark.parametrize("cells", MEASURED)
 def test_the_law_is_close_to_what_was_measured(cells):
     assert expected_error_percent(2.0, 2.0 / cells) == pytest.approx(MEASURED[cells], rel=0.4)
-    number = discretisation_error(2.0, 2.0 / cells)
-    assert number.low == pytest.approx(min(STEADY[cells], number.value), rel=0.12)
-    assert number.low <= MEASURED[cells] <= number.high
+    number = discretisation_error(20.0, 2.0, 2.0 / cells)
+    assert number.low == pytest.approx(STEADY[cells], rel=0.12)
+    assert number.value == number.high == 20.0
+    assert discretisation_error(0.1, 2.0, 2.0 / cells).value == number.low
 
 
 @given(st.floats(0.3, 15), st.floats(0.2, 4.5))

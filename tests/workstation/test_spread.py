@@ -105,6 +105,18 @@ def test_a_range_that_is_none_is_refused(vary, words):
         spread(Measurements(), vary=vary, variants=lambda settings, progress: [])
 
 
+@pytest.mark.parametrize(
+    ("own", "band"), [((1.5, 3.0), (0.5, 4.0)), ((0.4, 2.2), (0.0, 3.2)), ((-1, 2), (-2.0, 3.0))]
+)
+def test_a_band_of_the_number_itself_comes_to_that_of_the_members(own, band):
+    number = Number("shear", 2.0, "Pa", "computed", *own)
+    found = [Measurements((Number("shear", 1.0 + n, "Pa", ""),)) for n in range(3)]
+    given = {"vary": (("a.b", 0.0, 1.0),), "members": 5}
+    (moved,) = spread(Measurements((number,)), variants=lambda s, progress: found, **given).numbers
+    assert (moved.low, moved.high) == pytest.approx(band)
+    assert "the result's own" in moved.source
+
+
 def test_members_that_fail_are_counted_and_too_few_left_is_an_error():
     number = Number("mass", 2.0, "g", "weighed")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Annotated, Protocol
 
 import numpy as np
@@ -92,5 +93,15 @@ def _banded(
         all_values = [number.value, *(value[number.quantity] for value in values)]
         low, high = min(all_values), max(all_values)
         if low < high:
-            banded.append(replace(number, low=low, high=high, source=f"{number.source}; {how}"))
+            banded.append(_wider(number, low, high, how))
     return tuple(banded)
+
+
+def _wider(number: Number, low: float, high: float, how: str) -> Number:
+    """Return a number with a band to which that of its own is added, where it has one."""
+    if number.low is None or number.high is None:
+        return replace(number, low=low, high=high, source=f"{number.source}; {how}")
+    below, above = number.low - number.value, number.high - number.value
+    least = 0.0 if number.low >= 0.0 else -inf
+    source = f"{number.source}; {how}; to it comes the result's own, {below:+.3g} to {above:+.3g}"
+    return replace(number, low=max(low + below, least), high=high + above, source=source)
