@@ -12,11 +12,11 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from meshing.aneurysm_ball import ball_in_sac, climbed, piece_around
-from meshing.aneurysm_crossing import BLUR, unfilled
+from meshing.aneurysm_crossing import Fill, fill_at, unfilled
 from meshing.aneurysm_fusiform import require_no_stump, require_saccular
 from meshing.aneurysm_neck import Neck, NoNeck, neck_of
 from meshing.aneurysm_parts import Parts, divided, divided_at_neck
-from meshing.aneurysm_sac import EITHER, OUTSIDE, level_curve, sac_level, whole_sac
+from meshing.aneurysm_sac import EITHER, OUTSIDE, sac_curve, whole_sac
 from meshing.aneurysm_vessel import Ball, ParentVessel, parent_vessel, share_outside
 from meshing.cell_sizes import averaging, edges_of
 from meshing.centerline import Centerline
@@ -36,6 +36,7 @@ Vector = tuple[float, float, float]
 DOME_COLOUR = (0xD9, 0x53, 0x4F)
 GROWN = 1.1  # times the radius of what was found first, and a sac is larger than that
 HARDLY = 1.2  # radii of the vessel: a sac that is no larger may be no sac
+TRIANGLES = 4  # edges: a narrower neck may be off by more than a tenth
 FAIRING = 40  # rounds in which the new wall is drawn to the vessel and smoothed
 FLARE = 1.0  # radii of the vessel around the neck in which its wall may move, where it
 RISEN = 0.15  # radii stands out of the vessel
@@ -54,15 +55,15 @@ def neck(
     """Find the neck of an aneurysm: the curve where its sac opens into the vessel.
 
     The vessel is followed beneath the sac, as wide as it is before and after. What stands out
-    of it is the sac; the curve between them is short and runs in the crease at the neck. Voxels
-    and blur fill this crease, so its width is measured where both walls, carried on, cross, but
-    no deeper than the blur of the image reaches.
+    of it is the sac; the curve between them is short and runs in the crease at the neck. Voxels,
+    blur and triangles fill this crease, so its width is measured where both walls, carried on,
+    cross, but no deeper than the blur of the image or a triangle's edge reaches.
 
     Args:
         lumen: the surface of vessel and aneurysm, open or capped.
         centerline: the branches of this surface.
         image: the image or label that the surface was made from; its voxels say how far blur
-            fills the crease. Without it the neck is measured as it lies on the surface.
+            fills the crease. Without it the triangles at the neck say so.
         click_mm: a point in the dome, LPS mm; empty takes the largest sac.
         points_mm: the neck drawn by hand: three or more points around it on the surface, in
             order, LPS mm; empty finds it.
@@ -86,54 +87,38 @@ def neck(
         ball, vessel = whole, parent_vessel(piece, centerline, whole)
     require_saccular(vessel, ball)
     progress(0.6, "looking for the neck")
-    level, tip = sac_level(piece, vessel, ball)
+    level, tip, curve, dome_mm = sac_curve(piece, vessel, ball)
     notes = (*lumen.findings, *_findings(vessel, ball, guessed))
-    curve, dome_mm = level_curve(piece.points_mm, piece.triangles, level, tip)
     source = "found in the crease between the sac and its vessel"
-    blur = _blur(image)
-    measured = (_unfilled(piece, level, curve, vessel, blur), blur[0]) if blur[0] else None
-    others = _other_curves(piece, vessel, ball, blur, progress)
-    others += [curve] if measured else []
+    fill = fill_at(piece.points_mm, piece.triangles, curve, image)
+    measured = _unfilled(piece, level, curve, vessel, fill)
+    others = [*_other_curves(piece, vessel, ball, fill, progress), curve]
     found = neck_of(
         curve, piece.points_mm[tip], dome_mm, lumen.frame_uid, _way(vessel), source,
-        notes, others, measured,
+        notes, others, (measured, fill),
     )  # fmt: skip
     if click_mm is None:
-        require_no_stump(vessel, ball, found.width_mm)
+        require_no_stump(vessel, ball, found.width_mm if fill.voxels else found.on_wall_mm)
     divided_at_neck(lumen, found)
-    return found
-
-
-def _blur(image: Volume | LabelMap | None) -> tuple[float, bool]:
-    """Return the standard deviation (mm) of the blur that voxels tell of, and if it draws in.
-
-    The edge in an image is drawn in where it is round; the surface of a label is not.
-    """
-    if image is None:
-        return 0.0, False
-    size_mm = BLUR * float(np.cbrt(np.prod(image.geometry.spacing_mm)))
-    return size_mm, isinstance(image, Volume)
+    return replace(found, findings=(*found.findings, *_coarse(found, fill)))
 
 
 def _unfilled(
-    piece: Piece, level: Floats, curve: Floats, vessel: ParentVessel, blur: tuple[float, bool]
+    piece: Piece, level: Floats, curve: Floats, vessel: ParentVessel, fill: Fill
 ) -> Floats:
-    if not blur[0]:
-        return curve
-    return unfilled(piece.points_mm, level > 0, curve, _way(vessel), *blur)
+    return unfilled((piece.points_mm, piece.triangles), level > 0, curve, _way(vessel), fill)
 
 
 def _other_curves(
-    piece: Piece, vessel: ParentVessel, ball: Ball, blur: tuple[float, bool], progress: Progress
+    piece: Piece, vessel: ParentVessel, ball: Ball, fill: Fill, progress: Progress
 ) -> list[Floats]:
     """Return the necks found when the sac begins a little nearer to its vessel, or farther."""
     curves = []
     for n, side in enumerate((-EITHER, EITHER)):
         progress(0.7 + 0.15 * n, "moving the neck by its doubt")
         try:
-            level, tip = sac_level(piece, vessel, ball, OUTSIDE + side)
-            curve = level_curve(piece.points_mm, piece.triangles, level, tip)[0]
-            curves.append(_unfilled(piece, level, curve, vessel, blur))
+            level, _, curve, _ = sac_curve(piece, vessel, ball, OUTSIDE + side)
+            curves.append(_unfilled(piece, level, curve, vessel, fill))
         except NoNeck:
             continue
     return curves
@@ -300,6 +285,18 @@ def _inside(mesh: SurfaceMesh, curve: Floats, click_mm: Vector | None) -> Floats
     middles = parts.points_mm[smaller].mean(axis=1)
     far = np.linalg.norm(middles - curve.mean(axis=0), axis=1)
     return np.asarray(middles[int(np.argmax(far))])
+
+
+def _coarse(found: Neck, fill: Fill) -> tuple[Finding, ...]:
+    """Return the finding that a neck is too few triangles wide to be measured well."""
+    if fill.voxels or found.width_mm >= TRIANGLES * fill.doubt_mm:
+        return ()
+    text = (
+        f"The neck is {found.width_mm:.1f} mm wide on triangles of {fill.doubt_mm:.1f} mm: its "
+        "width and what it decides may be off by one of them."
+    )
+    remedy = "Give the image that the surface was made from, or a finer surface."
+    return (Finding(Severity.WARNING, "neck_coarse", text, found.centre_mm, remedy),)
 
 
 def _findings(vessel: ParentVessel, ball: Ball, guessed: bool) -> tuple[Finding, ...]:

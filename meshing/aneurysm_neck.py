@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from vtkmodules.vtkCommonCore import vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
 from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
 
+from meshing.aneurysm_crossing import Fill
 from meshing.curves import resampled
 from meshing.sections import Section, measures
 from segmentation.contract import Finding, Number
@@ -47,9 +48,9 @@ class Neck:
         vessel_mm: float64 (m, 3), points along the middle of the parent vessel and its branches
             as they would run without the sac.
         vessel_radius_mm: float64 (m,), the radius of the vessel there.
-        unfilled_mm: float64 (k, 3), the curve moved to where it would run had no blur filled the
-            crease; it is what is measured. Empty where no blur is known: the curve itself.
-        blur_mm: the standard deviation of this blur, 0 where none is known.
+        unfilled_mm: float64 (k, 3), the curve moved to where it would run had nothing filled the
+            crease; it is what is measured. Empty where it was drawn by hand: the curve itself.
+        fill: what filled it, None where the curve was drawn.
     """
 
     points_mm: Floats
@@ -62,7 +63,7 @@ class Neck:
     findings: tuple[Finding, ...] = ()
     numbers: tuple[Number, ...] = ()
     unfilled_mm: Floats = field(default_factory=lambda: np.empty((0, 3)))
-    blur_mm: float = 0.0
+    fill: Fill | None = None
 
     def __post_init__(self) -> None:
         arrays = {
@@ -90,6 +91,11 @@ class Neck:
     def width_mm(self) -> float:
         """The mean diameter: mean over all directions of the distance of parallel tangents."""
         return float(measures(self._measured)[5])
+
+    @property
+    def on_wall_mm(self) -> float:
+        """The mean diameter of the curve as it lies on the wall, filled as its crease is."""
+        return float(measures(self.section)[5])
 
     @property
     def width_maximum_mm(self) -> float:
@@ -125,14 +131,14 @@ def neck_of(
     source: str,
     findings: tuple[Finding, ...] = (),
     others: Sequence[Floats] = (),
-    unfilled: tuple[Floats, float] | None = None,
+    unfilled: tuple[Floats, Fill] | None = None,
 ) -> Neck:
     """Return the neck of a closed curve (n, 3), LPS mm, with its plane and numbers.
 
     ``inside_mm`` is a point on the wall of the dome, ``dome_mm`` the mean of that wall; it says
     to which side the normal points. ``vessel`` holds the points and radii of the parent vessel,
     ``source`` says how the curve was found; ``others`` are curves that it might be as well.
-    ``unfilled`` is the curve that is measured instead, and the blur in mm that it allows for.
+    ``unfilled`` is the curve that is measured instead, and the fill that it allows for.
     """
     ring = np.concatenate([curve_mm, curve_mm[:1]])
     length = float(np.linalg.norm(np.diff(ring, axis=0), axis=1).sum())
@@ -144,9 +150,9 @@ def neck_of(
     bare = Neck(
         curve_mm, _vector(centre), _vector(normal), _vector(inside_mm), frame_uid, *vessel,
         unfilled_mm=unfilled[0] if unfilled else np.empty((0, 3)),
-        blur_mm=unfilled[1] if unfilled else 0.0,
+        fill=unfilled[1] if unfilled else None,
     )  # fmt: skip
-    source += f"; less what a blur of {unfilled[1]:.2g} mm fills" if unfilled else ""
+    source += f"; less what {unfilled[1].words}" if unfilled else ""
     off = float(np.sqrt(np.mean(((even - centre) @ normal) ** 2)))
     numbers: tuple[Number, ...] = (
         Number("width", bare.width_mm, "mm", f"mean diameter of the neck in its plane; {source}"),
@@ -158,11 +164,10 @@ def neck_of(
         likely = [neck_of(c, inside_mm, dome_mm, frame_uid, vessel, source) for c in others]
         numbers = tuple(_banded(n, likely) for n in numbers)
     if unfilled:
-        numbers = (*(_blurred(n, unfilled[1]) for n in numbers[:2]), *numbers[2:])
+        numbers = (*(_doubted(n, unfilled[1].doubt_mm) for n in numbers[:2]), *numbers[2:])
     return Neck(
         bare.points_mm, bare.centre_mm, bare.normal, bare.inside_mm, frame_uid,
-        bare.vessel_mm, bare.vessel_radius_mm, findings, numbers, bare.unfilled_mm,
-        bare.blur_mm,
+        bare.vessel_mm, bare.vessel_radius_mm, findings, numbers, bare.unfilled_mm, bare.fill,
     )  # fmt: skip
 
 
@@ -175,11 +180,11 @@ def _banded(number: Number, others: Sequence[Neck]) -> Number:
     )
 
 
-def _blurred(number: Number, blur_mm: float) -> Number:
-    """Return a diameter with a band of at least the blur, as far as known shapes were off."""
-    low = min(number.value if number.low is None else number.low, number.value - blur_mm)
-    high = max(number.value if number.high is None else number.high, number.value + blur_mm)
-    text = f"{number.source}; and the blur either way, and up to none of the crease filled"
+def _doubted(number: Number, doubt_mm: float) -> Number:
+    """Return a diameter with a band of at least this doubt, as far as known shapes were off."""
+    low = min(number.value if number.low is None else number.low, number.value - doubt_mm)
+    high = max(number.value if number.high is None else number.high, number.value + doubt_mm)
+    text = f"{number.source}; and {doubt_mm:.2g} mm either way, and up to none of the crease filled"
     return replace(number, low=max(low, 0.0), high=high, source=text)
 
 
@@ -203,7 +208,7 @@ def to_record(value: Neck) -> dict[str, Any]:
         "centre_mm": list(value.centre_mm),
         "normal": list(value.normal),
         "inside_mm": list(value.inside_mm),
-        "blur_mm": value.blur_mm,
+        "fill": asdict(value.fill) if value.fill else None,
     }
 
 
@@ -225,7 +230,7 @@ def from_record(record: Mapping[str, Any], arrays: Mapping[str, Any], **notes: A
         arrays["vessel_mm"],
         arrays["vessel_radius_mm"],
         unfilled_mm=arrays.get("unfilled_mm", np.empty((0, 3))),
-        blur_mm=float(record.get("blur_mm", 0.0)),
+        fill=Fill(**record["fill"]) if record.get("fill") else None,
         **notes,
     )
 

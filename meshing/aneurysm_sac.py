@@ -32,20 +32,42 @@ SAC = 1.5  # radii outside of the vessel and near the ball is surely sac
 FAR = 0.7  # of the way out of the neighbourhood, beside the vessel, is surely vessel
 STRONGER = np.array([1.0, 2.0, 4.0, 8.0])  # times that, until no branch is cut off
 SHARPEST = 2.0  # as the vessel is round; sharper creases are no cheaper
+COARSE = 0.3  # radii of the vessel: edges this long show small sacs; longer ones are
+DIVISIONS = 3  # halved so often at the most
 SEEN = 0.2  # radii of the vessel over which creases and the curve are smoothed
 SHARE = 0.05  # of an edge that the curve keeps from its ends
 SURE = 10**7  # a cost that is never paid
 SCALE = 1000.0
 
 
-def sac_level(
+def sac_curve(
     piece: Piece, vessel: ParentVessel, ball: Ball, begins: float = OUTSIDE
+) -> tuple[Floats, int, Floats, Floats]:
+    """Return the level of `sac_level`, the sac's tip, the curve, and the mean of what it has.
+
+    Where triangles are too large to tell a small sac, it is looked for on smaller ones.
+
+    Raises:
+        NoNeck: if nothing near the ball stands out of the vessel, or there is no single curve.
+    """
+    for longest_mm in (np.inf, COARSE * vessel.size_mm):
+        try:
+            level, tip = sac_level(piece, vessel, ball, begins, longest_mm)
+            return level, tip, *level_curve(piece.points_mm, piece.triangles, level, tip)
+        except NoNeck as error:
+            refused = error
+    raise refused
+
+
+def sac_level(
+    piece: Piece, vessel: ParentVessel, ball: Ball, begins: float, longest_mm: float
 ) -> tuple[Floats, int]:
     """Return for each point of a lumen a level, positive on the sac's wall, and the sac's tip.
 
     The wall is divided where the curve is short and runs in the crease at the neck, the sac
     lying outside of the parent vessel by ``begins`` of its radius or more: the smallest cut of the
-    triangles' graph (Boykov and Kolmogorov, IEEE TPAMI 26 (2004) 1124).
+    triangles' graph (Boykov and Kolmogorov, IEEE TPAMI 26 (2004) 1124). Triangles with longer
+    edges than ``longest_mm`` are divided for it.
 
     Raises:
         NoNeck: if nothing near the ball stands out of the vessel.
@@ -54,30 +76,54 @@ def sac_level(
     away = np.linalg.norm(points - ball.centre_mm, axis=1)
     near = np.flatnonzero((away[triangles] < vessel.reach_mm).all(axis=1))
     used, local = np.unique(triangles[near], return_inverse=True)
-    local = local.reshape(-1, 3)
-    outside = share_outside(points[used], vessel.points_mm, vessel.radius_mm)
-    tip = int(np.argmax(np.where(away[used] < 1.2 * ball.radius_mm, outside, -np.inf)))
+    mesh = _finer(SurfaceMesh(points[used], local.reshape(-1, 3), ""), longest_mm)
+    away = np.linalg.norm(mesh.points_mm - ball.centre_mm, axis=1)
+    outside = share_outside(mesh.points_mm, vessel.points_mm, vessel.radius_mm)
+    mine = np.arange(len(outside)) < len(used)  # the points there were come first
+    tip = int(np.argmax(np.where(mine & (away < 1.2 * ball.radius_mm), outside, -np.inf)))
     if outside[tip] < begins:
         raise NoNeck(
             "nothing stands out of the vessel there by its radius, so there is no neck to be "
             "found; draw the neck by points on the surface"
         )
-    mesh = SurfaceMesh(points[used], local, "")
     rounds = _rounds(mesh, SEEN * vessel.size_mm)
-    close = away[used] < 1.15 * ball.radius_mm
-    far = (away[used] > FAR * vessel.reach_mm) & (outside < begins)
+    close = away < 1.15 * ball.radius_mm
+    far = (away > FAR * vessel.reach_mm) & (outside < begins)
+    rim = np.flatnonzero(far & mine)
     wall = _wall(mesh, outside - begins, vessel.size_mm, rounds)
     level = np.full(len(points), -1.0)
     for pull in PULL * STRONGER:
         sac = _cut(wall, mesh.triangles, pull, (tip, close & (outside > SAC), far))
-        level[used] = _smoothed(mesh, sac, rounds)
-        rest = _parts(triangles, level > 0)[used[far & (level[used] < 0)]]
+        level[used] = _smoothed(mesh, sac, rounds)[: len(used)]
+        rest = _parts(triangles, level > 0)[used[rim[level[used[rim]] < 0]]]
         if len(np.unique(rest)) <= 1:  # else the sac would part a branch from the vessel
             return level, int(used[tip])
     raise NoNeck(
         "a branch leaves from the sac itself, so no neck parts it from all of the vessel; draw the "
         "neck by points on the surface"
     )
+
+
+def _finer(mesh: SurfaceMesh, longest_mm: float) -> SurfaceMesh:
+    """Return a surface with triangles divided in four until half of the edges are no longer.
+
+    The shape stays, and so do the numbers of the points.
+    """
+    for _ in range(DIVISIONS):
+        if _usual_edge_mm(mesh) <= longest_mm:
+            break
+        points, cells = mesh.points_mm, mesh.triangles
+        edges = edges_of(cells)
+        sides = np.sort(np.stack([cells, cells[:, (1, 2, 0)]], axis=2), axis=2)
+        keys = edges[:, 0] * len(points) + edges[:, 1]
+        order = np.argsort(keys)
+        place = np.searchsorted(keys, sides[..., 0] * len(points) + sides[..., 1], sorter=order)
+        ab, bc, ca = (len(points) + order[place]).T
+        a, b, c = cells.T
+        parts = [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
+        divided = np.concatenate([np.stack(part, axis=1) for part in parts])
+        mesh = SurfaceMesh(np.concatenate([points, points[edges].mean(axis=1)]), divided, "")
+    return mesh
 
 
 def whole_sac(piece: Piece, vessel: ParentVessel, ball: Ball) -> Ball:
@@ -101,9 +147,13 @@ def whole_sac(piece: Piece, vessel: ParentVessel, ball: Ball) -> Ball:
 
 def _rounds(mesh: SurfaceMesh, reach_mm: float) -> int:
     """Return how many means over neighbours smooth over a distance."""
+    edge_mm = max(_usual_edge_mm(mesh), 1e-9)
+    return int(np.clip(np.ceil((reach_mm / edge_mm) ** 2 / 0.43), 2, 50))
+
+
+def _usual_edge_mm(mesh: SurfaceMesh) -> float:
     ends = mesh.points_mm[edges_of(mesh.triangles)]
-    edge = float(np.median(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)))
-    return int(np.clip(np.ceil((reach_mm / max(edge, 1e-9)) ** 2 / 0.43), 2, 50))
+    return float(np.median(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +247,8 @@ def level_curve(points: Floats, cells: Ints, level: Floats, tip: int) -> tuple[F
     """
     level = _one_part(cells, level, tip)
     loops = _loops(points, cells, level)
-    if not loops:
+    dome = points[cells[(level[cells] > 0).all(axis=1)]]
+    if not loops or not len(dome):
         raise NoNeck(
             "what stands out there is too small for a neck; click in the dome if that is another "
             "place, or take a finer surface"
@@ -207,7 +258,6 @@ def level_curve(points: Floats, cells: Ints, level: Floats, tip: int) -> tuple[F
             f"the sac meets its vessel in {len(loops)} places; part what touches, or draw the "
             "neck by points on the surface"
         )
-    dome = points[cells[(level[cells] > 0).all(axis=1)]]
     return loops[0], dome.mean(axis=(0, 1))
 
 

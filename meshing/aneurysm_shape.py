@@ -65,7 +65,7 @@ def aneurysm_shape(
     ratio: largest distance from the middle of the neck by the diameter of the parent vessel;
     angles of aneurysm and vessel to the neck (Dhar et al., Neurosurgery 63 (2008) 185).
     Undulation, nonsphericity and ellipticity (Raghavan et al., J Neurosurg 102 (2005) 355). Where
-    the neck knows the blur of its image, the filled crease and steps of voxels are taken back.
+    the neck knows what fills its crease, that and steps of voxels are taken back.
 
     Args:
         dome: the dome with its parts wall and neck.
@@ -116,7 +116,7 @@ def shape_of(
 ) -> Shape:
     """Return the measures of a dome on a neck; ``vessel_mm`` is the parent vessel's diameter.
 
-    Where the blur of its image is known, what this adds to the dome is taken back.
+    Where it is known what fills the crease at the neck, what this adds is taken back.
     """
     places, cells = _less_fill(dome, neck)
     wall = dome.triangles[dome.boundaries["wall"]]
@@ -157,16 +157,18 @@ def shape_of(
 def _less_fill(dome: SurfaceMesh, neck: Neck) -> tuple[Floats, Ints]:
     """Return points and triangles of a dome without what voxels and blur add to it.
 
-    Where blur has filled the crease at the neck, the wall next to it goes back with the neck, and
-    a fan closes it in place of its membrane; steps of voxels are evened out.
+    Where the crease at the neck was filled, the wall next to it goes back with the neck, and a fan
+    closes it in place of its membrane; steps of voxels are evened out.
     """
-    moved = followed(dome.points_mm, neck.points_mm, neck.unfilled_mm, neck.blur_mm)
+    free_mm = neck.fill.free_mm if neck.fill else 0.0
+    moved = followed(dome.points_mm, neck.points_mm, neck.unfilled_mm, free_mm)
     if moved is dome.points_mm:
         return dome.points_mm, dome.triangles
     wall = dome.triangles[dome.boundaries["wall"]]
     start, end = half_edges(wall)
     free = ~np.isin(end * len(moved) + start, start * len(moved) + end)
-    moved = evened(moved, wall, EVENED * neck.blur_mm)
+    if neck.fill and neck.fill.voxels:
+        moved = evened(moved, wall, EVENED * neck.fill.blur_mm)
     middle = np.full(int(free.sum()), len(moved))
     fan = np.stack([end[free], start[free], middle], axis=1)
     return np.concatenate([moved, neck.base_mm[None]]), np.concatenate([wall, fan])
@@ -254,7 +256,7 @@ def _numbers(
 ) -> list[Number]:
     numbers = []
     band = f"; band: neck moved by {doubt_mm / 2:.3g} mm either way, to first order"
-    filled = "; at least as much as was taken back of blur and voxels"
+    filled = "; at least as much as was taken back of what fills the neck"
     for name, value in shape.values.items():
         unit, text = SOURCES[name]
         number = Number(name, value, unit, text, plain=True)

@@ -24,18 +24,23 @@ from tests.meshing.sacs import Depth, ball, ellipsoid, placed, surface, tube
 
 FRAME = "1.2.840.99.2"
 HEALTHY_MM = 0.05  # a wall this far from that of the healthy twin is the sac's
+DIFFERENCE_MM = 1e-4
 
 Floats = np.ndarray
 
 
 @dataclass(frozen=True)
 class Case:
-    """A lumen, which of its triangles are the sac's, and a click where one is needed."""
+    """A lumen, which of its triangles are the sac's, and a click where one is needed.
+
+    ``neck_mm`` is where sac and vessel meet; None takes the border of the sac's triangles.
+    """
 
     name: str
     lumen: SurfaceMesh
     sac: np.ndarray
     click_mm: tuple[float, float, float] | None = None
+    neck_mm: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,25 @@ def _model(
     depths = [np.max([part(middle) for part in parts], axis=0) for parts in (vessel, sac)]
     lumen = SurfaceMesh(placed(flat.points_mm), flat.triangles, FRAME, name)
     place = None if click is None else (float(click[0]), float(click[1]), float(click[2]))
-    return Case(name, lumen, depths[1] > depths[0], place)
+    member = depths[1] > depths[0]
+    border = flat.points_mm[_border(flat, member)]
+    return Case(name, lumen, member, place, placed(_crossing(border, vessel, sac)))
+
+
+def _crossing(border: Floats, vessel: list[Depth], sac: list[Depth]) -> Floats:
+    """Where the walls of vessel and sac cross, next to the border of their triangles."""
+
+    def depths(at: Floats) -> Floats:
+        return np.stack([np.max([part(at) for part in parts], axis=0) for parts in (vessel, sac)])
+
+    met = border.copy()
+    for _ in range(12):
+        here = depths(met)
+        ahead = [depths(met + step) for step in DIFFERENCE_MM * np.eye(3)]
+        slopes = np.stack([(there - here) / DIFFERENCE_MM for there in ahead], axis=2)
+        back = np.linalg.pinv(slopes.transpose(1, 0, 2), rcond=0.1)
+        met = met - np.clip(np.einsum("nij,nj->ni", back, here.T), -0.3, 0.3)
+    return met[np.abs(depths(met)).max(axis=0) < 0.01]
 
 
 def judge(case: Case) -> Verdict:
@@ -158,14 +181,19 @@ def overlap(case: Case, parts: Parts) -> float:
 
 
 def known_neck(case: Case) -> Neck:
-    """Return the neck along the border of the known sac; its longest part."""
+    """Return the neck where sac and vessel meet, or along the border of the known sac."""
     cells = case.lumen.triangles
-    loops = rims(cells[case.sac], len(case.lumen.points_mm))
-    rim = max(loops, key=len)
-    curve = case.lumen.points_mm[rim]
+    curve = case.neck_mm
+    if curve is None:
+        curve = case.lumen.points_mm[_border(case.lumen, case.sac)]
     dome = case.lumen.points_mm[cells[case.sac]].mean(axis=(0, 1))
     none = (np.zeros((1, 3)), np.ones(1))
     return neck_of(curve, dome, dome, FRAME, none, "known")
+
+
+def _border(lumen: SurfaceMesh, sac: np.ndarray) -> np.ndarray:
+    """The points around the triangles of a sac; those of their longest rim."""
+    return max(rims(lumen.triangles[sac], len(lumen.points_mm)), key=len)
 
 
 def cases() -> Iterator[Case]:
