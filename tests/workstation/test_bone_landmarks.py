@@ -138,6 +138,9 @@ def test_a_clicked_landmark_wins():
     assert found.places["head"] == click
     assert "landmark_clicked" in codes(found)
     assert numbers(found)["length"].value > 428
+    assert "landmark_far" not in codes(found)
+    wild = femur_landmarks(bone.mesh, head_mm=(0.0, 0.0, 900.0))
+    assert "landmark_far" in codes(wild)
 
 
 def test_two_legs_are_not_mixed():

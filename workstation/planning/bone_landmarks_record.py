@@ -35,6 +35,9 @@ BORDER_MM = 10.0
 NO_BONE_MM, SHORT_BONE_MM = 5.0, 80.0
 """A surface that is less long is none of a bone in mm; one with landmarks is hardly so short."""
 
+BEYOND_MM = 30.0
+"""A landmark farther beyond the bone that is there is hardly one of it."""
+
 OTHER_BONE = 0.1
 """A piece with more than this part of the largest one's volume may be another bone."""
 
@@ -105,6 +108,15 @@ class Marks:
             text = f"what is there of the {self._bone} is {longest:.3g} mm long"
             remedy = "if its surface was made in centimetres or metres, import it with that unit"
             found.append(Finding(Severity.WARNING, "short_bone", text, remedy=remedy))
+        low, high = mesh.points_mm.min(axis=0), mesh.points_mm.max(axis=0)
+        for name, point in self._given.items():
+            away = float(np.linalg.norm(np.clip(point, low, high) - point))
+            if away > BEYOND_MM:
+                text = (f"{name.replace('_', ' ')} of the {self._bone}: clicked {away:.0f} mm "
+                        "beyond the bone")  # fmt: skip
+                remedy = f"check {name}_mm: LPS mm, where the image shows it"
+                where = as_vector(point)
+                found.append(Finding(Severity.WARNING, "landmark_far", text, where, remedy))
         volumes = np.sort(piece_volumes_mm3(mesh, pieces(mesh)))[::-1]
         large = volumes[volumes > OTHER_BONE * volumes[0]] / 1000
         if len(large) > 1:

@@ -53,6 +53,8 @@ def readable(name: str) -> str:
     if words[:1] == ["hla"]:  # the loci A, B and C
         words = [word.upper() if len(word) == 1 else word for word in words]
     text = " ".join(known.get(word, word) for word in words)
+    if text.split(" ", 1)[0][1:].lower() != text.split(" ", 1)[0][1:]:
+        return text  # an abbreviation such as mLDFA, where m says which axis
     return text[:1].upper() + text[1:]
 
 

@@ -37,6 +37,8 @@ def test_names() -> None:
     assert parameter_label("portal_flow_l_min") == "Portal flow"
     assert parameter_label("map_mmhg") == "MAP", "mean arterial pressure"
     assert readable("thickness_map") == "Thickness map"
+    assert readable("alignment.mLDFA") == "Alignment mLDFA"
+    assert readable("mLDFA") == "mLDFA"
     assert readable("hla.a") == "HLA A"
     assert readable("hla.dr") == "HLA DR"
     assert readable("score.kdri") == "Score KDRI"
