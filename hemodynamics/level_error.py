@@ -10,6 +10,24 @@ the grid convergence index with order one (Roache 1994, doi:10.1115/1.2910291: 1
 for three grids); the steepest in place of an observed order, which three coarse grids do not show
 (Eca and Hoekstra 2014, J Comput Phys 262:104). To it comes what a flow that does not come to rest
 may still move by.
+
+Five real aneurysms (AN153, AN163-1, AN171, AN186-1, AN190 of IntrA) in 4,000 to 256,000 cells: the
+mean shear of the whole wall in two, four or eight times as many cells lay inside the band in all
+cases. In percent, of levels 1.26 apart and as many vessels as stand in brackets:
+
+========= =================== ================= =================== =================
+cells     band, whole wall    change to double  change to 4 times   patches inside
+========= =================== ================= =================== =================
+16,000    40 to 75 (4)        8 to 13 (4)       13 to 33 (4)        98 to 99
+32,000    37 to 57 (5)        3 to 17 (5)       6 to 11 (3)         99 to 100
+64,000    28 to 34 (3)        2 to 4 (3)        5 (1)               100
+128,000   21 (1)              1 (1)                                 100
+========= =================== ================= =================== =================
+
+Levels 1.59 apart gave bands of 22 to 53 from 32,000 cells on, and held 92 to 100 of 100 patches.
+A patch is one of 24 of the wall. With the last change alone 92 to 97 of 100 lay inside, with the
+order observed on three levels 84 to 93. Means of the whole wall converge faster than the band
+from 60,000 cells on; that is not seen before it has happened.
 """
 
 from __future__ import annotations

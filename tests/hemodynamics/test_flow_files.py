@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import meshio
 import numpy as np
 import pytest
@@ -31,14 +33,25 @@ def some_flow(times=2):
     )  # fmt: skip
 
 
-def test_a_flow_comes_back_from_its_record_and_arrays():
-    flow = some_flow()
+@pytest.mark.parametrize("coarser", [(), (0.5,), (0.5, 2.0)])
+def test_a_flow_comes_back_from_its_record_and_arrays(coarser):
+    flow, found = some_flow(), None
+    for factor in reversed(coarser):  # the same wall, other values on it and in other cells
+        data = {name: factor * values for name, values in flow.wall.point_data.items()}
+        wall = replace(flow.wall, point_data=data)
+        cells = flow.cells_mm / factor
+        found = replace(flow, wall=wall, cells_mm=cells, spacing_mm=1 / factor, coarser=found)
+    flow = replace(flow, coarser=found)
     back = flow_files.from_record(flow_files.to_record(flow), flow_files.to_arrays(flow))
     assert flow_files.to_record(back) == flow_files.to_record(flow)
     assert flow_files.to_json(back) == flow_files.to_json(flow)
     ours, theirs = flow_files.to_arrays(flow), flow_files.to_arrays(back)
     assert list(ours) == list(theirs)
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+    assert [f.spacing_mm for f in back.levels()] == [1.0, *(1 / factor for factor in coarser)]
+    for one, other in zip(back.levels(), flow.levels(), strict=True):
+        assert np.array_equal(one.wall.points_mm, other.wall.points_mm)
+        assert np.array_equal(one.wall.point_data["tawss_pa"], other.wall.point_data["tawss_pa"])
 
 
 def test_cells_go_to_vtu(tmp_path):
