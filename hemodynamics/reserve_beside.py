@@ -72,6 +72,11 @@ def reserve_beside(
     lost = found.lost_mmhg(carried, viscosity_pa_s)
     law = float(np.diff(np.interp(at_mm[[0, -1]], found.along_mm, lost))[0])
     drop = float(pressure_pa[0] - pressure_pa[-1]) / PA_PER_MMHG
+    if carried <= 0:
+        raise ValueError(
+            "the computed flow runs against the branch: flow and centerline begin at different "
+            "ends; name the same inlet for both (names of the lumen, inlet_mm of the centerline)"
+        )
     if not (law > 0 and drop > 0):
         raise ValueError("the computed flow loses no pressure along the branch; look at the flow")
     times = drop / law

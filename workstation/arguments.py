@@ -21,7 +21,9 @@ from workstation.simulate_arguments import add_simulate_user
 from workstation.transplant_arguments import add_compare_donors
 from workstation.validate_arguments import add_validate
 
-PATIENTS = ("liver", "aneurysm", "cranioplasty", "transplant", "mandible")
+PATIENTS = (
+    "liver", "aneurysm", "cranioplasty", "transplant", "mandible", "stenosis", "aorta",
+)  # fmt: skip
 """The built-in synthetic patients."""
 
 REPAIRS = ("interpolate_missing", "resample_spacing", "leave_out_slice")

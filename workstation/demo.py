@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,15 @@ from workstation.phantom import (
 from workstation.phantom.aneurysm_truth import exact_shape
 from workstation.phantom.graft_bones import ArchPhantom, FibulaPhantom, fibula, mandible
 from workstation.phantom.pair import DAY, Pair, pair, write_pair
+from workstation.phantom.vessel_tubes import (
+    RENAL_MM,
+    AortaPair,
+    TubePhantom,
+    aorta_pair,
+    exact_aorta,
+    exact_narrowing,
+    narrowed_artery,
+)
 from workstation.planning.plan import Plan, PlanError
 from workstation.planning.template import find_template
 from workstation.stages import at_present
@@ -144,6 +154,39 @@ def _exact_bones(bones: tuple[ArchPhantom, FibulaPhantom], case: Case) -> dict[s
     return {"fibula_axis.length": float(np.linalg.norm(bones[1].knee_mm - bones[1].ankle_mm))}
 
 
+def _make_artery(progress: Progress) -> TubePhantom:
+    return narrowed_artery()
+
+
+def _write_artery(artery: TubePhantom, folder: Path, progress: Progress) -> object:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_surface(artery.mesh, folder / "artery.stl")
+    return folder
+
+
+def _exact_artery(artery: TubePhantom, case: Case) -> dict[str, float]:
+    return exact_narrowing(artery)
+
+
+def _make_aorta(progress: Progress) -> AortaPair:
+    return aorta_pair()
+
+
+def _write_aorta(pair: AortaPair, folder: Path, progress: Progress) -> object:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_surface(pair.now.mesh, folder / "aorta.stl")
+    write_surface(pair.earlier.mesh, folder / "earlier.stl")
+    return folder
+
+
+def _exact_aorta(pair: AortaPair, case: Case) -> dict[str, float]:
+    days = [date.fromisoformat(day) for day in AORTA_DAYS]
+    return exact_aorta(pair, (days[1] - days[0]).days / 365.25)
+
+
+AORTA_DAYS = ("2022-05-04", "2024-05-03")
+"""When the synthetic aorta was looked at."""
+
 DEMOS: Mapping[str, Demo] = {
     "liver": Demo(
         "an abdominal CT with a liver tumour",
@@ -207,6 +250,38 @@ DEMOS: Mapping[str, Demo] = {
             ("graft", "kerf_mm", 0.8),
         ),
         {"mandible": "mandible.stl", "fibula": "fibula.stl"},
+    ),
+    "stenosis": Demo(
+        "an artery with a narrowing as a surface",
+        "stenosis",
+        "lumen",
+        _make_artery,
+        _write_artery,
+        _exact_artery,
+        (
+            ("narrowing", "aortic_pressure_mmhg", 92.0),
+            ("narrowing", "flow_ml_s", 2.5),
+            ("narrowing", "flow_source", "assumed for the demonstration"),
+        ),
+        {"lumen": "artery.stl"},
+    ),
+    "aorta": Demo(
+        "an aorta with an aneurysm, and as it was two years before, as surfaces",
+        "aorta",
+        "aorta",
+        _make_aorta,
+        _write_aorta,
+        _exact_aorta,
+        (
+            ("line", "inlet_mm", (0.0, -20.0, 150.0)),
+            ("earlier_line", "inlet_mm", (0.0, -20.0, 150.0)),
+            ("diameters", "renal_mm", RENAL_MM),
+            ("repair", "female", True),
+            ("repair", "site", "infrarenal"),
+            ("change", "earlier_date", AORTA_DAYS[0]),
+            ("change", "later_date", AORTA_DAYS[1]),
+        ),
+        {"aorta": "aorta.stl", "earlier": "earlier.stl"},
     ),
 }
 """The built-in patients by the name that `hilum demo` knows them by."""

@@ -96,6 +96,9 @@ def test_what_does_not_belong_together_is_refused(vessel, flow):
         reserve_beside(dataclasses.replace(flow, frame_uid="9"), line, reserve)
     with pytest.raises(ValueError, match="enter the aortic pressure"):
         reserve_beside(flow, line, fractional_flow_reserve(line))
+    back = dataclasses.replace(flow, velocity_m_s=-flow.velocity_m_s)
+    with pytest.raises(ValueError, match="runs against the branch"):
+        reserve_beside(back, line, reserve)
     still = dataclasses.replace(flow, pressure_pa=0 * flow.pressure_pa)
     with pytest.raises(ValueError, match="loses no pressure"):
         reserve_beside(still, line, reserve)

@@ -8,8 +8,6 @@ from segmentation.contract import silent
 from workstation.arguments import PATIENTS
 from workstation.case import CaseError, create_case
 from workstation.demo import DEMOS, first_folder, own_folder, start_demo
-from workstation.importing import with_settings
-from workstation.planning.template import find_template
 from workstation.stages import check_plan
 
 
@@ -18,12 +16,8 @@ def test_the_command_line_offers_every_patient():
 
 
 @pytest.mark.parametrize("name", DEMOS)
-def test_each_patient_begins_a_plan_that_holds_together(name, tmp_path):
-    demo = DEMOS[name]
-    template = find_template(demo.template)
-    check_plan(
-        with_settings(template.plan("", dict.fromkeys(demo.paths(tmp_path), "")), demo.settings)
-    )
+def test_each_patient_begins_a_plan_that_holds_together(name):
+    check_plan(DEMOS[name].plan())
 
 
 def test_a_real_patient_is_never_overwritten(tmp_path):

@@ -29,6 +29,8 @@ OTHERS = {
     "cranioplasty": "Skull",
     "transplant": "Transplant pair",
     "mandible": "Mandible",
+    "stenosis": "Stenosis",
+    "aorta": "Aorta",
 }
 """Built-in patients beside the liver, by the name of their demo."""
 
