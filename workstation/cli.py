@@ -50,6 +50,7 @@ from workstation.importing import (
 )
 from workstation.model_export import surface_warnings
 from workstation.named_plans import find_plan, work_on
+from workstation.planning.later_options import with_later_options
 from workstation.planning.plan import read_plan
 from workstation.planning.template import find_template, templates
 from workstation.report import write_picture
@@ -170,13 +171,17 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _change(options: argparse.Namespace) -> int:
+    changed = options.options or [output for output, *_ in options.settings[:1]]
+    if not changed:
+        raise CaseError("say what to change: STEP.PARAM=VALUE, or --with OPTION")
     with open_case(options.case) as case:
         start = None if options.plan is None else find_plan(case, options.plan)
         said = [value for *_, value in options.settings]
         plan = with_sources_named(case.plan(start), case.record.sources, said)
-        plan = at_present(with_settings(plan, options.settings), case.values)
+        settings = partial(with_settings, settings=options.settings)
+        plan = at_present(with_later_options(plan, options.options, settings), case.values)
         work_on(case, options.keep or "")
-        case.add_plan(plan, f"Change {options.settings[0][0]}")
+        case.add_plan(plan, f"Change {', '.join(changed)}")
         outcome = _outcome("Change", partial(case.run, plan))
         document = case.summary() | outcome
     return _told(document, options.json)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from segmentation.contract import Number
@@ -12,6 +12,7 @@ from workstation.figures import figures_of
 from workstation.named_plans import cut_kind, find_plan, listed_plans
 from workstation.planning.number_limits import limits_of
 from workstation.planning.plan import Plan, to_plain_json
+from workstation.planning.treatment import COMPARED
 from workstation.stages import STAGES
 
 KEPT = ("value", "low", "high")
@@ -19,6 +20,9 @@ HEADLINE = 3
 """How many numbers tell plans apart at a glance."""
 
 PATIENT, OUTLINES = "planning.patient", "Segment"
+FLOW, EFFECT = "hemodynamics.simulate_flow", "planning.treatment_effect"
+OF_VESSEL = ("flow.wss.mean", "flow.wss.maximum", "flow.speed.maximum")
+"""Quantities of the flow in a whole vessel that are put beside each other."""
 
 
 def asked_plans(case: Case, names: Sequence[str]) -> list[tuple[int, str]]:
@@ -111,7 +115,57 @@ def _notes(plans: Sequence[Plan], settings: Sequence[Mapping[str, Any]]) -> list
     named = ", ".join(dict.fromkeys(name.replace("_", " ") for name in (*outlines, *sources)))
     if named:
         notes.append(f"The plans do not rest on the same anatomy; it differs in: {named}.")
+    if any(len(_tried(plan)) > 1 for plan in plans):
+        notes.append(
+            "A plan holds several treatments, each for itself; to see them side by side, give each "
+            "a plan of its own."
+        )
     return notes
+
+
+def _tried(plan: Plan) -> list[str]:
+    """Return the flows that were computed beside a plan's first: as they would be if treated."""
+    return [step.output for step in plan.steps if step.stage == FLOW][1:]
+
+
+def treated_flows(plans: Sequence[Plan]) -> list[str]:
+    """Return of each plan the flow as it treats it, "" where it has several or none.
+
+    There is nothing to set side by side, and the list is empty, where no plan treats anything.
+    """
+    every = [[step.output for step in plan.steps if step.stage == FLOW] for plan in plans]
+    if not any(len(flows) > 1 for flows in every):
+        return []
+    return [flows[-1] if 0 < len(flows) < 3 else "" for flows in every]
+
+
+def _treated(
+    plans: Sequence[Plan], records: Sequence[Mapping[str, Mapping[str, Any]]]
+) -> Iterator[tuple[str, list[Mapping[str, Any] | None]]]:
+    """Yield quantities of flow as each plan treats it, of one that does not, as it is.
+
+    A plan with several treatments, and a dome that is taken away, have none.
+    """
+    tried = [_tried(plan) for plan in plans]
+    if not any(tried):
+        return
+    for name in (*COMPARED, *OF_VESSEL):
+        found = [
+            record.get(_name_treated(name, plan, own)) if len(own) < 2 else None
+            for plan, own, record in zip(plans, tried, records)
+        ]
+        if sum(number is not None for number in found) > 1:
+            yield name, found
+
+
+def _name_treated(name: str, plan: Plan, tried: Sequence[str]) -> str:
+    """Return what a plan calls a quantity of its treated flow, or of its only one."""
+    if not tried:
+        return name
+    if name in OF_VESSEL:
+        return f"{tried[0]}.{name.partition('.')[2]}"
+    effects = (s for s in plan.steps if s.stage == EFFECT and s.inputs.get("treated") == tried[0])
+    return next((f"{step.output}.{name}.after" for step in effects), "")
 
 
 def _numbers(plans: Sequence[Plan], summaries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -122,6 +176,9 @@ def _numbers(plans: Sequence[Plan], summaries: Sequence[Mapping[str, Any]]) -> l
     titles = {**figures.key_numbers, **figures.titles}
     first = [name for name in titles if name in there]
     rows = []
+    for name, found in _treated(plans, records):
+        title = f"{titles.get(name, name)}, as treated"
+        rows.append(_row(f"treated.{name}", plans, found) | {"title": title, "key": True})
     for name in (*first, *(name for name in there if name not in titles)):
         row = _row(name, plans, [record.get(name) for record in records])
         rows.append(row | {"title": titles.get(name, ""), "key": name in titles})
@@ -168,6 +225,7 @@ def _settings(plans: Sequence[Plan]) -> list[dict[str, Any]]:
         params = [{} if step is None else dict(step.params) for step in here]
         for name in dict.fromkeys(name for given in params for name in given):
             values = [to_plain_json(given.get(name)) for given in params]
-            if any(value != values[0] for value in values):
+            held = [value for value, step in zip(values, here) if step is not None]
+            if any(value != held[0] for value in held):
                 rows.append({"step": output, "param": name, "values": values})
     return rows

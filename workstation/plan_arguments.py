@@ -11,7 +11,15 @@ from typing import Any
 def add_change(parser: argparse.ArgumentParser, setting: Callable[[str], Any]) -> None:
     """Give ``parser`` what ``hilum change`` takes."""
     parser.add_argument("case", type=Path, metavar="CASE")
-    parser.add_argument("settings", nargs="+", type=setting, metavar="STEP.PARAM=VALUE")
+    parser.add_argument("settings", nargs="*", type=setting, metavar="STEP.PARAM=VALUE")
+    parser.add_argument(
+        "--with",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        dest="options",
+        help="add steps that the plan's template offers: hilum templates lists them",
+    )
     parser.add_argument("--plan", metavar="PLAN", help="start from this one (default: the current)")
     parser.add_argument("--keep", metavar="NAME", help="give the new plan a name, such as B")
 

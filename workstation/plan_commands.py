@@ -141,4 +141,6 @@ def _line(name: str, values: list[str]) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(_short(part) for part in value)
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return (
+        "-" if value in (None, "") else f"{value:.4g}" if isinstance(value, float) else str(value)
+    )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from math import floor, log10
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
+from hemodynamics.flow_result import FlowResult
 from segmentation.contract import Progress, share, silent
 from workstation.actors import BUILDERS
 from workstation.camera import Side, Size
 from workstation.case import Case
+from workstation.comparing import treated_flows
 from workstation.figures import figures_of, plan_scene
+from workstation.flow_pictures import FlowLook, items, prepare
 from workstation.picture import Picture, SceneItem, render_scenes
 from workstation.planning.plan import Plan
 from workstation.stages import find_stage
@@ -21,6 +26,8 @@ from workstation.views import burn_in
 
 DRAWN = frozenset(kind.__name__ for kind in BUILDERS)
 PICTURE_PX = (480, 330)
+LEAST = 2.0
+"""Percent of the walls whose shear may lie below a bar."""
 
 
 def plan_items(case: Case, plan: Plan) -> dict[str, SceneItem]:
@@ -34,13 +41,35 @@ def plan_items(case: Case, plan: Plan) -> dict[str, SceneItem]:
     return plan_scene(values, figures_of(plan))
 
 
+def _scenes(case: Case, plans: Mapping[int, Plan]) -> dict[int, Mapping[str, SceneItem]]:
+    """Return what is shown of each plan: of treatments the wall's shear, else the plans' scenes.
+
+    All walls have one bar, and a logarithmic one, since shear in a dome is small.
+    """
+    flows: dict[int, FlowResult] = {}
+    for (number, plan), name in zip(plans.items(), treated_flows(list(plans.values()))):
+        flow = case.values.get(plan.keys()[name]) if name else None
+        if isinstance(flow, FlowResult) and len(flow.times_s):
+            flows[number] = flow
+    if len(flows) < 2:
+        return {number: plan_items(case, plan) for number, plan in plans.items()}
+    every = list(flows.values())
+    shear = np.concatenate([flow.wall.point_data["tawss_pa"] for flow in every])
+    least = float(np.percentile(shear[shear > 0], LEAST)) if (shear > 0).any() else 1.0
+    look = FlowLook("tawss_pa", log=True, low=10.0 ** floor(log10(least)))
+    return {
+        number: items(prepare(flows[number], look, compared=every), 0) if number in flows else {}
+        for number in plans
+    }
+
+
 def plan_pictures(
     case: Case, numbers: Sequence[int], side: Side = "A", size: Size = PICTURE_PX
 ) -> Iterator[Picture | None]:
     """Yield a picture of each plan from the patient's ``side``, None where nothing is computed."""
-    scenes = {number: plan_items(case, case.plan(number)) for number in dict.fromkeys(numbers)}
-    drawn = render_scenes((items for items in scenes.values() if items), side, size)
-    found = {number: next(drawn) if items else None for number, items in scenes.items()}
+    scenes = _scenes(case, {number: case.plan(number) for number in dict.fromkeys(numbers)})
+    drawn = render_scenes((shown for shown in scenes.values() if shown), side, size)
+    found = {number: next(drawn) if shown else None for number, shown in scenes.items()}
     yield from (found[number] for number in numbers)
 
 

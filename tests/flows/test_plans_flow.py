@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QMenu
 
+from workstation.planning.plan import Plan
 from workstation.ui.main_window import MainWindow
 from workstation.ui.panels.plans_card import PlanRow
 
@@ -86,6 +88,39 @@ def test_plans_are_begun_compared_gone_back_to_and_removed(
     settle()
     assert listed(window) == {"wide": True, "B": False}
     assert window.session.undo_label == "Rename plan A to wide"
+
+
+def test_what_the_procedure_offers_is_added_to_the_plan(
+    window: MainWindow,
+    make_case: Callable[..., Path],
+    settle: Settle,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    window.open_case(make_case())
+    settle()
+    card = window.plan_panel.plans
+    assert card.lacks_option(), "a plan without a template offers nothing"
+    assert not card.more.isEnabled()
+
+    def added(plan: Plan, names: list[str]) -> Plan:
+        assert names == ["wide_margin"]
+        return plan.with_params("cut", margin_mm=4.0)
+
+    offers = {"wide_margin": "a wide margin"}
+    monkeypatch.setattr("workstation.ui.panels.plans_card.offered", lambda _: offers)
+    monkeypatch.setattr("workstation.ui.panels.plans_card.with_later_options", added)
+    window.desk.bindings.refresh()
+    assert card.more.isEnabled()
+    QTest.mouseClick(card.more, Qt.MouseButton.LeftButton)
+    (menu,) = card.findChildren(QMenu)
+    (action,) = menu.actions()
+    assert action.text() == "A wide margin"
+    action.trigger()
+    menu.close()
+    settle()
+    assert window.session.undo_label == "Add wide margin"
+    assert window.desk.is_current("cut"), "what was added is computed"
+    assert window.session.require_plan().step("cut").params["margin_mm"] == 4.0
 
 
 def test_what_cannot_be_named_is_told_and_changes_nothing(

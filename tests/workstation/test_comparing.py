@@ -86,3 +86,12 @@ def test_what_is_wrong_is_named(folder, capsys, arguments, words):
     code, _, err = called(capsys, *(folder if a == "CASE" else a for a in arguments))
     assert code == 1
     assert words in err
+
+
+def test_an_option_is_added_by_name_and_nothing_is_no_change(folder, capsys):
+    code, _, err = called(capsys, "change", folder, "--with", "coil")
+    assert code == 1
+    assert "no option 'coil'" in err
+    code, _, err = called(capsys, "change", folder)
+    assert code == 1
+    assert "Say what to change" in err

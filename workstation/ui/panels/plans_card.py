@@ -8,17 +8,19 @@ from typing import Any
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import Qt
-from PySide6.QtWidgets import QHBoxLayout, QInputDialog, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QInputDialog, QMenu, QVBoxLayout, QWidget
 
 from workstation.case import Case
 from workstation.comparing import headline
 from workstation.named_plans import cut_kind, new_plan, remove_plan, rename_plan, switch_plan
+from workstation.planning.later_options import offered, with_later_options
 from workstation.ui.desk import Desk
 from workstation.ui.panels.parts import PressCard, RecordList, bold, button, label
 from workstation.ui.words import readable, unit_text, value_text
 
 ALONE = "Keep this plan as A and go on with a copy, B; either can be gone back to."
 HERE = "●"
+OFFERED = "What the procedure offers besides: what-ifs, further cuts, guides"
 
 
 class PlanRow(PressCard):
@@ -61,14 +63,17 @@ class PlansCard(QWidget):
         self.note = label(ALONE, "muted")
         tip = "Go on with a copy of this plan; the other stays as it is"
         self.new = button("New from this one", tip, self.begin)
+        self.more = button("Add to this plan…", OFFERED, self._ask_option)
         self.rename = button("Rename…", "Give the current plan another name", self._ask_name)
         self.remove = button("Remove", "", self.take_away)
         self.compare = button("Compare", "", self.opened.emit)
-        lines = (QHBoxLayout(), QHBoxLayout())
-        for line, made in zip((lines[0], lines[0], lines[1], lines[1]),
-                              (self.new, self.compare, self.rename, self.remove)):  # fmt: skip
+        lines = []
+        for some in ((self.new, self.compare), (self.rename, self.remove), (self.more,)):
+            line = QHBoxLayout()
             line.setSpacing(4)
-            line.addWidget(made, 1)
+            for made in some:
+                line.addWidget(made, 1)
+            lines.append(line)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -78,6 +83,7 @@ class PlansCard(QWidget):
             column.addLayout(line)
         enable = desk.bindings.enable
         enable(self.new, self.lacks_plan, tip)
+        enable(self.more, self.lacks_option, OFFERED)
         enable(self.rename, self.lacks_name, "Give the current plan another name")
         enable(self.remove, self.lacks_second, "Take the current plan from the list")
         enable(self.compare, self.lacks_second, "All plans side by side, with pictures")
@@ -100,6 +106,31 @@ class PlansCard(QWidget):
         case = self._desk.session.case
         several = case is not None and len(case.record.plan_names) > 1
         return "" if several else "a second plan; begin one from this"
+
+    def lacks_option(self) -> str:
+        """Return what a plan needs so that its procedure offers more, "" when it does."""
+        plan = self._desk.session.plan
+        if plan is None:
+            return "a plan"
+        return "" if offered(plan) else "a procedure that offers more than the plan has"
+
+    def add(self, name: str) -> None:
+        """Add what the procedure offers to the current plan, and compute it."""
+        session = self._desk.session
+        words = f"Add {readable(name).lower()}"
+
+        def add() -> None:
+            session.do(words, with_later_options(session.require_plan(), [name]))
+
+        if self._desk.attempt(add) and not self._desk.lacks_change():
+            self._desk.compute()
+
+    def _ask_option(self) -> None:
+        plan, menu = self._desk.session.require_plan(), QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for name, title in offered(plan).items():
+            menu.addAction(title[:1].upper() + title[1:], partial(self.add, name))
+        menu.popup(self.more.mapToGlobal(self.more.rect().bottomLeft()))
 
     def begin(self) -> None:
         """Begin another plan as a copy of the current one."""
