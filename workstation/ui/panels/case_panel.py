@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from workstation.ui.banner import identity
 from workstation.ui.desk import Desk
@@ -33,6 +33,10 @@ OTHERS = {
     "aorta": "Aorta",
 }
 """Built-in patients beside the liver, by the name of their demo."""
+
+
+ACROSS = 3
+"""Buttons of built-in patients in a row."""
 
 
 class Doors:
@@ -100,10 +104,10 @@ class StartPage(QWidget):
             label("Plan from images, or review a transplant pair. Where do they come from?")
         )
         first, *rest = doors.buttons()
-        others = QHBoxLayout()
+        others = QGridLayout()
         others.setSpacing(4)
-        for made in doors.others():
-            others.addWidget(made)
+        for number, made in enumerate(doors.others()):
+            others.addWidget(made, *divmod(number, ACROSS))
         first.setMinimumHeight(36)
         column.addWidget(first)
         column.addLayout(others)
