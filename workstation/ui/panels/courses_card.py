@@ -28,7 +28,7 @@ KINDS = {"PNG picture (*.png)": ".png", "CSV table (*.csv)": ".csv"}
 
 
 class CoursesPlot(QWidget):
-    """One course over time in s, with the value where the cursor is.
+    """One course over time in s, or two, with the values where the cursor is.
 
     Signals:
         told: the words about the value under the cursor; "" when the cursor has left.
@@ -40,6 +40,7 @@ class CoursesPlot(QWidget):
         super().__init__()
         self._times: Floats = np.empty(0)
         self._values: Floats = np.empty(0)
+        self._beside: tuple[str, Floats] | None = None
         self._unit = ""
         self._chosen: int | None = None
         self.setMouseTracking(True)
@@ -47,9 +48,14 @@ class CoursesPlot(QWidget):
         self.setAccessibleName("Course over time")
         self.setToolTip("Move over the curve to read its values")
 
-    def show_course(self, times_s: Floats, values: Floats, unit: str) -> None:
-        """Show values, in ``unit``, over times in s; there are two at the least."""
-        self._times, self._values, self._unit = times_s, values, unit
+    def show_course(
+        self, times_s: Floats, values: Floats, unit: str, beside: tuple[str, Floats] | None = None
+    ) -> None:
+        """Show values, in ``unit``, over times in s; there are two at the least.
+
+        ``beside`` are the name and the values of another course, drawn dashed.
+        """
+        self._times, self._values, self._unit, self._beside = times_s, values, unit, beside
         self._chosen = None
         self.update()
 
@@ -60,7 +66,11 @@ class CoursesPlot(QWidget):
         wanted = times[0] + share * (times[-1] - times[0])
         self._chosen = int(np.argmin(np.abs(times - wanted)))
         value = value_text(float(self._values[self._chosen]), self._unit)
-        return f"{times[self._chosen]:.3f} s: {value} {self._unit}"
+        words = f"{times[self._chosen]:.3f} s: {value} {self._unit}"
+        if self._beside is None:
+            return words
+        name, values = self._beside
+        return f"{words}; {name} {value_text(float(values[self._chosen]), self._unit)}"
 
     @guarded(default=QSize(200, HEIGHT_PX))
     def sizeHint(self) -> QSize:
@@ -91,22 +101,29 @@ class CoursesPlot(QWidget):
         if not len(self._times):
             return
         theme, area = shown_colours(), self._area()
-        low, high = float(self._values.min()), float(self._values.max())
+        shown = [self._values] if self._beside is None else [self._values, self._beside[1]]
+        low, high = (float(end([end(v) for v in shown])) for end in (np.min, np.max))
         times = self._times - self._times[0]
         xs = area.left() + times * area.width() / max(float(times[-1]), 1e-12)
-        ys = area.bottom() - (self._values - low) * area.height() / max(high - low, 1e-12)
-        spots = [QPointF(x, y) for x, y in zip(xs.tolist(), ys.tolist())]
+        lines = [
+            [QPointF(x, y) for x, y in zip(xs.tolist(), ys.tolist())]
+            for values in shown
+            for ys in (area.bottom() - (values - low) * area.height() / max(high - low, 1e-12),)
+        ]
         with QPainter(self) as painter:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.fillRect(self.rect(), QColor(theme.panel))
             painter.setFont(ui_font(CORNER_FONT_PX))
             painter.setPen(QPen(QColor(theme.line), 1))
             painter.drawRect(area)
-            painter.setPen(QPen(QColor(theme.accent), 2))
-            painter.drawPolyline(QPolygonF(spots))
-            if self._chosen is not None:
-                painter.setBrush(QColor(theme.accent))
-                painter.drawEllipse(spots[self._chosen], 3.5, 3.5)
+            looks = ((theme.accent, Qt.PenStyle.SolidLine), (theme.warning, Qt.PenStyle.DashLine))
+            for spots, (colour, style) in zip(lines, looks):
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.setPen(QPen(QColor(colour), 2, style))
+                painter.drawPolyline(QPolygonF(spots))
+                if self._chosen is not None:
+                    painter.setBrush(QColor(colour))
+                    painter.drawEllipse(spots[self._chosen], 3.5, 3.5)
             painter.setPen(QColor(theme.muted))
             ends = f"{value_text(low, self._unit)} to {value_text(high, self._unit)} {self._unit}"
             painter.drawText(QPointF(area.left(), area.top() - 4), ends)
@@ -121,10 +138,11 @@ class CoursesCard(QWidget):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self._desk = desk
-        self._circulation, self._quantity, self._place = "", "", ""
+        self._circulation, self._quantity, self._place, self._other = "", "", "", ""
         self.circulation = self._choice("Circulation", "_circulation")
         self.quantity = self._choice("Pressure, flow or volume", "_quantity")
         self.place = self._choice("Node or element", "_place")
+        self.other = self._choice("Another one beside it, dashed", "_other")
         self.plot = CoursesPlot()
         self.value = label("", "muted")
         self.plot.told.connect(self.value.setText)
@@ -139,6 +157,7 @@ class CoursesCard(QWidget):
         column.addWidget(bold("Circulation"))
         column.addWidget(self.circulation)
         column.addLayout(row)
+        column.addWidget(self.other)
         column.addWidget(self.plot)
         column.addWidget(self.value)
         column.addWidget(self.save)
@@ -177,7 +196,11 @@ class CoursesCard(QWidget):
         named = courses.of(quantity)
         offer(self.place, [(name, readable(name)) for name in named], self._place)
         values = named[str(self.place.currentData())]
-        self.plot.show_course(courses.times_s, values, known[quantity][1])
+        others = [(name, f"beside {readable(name)}") for name in named]
+        offer(self.other, [("", "nothing beside it"), *others], self._other)
+        other = str(self.other.currentData())
+        beside = (readable(other), named[other]) if other else None
+        self.plot.show_course(courses.times_s, values, known[quantity][1], beside)
         self.value.setText("")
 
     def _ask(self) -> None:

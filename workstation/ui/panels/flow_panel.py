@@ -83,4 +83,5 @@ class FlowPanel:
             lines.append(f"{title}: {value_text(value, unit)} {unit}".strip())
         self.here.setText("\n".join(lines) or NOWHERE)
         findings = session.summary()["findings"] if session.case is not None else []
-        self.findings.show_records([f for f in findings if f.get("step") == show.name])
+        shown = {show.name, *self.courses.found()}
+        self.findings.show_records([f for f in findings if f.get("step") in shown])
