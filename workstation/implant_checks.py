@@ -19,6 +19,7 @@ from workstation.planning.aneurysm_patient import PatientFacts
 from workstation.planning.cranioplasty import side_of
 from workstation.planning.plan import Plan, Step
 from workstation.planning.release_marking import SEEN, UNSEEN
+from workstation.planning.screw_clearance import screw_problems
 from workstation.planning.template import templates
 
 IMPLANT, MARKED = "planning.cranial_implant", "planning.mark_implant"
@@ -226,30 +227,23 @@ def implant_checks(case: Case, made: Made, progress: Progress = silent) -> tuple
     progress(0.1, "looking for faults")
     faults = solid_faults(surface, progress=progress)
     pieces = int(pieces_of(surface).max()) + 1 if len(surface.triangles) else 0
+    closed = is_watertight(surface)
     return (
         _fresh(case, made),
         side_check(case, made),
         _marked(made),
-        Check(
-            "watertight",
-            "Closed",
-            is_watertight(surface),
-            "the surface is closed" if is_watertight(surface) else "the surface has holes",
-            "" if is_watertight(surface) else "make the implant again, or repair it",
-        ),
-        Check(
-            "one_piece",
-            "One piece",
-            pieces == 1,
-            "it is one piece" if pieces == 1 else f"it falls into {pieces} pieces",
-            "" if pieces == 1 else "keep the largest, or change the implant",
-        ),
+        Check("watertight", "Closed", closed,
+              "the surface is closed" if closed else "the surface has holes",
+              "" if closed else "make the implant again, or repair it"),
+        Check("one_piece", "One piece", pieces == 1,
+              "it is one piece" if pieces == 1 else f"it falls into {pieces} pieces",
+              "" if pieces == 1 else "keep the largest, or change the implant"),
         _of_findings("sound", "Sound solid", faults, "no fault of the surface was found"),
         _thickness(made),
         _printing(made),
         _overlap(made),
-        *((_way_in(made),) if made.origin.stage in BY_PLANE else ()),
-    )
+        *((_way_in(made),) if made.origin.stage in BY_PLANE else _screws(made)),
+    )  # fmt: skip
 
 
 def _fresh(case: Case, made: Made) -> Check:
@@ -484,6 +478,15 @@ def _seat(made: Made) -> Check:
     gap = known["gap_least"]
     text = f"it comes no nearer to bone than {gap:.2f} mm" if gap >= 0 else "it runs into bone"
     return Check("overlap", "Fit", gap >= 0, text, "" if gap >= 0 else "make it anew")
+
+
+def _screws(made: Made) -> tuple[Check, ...]:
+    """Return whether the screws of a guide or a plate collide with nothing, where it has any."""
+    problems = screw_problems(made.plan, made.values, made.origin)
+    if problems is None:
+        return ()
+    well = "its screws meet neither each other nor anything else they were held against"
+    return (_of_findings("screws", "Screws", problems, well),)
 
 
 def _of_findings(name: str, title: str, found: Sequence[Finding], well: str) -> Check:

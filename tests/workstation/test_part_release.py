@@ -12,6 +12,7 @@ from pypdf import PdfReader
 
 from meshing.files import read_surface, write_surface
 from meshing.surface import enclosed_mm3
+from segmentation.contract import Finding, Severity
 from segmentation.measured import Measured
 from workstation import implant_checks as implant_checks_module
 from workstation.case import CaseError, create_case
@@ -92,6 +93,16 @@ def test_a_guide_is_marked_checked_and_written_with_its_sheet(case, tmp_path):
     assert "Thinnest wall" in page
     with pytest.raises(CaseError, match="makes no 'plate' for a maker"):
         export_any(case, "release:plate", tmp_path / "plate")
+
+
+def test_a_guide_whose_screws_collide_is_held_back(case):
+    part = find_made(case)
+    screws = part.values["screws"]
+    told = Finding(Severity.PROBLEM, "screws_collide", "screws 1 and 2 collide", remedy="turn one")
+    values = {**part.values, "screws": replace(screws, findings=(told,))}
+    checks = {check.name: check for check in implant_checks(case, replace(part, values=values))}
+    assert [name for name, check in checks.items() if not check.passed] == ["screws"]
+    assert checks["screws"].sentence == "Screws 1 and 2 collide."
 
 
 def test_a_stale_guide_needs_a_reason(case, tmp_path):

@@ -180,6 +180,22 @@ def test_screws_planned_apart_are_compared(block):
         screws_apart(one, replace(across_it, frame_uid="2.25.5"))
 
 
+def test_screws_keep_clear_of_a_plate_that_is_not_theirs(block):
+    one, other = (screw_paths(block, diameter_mm=3.0, **across(z=z)) for z in (8.0, 40.0))
+    plate = mesh(Manifold.cube((2, 8, 20)).translate((1, -4, 12)))  # its edge is at z = 12
+    near = screws_apart(one, other, plate, called="the nails", safety_mm=3.0)
+    assert numbers(near)["gap_plate"] == pytest.approx(12 - 8 - 3.0, abs=0.02)
+    assert [f.sentence for f in near.findings if "plate" in f.sentence] == [
+        "Screw 1 of the nails and the plate come within 1.0 mm of each other."
+    ]
+    below = mesh(Manifold.cube((2, 8, 20)).translate((1, -4, 6)))
+    hit = screws_apart(one, other, below)
+    assert [f.severity for f in hit.findings] == [Severity.PROBLEM]
+    assert numbers(hit)["gap_plate"] == 0.0
+    with pytest.raises(FrameMismatch):
+        screws_apart(one, other, replace(plate, frame_uid="2.25.5"))
+
+
 @pytest.mark.parametrize(
     ("hole", "head", "said"), [(3.0, 6.0, "go through"), (3.6, 3.6, "fall through"), (3.6, 6, "")]
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from manifold3d import Manifold
@@ -10,9 +12,16 @@ from manifold3d import Manifold
 from meshing.nearest import NearestOnSurface
 from meshing.surface import isosurface
 from segmentation.contract import Finding, Number, Progress, Severity
+from segmentation.measured import Measured
 from segmentation.volume import LabelMap
 from workstation.planning.critical_structures import slug_of
+from workstation.planning.plan import Plan, Step
 from workstation.planning.proposal import as_point, tight
+
+HOLE = "hole_diameter"
+"""What a plate's course calls the diameter of its holes."""
+
+PATHS, APART = "planning.screw_paths", "planning.screws_apart"
 
 FINE_MM = 0.4
 """Between the places of a screw from which the distance to a structure is taken."""
@@ -53,6 +62,49 @@ def between_sets(
             found += _near(which, one, other, gap, safety_mm)
     source = f"between the solids of both sets, threads as cylinders; {FAR_MM:g} stands for more"
     return Number("gap_least", least, "mm", source), found
+
+
+def to_plate(
+    bodies: list[Manifold], plate: Manifold, called: str, safety_mm: float
+) -> tuple[Number, list[Finding]]:
+    """Return the least gap between screws and a plate that is not theirs, and what is too near."""
+    found: list[Finding] = []
+    gaps = [float(body.min_gap(plate, FAR_MM)) for body in bodies]
+    for i, (body, gap) in enumerate(zip(bodies, gaps), 1):
+        found += _near(f"screw {i} of {called} and the plate", body, plate, gap, safety_mm)
+    source = f"between the screws with heads and the plate; {FAR_MM:g} stands for more"
+    return Number("gap_plate", min(gaps), "mm", source), found
+
+
+def through_holes(course: Measured, diameter_mm: float, head_mm: float) -> list[Finding]:
+    """Return why screws and the holes of their plate do not go together."""
+    hole = {number.quantity: number.value for number in course.numbers}.get(HOLE)
+    remedy = "enter the hole of your plate and the sizes of its screws"
+    if hole is None or diameter_mm <= hole < head_mm:
+        return []
+    text = f"heads of {head_mm:g} mm fall through the plate's {hole:g} mm holes"
+    if diameter_mm > hole:
+        text = f"screws of {diameter_mm:g} mm do not go through the plate's {hole:g} mm holes"
+    return [Finding(Severity.PROBLEM, "hole_does_not_fit", text, remedy=remedy)]
+
+
+def screw_problems(plan: Plan, values: Mapping[str, Any], part: Step) -> list[Finding] | None:
+    """Return what is wrong with the screws that go through a guide or a plate.
+
+    ``values`` are the results of the plan by name, ``part`` is the step that made the guide or
+    plate. None where it has no screws.
+    """
+    course = part.inputs.get("course", "")
+    screws = {
+        s.output for s in plan.steps
+        if course and s.stage == PATHS and s.inputs.get("course") == course
+    }  # fmt: skip
+    screws |= {part.inputs["screws"]} if "screws" in part.inputs else set()
+    apart = {s.output for s in plan.steps if s.stage == APART and screws & {*s.inputs.values()}}
+    if not screws:
+        return None
+    told = [values[name] for name in sorted(screws | apart) if name in values]
+    return [f for value in told for f in value.findings if f.severity is Severity.PROBLEM]
 
 
 def _near(

@@ -37,6 +37,8 @@ from workstation.planning.screw_clearance import (
     TOUCHING_MM,
     between_screws,
     between_sets,
+    through_holes,
+    to_plate,
     to_structures,
 )
 from workstation.planning.screw_density import density_of
@@ -53,9 +55,6 @@ REACH_MM = 400.0
 """No screw goes through more than this."""
 
 SIZES = ("diameter", "head_diameter", "head_height")
-HOLE = "hole_diameter"
-"""What the course of a plate calls the diameter of its holes."""
-
 COLOUR = (0xC8, 0xCC, 0xD2)
 
 Stretch = tuple[float, float]
@@ -224,27 +223,12 @@ def screw_paths(
         samples = density.samples
         parts.append((list(density.numbers), list(density.findings)))
     if course is not None and _in_plate(course, entries_mm):
-        findings += _through_holes(course, sizes)
+        findings += through_holes(course, sizes.diameter_mm, sizes.head_mm)
     numbers = [*_sizes(sizes), *_lengths(screws, given=bool(series_mm.strip()))]
     numbers += [number for part, _ in parts for number in part]
     findings += [finding for _, part in parts for finding in part]
     plan = _planned(screws, mesh.frame_uid)
     return replace(plan, samples=samples, numbers=tuple(numbers), findings=tuple(findings))
-
-
-def _through_holes(course: Measured, sizes: Sizes) -> list[Finding]:
-    """Return why screws and the holes of their plate do not go together."""
-    hole = {number.quantity: number.value for number in course.numbers}.get(HOLE)
-    if hole is None:
-        return []
-    remedy = "enter the hole of your plate and the sizes of its screws"
-    if sizes.diameter_mm > hole:
-        text = f"screws of {sizes.diameter_mm:g} mm do not go through the plate's {hole:g} mm holes"
-    elif sizes.head_mm <= hole:
-        text = f"heads of {sizes.head_mm:g} mm fall through the plate's {hole:g} mm holes"
-    else:
-        return []
-    return [Finding(Severity.PROBLEM, "hole_does_not_fit", text, remedy=remedy)]
 
 
 def _planned(screws: list[Screw], frame_uid: str) -> Measured:
@@ -265,6 +249,7 @@ def _planned(screws: list[Screw], frame_uid: str) -> Measured:
 def screws_apart(
     screws: Measured,
     others: Measured,
+    plate: SurfaceMesh | None = None,
     *,
     safety_mm: Annotated[float, Ge(0), Le(50)] = 2.0,
     called: str = "the first set",
@@ -276,6 +261,7 @@ def screws_apart(
     Args:
         screws: as they were planned.
         others: those that were planned apart from them, such as those of a plate.
+        plate: the plate of the others, which the first set must not run into.
         safety_mm: what comes nearer than this is told.
         called: what the screws are called where they are told of.
         others_called: what the others are called.
@@ -283,9 +269,10 @@ def screws_apart(
 
     Raises:
         FrameMismatch: if they lie in different frames.
+        OpenSurface: if the plate is not closed.
         ValueError: if one of them is no plan of screws.
     """
-    if screws.frame_uid != others.frame_uid:
+    if {screws.frame_uid} != {v.frame_uid for v in (others, plate) if v is not None}:
         raise FrameMismatch("the screws live in different frames; register them first")
     first, second = (
         [_cylinders(seat, tip, sizes_of(plan)) for seat, tip in seats_and_tips(plan)]
@@ -293,7 +280,11 @@ def screws_apart(
     )
     progress(0.3, "looking between the screws")
     gap, findings = between_sets(first, second, (called, others_called), safety_mm)
-    return Measurements((gap,), tuple(findings))
+    numbers = [gap]
+    if plate is not None:
+        number, more = to_plate(first, as_solid(plate, np.zeros(3)), called, safety_mm)
+        numbers, findings = [*numbers, number], [*findings, *more]
+    return Measurements(tuple(numbers), tuple(findings))
 
 
 def screw_bodies(screws: Measured, *, progress: Progress = silent) -> SurfaceMesh:
