@@ -44,7 +44,8 @@ def reserve_beside(
 
     The pressure that the 3D flow loses along the branch is divided by what the law of the
     measures loses there at the same flow; by this the law's losses are multiplied, and the flow
-    through narrowing and bed is solved again. Samples hold the pressures along the branch.
+    through narrowing and bed is solved again. A narrowing without a reserve gets none. Samples
+    hold the pressures along the branch.
 
     Args:
         flow: The computed flow through the vessel.
@@ -55,16 +56,17 @@ def reserve_beside(
         flow_doubt_percent: How far the flow may be off.
 
     Raises:
-        ValueError: if the narrowing has no flow reserve, or the flow too few sections about it.
+        ValueError: if the flow has too few sections about the narrowing, or loses no pressure
+            along its branch.
         FrameMismatch: if flow and centerline live in different frames.
     """
     size = {number.quantity: number.value for number in narrowing.numbers}
     name = next((n for n in (RESERVE, RATIO) if n in size), "")
     if not name:
-        raise ValueError(
-            "the narrowing has no flow reserve to stand beside; enter the aortic pressure and the "
-            "flow without the narrowing"
-        )
+        text = "The narrowing has no flow reserve from its measures, so the 3D flow has none"
+        remedy = "Enter the aortic pressure and the flow without the narrowing"
+        none = Finding(Severity.INFO, "no_reserve_beside", text, remedy=remedy)
+        return drawn(centerline, size, {}, (), (none,))
     at_mm, pressure_pa, carried = _along_branch(
         flow, centerline, str(int(size["branch"])), share(progress, 0, 2)
     )
@@ -156,7 +158,7 @@ def _coarse(least_mm: float, spacing_mm: float) -> Iterator[Finding]:
     if across < FEW_ACROSS:
         text = (
             f"Only {across:.1f} cells lie across the narrowing: the pressure that the 3D flow "
-            "loses may be off by a third"
+            "loses may be off by half"
         )
         remedy = f"Take cells of {least_mm / FEW_ACROSS:.2g} mm or less (spacing_mm of the flow)"
         yield Finding(Severity.WARNING, "coarse_throat", text, remedy=remedy)

@@ -90,12 +90,17 @@ def test_it_tells_of_another_flow_and_of_coarse_cells(vessel, flow):
     assert "flow_apart" in {f.code for f in reserve_beside(less, line, reserve).findings}
 
 
+def test_a_narrowing_without_a_reserve_gets_none(vessel, flow):
+    _, line, _ = vessel
+    bare = reserve_beside(flow, line, fractional_flow_reserve(line))
+    assert not bare.numbers
+    assert [f.code for f in bare.findings] == ["no_reserve_beside"]
+
+
 def test_what_does_not_belong_together_is_refused(vessel, flow):
     _, line, reserve = vessel
     with pytest.raises(FrameMismatch):
         reserve_beside(dataclasses.replace(flow, frame_uid="9"), line, reserve)
-    with pytest.raises(ValueError, match="enter the aortic pressure"):
-        reserve_beside(flow, line, fractional_flow_reserve(line))
     back = dataclasses.replace(flow, velocity_m_s=-flow.velocity_m_s)
     with pytest.raises(ValueError, match="runs against the branch"):
         reserve_beside(back, line, reserve)
