@@ -17,7 +17,9 @@ from workstation.implant_checks import (
     Check,
     Made,
     computed_parts,
+    declared_side,
     find_made,
+    found_side,
     implant_checks,
     lineage,
     released_names,
@@ -168,7 +170,9 @@ def _write_surfaces(
     except (CaseError, DicomError):
         return files  # the images did not come from DICOM
     path = folder / f"{made.name}.dcm"
-    return [*files, write_surface_object(made.surface, origin_of(series), made.name, path)]
+    side = found_side(made) or declared_side(made)  # a viewer shows the title, not the file's name
+    title = f"{made.title} {made.name}, {side or 'unknown'} side"
+    return [*files, write_surface_object(made.surface, origin_of(series), title, path)]
 
 
 def require_declared_side(case: Case, names: Collection[str] | None = None) -> None:

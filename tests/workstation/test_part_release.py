@@ -15,6 +15,7 @@ from meshing.surface import enclosed_mm3
 from segmentation.contract import Finding, Severity
 from segmentation.measured import Measured
 from workstation import implant_checks as implant_checks_module
+from workstation import implant_release as implant_release_module
 from workstation.case import CaseError, create_case
 from workstation.export_any import export_any
 from workstation.implant_checks import find_made, implant_checks, released_names
@@ -103,6 +104,22 @@ def test_a_guide_whose_screws_collide_is_held_back(case):
     checks = {check.name: check for check in implant_checks(case, replace(part, values=values))}
     assert [name for name, check in checks.items() if not check.passed] == ["screws"]
     assert checks["screws"].sentence == "Screws 1 and 2 collide."
+
+
+def test_its_dicom_object_says_what_it_is_and_on_which_side(case, tmp_path, monkeypatch):
+    told = []
+
+    def write(surface, origin, title, path):
+        told.append((title, origin))
+        path.write_bytes(b"")
+        return path
+
+    monkeypatch.setattr(implant_release_module, "source_series", lambda *given: "images")
+    monkeypatch.setattr(implant_release_module, "origin_of", lambda series: series)
+    monkeypatch.setattr(implant_release_module, "write_surface_object", write)
+    files = write_release(case, tmp_path / "out")
+    assert "drill_guide_marked.dcm" in {file.name for file in files}
+    assert told == [("guide drill_guide_marked, left side", "images")]
 
 
 def test_a_stale_guide_needs_a_reason(case, tmp_path):
