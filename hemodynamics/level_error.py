@@ -177,7 +177,7 @@ def error_finding(flow: FlowResult, number: Number, what: str) -> Finding | None
         "percent, as coarser ones tell."
     )
     remedy = (
-        f"Set spacing_mm to {flow.spacing_mm / 2:.2g}, which takes 16 times as long, for a smaller "
+        f"Take cells of {flow.spacing_mm / 2:.2g} mm (spacing_mm), 16 times as long, for a smaller "
         f"error; {WANTED_PERCENT:.0f} percent take cells of {edges[0]:.2g} to {edges[1]:.2g} mm, "
         f"some {few:,.0f} to {many:,.0f}, as the error falls with their edge or its square"
     )

@@ -107,7 +107,7 @@ def test_a_large_error_is_told_with_the_cells_that_make_it_small():
     told = error_finding(flow, Number("wss.mean", 2.0, "Pa", "known", 1.6, 2.4), "the mean shear")
     assert told.severity is Severity.WARNING
     assert "the mean shear of 2 Pa may be off by 20 percent" in told.sentence
-    assert "Set spacing_mm to 0.1, which takes 16 times as long" in told.remedy
+    assert "Take cells of 0.1 mm (spacing_mm), 16 times as long" in told.remedy
     assert "5 percent take cells of 0.05 to 0.1 mm" in told.remedy
     assert "77,000 to 620,000" in told.remedy  # 9,654 times 2 and 4 to the third
     small = Number("wss.mean", 2.0, "Pa", "known", 1.86, 2.14)

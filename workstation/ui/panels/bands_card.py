@@ -32,6 +32,8 @@ VARIED = {
     "exponent": "power of the outlets' diameters {:g} to {:g}",
 }
 TIP = "Compute the flow again under other inflows: its numbers get bands; the job can be stopped"
+VARIED_TOO = "Beside the error of the cells, varied:"
+CELLS_ONLY = "So far the bands hold the error of the cells alone. To be varied:"
 LEFT_OUT = "Not in a band: the outline of the lumen, the waveform, rigid walls."
 
 
@@ -130,7 +132,8 @@ class BandsCard(QWidget):
         ]
         if not varied:
             return ""
-        words = f"Varied: {'; '.join(varied)}. {LEFT_OUT}"
+        measured = self.target() in spread_steps(plan).values()
+        words = f"{VARIED_TOO if measured else CELLS_ONLY} {'; '.join(varied)}. {LEFT_OUT}"
         once = self._seconds(plan)
         if once is not None:
             whole = once * self.members.value()
