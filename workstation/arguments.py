@@ -189,7 +189,13 @@ def _add_plans(command: Command) -> None:
 
     run = command("run", "recompute what a plan lacks, or check all of it")
     run.add_argument("plans", nargs="+", type=Path, metavar="CASE_OR_PLAN")
-    run.add_argument("--check", action="store_true", help="recompute everything and compare")
+    acts = run.add_mutually_exclusive_group()
+    acts.add_argument("--check", action="store_true", help="recompute everything and compare")
+    acts.add_argument(
+        "--renew",
+        action="store_true",
+        help="make the present versions of all steps the next plan of a case, and run that",
+    )
     _add_cluster(run)
 
 

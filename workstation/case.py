@@ -61,7 +61,7 @@ from workstation.planning.plan import Plan, read_plan
 from workstation.planning.transplant_person import PersonRecord
 from workstation.planning.transplant_rows import in_plan
 from workstation.review import confirmed_rows, review_states
-from workstation.runs import failures, read_runs, step_states, write_run
+from workstation.runs import earlier_findings, failures, read_runs, step_states, write_run
 from workstation.stages import StepRun, run_plan
 from workstation.store import ResultStore, sweep, write_atomically, write_json
 from workstation.value_format import DamagedValue
@@ -404,6 +404,7 @@ class Case:
         keys, states = plan.keys(), self.states(plan)
         reviews = review_states(plan, self.record, self.values)
         document["findings"] += failures(plan, states, self.runs())
+        document["findings"] += earlier_findings(plan, states)
         for step in plan.steps:
             state, review = states[step.output], reviews.get(step.output)
             about = {"output": step.output, "stage": step.stage, "state": state, "review": review}

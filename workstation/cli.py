@@ -51,9 +51,10 @@ from workstation.importing import (
 from workstation.model_export import surface_warnings
 from workstation.named_plans import find_plan, work_on
 from workstation.planning.later_options import with_later_options
-from workstation.planning.plan import read_plan
+from workstation.planning.plan import Plan, read_plan
 from workstation.planning.template import find_template, templates
 from workstation.report import write_picture
+from workstation.runs import RENEW
 from workstation.stages import STAGES, StepFailed, at_present
 from workstation.surface_source import READING, is_surface_file
 from workstation.transplant_commands import print_rows
@@ -208,6 +209,20 @@ def _outcome(title: str, steps: Callable[[Any], Any]) -> dict[str, Any]:
     return {}
 
 
+def _renewed(case: Case, plan: Plan, number: int | None) -> Plan:
+    """Make the present versions of all steps of the current plan the next plan; return that.
+
+    Raises:
+        CaseError: if another plan than the current one is asked for.
+    """
+    if number not in (None, case.plan_number):
+        raise CaseError("only the current plan is renewed; make this one the current one first")
+    present = at_present(plan)
+    if present != plan:
+        case.add_plan(present, RENEW)
+    return present
+
+
 @contextmanager
 def _case_of(path: Path, write: bool) -> Iterator[tuple[Case, int | None]]:
     """Open the case that ``path`` is, or the case that the plan file ``path`` belongs to."""
@@ -241,13 +256,14 @@ def _run(options: argparse.Namespace) -> int:
 
 def _documents(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield what became of each plan, in their order; of many on a cluster, all at the end."""
-    one = partial(_run_one, check=options.check)
+    one = partial(_run_one, check=options.check, renew=options.renew)
     if options.cluster is None:
         yield from map(one, options.plans)
         return
     with cluster.connected(options.cluster) as client:
         if len(options.plans) == 1 and not options.check:
-            yield _run_one(options.plans[0], check=False, spread=cluster.spread_over(client))
+            spread = cluster.spread_over(client)
+            yield _run_one(options.plans[0], check=False, renew=options.renew, spread=spread)
             return
         found: dict[int, dict[str, Any]] = {}
         paths = [path.absolute() for path in options.plans]
@@ -255,11 +271,13 @@ def _documents(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield from (found[number] for number in range(len(paths)))
 
 
-def _run_one(path: Path, check: bool, spread: Spread = one_by_one) -> dict[str, Any]:
-    """Run or check one plan; return its summary, with the error if it could not be done."""
+def _run_one(path: Path, check: bool, renew: bool, spread: Spread = one_by_one) -> dict[str, Any]:
+    """Run, check or renew one plan; return its summary, with the error if it could not be done."""
     try:
         with _case_of(path, write=not check) as (case, number):
             plan = case.plan(number)
+            if renew:
+                plan, number = _renewed(case, plan, number), None
             if check:
                 differences = work("Check", partial(case.check, plan))
                 return case.summary(number) | {"differences": differences}

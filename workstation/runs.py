@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from segmentation.contract import Finding, Severity
+from segmentation.wording import counted
 from workstation.case_record import CaseValues, now, versions
 from workstation.planning.plan import Plan
 from workstation.problems import explain
-from workstation.stages import StepRun
+from workstation.stages import StepRun, find_stage
 from workstation.store import write_json
+
+RENEW = "Bring the plan up to date"
+EARLIER_LISTED = 6  # results named in a sentence at the most
 
 
 def write_run(
@@ -116,3 +120,28 @@ def failures(
         finding = Finding(Severity.PROBLEM, "step_failed", text, remedy=why.remedy)
         found.append(finding.to_json() | {"step": output})
     return found
+
+
+def earlier_steps(plan: Plan, states: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the outputs, in order, whose results an earlier version of their stage made."""
+    fresh = (step for step in plan.steps if states.get(step.output) == "fresh")
+    return tuple(step.output for step in fresh if step.version < find_stage(step).version)
+
+
+def earlier_findings(plan: Plan, states: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return a finding where results of a plan are those of earlier versions of their stages."""
+    names = [name.replace("_", " ") for name in earlier_steps(plan, states)]
+    if not names:
+        return []
+    more = f" and {len(names) - EARLIER_LISTED} more" if len(names) > EARLIER_LISTED else ""
+    text = (
+        f"{counted(len(names), 'result was', 'results were')} made by an earlier version of Hilum: "
+        f"{', '.join(names[:EARLIER_LISTED])}{more}. The present one may give other values and "
+        "say other things."
+    )
+    remedy = (
+        "Bring the plan up to date (on the Plan page, or with hilum run CASE --renew); it can be "
+        "undone."
+    )
+    finding = Finding(Severity.WARNING, "earlier_version", text, remedy=remedy)
+    return [finding.to_json() | {"step": "plan"}]

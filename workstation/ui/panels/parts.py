@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QFont, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -304,6 +304,8 @@ class RecordList(QWidget):
             self._column.addWidget(self._make(record))
         if not records and self._empty:
             self._column.addWidget(label(self._empty, "muted"))
+        # A page that is laid out before new widgets show would keep the height without them.
+        QTimer.singleShot(0, self, self.updateGeometry)
 
 
 def recipe(number: Record, step: Record | None) -> str:

@@ -16,6 +16,7 @@ from workstation.ui.desk import Desk
 from workstation.ui.panels.add_step import AddStep
 from workstation.ui.panels.clinical import PatientValues
 from workstation.ui.panels.cut_choice import CutChoice
+from workstation.ui.panels.earlier_card import EarlierCard
 from workstation.ui.panels.forecast_card import ForecastCard
 from workstation.ui.panels.function_card import FunctionCard
 from workstation.ui.panels.implant_library import ImplantLibraryCard
@@ -127,7 +128,7 @@ class PlanPanel:
         )
         self.implant = ImplantView(desk, self.recipe.explain)
         self.risk, self.transplant = RiskView(desk), TransplantView(desk)
-        self.lines = LineCard(desk)
+        self.lines, self.earlier = LineCard(desk), EarlierCard(desk)
         self.findings = RecordList(self._finding, "No finding for this plan.")
         self.others = RecordList(self._number, "None yet.")
         self.patient = PatientValues(desk)
@@ -137,6 +138,7 @@ class PlanPanel:
         body = self.widget.body
         for card in (
             self.plans,
+            self.earlier,
             self.cut_choice,
             self.implants,
             self.part_moves,
