@@ -137,7 +137,7 @@ def test_screws_of_a_plate_are_compared_with_all_that_screws_are():
     plan = find_template("fixation").with_options(plan, ["plate"])
     own = {"course": "plate_course"}
     assert plan.step("plate_screws").inputs == {**plan.step("screws").inputs, **own}
-    both = {"screws": "screws", "others": "plate_screws"}
+    both = {"screws": "screws", "others": "plate_screws", "plate": "plate"}
     assert plan.step("screws_apart").inputs == both
     bare = find_template("fixation").plan(FRAME, {"bone": "b"})
     bare = find_template("fixation").with_options(bare, ["plate"])
