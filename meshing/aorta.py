@@ -25,6 +25,7 @@ Floats = npt.NDArray[np.float64]
 Vector = tuple[float, float, float]
 
 TILT_DEGREES = 5.0  # by which a section may be off square
+LENGTHWISE = 1.2  # times the width square to the line: 5 degrees make none as wide in one limb
 WIDENED = 1.1  # times its diameter at the top, and the neck of an aneurysm has ended
 AXIS = 1.0  # diameters over which a direction is taken
 LEAST = 5  # sections
@@ -218,7 +219,11 @@ def _segment(
 
 
 def _tilted(pieces: list[Piece], line: _Line, at: int) -> list[float]:
-    """Return the largest widths of sections tilted to four sides."""
+    """Return the largest widths of sections tilted to four sides.
+
+    In a tight bend a tilted plane may run lengthwise into the limb beside it; that is no section of
+    this place.
+    """
     u, v = in_plane(line.tangents[at])
     tilt = np.tan(np.radians(TILT_DEGREES))
     found = []
@@ -227,7 +232,7 @@ def _tilted(pieces: list[Piece], line: _Line, at: int) -> list[float]:
         section = section_at(pieces, line.points_mm[at], normal, float(line.radius_mm[at]))
         if section is not None:
             found.append(_largest(section))
-    return found
+    return [width for width in found if width < LENGTHWISE * line.maximum_mm[at]]
 
 
 def _largest(section: Section) -> float:

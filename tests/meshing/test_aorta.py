@@ -165,3 +165,18 @@ def test_lines_that_begin_at_different_ends_are_told(first):
     assert "growth_reversed" in [f.code for f in found.findings]
     same = aorta_growth(first, first, years=1.0, match="distance")
     assert "growth_reversed" not in [f.code for f in same.findings]
+
+
+def test_the_band_in_a_tight_arch_holds_no_section_along_the_other_limb():
+    around, leg = np.linspace(0, np.pi, 60), np.linspace(-60, -2, 25)
+    ascending, descending = (
+        np.stack([side + 0 * leg, 0 * leg, way], axis=1)
+        for side, way in ((15.0, leg), (-15.0, leg[::-1]))
+    )
+    arch = 15 * np.stack([np.cos(around), 0 * around, np.sin(around)], axis=1)
+    axis = np.concatenate([ascending, arch, descending])
+    wider = 14 * (1 + 0.08 * np.exp(-(((np.arange(len(axis)) - 55) / 6) ** 2)))
+    lumen, way = made(wider, axis)
+    size = numbers(aorta_diameters(lumen, way))["maximum_diameter"]
+    assert size.value == pytest.approx(2 * wider.max(), rel=0.01)
+    assert size.value < size.high < 1.05 * size.value
