@@ -56,13 +56,13 @@ from workstation.case_sources import (
 from workstation.dicom import files as dicom
 from workstation.dicom.label_source import split_structure
 from workstation.formats import digest_source, digest_value
+from workstation.plan_run import StepRun, run_plan
 from workstation.planning.clinical_values import differences
 from workstation.planning.plan import Plan, read_plan
 from workstation.planning.transplant_person import PersonRecord
 from workstation.planning.transplant_rows import in_plan
 from workstation.review import confirmed_rows, review_states
 from workstation.runs import earlier_findings, failures, read_runs, step_states, write_run
-from workstation.stages import StepRun, run_plan
 from workstation.store import ResultStore, sweep, write_atomically, write_json
 from workstation.value_format import DamagedValue
 from workstation.variants import Spread, one_by_one

@@ -50,12 +50,13 @@ from workstation.importing import (
 )
 from workstation.model_export import surface_warnings
 from workstation.named_plans import find_plan, work_on
+from workstation.plan_run import StepFailed
 from workstation.planning.later_options import with_later_options
 from workstation.planning.plan import Plan, read_plan
 from workstation.planning.template import find_template, templates
 from workstation.report import write_picture
 from workstation.runs import RENEW
-from workstation.stages import STAGES, StepFailed, at_present
+from workstation.stages import STAGES, at_present
 from workstation.surface_source import READING, is_surface_file
 from workstation.transplant_commands import print_rows
 from workstation.variants import Spread, one_by_one

@@ -11,9 +11,10 @@ from typing import Any
 from segmentation.contract import Finding, Severity
 from segmentation.wording import counted
 from workstation.case_record import CaseValues, now, versions
+from workstation.plan_run import StepRun
 from workstation.planning.plan import Plan
 from workstation.problems import explain
-from workstation.stages import StepRun, find_stage
+from workstation.stages import find_stage
 from workstation.store import write_json
 
 RENEW = "Bring the plan up to date"

@@ -20,9 +20,9 @@ from workstation.case import CaseError, case_for_writing, create_case, open_case
 from workstation.dicom import files as dicom
 from workstation.formats import digest_value
 from workstation.phantom import abdomen, write_dicom
+from workstation.plan_run import StepFailed
 from workstation.planning.plan import Plan, PlanError, Step
 from workstation.runs import read_runs
-from workstation.stages import StepFailed
 from workstation.store import ResultStore, write_json
 from workstation.value_format import DamagedValue
 

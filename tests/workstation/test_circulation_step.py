@@ -11,9 +11,9 @@ from workstation.case import create_case
 from workstation.export import export
 from workstation.figures import figures_of
 from workstation.formats import FORMATS, digest_value, kind_of
+from workstation.plan_run import StepFailed
 from workstation.planning.plan import Plan, Step
 from workstation.planning.template import find_template
-from workstation.stages import StepFailed
 
 GROUND = "ground"
 HEART = {"mean": 80.0, "period_s": 0.8, "cosines": [], "sines": [60.0]}

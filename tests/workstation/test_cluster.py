@@ -8,8 +8,8 @@ from workstation.__main__ import main
 from workstation.bands import with_spread
 from workstation.case import create_case
 from workstation.cluster import ClusterError, connected, each, spread_over
+from workstation.plan_run import run_plan
 from workstation.planning.plan import Plan, Step
-from workstation.stages import run_plan
 
 WEIGHT = "patient.body_weight_kg"
 PLAN = Plan("", {}, (Step("planning.patient", "patient", params={"body_weight_kg": 70.0}),))

@@ -8,11 +8,11 @@ from manifold3d import Manifold
 
 from meshing.booleans import divide, from_solid, pieces
 from meshing.surface import SurfaceMesh, is_watertight
+from workstation.plan_run import run_plan
 from workstation.planning.guide import cutting_guide
 from workstation.planning.osteotomy import bone_cut
 from workstation.planning.screws import screw_paths
 from workstation.planning.template import find_template
-from workstation.stages import run_plan
 
 FRAME = "2.25.4"
 

@@ -25,9 +25,9 @@ from workstation.implant_projection import (
 from workstation.implant_release import NotReleased, write_release, write_sheet
 from workstation.importing import start_plan, with_settings
 from workstation.phantom.skull import skull_with_hole
+from workstation.plan_run import StepFailed
 from workstation.planning.template import find_template
 from workstation.session import Session
-from workstation.stages import StepFailed
 from workstation.ui.desk import Desk
 from workstation.ui.panels.implant_release_card import ImplantReleaseCard
 from workstation.ui.panels.implant_view import ImplantView

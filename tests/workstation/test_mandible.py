@@ -21,6 +21,7 @@ from workstation.figures import plan_scene
 from workstation.graft_report import fibula_drawing, graft_pages
 from workstation.implant_checks import released_names
 from workstation.phantom.graft_bones import ARCH_MM, arch_point, fibula, mandible
+from workstation.plan_run import run_plan
 from workstation.planning.bone_landmarks_record import WrongSide
 from workstation.planning.fibula import NoFibula, donor_leg, fibula_axis, shaft_of
 from workstation.planning.fibula_fit import NoFit, fit_segments
@@ -45,7 +46,6 @@ from workstation.planning.mandible import (
 )
 from workstation.planning.release_marking import mark_part, operated_side
 from workstation.planning.template import find_template
-from workstation.stages import run_plan
 
 TURN = Rotation.from_euler("xyz", [10, -14, 5], degrees=True).as_matrix()
 SHIFT = (80.0, 10.0, -700.0)

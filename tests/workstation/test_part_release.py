@@ -22,13 +22,13 @@ from workstation.implant_checks import find_made, implant_checks, released_names
 from workstation.implant_release import NotReleased, write_release
 from workstation.importing import start_plan
 from workstation.phantom import bones
+from workstation.plan_run import StepFailed
 from workstation.planning.bone_landmarks_record import WrongSide
 from workstation.planning.guide import cutting_guide
 from workstation.planning.release_marking import mark_part, operated_side
 from workstation.planning.screws import screw_paths
 from workstation.planning.template import find_template
 from workstation.report_layout import shown_value
-from workstation.stages import StepFailed
 
 FRONT = 200.0
 

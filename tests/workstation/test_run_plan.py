@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from segmentation.volume import ImageGeometry, Volume
+from workstation.plan_run import StepFailed, run_plan
 from workstation.planning.plan import Plan, Step
-from workstation.stages import StepFailed, run_plan
 
 GRID = ImageGeometry((4, 5, 6), (1.0, 1.0, 1.0), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1), "1.2")
 OUTSIDE = {"foreground_mm": ((900.0, 0.0, 0.0),)}

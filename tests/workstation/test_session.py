@@ -12,9 +12,10 @@ from segmentation.volume import LabelPatch
 from tests.workstation.test_case import make_volume, plan_for
 from workstation.case import CaseError, create_case
 from workstation.formats import digest_value
+from workstation.plan_run import run_plan
 from workstation.session import Session
 from workstation.stage import StageError
-from workstation.stages import STAGES, at_present, run_plan
+from workstation.stages import STAGES, at_present
 
 
 def make_session(folder: Path) -> Session:

@@ -7,9 +7,9 @@ from segmentation.contract import Measurements, Number
 from segmentation.volume import ImageGeometry, Volume
 from workstation.bands import usual_ranges, with_bands, with_spread
 from workstation.formats import digest_source
+from workstation.plan_run import StepFailed, run_plan
 from workstation.planning.plan import Plan, PlanError, Step
 from workstation.planning.spread import spread
-from workstation.stages import StepFailed, run_plan
 from workstation.variants import one_by_one
 
 WEIGHT = "patient.body_weight_kg"
