@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from segmentation.contract import Progress, share, silent
+from segmentation.volume import LabelMap
 from segmentation.wording import counted
 from workstation.case import Case, CaseError
 from workstation.case_record import now
@@ -273,7 +274,8 @@ def start_plan(
     check_plan(with_settings(draft, settings))  # a typing error costs no import
     frame_uid = _import_sources(case, template, paths, kinds, said, accept, progress)
     keys, accepted = _used(template, paths, held, here, frame_uid)
-    plan = template.with_options(template.plan(frame_uid, keys, kinds), options)
+    empty = _empty(case, template, template.plan(frame_uid, keys, kinds))
+    plan = template.with_options(template.plan(frame_uid, keys, kinds, empty), options)
     plan = with_settings(with_clinical(plan, case.record.clinical_record()), settings)
     plan = template.spared(plan, options)
     plan = of_today(_dated(at_present(template.agreed(plan, options)), here))
@@ -353,6 +355,13 @@ def _used(
             if accepted_codes(about):
                 accepted[own] = accepted_codes(about)
     return keys, accepted
+
+
+def _empty(case: Case, template: Template, plan: Plan) -> list[str]:
+    """Return the sources that hold no voxel, of those of which it matters to the template."""
+    own = {name: template.sources[name].source_name for name in template.asked_to_be_marked()}
+    read = {name: case.value(key, plan) for name, key in own.items() if key in plan.sources}
+    return [n for n, v in read.items() if isinstance(v, LabelMap) and not v.array.any()]
 
 
 def of_today(plan: Plan) -> Plan:

@@ -36,6 +36,10 @@ for _case, _pairs in enumerate(_CASES):
         _SEGMENTS[_case, _n] = _EDGE_MIDDLES[list(_pair)]
 
 
+SOFT_TISSUE = (400.0, 40.0)  # width and level in HU
+BELOW_HU = -20.0  # a hundredth of every CT, its air and fat, is darker
+
+
 @dataclass(frozen=True)
 class Overlay:
     """A label map shown over the image.
@@ -64,12 +68,36 @@ class Overlay:
 
 
 def default_window(volume: Volume) -> tuple[float, float]:
-    """Return window width and level: soft tissue (400/40) for HU, else from the values."""
-    if volume.quantity == "HU":
-        return 400.0, 40.0
-    step = max(1, int(np.cbrt(volume.array.size / 200_000)))
-    low, high = np.percentile(volume.array[::step, ::step, ::step], (1, 99))
+    """Return window width and level: soft tissue (400/40) for a CT, else from the values.
+
+    Where most of an image is blank, only what is not counts.
+    """
+    values = _sampled(volume, 200_000)
+    values = values[np.isfinite(values)]
+    if not len(values) or is_ct(volume):
+        return SOFT_TISSUE
+    drawn = values[values > values.min()]
+    if not len(drawn):
+        return SOFT_TISSUE if volume.quantity == "HU" else (1e-6, float(values[0]))
+    low, high = np.percentile(drawn if 2 * len(drawn) < len(values) else values, (1, 99))
     return max(float(high - low), 1e-6), float(high + low) / 2
+
+
+def is_ct(volume: Volume) -> bool:
+    """Tell whether an image holds HU, by its values too: a file often does not say what it holds.
+
+    The air and fat of a CT lie far below zero; an image that is never there is shown as an MR is.
+    """
+    if volume.quantity != "HU":
+        return False
+    values = _sampled(volume, 50_000)
+    values = values[np.isfinite(values)]
+    return bool(len(values) and np.percentile(values, 1) < BELOW_HU)
+
+
+def _sampled(volume: Volume, at_most: int) -> Array:
+    step = max(1, int(np.cbrt(volume.array.size / at_most)))
+    return volume.array[::step, ::step, ::step]
 
 
 def grey(pixels: Array, width: float, level: float) -> npt.NDArray[np.uint8]:

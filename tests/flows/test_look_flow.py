@@ -106,7 +106,7 @@ def test_an_image_without_hounsfield_units_gets_a_window_of_its_own(
     ct = window.desk.image()
     assert ct is not None
     assert window.views.slices["axial"].window_level == (400, 60)
-    mr = replace(ct, array=ct.array - ct.array.min(), quantity="MR intensity")
+    mr = replace(ct, array=ct.array - ct.array.min())  # read from a file, it is called HU
     window.desk._loaded = dict.fromkeys(window.desk._loaded, mr)
     window.desk.bindings.refresh()
     shown = window.views.slices["axial"].window_level

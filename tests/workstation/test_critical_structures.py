@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from meshing.surface import isosurface
 from meshing.tracts import as_tubes
-from segmentation.contract import FrameMismatch
+from segmentation.contract import FrameMismatch, Severity
 from segmentation.volume import Label, LabelMap, Volume
 from tests.meshing.shapes import LEFT_HANDED, ellipsoid, grid, label_of
 from workstation.planning.critical_structures import critical_labels, places_mm, structure_distances
@@ -156,7 +156,9 @@ def test_without_an_organ_the_tissue_around_the_tumour_is_cut() -> None:
     assert radius_mm == pytest.approx(6 + 10, abs=0.7)  # between centres of voxels
     assert [f.code for f in tissue.findings] == ["no_organ"]
     nothing = replace(TUMOR, array=np.zeros_like(TUMOR.array))
-    assert not tumor_surroundings(nothing).mask().any()
+    around = tumor_surroundings(nothing)
+    assert not around.mask().any()
+    assert [f.severity for f in around.findings] == [Severity.WARNING]
 
 
 def test_the_plan_has_steps_for_what_is_given() -> None:
@@ -170,6 +172,9 @@ def test_the_plan_has_steps_for_what_is_given() -> None:
     wedges = [plan.step("cut"), without.step("cut")]
     assert [step.stage for step in wedges] == ["planning.cut_wedge"] * 2
     assert [dict(step.params) for step in wedges] == [{}, {"open_to_surface": False}]
+    unmarked = template.plan("1.2.3", every, kinds, ["tumor"])
+    check_plan(unmarked)
+    assert unmarked.step("cut").stage == "planning.cut_plane"
     bare = template.plan("1.2.3", {"image": "k"}, {"image": "volume"})
     check_plan(bare)
     assert not {"critical_near", "tracts_near"} & set(bare.keys())

@@ -11,6 +11,8 @@ from typing import Any
 
 from workstation.planning.plan import Plan, PlanError, Step
 
+MARKED = "marked"
+
 
 @dataclass(frozen=True)
 class TemplateSource:
@@ -44,7 +46,8 @@ class TemplateSource:
 class Alternative:
     """Steps that take the place of others when all sources of ``when`` are given.
 
-    A source that may be of several kinds is named with one behind it, such as "lumen:surface".
+    A source that may be of several kinds is named with one behind it, such as "lumen:surface"; a
+    label that must hold a voxel with "marked", such as "tumor:marked".
     ``replace`` are the outputs of the steps that go; the new ones stand where the first was.
     """
 
@@ -123,11 +126,13 @@ class Template:
         frame_uid: str,
         source_keys: Mapping[str, str],
         kinds: Mapping[str, str] = MappingProxyType({}),
+        empty: Collection[str] = (),
     ) -> Plan:
         """Return a plan for sources given by template name and content key.
 
-        ``kinds`` says of which kind a source is that may be of several. Of the alternatives for a
-        step, the first whose sources are all given is taken, as a whole.
+        ``kinds`` says of which kind a source is that may be of several; ``empty`` are labels that
+        hold no voxel. Of the alternatives for a step, the first whose sources are all given is
+        taken, as a whole.
 
         Raises:
             PlanError: if a required source is missing, a given one is unknown, or not exactly
@@ -147,6 +152,7 @@ class Template:
             )
         self._require_one(source_keys)
         given = {*source_keys, *(f"{name}:{kind}" for name, kind in kinds.items())}
+        given |= {f"{name}:{MARKED}" for name in source_keys if name not in empty}
         chosen: dict[str, Alternative] = {}
         for alternative in self.alternatives:
             if alternative.when <= given and not chosen.keys() & set(alternative.replace):
@@ -162,6 +168,11 @@ class Template:
         absent = {s.source_name for s in self.sources.values() if s.source_name not in named}
         absent |= {s.output for s in self.steps} - {s.output for s in steps}
         return Plan(frame_uid, named, tuple(_without(s, absent) for s in steps), self.name)
+
+    def asked_to_be_marked(self) -> set[str]:
+        """Return the sources of which it matters whether they hold a voxel."""
+        needs = {need for alternative in self.alternatives for need in alternative.when}
+        return {name for name in self.sources if f"{name}:{MARKED}" in needs}
 
     def with_options(self, plan: Plan, names: Sequence[str]) -> Plan:
         """Return a plan of this template with the steps of some of its options.

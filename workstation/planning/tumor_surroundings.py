@@ -61,7 +61,11 @@ def tumor_surroundings(
             remedy="give or segment the organ for shares of the whole",
         ),
     )
-    if block is not None:
+    if block is None:
+        text = "No organ was given, and no tumour is marked around which tissue could be taken"
+        remedy = "mark the tumour, or begin again with the organ's label"
+        findings = (Finding(Severity.WARNING, "no_organ", text, remedy=remedy),)
+    else:
         spacing = tumor.geometry.spacing_kji_mm
         wide = tuple(
             slice(max(s.start - n, 0), s.stop + n)

@@ -21,7 +21,7 @@ from workstation.planning.ablation import ZONE
 from workstation.planning.cut_surface import CutSurface
 from workstation.planning.plan import Plan
 from workstation.planning.resection import CutPlane
-from workstation.raster import Overlay, default_window
+from workstation.raster import Overlay, default_window, is_ct
 from workstation.session import Window
 from workstation.slices import ViewName, vector
 from workstation.ui.chosen_looks import chosen_looks, frames_elsewhere, here_only, planes_beside
@@ -166,7 +166,7 @@ class FourUp(QWidget):
         foreground, background = self._seeds()
         if image is not self._image:  # overlays of another case must not meet the new image
             self._image = image
-            if image is not None and image.quantity != "HU":  # presets are for CT only
+            if image is not None and not is_ct(image):  # presets are for CT only
                 view.window = Window(*default_window(image))
             for one in self.slices.values():
                 one.set_overlays(())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from segmentation.volume import Volume
 from workstation.bands import doubt_steps
 from workstation.fusion import Layer
-from workstation.raster import default_window
+from workstation.raster import default_window, is_ct
 from workstation.ui.desk import Desk
 
 DOUBT_OPACITY = 0.7
@@ -19,7 +19,7 @@ def layer_over(desk: Desk, image: Volume | None) -> Layer | None:
     second = desk.value(view.second) if view.second else None
     if isinstance(second, Volume) and second.geometry.frame_uid == image.geometry.frame_uid:
         own = (view.window.width, view.window.level)
-        window = own if second.quantity == image.quantity == "HU" else default_window(second)
+        window = own if is_ct(second) and is_ct(image) else default_window(second)
         return Layer(second, view.look, window, view.second_opacity)
     return _doubt_over(desk, image)
 

@@ -67,9 +67,21 @@ def test_what_is_not_a_number_is_black():
 
 def test_the_window_suits_the_quantity():
     values = np.linspace(0, 1000, GRID.size[0] * 20).reshape(GRID.shape)
-    assert default_window(Volume(values, GRID)) == (400, 40)
-    width, level = default_window(Volume(values, GRID, "MR intensity"))
-    assert (width, level) == (pytest.approx(980), pytest.approx(500))
+    assert default_window(Volume(values - 500, GRID)) == (400, 40)
+    for quantity in ("MR intensity", "HU"):  # a file that does not say what it holds is "HU"
+        width, level = default_window(Volume(values, GRID, quantity))
+        assert (width, level) == (pytest.approx(980), pytest.approx(500))
+
+
+def test_a_blank_background_does_not_take_the_window():
+    values = np.zeros(GRID.shape)
+    values[2] = np.linspace(100, 300, values[2].size).reshape(values[2].shape)
+    width, level = default_window(Volume(values, GRID))
+    assert (width, level) == (pytest.approx(196), pytest.approx(200))
+    values[0, 0, 0] = np.nan
+    assert default_window(Volume(values, GRID)) == (width, level)
+    for same in (0.0, np.nan):
+        assert default_window(Volume(np.full(GRID.shape, same), GRID)) == (400, 40)
 
 
 def test_the_image_is_a_copy_in_the_right_order():
