@@ -11,14 +11,16 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 from annotated_types import Ge, Le
+from scipy.spatial import cKDTree
 
+from meshing.aorta_line import settled
 from meshing.centerline import Branch, Centerline
-from meshing.curves import arc_length_mm, local_fit, unit
+from meshing.curves import arc_length_mm, unit
 from meshing.lumen import Piece, split_pieces
 from meshing.sections import FIELDS, Section, in_plane, measures
 from meshing.surface import SurfaceMesh
 from meshing.vessel_sections import require_frame, section_at
-from segmentation.contract import Finding, Number, Progress, Severity, silent
+from segmentation.contract import Finding, Number, Progress, Severity, share, silent
 from segmentation.measured import Measured, number_text
 
 Floats = npt.NDArray[np.float64]
@@ -42,6 +44,7 @@ class _Line:
     maximum_mm: Floats
     minimum_mm: Floats
     equivalent_mm: Floats
+    rests: bool
 
     def near(self, point_mm: Vector) -> int:
         return int(np.argmin(np.linalg.norm(self.points_mm - point_mm, axis=1)))
@@ -68,7 +71,8 @@ def aorta_diameters(
     """Measure the diameters of the aorta at a right angle to its line, and where it is widest.
 
     The largest diameter of a section is the largest distance of two parallel tangents (Feret).
-    Its band holds sections tilted by 5 degrees and the doubt of both walls. The neck above an
+    The line is first brought onto the middle of its sections, so that it is the surface's own.
+    The band holds sections tilted by 5 degrees and the doubt of both walls. The neck above an
     aneurysm runs from the lowest renal artery to where the aorta is a tenth wider than there.
 
     Args:
@@ -87,14 +91,14 @@ def aorta_diameters(
         FrameMismatch: if lumen and centerline live in different frames.
     """
     require_frame(lumen, centerline)
-    line = _line(centerline, _way(centerline, to))
-    stretches = _stretches(segments, line)
     pieces = split_pieces(lumen)
+    line = _line(pieces, centerline, _way(centerline, to), share(progress, 0, 2))
+    stretches = _stretches(segments, line)
     numbers: list[Number] = []
     findings: list[Finding] = []
     best: tuple[float, Floats, Vector] = (0.0, np.empty((0, 3)), (0.0, 0.0, 0.0))
     for n, (name, low, high) in enumerate(stretches):
-        progress(n / len(stretches), f"measuring {name or 'the aorta'}")
+        progress((1 + n / len(stretches)) / 2, f"measuring {name or 'the aorta'}")
         found, ring, place = _segment(pieces, line, name, (low, high), wall_doubt_mm)
         numbers += found
         best = max(best, (found[0].value, ring, place), key=lambda entry: entry[0])
@@ -106,6 +110,8 @@ def aorta_diameters(
         more, told = _neck(line, renal_mm)
         numbers += more
         findings += told
+    if not line.rests:
+        findings.append(_restless())
     size, ring, place = best
     findings.insert(0, _widest_finding(size, place))
     return Measured(
@@ -133,28 +139,32 @@ def _way(centerline: Centerline, to: str) -> list[Branch]:
     return way
 
 
-def _line(centerline: Centerline, way: list[Branch]) -> _Line:
-    """Return the branches of a way as one line with the diameters of its sections."""
+def _line(
+    pieces: list[Piece], centerline: Centerline, way: list[Branch], progress: Progress
+) -> _Line:
+    """Return the branches of a way as one line on the middle of its sections, with diameters."""
     index = np.concatenate([np.arange(b.start + (n > 0), b.stop) for n, b in enumerate(way)])
-    data = {name: values[index] for name, values in centerline.point_data.items()}
-    radius = centerline.radius_mm[index]
-    own = (data["in_junction"] == 0) & np.isfinite(data["area_mm2"])
+    found = centerline.points_mm[index]
+    junction = centerline.point_data["in_junction"][index] > 0
+    begin, end = (centerline.nodes[n].kind == "round" for n in (way[0].from_node, way[-1].to_node))
+    line = settled(pieces, found, centerline.radius_mm[index], junction, (begin, end), progress)
+    own = ~junction[cKDTree(found).query(line.points_mm)[1]] & np.isfinite(line.sections[:, 0])
     if own.sum() < LEAST:
         raise ValueError("the line has too few sections of its own to be measured; give a longer "
                          "piece of the aorta")  # fmt: skip
-    widths = {
-        name: np.where(own, data[f"{name}_diameter_mm"], np.nan)
+    largest, least, same_area = (
+        np.where(own, line.sections[:, FIELDS.index(f"{name}_diameter_mm")], np.nan)
         for name in ("maximum", "minimum", "equivalent")
-    }
-    points = centerline.points_mm[index]
+    )
     return _Line(
-        points,
-        arc_length_mm(points),
-        local_fit(points, 1.5 * radius).tangents,
-        radius,
-        widths["maximum"],
-        widths["minimum"],
-        widths["equivalent"],
+        line.points_mm,
+        arc_length_mm(line.points_mm),
+        line.tangents,
+        line.radius_mm,
+        largest,
+        least,
+        same_area,
+        line.rests,
     )
 
 
@@ -295,3 +305,9 @@ def _samples(line: _Line) -> dict[str, Floats]:
 def _widest_finding(size_mm: float, place: Vector) -> Finding:
     text = f"The widest place is {size_mm:.1f} mm across, at a right angle to the line."
     return Finding(Severity.INFO, "widest_place", text, place)
+
+
+def _restless() -> Finding:
+    text = "The line of the aorta did not settle; where it bends, a section may be oblique."
+    remedy = "Look at the section at the widest place; give a lumen without its branches."
+    return Finding(Severity.WARNING, "line_not_settled", text, remedy=remedy)

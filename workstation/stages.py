@@ -270,7 +270,7 @@ _TABLE = (
     Stage("Plan", pressure.portal_pressure, version=4),
     Stage("Plan", staged.staged_resection),
     Stage("Plan", aneurysm_risk.aneurysm_risk, version=2),
-    Stage("Plan", aorta.aorta_diameters, version=2),
+    Stage("Plan", aorta.aorta_diameters, version=3),
     Stage("Plan", aorta_growth.aorta_growth, version=2),
     Stage("Plan", aorta_threshold.aorta_threshold),
     Stage("Plan", transplant_images.liver_graft),

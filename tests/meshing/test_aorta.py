@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from meshing.aorta import aorta_diameters
 from meshing.aorta_growth import aorta_growth
 from meshing.centerline import Centerline, centerline
-from meshing.surface import SurfaceMesh
+from meshing.surface import SurfaceMesh, isosurface
 from segmentation.contract import FrameMismatch, Number
 from segmentation.measured import Measured
-from tests.meshing.vessels import line, swept
+from tests.meshing.vessels import capsule, labelled, line, swept
 
 AXIS = line(160.0, count=161)
 ALONG = np.linspace(0, 160, 161)
@@ -180,3 +181,33 @@ def test_the_band_in_a_tight_arch_holds_no_section_along_the_other_limb():
     size = numbers(aorta_diameters(lumen, way))["maximum_diameter"]
     assert size.value == pytest.approx(2 * wider.max(), rel=0.01)
     assert size.value < size.high < 1.05 * size.value
+
+
+def test_a_mirrored_arch_with_stumps_of_branches_has_the_same_widest_place():
+    turn = np.linspace(0, 1.15 * np.pi, 70)
+    arch = np.stack([28 * np.cos(turn), 9 * turn, 34 * np.sin(turn) + 40], axis=1)
+    start = np.linspace([28, -4, -5], [28, -0.2, 39], 30)
+    axis = np.concatenate([start, arch]) + np.array([4.3, -7.1, 2.9])
+    radius = 12 + 4 * np.exp(-(((np.arange(100) - 22) / 8) ** 2))
+    tree = cKDTree(axis)
+
+    def depth(points):
+        away, near = tree.query(points)
+        return radius[near] - away
+
+    stumps = [
+        capsule(axis[at], axis[at] + np.array([dx, 2.0, 20.0]), wide)
+        for at, dx, wide in ((55, 9.0, 7.5), (64, 2.0, 6.0), (72, -6.0, 6.5))
+    ]
+    low, high = np.array([-50.0, -40, -25]), np.array([60.0, 55, 110])
+    label = labelled([depth, *stumps], low, high, (1.5, 1.5, 1.5))
+    found = []
+    for array in (label.array, label.array[:, :, ::-1].copy()):
+        lumen = isosurface(replace(label, array=array))
+        value = aorta_diameters(lumen, centerline(lumen), segments="root=15-55, arch=75-130")
+        found.append(numbers(value))
+        assert "line_not_settled" not in [f.code for f in value.findings]
+    one, other = found
+    for name in ("root.maximum_diameter", "arch.maximum_diameter", "arch.mean_diameter"):
+        assert one[name].value == pytest.approx(other[name].value, abs=0.1)
+    assert one["root.maximum_diameter"].value == pytest.approx(32, abs=1)  # voxels of 1.5 mm
