@@ -266,7 +266,7 @@ _TABLE = (
     Stage("Plan", resection_reserve.future_remnant),
     Stage("Plan", resection_reserve.liver_reserve, version=2),
     Stage("Plan", vessels_crossed.cut_vessels, version=3),
-    Stage("Plan", drainage.lost_territory, version=4),
+    Stage("Plan", drainage.lost_territory, version=5),
     Stage("Plan", pressure.portal_pressure, version=4),
     Stage("Plan", staged.staged_resection),
     Stage("Plan", aneurysm_risk.aneurysm_risk, version=2),

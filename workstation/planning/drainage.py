@@ -5,6 +5,7 @@ Each voxel belongs to the branch that passes nearest to it. Space is DICOM patie
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -34,6 +35,8 @@ from workstation.planning.vein_division import Division, divided_by, in_organ
 
 Bools = npt.NDArray[np.bool_]
 
+OFF_MM = 10.0  # a clamp farther from every branch is told of
+NAMED = "Name the branches first, or clamp by a point on the branch."
 LISTED = 6  # crossings named in a sentence at the most
 MAIN = 3  # branches that get a sentence of their own at the most
 TOLD_MM = 1.0  # of a shorter stretch that is freed nothing is told
@@ -102,7 +105,7 @@ def lost_territory(
     if cut is not None:
         made = divided_by(cut, liver, tree, tumor, dissected_mm)
         stays &= ~removed_by(cut, stays, grid)
-    clamps = _clamps(tree, clamped, clamps_mm)
+    clamps, vain = _clamps(tree, clamped, clamps_mm)
     stops = clamps if made is None else made.stops + clamps
     lost = _lost(tree, stops, stays, grid, progress)
     array = np.zeros(liver.array.shape, np.uint8)
@@ -120,7 +123,10 @@ def lost_territory(
             "crossings of the cut, and clamps",
         ),
     ]
-    findings = list(_findings(tree, crossings))
+    findings = [*_findings(tree, crossings), *vain]
+    if clamps:
+        told = f"; {numbers[0].value:.0f} mL ({numbers[1].value:.0f} %) {LOSSES[effect]}"
+        findings.append(_clamped(tree, clamps, told if cut is None else ""))
     if cut is not None and made is not None:
         findings += _main_losses(tree, (*crossings, *made.entered), lost, grid, effect)
         if made.freed.any():
@@ -182,9 +188,7 @@ def _freed(
     found = []
     for kept_ml, one in sorted(told, key=lambda pair: -pair[0])[:MAIN]:
         place = as_point(tree.points_mm[one.first])
-        number = next(n for n, b in enumerate(tree.branches) if b.start <= one.first < b.stop)
-        wide = one.diameter_mm
-        called = _called(tree, Crossing(number, one.first, place, wide, name_of(tree, number)))
+        called = _called(tree, replace(_crossing(tree, one.first), diameter_mm=one.diameter_mm))
         word = SUPPLIED.get(effect, "reached")
         text = (
             f"{called[:1].upper()}{called[1:]} lies in the specimen and counts as freed of it "
@@ -266,18 +270,45 @@ def _called(tree: Centerline, one: Crossing | Grazed) -> str:
     return f"{called} ({one.diameter_mm:.1f} mm wide)"
 
 
-def _clamps(tree: Centerline, names: tuple[BranchName, ...], points_mm: Points) -> list[int]:
-    """Return the points of the tree at which it is clamped."""
-    stops = []
+def _clamps(
+    tree: Centerline, names: tuple[BranchName, ...], points_mm: Points
+) -> tuple[list[int], list[Finding]]:
+    """Return the points of the tree at which it is clamped, and what was asked for in vain."""
+    stops: set[int] = set()
+    found = []
     codes = tree.point_data.get("territory", np.zeros(len(tree.points_mm)))
-    for branch in tree.branches:
-        own = codes[branch.points]
-        if any(VALUES.get(name) == own.max() for name in names):
-            stops.append(branch.start)
-    for point in points_mm:
-        if tree.branches:
-            stops.append(int(np.argmin(np.linalg.norm(tree.points_mm - point, axis=1))))
-    return stops
+    called = [codes[b.points].max(initial=0) for b in tree.branches]
+    for name in names:
+        own = [b.start for b, code in zip(tree.branches, called) if code == VALUES.get(name)]
+        stops |= set(own)
+        if not own:
+            text = f"No branch is called {name.replace('_', ' ')}, so none is clamped by that name."
+            found.append(Finding(Severity.WARNING, "clamp_unknown", text, remedy=NAMED))
+    for point in points_mm if tree.branches else ():
+        away = np.linalg.norm(tree.points_mm - point, axis=1)
+        stops.add(int(np.argmin(away)))
+        if away.min() > OFF_MM:
+            text = f"A clamp lies {away.min():.0f} mm from the nearest branch, which it clamps."
+            found.append(Finding(Severity.WARNING, "clamp_off_branch", text, as_point(point)))
+    reach = {stop: behind(tree, [stop]) for stop in stops}  # behind a clamp no other counts
+    first = [a for a in stops if not any(reach[b][a] for b in stops if b != a)]
+    return sorted(first or stops), found
+
+
+def _clamped(tree: Centerline, clamps: list[int], told: str) -> Finding:
+    """Return what is clamped, the widest first, and what is ``told`` of it."""
+    widest = sorted(clamps, key=lambda point: -tree.radius_mm[point])
+    listed = ", ".join(_called(tree, _crossing(tree, point)) for point in widest[:LISTED])
+    more = f" and {len(clamps) - LISTED} more" if len(clamps) > LISTED else ""
+    place = as_point(tree.points_mm[widest[0]])
+    return Finding(Severity.INFO, "clamped", f"Clamped: {listed}{more}{told}.", place)
+
+
+def _crossing(tree: Centerline, point: int) -> Crossing:
+    """Return what stands for a point of the tree where a branch is named."""
+    number = next(n for n, b in enumerate(tree.branches) if b.start <= point < b.stop)
+    wide = 2 * float(tree.radius_mm[point])
+    return Crossing(number, point, as_point(tree.points_mm[point]), wide, name_of(tree, number))
 
 
 def _findings(tree: Centerline, crossings: tuple[Crossing, ...]) -> tuple[Finding, ...]:

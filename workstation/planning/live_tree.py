@@ -43,6 +43,10 @@ class LiveTree:
         self._inside = inside
         self._spans = [(b.start, b.stop, b.from_node, b.to_node) for b in downstream(tree)]
         self._nodes = len(tree.nodes)
+        # A ring leads back to a branch that was judged before; without one, once is enough.
+        met = [{last for _, _, _, last in self._spans[n:]} for n in range(len(self._spans))]
+        ring = any(span[2] in later for span, later in zip(self._spans, met))
+        self._rounds = self._nodes if ring else 1
         owner = cKDTree(self.points_mm).query(samples_mm)[1]
         self._owner = owner.astype(np.int32)
         self._linked = linked(tree, inside)
@@ -64,11 +68,17 @@ class LiveTree:
     def beyond(self, divided: Bools) -> Bools:
         """Tell for each sample whether a cut lies on the way from the root to its branch."""
         past = divided & self._inside
+        if not len(past):
+            return np.zeros(len(self._owner), np.bool_)
         ends = np.zeros(self._nodes, np.bool_)
-        for start, stop, first, last in self._spans:
-            if ends[first]:
-                past[start:stop] = True
-            else:
-                np.logical_or.accumulate(past[start:stop], out=past[start:stop])
-            ends[last] |= past[stop - 1]
+        for _ in range(self._rounds):
+            before = ends.copy()
+            for start, stop, first, last in self._spans:
+                if ends[first]:
+                    past[start:stop] = True
+                else:
+                    np.logical_or.accumulate(past[start:stop], out=past[start:stop])
+                ends[last] |= past[stop - 1]
+            if np.array_equal(ends, before):
+                break
         return np.asarray(past[self._owner])

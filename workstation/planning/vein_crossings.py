@@ -209,7 +209,10 @@ def first_crossings(tree: Centerline, crossings: tuple[Crossing, ...]) -> tuple[
 
 
 def behind(tree: Centerline, points: list[int]) -> Bools:
-    """Return which points of a tree lie at or behind the given ones, seen from its root."""
+    """Return which points of a tree lie at or behind the given ones, seen from its root.
+
+    Where branches run in a ring, each is followed once.
+    """
     lost = np.zeros(len(tree.points_mm), np.bool_)
     starts: dict[int, list[int]] = {}
     for number, branch in enumerate(tree.branches):
@@ -217,9 +220,13 @@ def behind(tree: Centerline, points: list[int]) -> Bools:
     for point in points:
         number = next(n for n, b in enumerate(tree.branches) if b.start <= point < b.stop)
         lost[point : tree.branches[number].stop] = True
-        following = list(starts.get(tree.branches[number].to_node, ()))
+        following, seen = list(starts.get(tree.branches[number].to_node, ())), set[int]()
         while following:
-            branch = tree.branches[following.pop()]
+            number = following.pop()
+            if number in seen:
+                continue
+            seen.add(number)
+            branch = tree.branches[number]
             lost[branch.points] = True
             following += starts.get(branch.to_node, ())
     return lost

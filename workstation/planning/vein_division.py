@@ -56,9 +56,14 @@ class Division:
 
 @kept
 def in_organ(liver: LabelMap, tree: Centerline) -> Bools:
-    """Tell for each point of a tree whether it lies in the organ or just beside it."""
+    """Tell for each point of a tree whether it lies in the organ or just beside it.
+
+    Raises:
+        ValueError: if the organ is empty.
+    """
     organ = tight(liver)
-    assert organ is not None
+    if organ is None:
+        raise ValueError("the organ has no voxel; segment it first")
     return beside_organ(organ, np.asarray(tree.points_mm))
 
 

@@ -68,8 +68,8 @@ def cut_vessels(
         progress: told how far the work is.
 
     Raises:
-        FrameMismatch: if vessels, organ, trees and cut live in different frames.
-        ValueError: if there is a tree but no organ.
+        FrameMismatch: if vessels, organ, trees, tumour and cut live in different frames.
+        ValueError: if there is a tree but no organ, or an empty one.
     """
     require_frame(cut, vessels)
     progress(0.1, "cutting the vessels")
@@ -79,6 +79,8 @@ def cut_vessels(
     if liver is None:
         raise ValueError("crossings of trees are counted in an organ; give the liver too")
     require_frame(cut, liver)
+    if tumor is not None:
+        require_frame(cut, tumor)
     if any(tree.frame_uid != cut.frame_uid for tree in trees):
         raise FrameMismatch("cut and trees live in different frames; register one first")
     found = [divided_by(cut, liver, tree, tumor, dissected_mm).crossings for tree in trees]
