@@ -62,6 +62,7 @@ PICTURE_PX = (1400, 820)
 MARKS = {"problem": "✕ problem", "warning": "! warning", "info": "i note"}
 FINDING_WIDTHS_MM = (22, 30, 126)
 FIRST_PAGE_FINDINGS = 8
+SIGNED_ROWS = 2  # of them at the least stand beside the signatures
 FIRST_NUMBERS = 6
 """How many numbers stand on the first page where no template says which matter."""
 
@@ -179,9 +180,7 @@ def _first_page(
         caption = text(_scene_caption(items), "caption")
         story += [Picture(picture, 168 * mm), Spacer(1, 1 * mm), caption]
     story += [Spacer(1, 4 * mm), _key_numbers(figures, summary), Spacer(1, 4 * mm)]
-    story += _findings(summary)
-    story.append(KeepTogether([Spacer(1, 6 * mm), _signatures()]))
-    return story
+    return [*story, *_findings(summary)]
 
 
 def _scene_caption(items: Mapping[str, Any]) -> str:
@@ -207,7 +206,10 @@ def _key_numbers(figures: Figures, summary: Mapping[str, Any]) -> Flowable:
 
 
 def _findings(summary: Mapping[str, Any]) -> list[Flowable]:
-    """Return what a signer must know: problems and warnings, as many as the page holds."""
+    """Return what a signer must know: problems and warnings, and the place to sign.
+
+    The last rows stand with the signatures, which would else begin a page of their own.
+    """
     found = [f for f in summary["findings"] if f["severity"] != "info"]
     stale = [s["output"] for s in summary["steps"] if s["state"] != "fresh"]
     if stale:
@@ -217,8 +219,14 @@ def _findings(summary: Mapping[str, Any]) -> list[Flowable]:
     if len(rows) > FIRST_PAGE_FINDINGS:
         more = len(rows) - FIRST_PAGE_FINDINGS
         rows[FIRST_PAGE_FINDINGS:] = [["", "", text(f"{more} more under All findings.", "small")]]
-    none = text("No problem and no warning; see All findings.", "body")
-    return [text("Findings", "heading"), table(rows, FINDING_WIDTHS_MM) if rows else none]
+    heading, signed = text("Findings", "heading"), [Spacer(1, 6 * mm), _signatures()]
+    if not rows:
+        none = text("No problem and no warning; see All findings.", "body")
+        return [KeepTogether([heading, none, *signed])]
+    first, last = rows[:-SIGNED_ROWS], table(rows[-SIGNED_ROWS:], FINDING_WIDTHS_MM)
+    if not first:
+        return [KeepTogether([heading, last, *signed])]
+    return [heading, table(first, FINDING_WIDTHS_MM), KeepTogether([last, *signed])]
 
 
 def _all_findings(summary: Mapping[str, Any]) -> list[Flowable]:
