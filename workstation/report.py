@@ -58,7 +58,9 @@ from workstation.views import SLICES, point_of_interest, shown_image
 RESEARCH_USE = "Research use only, not for clinical decisions"
 SYNTHETIC = "SYNTHETIC PATIENT: no real person"
 MARGIN_MM = 16.0
+PAGE_MM = (178.0, 259.0)  # what a page holds: width and height
 PICTURE_PX = (1400, 820)
+PICTURE_MM = (110.0, 168.0)  # its least and largest width
 MARKS = {"problem": "✕ problem", "warning": "! warning", "info": "i note"}
 FINDING_WIDTHS_MM = (22, 30, 126)
 FIRST_PAGE_FINDINGS = 8
@@ -172,15 +174,26 @@ def _first_page(
     known = templates()
     title = known[plan.template].title if plan.template in known else "Surgical plan"
     called = f"{escape(name)} (number {summary['plan']})" if name else summary["plan"]
-    story: list[Flowable] = [text(f"{title}: plan {called}", "title")]
+    head = text(f"{title}: plan {called}", "title")
     figures = figures_of(plan)
+    story: list[Flowable] = [Spacer(1, 4 * mm), _key_numbers(figures, summary), Spacer(1, 4 * mm)]
+    heading, first, last = _findings(summary)
+    told = [heading, *first]
     items = plan_scene(values, figures)
     if items:
+        story = [Spacer(1, 1 * mm), text(_scene_caption(items), "caption"), *story]
+        used = sum(_height(one) for one in (head, *story, *told, *last))
         picture = render_scene(items, "A", PICTURE_PX)
-        caption = text(_scene_caption(items), "caption")
-        story += [Picture(picture, 168 * mm), Spacer(1, 1 * mm), caption]
-    story += [Spacer(1, 4 * mm), _key_numbers(figures, summary), Spacer(1, 4 * mm)]
-    return [*story, *_findings(summary)]
+        wide = (PAGE_MM[1] * mm - used) * PICTURE_PX[0] / PICTURE_PX[1]
+        story.insert(0, Picture(picture, min(max(wide, PICTURE_MM[0] * mm), PICTURE_MM[1] * mm)))
+    kept = [KeepTogether(last)] if first else [KeepTogether([heading, *last])]
+    return [head, *story, *(told if first else []), *kept]
+
+
+def _height(one: Flowable) -> float:
+    """Return the height of a flowable on a page, in points, with the space around it."""
+    height: float = one.wrap(PAGE_MM[0] * mm, PAGE_MM[1] * mm)[1]
+    return height + float(one.getSpaceBefore()) + float(one.getSpaceAfter())
 
 
 def _scene_caption(items: Mapping[str, Any]) -> str:
@@ -205,10 +218,12 @@ def _key_numbers(figures: Figures, summary: Mapping[str, Any]) -> Flowable:
     return table(rows, (70, 38, 70)) if rows else text("No number is computed yet.", "body")
 
 
-def _findings(summary: Mapping[str, Any]) -> list[Flowable]:
-    """Return what a signer must know: problems and warnings, and the place to sign.
+def _findings(
+    summary: Mapping[str, Any],
+) -> tuple[Flowable, list[Flowable], list[Flowable]]:
+    """Return what a signer must know, problems and warnings: heading, first rows and the last.
 
-    The last rows stand with the signatures, which would else begin a page of their own.
+    The last stand with the place to sign, which would else begin a page of its own.
     """
     found = [f for f in summary["findings"] if f["severity"] != "info"]
     stale = [s["output"] for s in summary["steps"] if s["state"] != "fresh"]
@@ -221,12 +236,9 @@ def _findings(summary: Mapping[str, Any]) -> list[Flowable]:
         rows[FIRST_PAGE_FINDINGS:] = [["", "", text(f"{more} more under All findings.", "small")]]
     heading, signed = text("Findings", "heading"), [Spacer(1, 6 * mm), _signatures()]
     if not rows:
-        none = text("No problem and no warning; see All findings.", "body")
-        return [KeepTogether([heading, none, *signed])]
+        return heading, [], [text("No problem and no warning; see All findings.", "body"), *signed]
     first, last = rows[:-SIGNED_ROWS], table(rows[-SIGNED_ROWS:], FINDING_WIDTHS_MM)
-    if not first:
-        return [KeepTogether([heading, last, *signed])]
-    return [heading, table(first, FINDING_WIDTHS_MM), KeepTogether([last, *signed])]
+    return heading, [table(first, FINDING_WIDTHS_MM)] if first else [], [last, *signed]
 
 
 def _all_findings(summary: Mapping[str, Any]) -> list[Flowable]:
