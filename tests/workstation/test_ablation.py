@@ -43,7 +43,7 @@ def test_a_zone_about_the_tumour_covers_it_with_the_margin_of_its_width() -> Non
     half = np.ptp(made.points_mm[made.points_mm[:, 0] > CENTRE[0] - 17], axis=0) / 2
     assert half[1:] == pytest.approx((12, 12), abs=0.2)
     assert made.points_mm[:, 0].max() - CENTRE[0] == pytest.approx(18)
-    assert [f.code for f in made.findings] == ["covered"]
+    assert [f.code for f in made.findings] == ["covered", "beyond_image"]
 
 
 def test_a_needle_off_the_middle_leaves_what_geometry_says() -> None:
@@ -55,7 +55,7 @@ def test_a_needle_off_the_middle_leaves_what_geometry_says() -> None:
     lens = np.pi * (18 - 9) ** 2 * (81 + 2 * 9 * 18 - 3 * (12 - 6) ** 2) / (12 * 9)
     share = 100 * lens / (4 / 3 * np.pi * 6**3)
     assert numbers(made)["tumor_covered"] == pytest.approx(share, abs=2.5)
-    (said,) = made.findings
+    said, _ = made.findings
     assert said.severity is Severity.PROBLEM
     assert said.location_mm is not None
     assert said.location_mm[1] - CENTRE[1] == pytest.approx(-6, abs=1)
@@ -87,6 +87,7 @@ def test_heat_and_needles_keep_their_distance_to_structures() -> None:
     assert values["bile_duct_to_needle_1"] == pytest.approx(17 - 3, abs=0.5)
     assert values["bowel_to_needle_1"] == 0
     assert {f.code for f in made.findings} == {
+        "beyond_image",
         "narrow_margin",
         "zone_at_structure",
         "needle_through",
@@ -112,3 +113,11 @@ def test_what_does_not_go_together_is_refused() -> None:
     foreign = replace(ORGAN, geometry=replace(GRID, frame_uid="9.9"))
     with pytest.raises(FrameMismatch):
         ablation_zone(TUMOR, foreign, **SIZE)
+
+
+def test_a_needle_from_beyond_the_image_is_told() -> None:
+    first, last = GRID.to_world([[0.0, 15, 15], [-20.0, 15, 15]])
+    for entry, codes in ((first, []), (last, ["beyond_image"])):
+        made = ablation_zone(TUMOR, entries_mm=(as_point(entry),), **SIZE)
+        assert [f.code for f in made.findings if f.code == "beyond_image"] == codes
+    assert "20 mm beyond the image" in made.findings[-1].sentence

@@ -115,6 +115,7 @@ def ablation_zone(
         text = "No entry was given: the zone lies along the tumour's longest axis, and no needle"
         remedy = "give the point where the needle enters"
         findings.append(Finding(Severity.INFO, "no_needle", f"{text} is planned", remedy=remedy))
+    findings += _beyond_image(tumor, needles)
     return SurfaceMesh(
         mesh.points_mm,
         mesh.triangles,
@@ -126,8 +127,25 @@ def ablation_zone(
     )
 
 
+ENTERED = "check that the point of entry is in LPS mm and of this image"
+
 Needle = tuple[Floats | None, Floats, Floats]
 """Where it enters, its target, and its direction (LPS)."""
+
+
+def _beyond_image(tumor: LabelMap, needles: list[Needle]) -> list[Finding]:
+    """Return a finding for each needle that enters farther than a voxel beyond the image."""
+    found, last = [], np.asarray(tumor.geometry.size) - 1
+    for number, (entry, _, _) in enumerate(needles, 1):
+        if entry is None:
+            continue
+        index = tumor.geometry.to_index(entry[None])[0]
+        beyond = np.abs(index - np.clip(index, 0, last)) * tumor.geometry.spacing_mm
+        if np.any(beyond > tumor.geometry.spacing_mm):
+            away = float(np.linalg.norm(beyond))
+            text = f"needle {number} enters {away:.0f} mm beyond the image; its way is not all seen"
+            found.append(Finding(Severity.WARNING, "beyond_image", text, as_point(entry), ENTERED))
+    return found
 
 
 def _unknown(frame_uid: str) -> SurfaceMesh:
