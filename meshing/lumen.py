@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 HOLE_SHARE = 0.2  # an opening narrower than this share of the mean radius is a hole, no end
+TUBE = 0.02  # of its radius, how far the rim of a straight round tube may be out of round
 SPECK_SHARE = 0.01  # a piece with less of the largest one's volume is dirt
 SAMPLE_SHARE = 0.12  # spacing of the samples of the wall, of the mean radius
 SAMPLES = 400_000
@@ -169,19 +170,37 @@ def opening_of(points: Floats, loop: Ints) -> Opening:
     return Opening(loop, centre, area / max(size, 1e-12), float(np.sqrt(size / np.pi)))
 
 
+def ends_in_tube(points: Floats, triangles: Ints, opening: Opening) -> bool:
+    """Return whether the wall runs out to an opening as a straight round tube.
+
+    An end that was lengthened does. However narrow, it is no hole: a hole lies in the wall.
+    """
+    rim = points[opening.loop]
+    away = np.linalg.norm(rim - opening.centre_mm, axis=1)
+    if np.ptp(away) > TUBE * opening.radius_mm:
+        return False
+    on_rim = np.zeros(len(points), np.bool_)
+    on_rim[opening.loop] = True
+    a, b, c = (points[corner] for corner in triangles[on_rim[triangles].sum(axis=1) == 2].T)
+    across = np.cross(b - a, c - a)
+    size = np.linalg.norm(across, axis=1)
+    return bool((np.abs(across @ opening.normal) <= TUBE * size).all())
+
+
 def _closed(points: Floats, triangles: Ints) -> Piece:
     """Return a connected part with a fan of triangles over each opening."""
     used, numbered = np.unique(triangles, return_inverse=True)
     points, triangles = points[used], numbered.reshape(-1, 3).astype(np.int64)
     ends = [opening_of(points, loop) for loop in boundary_loops(triangles)]
-    fans = [_fan(end.loop, len(points) + n) for n, end in enumerate(ends)]
+    fans = [fan(end.loop, len(points) + n) for n, end in enumerate(ends)]
     wall = np.arange(len(triangles) + sum(map(len, fans))) < len(triangles)
     closed = Piece(
         np.concatenate([points, *(end.centre_mm[None] for end in ends)]),
         np.concatenate([triangles, *fans]),
         wall,
     )
-    real = [end.radius_mm >= HOLE_SHARE * closed.mean_radius_mm for end in ends]
+    least = HOLE_SHARE * closed.mean_radius_mm
+    real = [end.radius_mm >= least or ends_in_tube(points, triangles, end) for end in ends]
     filled = np.concatenate(
         [wall[: len(triangles)], *(np.full(len(f), not r) for f, r in zip(fans, real))]
     )
@@ -189,7 +208,8 @@ def _closed(points: Floats, triangles: Ints) -> Piece:
     return replace(closed, wall=filled, openings=kept, holes=len(ends) - len(kept))
 
 
-def _fan(loop: Ints, centre: int) -> Ints:
+def fan(loop: Ints, centre: int) -> Ints:
+    """Return triangles from the ring of an opening to a point; they close it flat."""
     return np.stack([loop, np.roll(loop, -1), np.full(len(loop), centre)], axis=1)
 
 

@@ -19,13 +19,16 @@ from meshing.lumen import (
     Opening,
     Piece,
     boundary_loops,
+    ends_in_tube,
+    fan,
     opening_of,
+    signed_mm3,
     split_pieces,
 )
 from meshing.ring_caps import disc, tube
 from meshing.ring_cut import NotSevered, cut_off
 from meshing.sections import Slicer
-from meshing.surface import SurfaceMesh, area_mm2, enclosed_mm3, measured, require_watertight
+from meshing.surface import SurfaceMesh, area_mm2, measured, require_watertight
 from meshing.vessel_names import named_ends, renamed
 from meshing.vessel_room import obstacles, room_mm
 from meshing.vessel_sections import NoSection, place_on, require_frame
@@ -179,11 +182,22 @@ def _openings(mesh: SurfaceMesh) -> tuple[list[Opening], list[Opening]]:
         return [], []
     found = [opening_of(mesh.points_mm, loop) for loop in boundary_loops(mesh.triangles)]
     found.sort(key=lambda o: (-o.radius_mm, *o.centre_mm))
-    volume = abs(enclosed_mm3(mesh)) or 1.0
-    usual = max(2 * volume / max(area_mm2(mesh), 1e-9), 1e-9)
+    usual = max(2 * _closed_mm3(mesh, found) / max(area_mm2(mesh), 1e-9), 1e-9)
     least = HOLE_SHARE * min(usual, found[0].radius_mm if found else usual)
-    ends = [o for o in found if o.radius_mm >= least]
-    return ends, [o for o in found if o.radius_mm < least]
+    ends: list[Opening] = []
+    holes: list[Opening] = []
+    for o in found:
+        is_end = o.radius_mm >= least or ends_in_tube(mesh.points_mm, mesh.triangles, o)
+        (ends if is_end else holes).append(o)
+    return ends, holes
+
+
+def _closed_mm3(mesh: SurfaceMesh, found: list[Opening]) -> float:
+    """Return the volume in mm3 that a surface encloses with flat fans over its openings."""
+    count = len(mesh.points_mm)
+    fans = [fan(o.loop, count + n) for n, o in enumerate(found)]
+    points = np.concatenate([mesh.points_mm, *(o.centre_mm[None] for o in found)])
+    return abs(signed_mm3(points, np.concatenate([mesh.triangles, *fans])))
 
 
 def _names(ends: list[Opening], centerline: Centerline | None) -> list[str]:

@@ -212,3 +212,13 @@ def test_where_the_inlet_stays_closed_the_widest_end_takes_its_place():
     assert renaming == "inlet=inlet"  # the wider one of these
     assert _inlet_moved(capped, ["outlet_1"])[0] == "outlet_1=inlet"
     assert notes[0].code == "inlet_moved"
+
+
+def test_a_narrow_outlet_stays_open_however_much_the_wide_end_is_lengthened():
+    along = np.linspace(0, 1, 100)
+    radius = 0.375 + 2.125 * np.clip((along - 0.85) / 0.05, 0, 1)
+    vessel = swept(line(30.0, count=100), radius)
+    lumen = prepare_lumen(vessel, diameters=5.0, ends="inlet, outlet_1")
+    assert list(flat_ends(lumen)) == ["inlet", "outlet_1"]
+    assert "end_lost" not in codes(lumen)
+    assert "holes_closed" not in codes(lumen)
