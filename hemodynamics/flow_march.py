@@ -14,6 +14,7 @@ from hemodynamics.flow_checkpoint import Kept
 from hemodynamics.flow_run import Run
 from hemodynamics.flow_settled import IMBALANCE, Repeats, Settling, Sway, imbalance, sway
 from hemodynamics.flow_setup import TooCostly
+from hemodynamics.pacing import Pacer
 from hemodynamics.wall_shear import WallShear
 from segmentation.contract import Progress
 
@@ -186,6 +187,7 @@ class Clock:
         self._first = run.lattice.steps
         self._most_s, self._told, self._begun = 3600.0 * most_hours, 0.0, 0.0
         self._inward_ml_s, self._count = np.zeros(len(run.names)), 0
+        self._pacer = Pacer(run.lattice)
 
     def step(self) -> None:
         """Take one step, and average the flows.
@@ -196,6 +198,7 @@ class Clock:
         """
         run = self._run
         run.step()
+        self._pacer.step()
         self._count += 1
         self._inward_ml_s += run.inward_ml_s()
         now, taken = time.monotonic(), run.lattice.steps - self._first

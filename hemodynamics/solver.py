@@ -85,6 +85,7 @@ class Lattice:
     Attributes:
         omega: relaxation rate 1 / tau; the viscosity is (tau - 1/2) / 3.
         steps: how many steps were taken.
+        threads: by how many at once they are taken; it changes no bit of them.
         leak: the mass that walls gained in the last step and that was spread over all cells.
     """
 
@@ -125,7 +126,7 @@ class Lattice:
         self._targets = (layout.pull[layout.arriving], layout.arriving)
         self._sources = (layout.sources, layout.pull[layout.sources])
         most = max(layout.cells // LEAST_CELLS, 1)
-        self._threads = threads or min(numba.get_num_threads(), most)
+        self.threads = threads or min(numba.get_num_threads(), most)
 
     @property
     def _stays(self) -> bool:
@@ -149,7 +150,7 @@ class Lattice:
     @property
     def _parallel(self) -> bool:
         """Which of the compiled passes is used."""
-        return self._threads > 1
+        return self.threads > 1
 
     def push(self, links: Ints, speed: Floats) -> None:
         """Set the speed of the boundary along the incoming velocity, of the numbered links."""
@@ -210,12 +211,12 @@ class Lattice:
         if self._resists:
             step_resisting_cells[self._parallel](
                 self._now, *self._table, self._stays, self._rates, self._half, self._linear,
-                self._quadratic, self._force, spread, self._threads,
+                self._quadratic, self._force, spread, self.threads,
             )  # fmt: skip
         else:
             step_cells[self._parallel](
                 self._now, *self._table, self._stays, self.omega, self._force, spread,
-                self._threads,
+                self.threads,
             )  # fmt: skip
         self.steps += 1
 
