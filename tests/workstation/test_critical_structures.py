@@ -117,6 +117,7 @@ def test_a_tract_beside_the_cut_keeps_its_distance() -> None:
     assert values["left_cst_to_cut"] == pytest.approx(3.25, abs=0.02)
     assert values["left_cst_fibres_cut"] == 0
     sheet = critical_distance(CUT, tract)
+    assert sheet.numbers[0].low is None, "a fibre has no voxels to take a band from"
     assert sheet.point_data[NEARNESS].min() == pytest.approx(3.25, abs=0.15)
 
 

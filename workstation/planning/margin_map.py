@@ -33,6 +33,7 @@ from workstation.planning.resection import (
 
 MARGIN = "margin_mm"
 FIBRE_STEP_MM = 0.25
+BY_CORNERS = "nearest of the cut's corners, the structure as it is drawn; it may be nearer between"
 TOLD_MM = 0.05  # half of the last digit that is told: 9.96 mm are not nearer than 10
 NEARNESS = "distance_to_structure_mm"
 SHARES = (("risk", "closer than {risk:g} mm"), ("safety", "from {risk:g} to {safety:g} mm"))
@@ -183,6 +184,8 @@ def _mapped(
     source = "nearest places of the surfaces; band: half a voxel's longest edge"
     low = least - half_mm if quantity == MARGIN else max(least - half_mm, 0.0)
     numbers = [Number("minimum", least, "mm", source, low, least + half_mm)]
+    if not half_mm:  # it has no voxels
+        numbers = [Number("minimum", least, "mm", BY_CORNERS)]
     inside: dict[str, npt.NDArray[np.bool_]] = {
         "risk": distance < risk,
         "safety": (distance >= risk) & (distance < safety - TOLD_MM),
