@@ -21,7 +21,7 @@ from meshing.aneurysm_limbs import Limb, limbs, parent_limbs
 from meshing.aneurysm_neck import FINE, Neck, NoNeck, neck_of
 from meshing.aneurysm_sac import level_curve
 from meshing.centerline import Centerline
-from meshing.curves import resampled
+from meshing.curves import resampled, unit
 from meshing.holes import half_edges
 from meshing.integrals import area_of, volume_of
 from meshing.sections import in_plane
@@ -36,6 +36,7 @@ LEVELS = 40  # planes along the height in which the width is measured
 DIRECTIONS = 500  # in which the ends of the largest distance are looked for
 MANY = 1000  # corners
 EVENED = 3.0  # times the blur, two voxels: what is narrower is no shape of the wall
+FARTHEST = 0.02  # of the largest height: what is as far as that may be the farthest
 HEMISPHERE = (18 * np.pi) ** (1 / 3)
 
 
@@ -43,11 +44,13 @@ HEMISPHERE = (18 * np.pi) ** (1 / 3)
 class Shape:
     """Measures of one dome; lengths in mm, angles in degrees.
 
-    ``ends_mm`` are the ends of the line of the largest height and of the largest width.
+    ``ends_mm`` are the ends of the line of the largest height and of the largest width; ``ranges``
+    what angles of the line of the largest height are with any of the farthest points as its end.
     """
 
     values: dict[str, float]
     ends_mm: tuple[Floats, Floats]
+    ranges: dict[str, tuple[float, float]]
 
 
 def aneurysm_shape(
@@ -72,7 +75,8 @@ def aneurysm_shape(
         neck: its neck.
         centerline: the branches of the vessel.
         doubt_mm: how far (mm) the neck may be off along the dome; each band is what half of it
-            either way changes, to first order; 0 gives none.
+            either way changes, to first order, and for angles of the line of the largest height
+            every end that is almost as far; 0 gives none.
         progress: told how far the work is.
 
     Raises:
@@ -130,7 +134,9 @@ def shape_of(
     tip = points[int(np.argmax(away))]
     height = float(((points - centre) @ normal).max())
     width, width_ends = _widest(places, wall, centre, normal, height)
-    axis = (tip - centre) / max(float(away.max()), 1e-9)
+    axis = unit(tip - centre)
+    axes = unit(points[away >= (1 - FARTHEST) * away.max()] - centre)
+    ranges = {"aneurysm_angle": _range([_above_plane(way, normal) for way in axes])}
     neck_mm = neck.width_mm
     values = {
         "aspect_ratio": height / neck_mm,
@@ -149,9 +155,18 @@ def shape_of(
     inflow = next((limb for limb in beside if limb.upstream), None)
     if inflow is not None:
         values["vessel_angle"] = _above_plane(inflow.direction, normal)
-        cosine = float(np.clip(inflow.direction @ axis, -1, 1))
-        values["inflow_angle"] = float(np.degrees(np.arccos(cosine)))
-    return Shape(values, (np.stack([centre, tip]), width_ends))
+        values["inflow_angle"] = _between(inflow.direction, axis)
+        ranges["inflow_angle"] = _range([_between(inflow.direction, way) for way in axes])
+    return Shape(values, (np.stack([centre, tip]), width_ends), ranges)
+
+
+def _range(values: list[float]) -> tuple[float, float]:
+    return min(values), max(values)
+
+
+def _between(one: Floats, other: Floats) -> float:
+    """Return the angle in degrees, 0 to 180, between two unit vectors."""
+    return float(np.degrees(np.arccos(np.clip(one @ other, -1, 1))))
 
 
 def _less_fill(dome: SurfaceMesh, neck: Neck) -> tuple[Floats, Ints]:
@@ -266,11 +281,27 @@ def _numbers(
             told = text + band + (filled if taken else "")
             low = min(value, max(value - half, 0.0))  # some indices lie below 0 by themselves
             number = replace(number, low=low, high=value + half, source=told)
+            if name in shape.ranges:
+                number = _by_farthest(number, shape, moved, on_wall)
         numbers.append(number)
     if vessel_mm is None:
         return numbers
     vessel = _parent_diameter(vessel_mm, parent)
     return [*(_by_vessel(n, vessel) if n.quantity == "size_ratio" else n for n in numbers), vessel]
+
+
+def _by_farthest(angle: Number, shape: Shape, moved: Shape, on_wall: Shape) -> Number:
+    """Return an angle of the line of the largest height with a band of where that line may end.
+
+    The farthest corner of a blunt dome lies anywhere on its top, and jumps when the neck moves.
+    """
+    name = angle.quantity
+    most = 90.0 if name == "aneurysm_angle" else 180.0
+    taken = abs(shape.values[name] - on_wall.values[name])
+    by_neck = np.abs(np.subtract(moved.ranges[name], on_wall.ranges[name]))
+    low, high = np.array(shape.ranges[name]) + np.array([-1, 1]) * np.maximum(by_neck, taken)
+    text = f"{angle.source}, and any end within {100 * FARTHEST:g} % of the largest height"
+    return replace(angle, low=max(float(low), 0.0), high=min(float(high), most), source=text)
 
 
 def _parent_diameter(vessel_mm: float, parent: tuple[Limb, ...]) -> Number:
