@@ -359,11 +359,14 @@ def _locator(actor: Any) -> Any:
     shape.BuildCells()
     locator = vtkStaticCellLocator()
     locator.SetDataSet(shape)
-    locator.BuildLocator()
+    if shape.GetNumberOfCells():  # VTK complains of none
+        locator.BuildLocator()
     return locator
 
 
 def _hit(locator: Any, start: Any, end: Any) -> Any:
+    if not locator.GetDataSet().GetNumberOfCells():
+        return None
     point, local = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
     along, part, cell = reference(0.0), reference(0), reference(0)
     found = locator.IntersectWithLine(start, end, 1e-6, along, point, local, part, cell)
