@@ -7,7 +7,7 @@ import pytest
 from workstation.comparing import _treated, treated_flows
 from workstation.planning.later_options import offered, with_later_options
 from workstation.planning.plan import Plan, PlanError
-from workstation.planning.template import find_template
+from workstation.planning.template import find_template, templates
 
 
 @pytest.fixture
@@ -76,3 +76,16 @@ def test_treatments_stand_beside_each_other_and_what_is_not_treated(start):
         "flow.wss.mean": [8.0, 8.5, 8.1, 9.0, None],
     }
     assert list(_treated([start, start], [dome, dome])) == []
+
+
+@pytest.mark.parametrize("name", sorted(templates()))
+def test_what_a_plan_has_is_offered_no_more_and_the_rest_can_be_added(name):
+    template = find_template(name)
+    given = {source: about.kinds[0] for source, about in template.sources.items()}
+    for other in template.one_of[1:]:
+        del given[other]
+    plan = template.plan("1.2", dict.fromkeys(given, "x"), given)
+    for option in offered(plan):
+        plan = with_later_options(plan, [option]) if option in offered(plan) else plan
+        assert option not in offered(plan)
+    assert not offered(plan)
