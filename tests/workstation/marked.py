@@ -1,5 +1,6 @@
 """Data sets in which every attribute of PS3.15 Table E.1-1 carries a value that can be found."""
 
+import re
 import struct
 from io import BytesIO
 
@@ -54,8 +55,12 @@ class Marks:
         return value
 
     def surviving(self, content):
-        """What of the values still stands in ``content``; two-byte numbers are left to chance."""
-        return {o for mark, o in self.made.items() if len(mark) > 4 and mark in content}
+        """What of the values still stands in ``content``; two-byte numbers are left to chance.
+
+        Identifiers made anew are long random numbers, in which eight digits stand by chance.
+        """
+        told = re.sub(rb"2\.25\.\d+", b"", content)
+        return {o for mark, o in self.made.items() if len(mark) > 4 and mark in told}
 
 
 def vr_of(tag):
