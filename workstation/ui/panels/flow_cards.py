@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QFormLayout,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
     QSlider,
@@ -26,7 +25,7 @@ from workstation.ui.flow_show import FlowShow
 from workstation.ui.flow_waveform import Waveform
 from workstation.ui.icons import set_icon
 from workstation.ui.panels.look_card import offer
-from workstation.ui.panels.parts import keep_narrow, label
+from workstation.ui.panels.parts import keep_narrow, label, side_by_side
 from workstation.ui.words import typed_number, value_text
 
 SEEDS: dict[Seeds, str] = {
@@ -77,7 +76,7 @@ class WallCard(QWidget):
         self._form = _form(self)
         self._form.addRow("Wall", self.quantity)
         to = label("to", "muted", wrap=False)
-        self._bar = beside(self.low, to, self.high, self.unit, self.log)
+        self._bar = side_by_side(self.low, to, self.high, self.unit, self.log)
         self._form.addRow("Bar", self._bar)
         self._form.addRow("Opacity", self.opacity)
 
@@ -132,7 +131,7 @@ class LinesCard(QWidget):
         self.text = label("", "muted", wrap=False)
         self._form = _form(self)
         self._form.addRow("Streamlines", self.seeds)
-        self._row = beside(self.count, self.text)
+        self._row = side_by_side(self.count, self.text)
         self._form.addRow("How many", self._row)
         self.slices = QCheckBox("Speed in the slices")
         self.slices.clicked.connect(show.show_in_slices)
@@ -185,9 +184,9 @@ class PlaneCard(QWidget):
         self._form = _form(self)
         self._form.addRow("Plane", self.cut)
         self._form.addRow("Branch", self.branch)
-        self._place = beside(self.position, self.position_text)
+        self._place = side_by_side(self.position, self.position_text)
         self._form.addRow("Position", self._place)
-        self._shows = beside(self.across, self.arrows)
+        self._shows = side_by_side(self.across, self.arrows)
         self._form.addRow("Shows", self._shows)
         self.problem = label("", "warning")
         self._form.addRow(self.problem)
@@ -279,7 +278,7 @@ class CycleCard(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addWidget(self.wave)
-        column.addWidget(beside(self.play, self.time, self.text))
+        column.addWidget(side_by_side(self.play, self.time, self.text))
 
     def refresh(self) -> None:
         """Show the curves and the time."""
@@ -305,17 +304,6 @@ class CycleCard(QWidget):
         self.play.setToolTip(tip)
         self.play.setAccessibleName(tip)
         self.play.setChecked(show.playing)
-
-
-def beside(*widgets: QWidget) -> QWidget:
-    """Return widgets in one row."""
-    holder = QWidget()
-    row = QHBoxLayout(holder)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(4)
-    for widget in widgets:
-        row.addWidget(widget)
-    return holder
 
 
 def _form(card: QWidget) -> QFormLayout:
