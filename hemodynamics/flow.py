@@ -158,7 +158,7 @@ def _simulate(vessel: Vessel, wishes: Wishes, progress: Progress) -> FlowResult:
     progress(0.0, str(cost))
     wall, used = _wall(lumen)
     normals = point_normals(lumen.points_mm, lumen.triangles[lumen.boundaries[WALL_NAME]])[used]
-    places = Wall(wall.points_mm, normals, point_areas_mm2(wall))
+    places = Wall(wall, normals, point_areas_mm2(wall))
 
     def read(done: Finished) -> FlowResult:
         return _read(vessel, wishes, wall, done)

@@ -57,9 +57,9 @@ _RECORD = "record"
 
 @dataclass(frozen=True)
 class Wall:
-    """Where shear is wanted: LPS mm points of a wall, their outward normals and areas (mm2)."""
+    """Where shear is wanted: at a wall's points, with their outward normals and areas (mm2)."""
 
-    points_mm: Floats
+    surface: SurfaceMesh
     normals: Floats
     areas_mm2: Floats
 
@@ -210,13 +210,13 @@ def _level(vessel: Vessel, wishes: Wishes, level: Level, progress: Progress) -> 
     domain = divide(vessel.lumen, level.spacing_mm, _part(progress, 0.0, 0.05, ""))
     driven = drive(domain.openings, wishes)
     require_plausible(domain.openings, driven)
-    shear = wall_shear(domain, wall.points_mm, wall.normals)
+    shear = wall_shear(domain, wall.surface, wall.normals)
     period_s, hours = driven.waveform.period_s, wishes.most_hours
     content_ml = 1e-3 * len(domain.cells_mm) * level.spacing_mm**3
     exchange_s = content_ml / abs(driven.waveform.mean_ml_s)
 
     def steady(run: Run, kept: Kept, rough: bool, told: Progress) -> Marched:
-        judge = settling(wall.points_mm, wall.areas_mm2)
+        judge = settling(wall.surface.points_mm, wall.areas_mm2)
         most, settled = wishes.most_exchanges, 0.01 * wishes.settled_percent
         if rough:
             most, settled = HASTY_SHARE * most, ROUGHLY * settled

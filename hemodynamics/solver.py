@@ -20,7 +20,8 @@ import numpy.typing as npt
 from hemodynamics.lattice import (
     WEIGHTS,
     fields,
-    gaussian,
+    make_ready,
+    of_cumulants,
     step_cells,
     step_resisting_cells,
 )
@@ -107,6 +108,7 @@ class Lattice:
         self.omega = np.float32(1.0 / tau) if rates is None else rates.table[-1]
         self.steps, self.leak = 0, 0.0
         self._resists = rates is not None or drag is not None
+        make_ready(self._resists)
         same = Rates(np.full(2, self.omega), np.float32(1.0))
         self._rates, self._half = (rates or same).table, (rates or same).half
         nothing = np.zeros(layout.cells)
@@ -138,7 +140,7 @@ class Lattice:
         density, keep = 1.0 + state[0], 1.0 - self.omega
         excess = -keep / (1.0 - self.omega / 2.0) * state[4:] / density
         excess[:3] += 1.0 / 3.0
-        shares = gaussian(tuple(state[1:4]), tuple(excess))
+        shares = of_cumulants(tuple(state[1:4]), tuple(excess), (np.float32(0.0),) * 7)
         cells = np.arange(self.layout.cells)
         for q in range(27):
             departed = name(q, cells)

@@ -1,8 +1,9 @@
 """Shear stress at points of a wall from the viscous stress of the cells near it.
 
 Each near cell gives the tangential traction on the wall that is nearest to it; a least-squares
-fit over the cells around a point of the wall, in distance from the wall and along it, gives the
-traction there. The fit is linear in the stress and is worked out once, as a sparse matrix.
+fit over the cells around a point of the wall gives the traction there. It is a parabola in the
+distance from the wall, since layers of fast flow along a wall are as thin as few cells, and a
+plane along it. The fit is linear in the stress and is worked out once, as a sparse matrix.
 
 Where flow pulsates, shear comes out late. At a wall that does not slip, nu d3u/dn3 is the rate
 of change of du/dn (the momentum equation, differentiated), so every error of second order in
@@ -14,14 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.fft import irfft, rfft
 from scipy.sparse import csr_array, vstack
 from scipy.spatial import KDTree
+from trimesh.triangles import points_to_barycentric
 
+from hemodynamics.compiling import for_processor, inlined
 from hemodynamics.domain import Domain, Opening
+from meshing.mesh import SurfaceMesh
+from meshing.nearest import NearestOnSurface
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -30,11 +36,20 @@ Ints = npt.NDArray[np.int64]
 REACH = 3.5
 """How far the cells lie, in cells, that count for a point of the wall."""
 
-MOST = 96
-"""Cells that count for one point, at the most."""
+MOST = 192
+"""Cells that count for one point, at the most: all within that reach."""
 
 LEAST = 8
 """Cells that a fit needs."""
+
+TERMS = 5
+"""Of a fit: its value at the wall, distance and its square, and two directions along the wall."""
+
+RIDGE = 1e-4
+"""By what share slopes are held back, so that a fit to few cells stays near their mean."""
+
+TOUCHING = 0.4
+"""Cells that lie nearer to the wall than so many cells count less: stress comes out low there."""
 
 BATCH = 8192
 """Points of the wall that are fitted at once, so that memory stays small."""
@@ -48,10 +63,9 @@ CALM = 5.0
 WIDE = 0.75
 """Diameters from the middle of a flat end that belong to it; ends are not quite round."""
 
-DELAY = 0.35
-"""How late shear comes out, in spacing^2 / nu. Measured in askew tubes whose pulse has Womersley
-numbers of 3.9 to 8.7 in its first five harmonics: 0.29 to 0.38 with 8 and 10 cells to the radius
-and relaxation times of 0.506 to 0.527; less with 5 cells."""
+DELAY = 0.2
+"""How late shear comes out, in spacing^2 / nu. Measured in askew tubes with 5, 8 and 10 cells to
+the radius whose pulse has Womersley numbers of 3.9 to 5.5 in its first harmonic: 0.15 to 0.2."""
 
 
 @dataclass(frozen=True)
@@ -86,44 +100,119 @@ class WallShear:
         return np.asarray(at_wall - across[:, None] * self.wall_normals)
 
 
-def wall_shear(domain: Domain, points_mm: Floats, normals: Floats) -> WallShear:
-    """Return the fit for points of the wall of a domain (LPS mm) with outward normals.
+def wall_shear(domain: Domain, wall: SurfaceMesh, normals: Floats) -> WallShear:
+    """Return the fit for the points of the wall of a domain (LPS mm) with outward normals.
 
     Close to a flat end, where what enters or leaves disturbs the stress, a point takes the shear
     that is found a few cells farther inside.
     """
-    h = domain.spacing_mm
-    far, at = KDTree(points_mm).query(domain.cells_mm, distance_upper_bound=(REACH + 2.0) * h)
-    beside_wall = np.isfinite(far)
-    calm = beside_wall & (_depth_mm(domain.cells_mm, domain.openings, h) >= STIRRED * h)
-    near = np.flatnonzero(calm if calm.any() else beside_wall)
-    cells_mm, outward = domain.cells_mm[near], normals[at[near]]
-    depth = np.einsum("nx,nx->n", points_mm[at[near]] - cells_mm, outward) / h
+    h, points_mm = domain.spacing_mm, wall.points_mm
+    near, depth, outward = _beside(domain, wall, normals)
+    cells_mm = domain.cells_mm[near]
+    low = cells_mm.min(axis=0)
+    ijk = np.rint((cells_mm - low) / h).astype(np.int64)
+    index = np.full(ijk.max(axis=0) + 1, -1, np.int32)
+    index[tuple(ijk.T)] = np.arange(len(near))
     places_mm = _inside(points_mm, domain.openings, CALM * h, h)
-    tree = KDTree(cells_mm)
     rows = []
     for start in range(0, len(places_mm), BATCH):
         part = slice(start, start + BATCH)
-        rows.append(_rows(tree, places_mm[part], normals[part], depth, h))
+        count = len(places_mm[part])
+        number, factors = np.zeros((count, MOST), np.int32), np.zeros((count, MOST))
+        found = np.zeros(count, np.int64)
+        _fit(index, (places_mm[part] - low) / h, normals[part], depth, number, factors, found)
+        # A point in a corner too narrow for cells takes the nearest one.
+        few = np.flatnonzero(found < LEAST)
+        number[few, 0] = KDTree(cells_mm).query(places_mm[part][few])[1] if len(few) else 0
+        factors[few, 0], found[few] = 1.0, 1
+        taken = np.arange(MOST) < found[:, None]
+        ends = np.append(0, np.cumsum(found))
+        shape = (count, len(near))
+        rows.append(csr_array((factors[taken], number[taken], ends), shape=shape))
     return WallShear(near, outward, csr_array(vstack(rows, format="csr")), normals)
 
 
-def _rows(tree: KDTree, places_mm: Floats, normals: Floats, depth: Floats, h: float) -> csr_array:
-    """Return what the shear at some places is made of; ``depth`` is that of the cells, in cells."""
-    count = len(places_mm)
-    distance, number = tree.query(places_mm, k=min(MOST, tree.n))
-    distance, number = distance.reshape(count, -1) / h, number.reshape(count, -1)
-    weights = np.clip(1.0 - (distance / REACH) ** 2, 0.0, None) ** 2
-    arms = (tree.data[number] - places_mm[:, None]) / h
-    factors = _factors(arms, normals, depth[number], weights)
-    # A point in a corner too narrow for cells takes the nearest one.
-    few = np.count_nonzero(weights > 0, axis=1) < LEAST
-    factors[few] = 0.0
-    factors[few, 0] = 1.0
-    ends = np.arange(count + 1) * number.shape[1]
-    matrix = csr_array((factors.ravel(), number.ravel(), ends), shape=(count, tree.n))
-    matrix.eliminate_zeros()
-    return matrix
+def _beside(domain: Domain, wall: SurfaceMesh, normals: Floats) -> tuple[Ints, Floats, Floats]:
+    """Return the cells that count, how many cells deep they lie, and the normal of their wall."""
+    h, corners = domain.spacing_mm, wall.points_mm[wall.triangles]
+    longest = float(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max())
+    reach = (REACH + 2.0) * h
+    far, _ = KDTree(wall.points_mm).query(domain.cells_mm, distance_upper_bound=reach + longest)
+    within = np.isfinite(far)
+    calm = within & (_depth_mm(domain.cells_mm, domain.openings, h) >= STIRRED * h)
+    near = np.flatnonzero(calm if calm.any() else within)
+    foot = NearestOnSurface(wall)(domain.cells_mm[near])
+    shares = points_to_barycentric(corners[foot.triangle], foot.point_mm)
+    outward = np.einsum("nc,ncx->nx", shares, normals[wall.triangles[foot.triangle]])
+    outward /= np.maximum(np.linalg.norm(outward, axis=1), 1e-300)[:, None]
+    close = foot.distance_mm <= reach
+    return near[close], foot.distance_mm[close] / h, outward[close]
+
+
+@for_processor
+def _fit(
+    index: Any, places: Any, normals: Any, depth: Any, number: Any, factors: Any, found: Any
+) -> Any:
+    """Write for each place which cells count, how much in the fit's value there, and how many.
+
+    ``index`` (i, j, k) numbers the cells, -1 for none; ``places`` and ``depth`` are in cells.
+    """
+    sizes = index.shape
+    weights, terms = np.empty(MOST), np.empty((MOST, TERMS))
+    for n in range(len(places)):
+        place, normal = places[n], normals[n]
+        first, second = _along(normal)
+        count = 0
+        lows = np.maximum(np.ceil(place - REACH).astype(np.int64), 0)
+        highs = np.floor(place + REACH).astype(np.int64)
+        for i in range(lows[0], min(highs[0] + 1, sizes[0])):
+            for j in range(lows[1], min(highs[1] + 1, sizes[1])):
+                for k in range(lows[2], min(highs[2] + 1, sizes[2])):
+                    cell = index[i, j, k]
+                    x, y, z = i - place[0], j - place[1], k - place[2]
+                    away = (x * x + y * y + z * z) / (REACH * REACH)
+                    if cell < 0 or away >= 1.0 or count == MOST:
+                        continue
+                    deep = depth[cell]
+                    number[n, count] = cell
+                    weights[count] = (1.0 - away) ** 2 * min(deep / TOUCHING, 1.0)
+                    terms[count, 0], terms[count, 1], terms[count, 2] = 1.0, deep, deep * deep
+                    terms[count, 3] = x * first[0] + y * first[1] + z * first[2]
+                    terms[count, 4] = x * second[0] + y * second[1] + z * second[2]
+                    count += 1
+        found[n] = count
+        if count >= LEAST:
+            share = _solved(terms[:count], weights[:count])
+            for c in range(count):
+                factors[n, c] = weights[c] * (terms[c] * share).sum()
+
+
+@inlined
+def _along(normal: Any) -> Any:
+    """Return two unit vectors across a normal."""
+    least = 0
+    for axis in range(3):
+        if abs(normal[axis]) < abs(normal[least]):
+            least = axis
+    first = -normal[least] * normal
+    first[least] += 1.0
+    first /= np.sqrt((first * first).sum())
+    return first, np.cross(normal, first)
+
+
+@inlined
+def _solved(terms: Any, weights: Any) -> Any:
+    """Return what each term counts in the value of a weighted least-squares fit at the wall."""
+    matrix = np.zeros((TERMS, TERMS))
+    for c in range(len(weights)):
+        for i in range(TERMS):
+            for j in range(TERMS):
+                matrix[i, j] += weights[c] * terms[c, i] * terms[c, j]
+    for i in range(1, TERMS):
+        matrix[i, i] += RIDGE * matrix[0, 0]
+    wanted = np.zeros(TERMS)
+    wanted[0] = 1.0
+    return np.linalg.solve(matrix, wanted)
 
 
 def undelayed(wss_pa: Singles, period_s: float, spacing_mm: float, nu_mm2_s: float) -> Singles:
@@ -171,18 +260,3 @@ def _of(
     beside = np.linalg.norm(arms + behind[:, None] * opening.normal, axis=1)
     width = opening.diameter_mm
     return behind, (beside < WIDE * width) & (behind > -slack_mm) & (behind < width)
-
-
-def _factors(arms: Floats, normals: Floats, depth: Floats, weights: Floats) -> Floats:
-    """Return (points, k) shares of the neighbours' values in the fit's value at the wall.
-
-    ``arms`` and ``depth`` are in cells.
-    """
-    first = np.cross(normals, np.eye(3)[np.argmin(np.abs(normals), axis=1)])
-    first /= np.maximum(np.linalg.norm(first, axis=1), 1e-300)[:, None]
-    second = np.cross(normals, first)
-    along = arms @ np.stack([first, second], axis=2)
-    basis = np.concatenate([np.ones_like(depth)[..., None], depth[..., None], along], axis=2)
-    weighted = basis * weights[..., None]
-    inverse = np.linalg.pinv(weighted.mT @ basis, rcond=1e-6, hermitian=True)
-    return np.asarray((weighted @ inverse[:, :1].mT)[..., 0])

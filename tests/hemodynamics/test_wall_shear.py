@@ -4,19 +4,29 @@ import numpy as np
 import pytest
 
 from hemodynamics.wall_shear import CALM, DELAY, undelayed, wall_shear
+from meshing.mesh import SurfaceMesh
 from tests.hemodynamics.tubes import periodic_tube
 
 RADIUS, PAIRS = 6.0, ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-HALF = 12.0
+HALF, AROUND = 12.0, 80
 
 
 def domain_of(cells, openings=()):
     return SimpleNamespace(cells_mm=cells, spacing_mm=1.0, openings=openings)
 
 
+def wall_of(points):
+    """Return the surface through rings of points."""
+    here = np.arange(len(points) - AROUND)
+    beside = here // AROUND * AROUND + (here + 1) % AROUND
+    one = np.stack([here, beside, beside + AROUND], axis=1)
+    two = np.stack([here, beside + AROUND, here + AROUND], axis=1)
+    return SurfaceMesh(points, np.concatenate([one, two]), "1.2")
+
+
 @pytest.fixture(scope="module")
 def tube():
-    """Return cells, their distance and direction from the axis, wall points, normals, axis."""
+    """Return cells, their arms from the axis, the wall, its normals, the axis and places on it."""
     cells, _, _, axis, away = periodic_tube(RADIUS)
     period, turns = np.array((4, 2, 1)), range(-3, 4)
     cells = np.concatenate([cells + n * period for n in turns]).astype(float)
@@ -27,11 +37,11 @@ def tube():
     first /= np.linalg.norm(first)
     second = np.cross(axis, first)
     steps = np.arange(-HALF, HALF + 1)
-    angle, along = (a.ravel() for a in np.meshgrid(np.arange(80) * np.pi / 40, steps))
+    angle, along = (a.ravel() for a in np.meshgrid(np.arange(AROUND) * 2 * np.pi / AROUND, steps))
     normals = np.outer(np.cos(angle), first) + np.outer(np.sin(angle), second)
     points = centre + RADIUS * normals + np.outer(along, axis)
     kept = np.abs(cells @ axis) < HALF
-    return cells[kept], away[kept], points, normals, axis, along, centre
+    return cells[kept], away[kept], wall_of(points), normals, axis, along, centre
 
 
 def stress_of(size, away, axis):
@@ -43,11 +53,19 @@ def stress_of(size, away, axis):
 
 
 def test_shear_that_grows_with_the_radius_is_exact_and_points_along_the_flow(tube):
-    cells, away, points, normals, axis, along, _ = tube
-    fit = wall_shear(domain_of(cells), points, normals)
+    cells, away, wall, normals, axis, along, _ = tube
+    fit = wall_shear(domain_of(cells), wall, normals)
     stress = stress_of(np.linalg.norm(away, axis=1) / RADIUS, away, axis)
     assert np.allclose(fit(stress)[np.abs(along) < 8], axis, atol=2e-3)
     assert np.allclose(fit.matrix.sum(axis=1), 1.0)
+
+
+def test_a_layer_that_fades_as_a_parabola_is_exact(tube):
+    cells, away, wall, normals, axis, along, _ = tube
+    depth = RADIUS - np.linalg.norm(away, axis=1)
+    stress = stress_of(1 - 0.4 * depth + 0.05 * depth**2, away, axis)
+    found = wall_shear(domain_of(cells), wall, normals)(stress)
+    assert np.allclose(found[np.abs(along) < 8], axis, atol=5e-3)
 
 
 def ends_of(axis, centre):
@@ -60,67 +78,69 @@ def ends_of(axis, centre):
 
 
 def test_stress_that_is_spoilt_beside_the_flat_ends_does_not_count(tube):
-    cells, away, points, normals, axis, along, centre = tube
+    cells, away, wall, normals, axis, along, centre = tube
     stress = stress_of(np.linalg.norm(away, axis=1) / RADIUS, away, axis)
     stress[:, np.abs((cells - centre) @ axis) > HALF - 2.5] *= 3.0
-    fit = wall_shear(domain_of(cells, ends_of(axis, centre)), points, normals)
+    fit = wall_shear(domain_of(cells, ends_of(axis, centre)), wall, normals)
     assert np.allclose(fit(stress), axis, atol=2e-3)
-    bare = wall_shear(domain_of(cells), points, normals)(stress)
+    bare = wall_shear(domain_of(cells), wall, normals)(stress)
     assert np.abs(bare @ axis - 1)[np.abs(along) > HALF - 1].min() > 0.5
 
 
 def test_shear_beside_an_end_is_that_found_farther_inside(tube):
-    cells, away, points, normals, axis, along, centre = tube
+    cells, away, wall, normals, axis, along, centre = tube
     rises = 1.0 + 0.05 * ((cells - centre) @ axis)
     stress = stress_of(rises * np.linalg.norm(away, axis=1) / RADIUS, away, axis)
-    shear = wall_shear(domain_of(cells, ends_of(axis, centre)), points, normals)(stress) @ axis
+    shear = wall_shear(domain_of(cells, ends_of(axis, centre)), wall, normals)(stress) @ axis
     taken = np.clip(along, -HALF + CALM, HALF - CALM)
     assert np.allclose(shear, 1.0 + 0.05 * taken, atol=0.01)
 
 
 def test_a_vessel_that_passes_in_front_of_an_end_keeps_its_shear(tube):
-    cells, away, points, normals, axis, along, centre = tube
+    cells, away, wall, normals, axis, along, centre = tube
     stress = stress_of(np.linalg.norm(away, axis=1) / RADIUS, away, axis)
     facing = SimpleNamespace(centre_mm=centre - 3 * axis, normal=axis, diameter_mm=2 * RADIUS)
     stress[:, (cells - centre) @ axis < 0] = np.nan
-    fit = wall_shear(domain_of(cells, [facing]), points, normals)
+    fit = wall_shear(domain_of(cells, [facing]), wall, normals)
     ahead = (along > 3) & (along < 8)
     assert np.allclose(fit(stress)[ahead], axis, atol=2e-3)
     assert np.allclose(fit.matrix.sum(axis=1), 1.0)
 
 
 def test_a_lumen_as_short_as_its_ends_are_stirred_still_has_shear(tube):
-    cells, away, points, normals, axis, along, centre = tube
+    cells, away, wall, normals, axis, along, centre = tube
     short = np.abs((cells - centre) @ axis) < 2
     ends = [
         SimpleNamespace(centre_mm=centre + side * 2 * axis, normal=side * axis, diameter_mm=12.0)
         for side in (-1, 1)
     ]
     on = np.abs(along) <= 2
-    fit = wall_shear(domain_of(cells[short], ends), points[on], normals[on])
+    wall = wall_of(wall.points_mm[on])
+    fit = wall_shear(domain_of(cells[short], ends), wall, normals[on])
     stress = stress_of(np.linalg.norm(away[short], axis=1) / RADIUS, away[short], axis)
     assert np.abs(fit(stress) @ axis - 1).max() < 0.35
 
 
 def test_many_points_are_fitted_as_one(tube, monkeypatch):
-    cells, away, points, normals, axis, _, _ = tube
+    cells, away, wall, normals, axis, _, _ = tube
     stress = stress_of(np.linalg.norm(away, axis=1) / RADIUS, away, axis)
-    whole = wall_shear(domain_of(cells), points, normals)(stress)
+    whole = wall_shear(domain_of(cells), wall, normals)(stress)
     monkeypatch.setattr("hemodynamics.wall_shear.BATCH", 100)
-    assert np.allclose(wall_shear(domain_of(cells), points, normals)(stress), whole, rtol=1e-12)
+    assert np.allclose(wall_shear(domain_of(cells), wall, normals)(stress), whole, rtol=1e-12)
 
 
 def test_uniform_pressure_shears_nothing(tube):
-    cells, _, points, normals, _, _, _ = tube
+    cells, _, wall, normals, _, _, _ = tube
     stress = np.zeros((6, len(cells)))
     stress[:3] = 7.0
-    assert np.allclose(wall_shear(domain_of(cells), points, normals)(stress), 0, atol=1e-9)
+    assert np.allclose(wall_shear(domain_of(cells), wall, normals)(stress), 0, atol=1e-9)
 
 
 def test_a_point_far_from_all_cells_takes_the_nearest():
     cells = np.array([[x, y, 0.0] for x in range(3) for y in range(3)])
-    points = np.array([[1.0, 1.0, 1.0], [30.0, 1.0, 1.0]])
-    fit = wall_shear(domain_of(cells), points, np.tile([0.0, 0, 1], (2, 1)))
+    points = np.array([[1.0, 1.0, 1.0], [30.0, 1.0, 1.0], [1.0, 30.0, 1.0]])
+    wall = SurfaceMesh(points, np.array([[0, 1, 2]]), "1.2")
+    fit = wall_shear(domain_of(cells), wall, np.tile([0.0, 0, 1], (3, 1)))
     stress = np.zeros((6, 9))
     stress[4] = -1.0
     assert fit(stress)[1] == pytest.approx([1, 0, 0], abs=1e-6)
