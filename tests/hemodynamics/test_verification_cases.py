@@ -155,16 +155,52 @@ def test_the_nozzle_has_its_published_sizes():
     assert reynolds == pytest.approx(500, abs=0.5)
 
 
-def test_the_axis_and_the_wall_of_a_jet_are_read(archive):
+def made_up_jet():
+    """Return a jet of 0.7 m/s on its axis whose pressure falls by 1 Pa per mm, to 0 at 32 mm."""
     half = np.arange(-19.5, 20) * 0.3
     x, y, z = (part.ravel() for part in np.meshgrid(half, half, np.arange(-25, 35, 0.3)))
     inside = np.hypot(x, y) < np.where(z < 0, 2, 6)
     cells = np.stack([x, y, z], axis=1)[inside]
     velocity = np.zeros_like(cells)
     velocity[:, 2] = 0.7 * (1 - (cells[:, 0] ** 2 + cells[:, 1] ** 2) / 36)
-    jet = nozzle.Jet(cells, 0.3, velocity, 32.0 - cells[:, 2], 1.0, 0.0)
+    return nozzle.Jet(cells, 0.3, velocity, 32.0 - cells[:, 2], 1.0, 0.0)
+
+
+def test_the_axis_and_the_wall_of_a_jet_are_read():
+    jet = made_up_jet()
     assert np.allclose(jet.on_axis(np.array([-20.0, 0.0, 8.0])), 0.7, rtol=1e-6)
     assert np.allclose(jet.at_wall(np.array([-20.0, 8.0])), [52.0, 24.0], atol=0.31)
+
+
+@pytest.mark.parametrize(
+    ("speed", "slope", "verdicts"),
+    [
+        (1.0, 1.0, ["pass", "pass", "pass", "pass"]),
+        (1.02, 1.04, ["fail", "pass", "fail", "fail"]),
+        (1.03, 1.0, ["fail", "fail", "pass", "pass"]),
+    ],
+)
+def test_a_jet_is_held_beside_laboratories_and_the_exact_flow(speed, slope, verdicts):
+    sets = [
+        {
+            nozzle.VELOCITY: {-22.0: 0.7 + off, 5.0: 0.7 - off, 8.0: 0.7 + off},
+            nozzle.PRESSURE: {-22.0: 54.0 + off, 0.0: 32.0, 8.0: 24.0 - off, 32.0: off},
+        }
+        for off in (-0.004, 0.0, 0.004)
+    ]
+    truth = SimpleNamespace(
+        on_axis=lambda places: np.where(places == 8.0, 0.7 * speed, 0.7),
+        at_wall=lambda places: slope * (32.0 - places),
+    )
+    rows = list(nozzle.compare(made_up_jet(), sets, truth))
+    assert [row.verdict for row in rows if row.source == nozzle.EXACT] == verdicts
+    largest, rms = (row.value for row in rows[2:4])
+    assert largest == pytest.approx(100 * (1 - 1 / speed), abs=1e-6)
+    assert rms == pytest.approx(largest / np.sqrt(3), abs=1e-6)
+    outside = "1 of 3 (8 mm)" if speed > 1.01 else "0 of 3"
+    assert f"ours lies outside at 0 of 3, the exact axisymmetric flow itself at {outside}" in (
+        rows[0].note
+    )
 
 
 def test_what_is_missing_is_named(tmp_path):
