@@ -35,9 +35,10 @@ from segmentation.contract import Progress
 
 Floats = npt.NDArray[np.float64]
 
-ATTEMPTS = ((1.0, 1.0), (2.0, 1.0), (1.0, 0.5), (2.0, 0.0))
-"""What is tried where a flow blows up: by how much steps are shortened, and how much of the way
-from half-way between cells to its own place the wall is moved."""
+ATTEMPTS = ((1.0, 1.0, 1.0), (1.0, 0.0, 1.0), (2.0, 0.0, 1.0), (1.0, 0.0, 0.5), (2.0, 0.0, 0.0))
+"""What is tried where a flow blows up: by how much steps are shortened, how far cumulants of third
+order last, and how much of the way from half-way between cells to its own place the wall is moved.
+"""
 
 LEAST_RAMP_STEPS, RAMP = 400, 0.1
 """How long a flow takes to begin: steps, and shares of a period or of an exchange."""
@@ -70,7 +71,8 @@ class Finished:
 
     Attributes:
         marched: what it left.
-        walls: how much of the way to its own place the wall was moved; see `ATTEMPTS`.
+        carry, walls: how far cumulants of third order lasted, and how much of the way to its own
+            place the wall was moved; see `ATTEMPTS`.
         coarser: the flow on the next coarser cells, or None.
     """
 
@@ -78,6 +80,7 @@ class Finished:
     domain: Domain
     driven: Drive
     marched: Marched
+    carry: float
     walls: float
     coarser: FlowResult | None = None
 
@@ -254,7 +257,7 @@ def _level(vessel: Vessel, wishes: Wishes, level: Level, progress: Progress) -> 
             )
         else:
             found = steady(run, kept, False, told)
-        return Finished(run, domain, driven, found, ATTEMPTS[number][1])
+        return Finished(run, domain, driven, found, *ATTEMPTS[number][1:])
 
     reached = keeper.reached()
     first = int(reached[1]) if reached and reached[0] == level.number else 0
@@ -281,7 +284,7 @@ def _run(
     exchange_s: float,
     scales: Scales,
 ) -> Run:
-    walls = ATTEMPTS[attempt][1]
+    _, carry, walls = ATTEMPTS[attempt]
     begins = RAMP * (driven.waveform.period_s if wishes.pulsatile else exchange_s)
     ramp_s = max(begins, LEAST_RAMP_STEPS * scales.step_s)
     fluid, drag = fluid_of(wishes), None
@@ -300,5 +303,5 @@ def _run(
             )
     return Run(
         vessel.lumen, domain, scales, driven.waveform, driven.shares_in, driven.shares_out,
-        laws_of(driven, wishes), ramp_s, table, drag, walls, wishes.device,
+        laws_of(driven, wishes), ramp_s, table, drag, carry, walls, wishes.device,
     )  # fmt: skip

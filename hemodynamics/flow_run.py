@@ -102,13 +102,15 @@ class Run:
         ramp_s: float,
         table: Rates | None = None,
         drag: Drag | None = None,
+        carry: float = 1.0,
         walls: float = 1.0,
         device: Device = "cpu",
     ) -> None:
         """Take the shares of the flow by opening; outlets have laws in the order of theirs.
 
         ``table`` is that of a fluid that thins with shear, ``drag`` what is in the way of cells.
-        ``walls`` is how much of the way from half-way between cells to its own place the wall
+        ``carry`` is how far cumulants of third order last, see `hemodynamics.lattice.settle`, and
+        ``walls`` how much of the way from half-way between cells to its own place the wall
         is moved: less is less exact, and more stable.
 
         Raises:
@@ -122,7 +124,9 @@ class Run:
         fraction = np.where(domain.links.part == WALL, moved, 0.5)
         links = replace(domain.links, fraction=fraction)
         layout = lay_out(domain.neighbours, links)
-        self.lattice = lattice_on(device)(layout, links, scales.tau, rates=table, drag=drag)
+        self.lattice = lattice_on(device)(
+            layout, links, scales.tau, rates=table, drag=drag, carry=carry
+        )
         named = {opening.name: opening for opening in domain.openings}
         self.inlets = [
             Inlet(named[name], share, _shapes(lumen, domain, named[name], waveform, scales))

@@ -40,6 +40,8 @@ def state_of(done: Finished) -> dict[str, Any]:
     """Return what of a run's end tells how far its values can be trusted, as plain JSON."""
     found: dict[str, Any] = {}
     sway = done.marched.sway
+    if done.carry < 1.0:
+        found["carry"] = done.carry
     if done.walls < 1.0:
         found["walls"] = done.walls
     if sway is not None:
@@ -141,6 +143,13 @@ def findings_of(flow: FlowResult, done: Finished) -> tuple[Finding, ...]:
     found += _convergence(flow, done, flows_ml_s)
     found += _of_cells(flow)
     found += _turbulence(done)
+    if done.carry < 1.0:
+        found.append(Finding(
+            Severity.INFO, "worn_layers",
+            "The flow was stable only with cells that wear layers of fast flow off sooner; with "
+            "few cells wall shear comes out some percent lower.",
+            remedy="Take finer cells",
+        ))  # fmt: skip
     if done.walls < 1.0:
         found.append(Finding(
             Severity.WARNING, "rough_walls",

@@ -118,44 +118,53 @@ def _first(cell: Any) -> Any:
 
 
 @_kernel
-def _step_own(now: Any, count: Any, omega: Any, force: Any, source: Any) -> None:
+def _step_own(now: Any, count: Any, omega: Any, carry: Any, force: Any, source: Any) -> None:
     cell = cuda.grid(1)
     if cell < count:
         at = _own(_first(cell))
-        rho, f = _collide(_read(now, at), omega, force, source[0])
+        rho, f = _collide(_read(now, at), omega, carry, force, source[0])
         _write(now, at, rho, f, _WEIGHTS)
 
 
 @_kernel
-def _step_others(now: Any, pull: Any, count: Any, omega: Any, force: Any, source: Any) -> None:
+def _step_others(
+    now: Any, pull: Any, count: Any, omega: Any, carry: Any, force: Any, source: Any
+) -> None:
     cell = cuda.grid(1)
     if cell < count:
         at = _others(pull, _first(cell))
-        rho, f = _collide(_read(now, at), omega, force, source[0])
+        rho, f = _collide(_read(now, at), omega, carry, force, source[0])
         _write(now, at, rho, f, _WEIGHTS)
 
 
 @_device
 def _resist(
-    f: Any, rates: Any, half: Any, linear: Any, quadratic: Any, force: Any, source: Any
+    f: Any, rates: Any, half: Any, linear: Any, quadratic: Any, carry: Any, force: Any, source: Any
 ) -> Any:
     m = _moments(f)
     omega = _rate_at(_shear_size(m), rates, half)
     share = _dragged(m, force, linear, quadratic)
-    return _settle(m, omega, _slowed(m, force, share), source)
+    return _settle(m, omega, carry, _slowed(m, force, share), source)
 
 
 @_kernel
 def _step_resisting(
     now: Any, pull: Any, stay: Any, count: Any, rates: Any, half: Any, linear: Any,
-    quadratic: Any, force: Any, source: Any,
+    quadratic: Any, carry: Any, force: Any, source: Any,
 ) -> None:  # fmt: skip
     cell = cuda.grid(1)
     if cell < count:
         first = _first(cell)
         at = _own(first) if stay else _others(pull, first)
         rho, f = _resist(
-            _read(now, at), rates, half, linear[cell], quadratic[cell], force, source[0]
+            _read(now, at),
+            rates,
+            half,
+            linear[cell],
+            quadratic[cell],
+            carry,
+            force,
+            source[0],
         )
         _write(now, at, rho, f, _WEIGHTS)
 
@@ -271,6 +280,7 @@ class CudaLattice(Lattice):
         threads: int = 0,
         rates: Rates | None = None,
         drag: Drag | None = None,
+        carry: float = 1.0,
     ) -> None:
         """Take what `Lattice` takes.
 
@@ -279,7 +289,7 @@ class CudaLattice(Lattice):
             RuntimeError: if there is no card, or its memory does not suffice; the driver's words.
         """
         self._leak = cuda.to_device(np.zeros(1))
-        super().__init__(layout, links, tau, threads, rates, drag)
+        super().__init__(layout, links, tau, threads, rates, drag, carry)
         put = cuda.to_device
         self._card_now, self._card_added = put(self._now), put(self._added)
         self._card_pull, self._card_factors = put(layout.pull), put(layout.factors)
@@ -342,12 +352,21 @@ class CudaLattice(Lattice):
         grid, now, source = (_blocks(count), THREADS), self._card_now, self._card_spread
         if self._resists:
             _step_resisting[grid](
-                now, self._card_pull, self._stays, count, *self._law, self._force, source
+                now,
+                self._card_pull,
+                self._stays,
+                count,
+                *self._law,
+                self._carry,
+                self._force,
+                source,
             )
         elif self._stays:
-            _step_own[grid](now, count, self.omega, self._force, source)
+            _step_own[grid](now, count, self.omega, self._carry, self._force, source)
         else:
-            _step_others[grid](now, self._card_pull, count, self.omega, self._force, source)
+            _step_others[grid](
+                now, self._card_pull, count, self.omega, self._carry, self._force, source
+            )
         self.steps += 1
 
     def inflow(self, opening: Ints) -> float:

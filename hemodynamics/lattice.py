@@ -204,12 +204,13 @@ def along_z(a: tuple[Cell, ...], b: tuple[Cell, ...], c: tuple[Cell, ...]) -> tu
 
 
 def settle(
-    m: tuple[Cell, ...], omega: Cell, force: tuple[Cell, Cell, Cell], source: Cell
+    m: tuple[Cell, ...], omega: Cell, carry: Cell, force: tuple[Cell, Cell, Cell], source: Cell
 ) -> tuple[Cell, tuple[Cell, ...]]:
     """Return the density and the 27 populations of unit mass after a collision, from moments.
 
-    ``omega`` is the relaxation rate 1 / tau, ``force`` an acceleration and ``source`` a
-    density that is added, all in lattice units.
+    ``omega`` is the relaxation rate 1 / tau, ``carry`` is 1 where cumulants of third order last and
+    0 where they do not, ``force`` an acceleration and ``source`` a density that is added, all in
+    lattice units.
     """
     rho = m[0] + ONE
     share = ONE / rho
@@ -218,7 +219,7 @@ def settle(
     xx, yy, zz = (m[4] + THIRD) * share, (m[5] + THIRD) * share, (m[6] + THIRD) * share
     xy, xz, yz = m[7] * share, m[8] * share, m[9] * share
     keep, slow = ONE - omega, ONE / omega - HALF
-    lasting = ONE - slow / (HALF * slow + MAGIC)
+    lasting = carry * (ONE - slow / (HALF * slow + MAGIC))
     second = (
         THIRD + keep * (xx - x * x - THIRD),
         THIRD + keep * (yy - y * y - THIRD),
@@ -246,10 +247,10 @@ def limited(cumulant: Cell, lasting: Cell) -> Cell:
 
 
 def collide(
-    f: tuple[Cell, ...], omega: Cell, force: tuple[Cell, Cell, Cell], source: Cell
+    f: tuple[Cell, ...], omega: Cell, carry: Cell, force: tuple[Cell, Cell, Cell], source: Cell
 ) -> tuple[Cell, tuple[Cell, ...]]:
     """Return the density and the 27 populations of unit mass after a collision; see `settle`."""
-    return settle(moments(f), omega, force, source)
+    return settle(moments(f), omega, carry, force, source)
 
 
 def departure(m: tuple[Cell, ...]) -> tuple[Cell, Cell, Cell, Cell, Cell, Cell]:
@@ -395,16 +396,23 @@ def _store(a: Any, i: Any, rho: Any, f: Any, w: Any) -> Any:
 
 
 @for_processor
-def _collide_block(a: Any, omega: Any, force: Any, source: Any) -> Any:
+def _collide_block(a: Any, omega: Any, carry: Any, force: Any, source: Any) -> Any:
     """Collide one block of populations; the loop becomes vector instructions."""
     for lane in range(LANES):
-        rho, f = _collide(_load(a, lane), omega, force, source)
+        rho, f = _collide(_load(a, lane), omega, carry, force, source)
         _store(a, lane, rho, f, _WEIGHTS)
 
 
 @for_processor
 def _resist_block(
-    a: Any, law: Any, linear: Any, quadratic: Any, omegas: Any, force: Any, source: Any
+    a: Any,
+    law: Any,
+    linear: Any,
+    quadratic: Any,
+    omegas: Any,
+    carry: Any,
+    force: Any,
+    source: Any,
 ) -> Any:
     """Collide one block whose cells have viscosities and drags of their own.
 
@@ -418,7 +426,7 @@ def _resist_block(
     for lane in range(LANES):
         m = _moments(_load(a, lane))
         share = _dragged(m, force, linear[lane], quadratic[lane])
-        rho, f = _settle(m, omegas[lane], _slowed(m, force, share), source)
+        rho, f = _settle(m, omegas[lane], carry, _slowed(m, force, share), source)
         _store(a, lane, rho, f, _WEIGHTS)
 
 
@@ -435,10 +443,10 @@ def make_ready(resists: bool) -> None:
     would not end in the same bits.
     """
     if resists:
-        kinds = (_NUMBERS, _LAW, _NUMBERS, _NUMBERS, _NUMBERS, _FORCE, _NUMBER)
+        kinds = (_NUMBERS, _LAW, *(_NUMBERS,) * 3, _NUMBER, _FORCE, _NUMBER)
         _resist_block.compile(kinds)
     else:
-        _collide_block.compile((_NUMBERS, _NUMBER, _FORCE, _NUMBER))
+        _collide_block.compile((_NUMBERS, _NUMBER, _NUMBER, _FORCE, _NUMBER))
 
 
 @inlined
@@ -473,7 +481,7 @@ def _put(now: Any, firsts: Any, places: Any, codes: Any, number: Any, block: Any
 
 @for_both
 def step_cells(
-    now: Any, firsts: Any, places: Any, codes: Any, stay: Any, omega: Any, force: Any,
+    now: Any, firsts: Any, places: Any, codes: Any, stay: Any, omega: Any, carry: Any, force: Any,
     source: Any, parts: Any,
 ) -> Any:  # fmt: skip
     """Stream and collide all blocks in place, in ``parts`` parts.
@@ -489,17 +497,17 @@ def step_cells(
         for block in range(part * blocks // parts, (part + 1) * blocks // parts):
             start = block * BLOCK
             if stay:
-                _collide_block(now[start : start + BLOCK], omega, force, source)
+                _collide_block(now[start : start + BLOCK], omega, carry, force, source)
             else:
                 _bring(now, firsts, places, codes, np.uint64(block), given)
-                _collide_block(given, omega, force, source)
+                _collide_block(given, omega, carry, force, source)
                 _put(now, firsts, places, codes, np.uint64(block), given)
 
 
 @for_both
 def step_resisting_cells(
     now: Any, firsts: Any, places: Any, codes: Any, stay: Any, rates: Any, half: Any,
-    linear: Any, quadratic: Any, force: Any, source: Any, parts: Any,
+    linear: Any, quadratic: Any, carry: Any, force: Any, source: Any, parts: Any,
 ) -> Any:  # fmt: skip
     """As `step_cells`, with viscosities by a table of rates and a drag in each cell."""
     blocks, law = len(firsts) - 1, (rates, half)
@@ -510,10 +518,10 @@ def step_resisting_cells(
             one, two = linear[first : first + LANES], quadratic[first : first + LANES]
             if stay:
                 a = now[start : start + BLOCK]
-                _resist_block(a, law, one, two, omegas, force, source)
+                _resist_block(a, law, one, two, omegas, carry, force, source)
             else:
                 _bring(now, firsts, places, codes, np.uint64(block), given)
-                _resist_block(given, law, one, two, omegas, force, source)
+                _resist_block(given, law, one, two, omegas, carry, force, source)
                 _put(now, firsts, places, codes, np.uint64(block), given)
 
 

@@ -67,9 +67,12 @@ WHOLE = "wss.mean"
 
 
 def comparable(flow: FlowResult) -> list[FlowResult]:
-    """Return a flow, and those on coarser cells whose walls were treated alike."""
-    walls = flow.conditions.get("walls")
-    return [level for level in flow.levels() if level.conditions.get("walls") == walls]
+    """Return a flow, and those on coarser cells whose blood and walls were treated alike."""
+
+    def treated(level: FlowResult) -> tuple[object, ...]:
+        return level.conditions.get("carry"), level.conditions.get("walls")
+
+    return [level for level in flow.levels() if treated(level) == treated(flow)]
 
 
 def half_band(values: Sequence[float], spacings_mm: Sequence[float]) -> float:

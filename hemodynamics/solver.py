@@ -98,8 +98,11 @@ class Lattice:
         threads: int = 0,
         rates: Rates | None = None,
         drag: Drag | None = None,
+        carry: float = 1.0,
     ) -> None:
         """Take ``rates`` for a fluid whose viscosity changes with shear; they replace ``tau``.
+
+        ``carry`` is how far cumulants of third order last; see `hemodynamics.lattice.settle`.
 
         Raises:
             ValueError: if a drag is not one of each cell, or is negative.
@@ -109,6 +112,7 @@ class Lattice:
         self.steps, self.leak = 0, 0.0
         self._resists = rates is not None or drag is not None
         make_ready(self._resists)
+        self._carry = np.float32(carry)
         same = Rates(np.full(2, self.omega), np.float32(1.0))
         self._rates, self._half = (rates or same).table, (rates or same).half
         nothing = np.zeros(layout.cells)
@@ -213,11 +217,11 @@ class Lattice:
         if self._resists:
             step_resisting_cells[self._parallel](
                 self._now, *self._table, self._stays, self._rates, self._half, self._linear,
-                self._quadratic, self._force, spread, self.threads,
+                self._quadratic, self._carry, self._force, spread, self.threads,
             )  # fmt: skip
         else:
             step_cells[self._parallel](
-                self._now, *self._table, self._stays, self.omega, self._force, spread,
+                self._now, *self._table, self._stays, self.omega, self._carry, self._force, spread,
                 self.threads,
             )  # fmt: skip
         self.steps += 1
