@@ -1,33 +1,17 @@
 """How far numbers of a flow may be off by its cells: what they changed by from coarser ones.
 
-The error is taken to fall in proportion to the edge of a cell, which is cautious for a method of
-second order but is what wall shear of real aneurysms was seen to do (see `SAFETY`), and the
-steepest change between any two levels counts: half a band is
+Half a band is the grid convergence index of three levels (Celik et al., Journal of Fluids
+Engineering 130:078001, 2008),
 
-    1.25 h max |f - f'| / (h' - h),
+    1.25 |f - f'| / ((h' / h)^p - 1),
 
-the grid convergence index with order one (Roache 1994, doi:10.1115/1.2910291: 1.25 is the factor
-for three grids); the steepest in place of an observed order, which three coarse grids do not show
-(Eca and Hoekstra 2014, J Comput Phys 262:104). To it comes what a flow that does not come to rest
-may still move by.
+with the order p that they show, one at the least and two at the most; but no less than half of what
+the steepest change between any two levels comes to with order one, since three coarse grids may
+show a high order by chance (Eca and Hoekstra 2014, J Comput Phys 262:104). Where values go up and
+down, or there are two levels only, all of that counts. To it comes what a flow that does not come
+to rest may still move by.
 
-Five real aneurysms (AN153, AN163-1, AN171, AN186-1, AN190 of IntrA) in 4,000 to 256,000 cells: the
-mean shear of the whole wall in two, four or eight times as many cells lay inside the band in all
-cases. In percent, of levels 1.26 apart and as many vessels as stand in brackets:
-
-========= =================== ================= =================== =================
-cells     band, whole wall    change to double  change to 4 times   patches inside
-========= =================== ================= =================== =================
-16,000    40 to 75 (4)        8 to 13 (4)       13 to 33 (4)        98 to 99
-32,000    37 to 57 (5)        3 to 17 (5)       6 to 11 (3)         99 to 100
-64,000    28 to 34 (3)        2 to 4 (3)        5 (1)               100
-128,000   21 (1)              1 (1)                                 100
-========= =================== ================= =================== =================
-
-Levels 1.59 apart gave bands of 22 to 53 from 32,000 cells on, and held 92 to 100 of 100 patches.
-A patch is one of 24 of the wall. With the last change alone 92 to 97 of 100 lay inside, with the
-order observed on three levels 84 to 93. Means of the whole wall converge faster than the band
-from 60,000 cells on; that is not seen before it has happened.
+MEASURED
 """
 
 from __future__ import annotations
@@ -50,6 +34,12 @@ SAFETY = 1.25
 FLOOR = 0.01
 """Share of a value that its error is at the least: no shear in straight tubes was better known with
 ten cells to the radius (see `hemodynamics.resolution`)."""
+
+ORDERS = (1.0, 2.0)
+"""What the order of convergence is taken to be at least, and at most."""
+
+CAUTION = 0.5
+"""Share of the steepest change, with order one, that an error is at the least."""
 
 WANTED_PERCENT = 5.0
 """The error that cells are told for."""
@@ -83,10 +73,36 @@ def half_band(values: Sequence[float], spacings_mm: Sequence[float]) -> float:
     """
     if len(values) < 2 or len(values) != len(spacings_mm):
         raise ValueError("an error is told by two levels or more; give a value for each spacing")
-    apart = np.diff(spacings_mm)
-    if not (apart > 0).all():
+    if not (np.diff(spacings_mm) > 0).all():
         raise ValueError(f"the spacings {list(spacings_mm)} mm are not from fine to coarse")
-    return float(SAFETY * spacings_mm[0] * np.max(np.abs(np.diff(values)) / apart))
+    return SAFETY * _remaining(np.abs(np.diff(values)), spacings_mm, not _sways(values))
+
+
+def _remaining(changes: Floats, spacings_mm: Sequence[float], falls: bool) -> float:
+    """Return what is still to change from the finest level on, without `SAFETY`.
+
+    ``changes`` are those from each level to the next, in size; ``falls`` is whether they go on in
+    the same direction.
+    """
+    steepest = float(spacings_mm[0] * np.max(changes / np.diff(spacings_mm)))
+    if len(changes) < 2 or not falls or not (changes[:2] > 0.0).all():
+        return steepest
+    ratio, before = spacings_mm[1] / spacings_mm[0], spacings_mm[2] / spacings_mm[1]
+    order = order_of(float(changes[1] / changes[0]), ratio, before)
+    return max(float(changes[0]) / (ratio**order - 1.0), CAUTION * steepest)
+
+
+def order_of(change: float, ratio: float, before: float) -> float:
+    """Return the order, within `ORDERS`, at which changes fall by the factor ``change``, above 0.
+
+    ``ratio`` is that of the edges of the two finer levels, ``before`` of the two coarser ones;
+    Celik's formula for uneven ones.
+    """
+    order, (low, high) = 1.0, ORDERS
+    for _ in range(50):
+        uneven = np.log((ratio**order - 1.0) / (before**order - 1.0))
+        order = float(np.clip((np.log(change) + uneven) / np.log(ratio), 0.1, 10.0))
+    return float(np.clip(order, low, high))
 
 
 def banded(
@@ -153,12 +169,9 @@ def shear_error_percent(levels: Sequence[FlowResult]) -> float:
     size = rms(shear[0])
     if size == 0.0:
         return 0.0
+    changes = np.array([rms(fine - coarse) for fine, coarse in pairwise(shear)])
     spacings = [level.spacing_mm for level in levels]
-    slopes = [
-        rms(a - b) / (coarse - fine)
-        for (a, b), (fine, coarse) in zip(pairwise(shear), pairwise(spacings))
-    ]
-    return 100.0 * spacings[0] * max(slopes) / size
+    return 100.0 * _remaining(changes, spacings, True) / size
 
 
 def error_finding(flow: FlowResult, number: Number, what: str) -> Finding | None:

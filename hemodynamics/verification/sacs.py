@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from hemodynamics.flow import simulate_flow
 from hemodynamics.flow_result import FlowResult
+from hemodynamics.level_error import ORDERS, order_of
 from hemodynamics.verification import openfoam
 from hemodynamics.verification.openfoam_case import Grid
 from hemodynamics.verification.rows import Means, Row
@@ -31,9 +32,6 @@ SPEED_LIMIT, SHEAR_LIMIT = 0.03, 0.05
 """By how much sac speed and sac shear may differ from the reference, as shares of it."""
 
 SOURCE = "OpenFOAM 1912, simpleFoam, extrapolated from three meshes"
-
-ORDERS = (1.0, 2.0)
-"""What the order of convergence is taken to be at least, as at sharp edges, and at most."""
 
 SAFETY = 1.25
 """By how much an uncertainty exceeds the step to the extrapolated value, for three meshes."""
@@ -154,23 +152,11 @@ def extrapolated(values: Sequence[float], cells: Sequence[int]) -> Limit:
     coarse, middle, fine = values
     first, second = middle - coarse, fine - middle
     ratio = (cells[2] / cells[1]) ** (1 / 3)
-    low, high = ORDERS
-    order = low
+    order = ORDERS[0]
     if first * second > 0.0:
-        order = float(
-            np.clip(_order(first / second, ratio, (cells[1] / cells[0]) ** (1 / 3)), low, high)
-        )
+        order = order_of(first / second, ratio, (cells[1] / cells[0]) ** (1 / 3))
     step = second / (ratio**order - 1.0)
     return Limit(fine + step, SAFETY * abs(step), order)
-
-
-def _order(change: float, ratio: float, before: float) -> float:
-    """Return the order p at which changes fall by ``change`` above 0, as Celik finds it."""
-    order = 1.0
-    for _ in range(50):
-        uneven = np.log((ratio**order - 1.0) / (before**order - 1.0))
-        order = float(np.clip((np.log(change) + uneven) / np.log(ratio), 0.1, 10.0))
-    return order
 
 
 def beside_openfoam(make: Callable[[Means], Sac]) -> Callable[[Means], Iterator[Row]]:

@@ -49,8 +49,15 @@ def test_a_value_that_tends_to_a_limit_as_cells_shrink_has_it_in_its_band(limit,
     values = [limit + by * spacing**order for spacing in spacings]
     half = half_band(values, spacings)
     assert half >= abs(values[0] - limit) * (1 - 1e-9)
-    if order == 1.0:
-        assert half == pytest.approx(1.25 * abs(values[0] - limit), rel=1e-6, abs=1e-9)
+    if abs(by) > 0.01:
+        steepest = h * max(abs(np.diff(values)) / np.diff(spacings))
+        told = 1.25 * max(abs(values[0] - limit), 0.5 * steepest)
+        assert half == pytest.approx(told, rel=1e-3)
+
+
+def test_a_high_order_that_three_levels_show_does_not_hide_the_steepest_change():
+    half = half_band([4.0, 3.99, 3.0], [0.2, 0.3, 0.45])
+    assert half == pytest.approx(0.5 * 1.25 * 0.2 * 0.99 / 0.15)
 
 
 def test_the_steepest_change_counts_even_where_the_last_one_is_by_chance_small():
