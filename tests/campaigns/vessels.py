@@ -23,8 +23,8 @@ IDEALISED = "aneurysm_idealised_pair.zip"
 LAWS: tuple[Outlets, ...] = ("windkessel", "split")
 
 ACROSS, CELLS = 4.2, 10_000
-"""Cells across the narrowest end, and in all, at the least: coarse, but the hardest for stability. A
-preview takes three times as many in all; wide vessels in a thousand cells are not what is asked."""
+"""Cells across the narrowest end, and in all, at the least: coarse, but the hardest for stability.
+A preview takes three times as many in all."""
 
 NARROWEST = 35.0
 """Percent of the inlet's width: ends narrower than this stay closed."""
