@@ -11,7 +11,21 @@ show a high order by chance (Eca and Hoekstra 2014, J Comput Phys 262:104). Wher
 down, or there are two levels only, all of that counts. To it comes what a flow that does not come
 to rest may still move by.
 
-MEASURED
+Five real aneurysms (AN153, AN163-1, AN171, AN186-1, AN190 of IntrA; the first does not come to
+rest) in 4,000 to 128,000 cells: the mean shear of the whole wall in two, four or eight times as
+many cells lay inside the band in all cases. In percent, of levels 1.26 apart and as many vessels
+as stand in brackets; a patch is one of 24 of the wall:
+
+========= =================== ================= ================= ===============
+cells     band, whole wall    change to double  change to 4 times patches inside
+========= =================== ================= ================= ===============
+16,000    29 to 66 (4)        5 to 13 (4)       8 to 28 (4)       96 to 100
+32,000    16 to 32, 55 (5)    1 to 13 (5)       2 to 4 (3)        96 to 100
+64,000    9 to 13 (3)         1 to 2 (3)                          92 to 100
+========= =================== ================= ================= ===============
+
+With the order that is shown alone 88 of 100 patches lay inside, with order one and the steepest
+change 98, in bands twice as wide.
 """
 
 from __future__ import annotations
