@@ -103,7 +103,7 @@ def _remaining(changes: Floats, spacings_mm: Sequence[float], falls: bool) -> fl
         return steepest
     ratio, before = spacings_mm[1] / spacings_mm[0], spacings_mm[2] / spacings_mm[1]
     order = order_of(float(changes[1] / changes[0]), ratio, before)
-    return max(float(changes[0]) / (ratio**order - 1.0), CAUTION * steepest)
+    return float(max(changes[0] / (ratio**order - 1.0), CAUTION * steepest))
 
 
 def order_of(change: float, ratio: float, before: float) -> float:

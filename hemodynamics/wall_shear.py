@@ -48,8 +48,9 @@ TERMS = 5
 RIDGE = 1e-4
 """By what share slopes are held back, so that a fit to few cells stays near their mean."""
 
-TOUCHING = 0.4
-"""Cells that lie nearer to the wall than so many cells count less: stress comes out low there."""
+TOUCHING, HARDLY = 0.4, 1e-3
+"""Cells that lie nearer to the wall than so many cells count less, down to hardly at all: stress
+comes out low there."""
 
 BATCH = 8192
 """Points of the wall that are fitted at once, so that memory stays small."""
@@ -175,7 +176,7 @@ def _fit(
                         continue
                     deep = depth[cell]
                     number[n, count] = cell
-                    weights[count] = (1.0 - away) ** 2 * min(deep / TOUCHING, 1.0)
+                    weights[count] = (1.0 - away) ** 2 * min(max(deep / TOUCHING, HARDLY), 1.0)
                     terms[count, 0], terms[count, 1], terms[count, 2] = 1.0, deep, deep * deep
                     terms[count, 3] = x * first[0] + y * first[1] + z * first[2]
                     terms[count, 4] = x * second[0] + y * second[1] + z * second[2]
