@@ -34,14 +34,16 @@ class Thumbnails(QObject):
         self._made: dict[str, QPixmap] = {}
         self._wanted: dict[str, ScannedVolume] = {}
         self._job: Job[Any] | None = None
+        self._making = ""
 
     def picture(self, volume: ScannedVolume) -> QPixmap:
         """Return the picture of ``volume``, square; an empty one until it is made."""
         if volume.key in self._made:
             return self._made[volume.key]
-        self._wanted.pop(volume.key, None)
-        self._wanted[volume.key] = volume
-        self._next()
+        if volume.key != self._making:
+            self._wanted.pop(volume.key, None)
+            self._wanted[volume.key] = volume
+            self._next()
         return square(None)
 
     def forget(self) -> None:
@@ -49,12 +51,13 @@ class Thumbnails(QObject):
         self._made, self._wanted = {}, {}
         if self._job is not None:
             self._job.cancel()
-            self._job = None
+            self._job, self._making = None, ""
 
     def _next(self) -> None:
         if self._job is not None or not self._wanted:
             return
         key, volume = self._wanted.popitem()
+        self._making = key
 
         def work(progress: Progress) -> Array:
             return self._make(volume)
@@ -65,7 +68,7 @@ class Thumbnails(QObject):
     def _take(self, job: Job[Any], key: str) -> None:
         if job is not self._job:  # of a scan that was left
             return
-        self._job = None
+        self._job, self._making = None, ""
         self._made[key] = square(job.result)
         self.arrived.emit(key)
         self._next()

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 from PySide6.QtCore import QModelIndex, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QHBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from tests.workstation.dicom_phantom import SAGITTAL, positions, write
 from workstation.case import open_case
+from workstation.dicom.files import ScannedVolume
 from workstation.session import Session
 from workstation.ui.desk import Desk
 from workstation.ui.panels.import_panel import ImportPanel
@@ -201,6 +203,31 @@ def test_a_picture_that_cannot_be_made_is_no_error(
     settle()
     assert len(asked) == 1
     assert not failures
+
+
+def test_a_picture_that_is_asked_for_while_it_is_made_is_made_once(
+    panel: ImportPanel, tmp_path: Path, settle: Settle
+) -> None:
+    asked: list[object] = []
+    begun, go_on = Event(), Event()
+
+    def slowly(volume: object) -> None:
+        asked.append(volume)
+        begun.set()
+        go_on.wait(10)
+
+    panel.page.pictures._make = slowly  # type: ignore[assignment]
+    panel.offer(write_gap(tmp_path / "images"))
+    for _ in range(500):
+        QApplication.processEvents()
+        if begun.wait(0.02):
+            break
+    (volume,) = asked
+    assert isinstance(volume, ScannedVolume)
+    panel.page.pictures.picture(volume)
+    go_on.set()
+    settle()
+    assert len(asked) == 1
 
 
 def test_files_that_are_not_used_are_listed_with_their_reason(
