@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import cuda, float64
 
-from hemodynamics.lattice import LANES, WEIGHTS, compiled
+from hemodynamics.cell_passes import LANES
+from hemodynamics.lattice import WEIGHTS, compiled
 from hemodynamics.layout import Ints, Layout, Links, Outlet, Singles
 from hemodynamics.link_passes import LINGERS
 from hemodynamics.rheology import Rates

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hemodynamics.cell_passes import BLOCK, LANES
 from hemodynamics.compiling import EARLY, RUNS
-from hemodynamics.lattice import BLOCK, LANES, OPPOSITE, VELOCITIES, WEIGHTS
+from hemodynamics.lattice import OPPOSITE, VELOCITIES, WEIGHTS
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

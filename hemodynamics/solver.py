@@ -17,14 +17,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from hemodynamics.lattice import (
-    WEIGHTS,
-    fields,
-    make_ready,
-    of_cumulants,
-    step_cells,
-    step_resisting_cells,
-)
+from hemodynamics.cell_passes import fields, make_ready, step_cells, step_resisting_cells
+from hemodynamics.lattice import WEIGHTS, of_cumulants
 from hemodynamics.layout import Floats, Ints, Layout, Links, Outlet, Singles, name, table
 from hemodynamics.link_passes import (
     CHUNK,

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from hemodynamics.lattice import BLOCK, LANES, VELOCITIES
+from hemodynamics.cell_passes import BLOCK, LANES
+from hemodynamics.lattice import VELOCITIES
 from hemodynamics.layout import WALL, Links, address, lay_out, runs
 from hemodynamics.solver import Lattice
 from tests.hemodynamics.tubes import periodic_tube
