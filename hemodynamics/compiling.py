@@ -18,12 +18,12 @@ from numba.extending import intrinsic
 def for_processor(function: Any) -> Any:
     """Return a function compiled for one thread, and kept between runs."""
     kept = _named(function, function.__name__)
-    return numba.njit(fastmath=True, error_model="numpy", nogil=True, cache=True)(kept)
+    return numba.njit(error_model="numpy", nogil=True, cache=True)(kept)
 
 
 def inlined(function: Any) -> Any:
     """Return a function that is compiled into those that call it."""
-    return numba.njit(fastmath=True, error_model="numpy", forceinline=True)(function)
+    return numba.njit(error_model="numpy", forceinline=True)(function)
 
 
 def for_both(function: Any) -> tuple[Any, Any]:
