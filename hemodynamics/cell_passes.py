@@ -6,7 +6,6 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import types
 
 from hemodynamics.compiling import (
     RUNS,
@@ -111,25 +110,6 @@ def _resist_block(
         share = _dragged(m, force, linear[lane], quadratic[lane])
         rho, f = _settle(m, omegas[lane], carry, _slowed(m, force, share), source)
         _store(a, lane, rho, f, _WEIGHTS)
-
-
-_NUMBER = numba.float32
-_NUMBERS, _FORCE = types.Array(_NUMBER, 1, "C"), types.UniTuple(_NUMBER, 3)
-_LAW = types.Tuple((_NUMBERS, _NUMBER))
-
-
-def make_ready(resists: bool) -> None:
-    """Compile, or take from what is kept, the pass over a block before what calls it.
-
-    Callers hold a copy of its code, made into other instructions that round otherwise. Which of
-    both a process takes depends on which it had first, so a flow that goes on in another process
-    would not end in the same bits.
-    """
-    if resists:
-        kinds = (_NUMBERS, _LAW, *(_NUMBERS,) * 3, _NUMBER, _FORCE, _NUMBER)
-        _resist_block.compile(kinds)
-    else:
-        _collide_block.compile((_NUMBERS, _NUMBER, _NUMBER, _FORCE, _NUMBER))
 
 
 @inlined

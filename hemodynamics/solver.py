@@ -17,7 +17,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from hemodynamics.cell_passes import fields, make_ready, step_cells, step_resisting_cells
+from hemodynamics.cell_passes import fields, step_cells, step_resisting_cells
 from hemodynamics.lattice import WEIGHTS, of_cumulants
 from hemodynamics.layout import Floats, Ints, Layout, Links, Outlet, Singles, name, table
 from hemodynamics.link_passes import (
@@ -105,7 +105,6 @@ class Lattice:
         self.omega = np.float32(1.0 / tau) if rates is None else rates.table[-1]
         self.steps, self.leak = 0, 0.0
         self._resists = rates is not None or drag is not None
-        make_ready(self._resists)
         self._carry = np.float32(carry)
         same = Rates(np.full(2, self.omega), np.float32(1.0))
         self._rates, self._half = (rates or same).table, (rates or same).half
