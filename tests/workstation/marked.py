@@ -2,6 +2,7 @@
 
 import re
 import struct
+from datetime import date, timedelta
 from io import BytesIO
 
 import pydicom
@@ -20,6 +21,7 @@ CONTAINERS = (  # sequences that no rule of the table is about
 )
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
 _PERSONAL = Tag("PatientName"), Tag("PatientID")
+_FIRST = date(1200, 1, 1)
 
 
 class Marks:
@@ -27,12 +29,15 @@ class Marks:
 
     def __init__(self):
         self.made = {}
+        self.dates = 0
 
     def value(self, vr, owner):
         n = len(self.made) + 1
+        # Dates follow day on day: none moves by so little that it becomes another.
+        self.dates += vr == "DA"
         number = {"US": 40000 + n, "SS": 20000 + n, "FL": 0.0, "FD": n + 0.123456789}
         text = {
-            "DA": f"{1200 + n // 300:04d}{1 + n // 25 % 12:02d}{1 + n % 25:02d}",
+            "DA": f"{(_FIRST + timedelta(days=self.dates)):%Y%m%d}",
             "TM": f"123456.{n:06d}",
             "DT": f"1999050512{n // 60 % 60:02d}{n % 60:02d}.{n:06d}",
             "UI": f"1.2.777.{n}.9",
