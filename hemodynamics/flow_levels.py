@@ -16,7 +16,7 @@ from hemodynamics.flow_checkpoint import Keeper, Kept, keeper_of
 from hemodynamics.flow_march import Diverged, Marched, march_cycles, march_steady
 from hemodynamics.flow_result import FlowResult
 from hemodynamics.flow_run import Run, Scales
-from hemodynamics.flow_settled import settling
+from hemodynamics.flow_settled import Settling, settling
 from hemodynamics.flow_setup import (
     Drive,
     Wishes,
@@ -218,12 +218,14 @@ def _level(vessel: Vessel, wishes: Wishes, level: Level, progress: Progress) -> 
     content_ml = 1e-3 * len(domain.cells_mm) * level.spacing_mm**3
     exchange_s = content_ml / abs(driven.waveform.mean_ml_s)
 
+    def patches() -> Settling:
+        return settling(wall.surface.points_mm, wall.areas_mm2)
+
     def steady(run: Run, kept: Kept, rough: bool, told: Progress) -> Marched:
-        judge = settling(wall.surface.points_mm, wall.areas_mm2)
         most, settled = wishes.most_exchanges, 0.01 * wishes.settled_percent
         if rough:
             most, settled = HASTY_SHARE * most, ROUGHLY * settled
-        return march_steady(run, shear, judge, exchange_s, most, settled, hours, kept, told)
+        return march_steady(run, shear, patches(), exchange_s, most, settled, hours, kept, told)
 
     def hurried(number: int) -> Snapshot | None:
         """Return what a hasty part leaves, where one is of use."""
@@ -253,7 +255,7 @@ def _level(vessel: Vessel, wishes: Wishes, level: Level, progress: Progress) -> 
         told = _part(progress, 0.5 if begin is not level.snapshot else 0.05, 1.0, "")
         if wishes.pulsatile:
             found = march_cycles(
-                run, shear, period_s, wishes.cycles, wishes.frames, hours, kept, told
+                run, shear, patches(), period_s, wishes.cycles, wishes.frames, hours, kept, told
             )
         else:
             found = steady(run, kept, False, told)

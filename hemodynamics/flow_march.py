@@ -12,7 +12,15 @@ import numpy.typing as npt
 
 from hemodynamics.flow_checkpoint import Kept
 from hemodynamics.flow_run import Run
-from hemodynamics.flow_settled import IMBALANCE, Repeats, Settling, Sway, imbalance, sway
+from hemodynamics.flow_settled import (
+    IMBALANCE,
+    Averages,
+    Repeats,
+    Settling,
+    Sway,
+    imbalance,
+    sway,
+)
 from hemodynamics.flow_setup import TooCostly
 from hemodynamics.pacing import Pacer
 from hemodynamics.wall_shear import WallShear
@@ -170,6 +178,7 @@ class Marched:
         flows_ml_s: mean flows into the lumen by opening, of the last part or cycle.
         sway: of a steady flow that does not come to rest; samples and flows are means then.
         size_pa: (points,) mean size of its wall shear, which the mean vector's falls short of.
+        averages: of a pulsatile flow of two cycles or more: how those of the last changed.
     """
 
     samples: Samples
@@ -177,6 +186,7 @@ class Marched:
     flows_ml_s: dict[str, float]
     sway: Sway | None = None
     size_pa: Singles | None = None
+    averages: Averages | None = None
 
 
 class Clock:
@@ -317,6 +327,7 @@ def march_steady(
 def march_cycles(
     run: Run,
     shear: WallShear,
+    wall: Settling,
     period_s: float,
     cycles: int,
     frames: int,
@@ -331,7 +342,7 @@ def march_cycles(
         TooCostly: if it would take longer than allowed.
     """
     between = round(period_s / frames / run.scales.step_s)
-    repeats, samples = Repeats(), Samples()
+    repeats, samples = Repeats(wall), Samples()
     if kept.found is not None:
         run.restore(kept.found)
         repeats.restore(kept.found)
@@ -356,7 +367,7 @@ def march_cycles(
             break
         samples.clear()
     run.fill()
-    return Marched(samples, repeats.changes, repeats.flows_ml_s)
+    return Marched(samples, repeats.changes, repeats.flows_ml_s, averages=repeats.averages)
 
 
 def _joined(parts: Sequence[Run | Repeats | Samples | Clock]) -> dict[str, npt.NDArray[Any]]:

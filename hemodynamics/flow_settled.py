@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -137,17 +137,34 @@ class Settling:
         return np.asarray(np.bincount(self.owner, size) / np.maximum(self.patches_mm2, 1e-30))
 
 
+@dataclass(frozen=True)
+class Averages:
+    """By how much averages over a cycle differ from those of the one before, as shares of them.
+
+    Attributes:
+        whole: of time-averaged shear over the whole wall.
+        patch: of that on the least steady of `PATCHES` patches.
+    """
+
+    whole: float
+    patch: float
+
+
 @dataclass
 class Repeats:
     """Follows a pulsatile flow from cycle to cycle.
 
     Attributes:
-        changes: of shear and outflow from each cycle to the next.
+        wall: its patches, on which shear is averaged.
+        changes: of shear at all moments, and of outflow, from each cycle to the next.
         flows_ml_s: mean flows into the lumen of the last cycle.
+        averages: how those of the last cycle changed, from the second cycle on.
     """
 
+    wall: Settling
     changes: list[float] = field(default_factory=list)
     flows_ml_s: dict[str, float] = field(default_factory=dict)
+    averages: Averages | None = None
     _shear: Singles | None = None
 
     def judge(self, wss_pa: Singles, flows_ml_s: dict[str, float]) -> float:
@@ -155,8 +172,21 @@ class Repeats:
         if self._shear is not None:
             shear = change(self._shear, wss_pa)
             self.changes.append(max(shear, outflow_change(self.flows_ml_s, flows_ml_s)))
+            self.averages = self._compared(self._over_time(self._shear), self._over_time(wss_pa))
         self._shear, self.flows_ml_s = wss_pa, flows_ml_s
         return self.changes[-1] if self.changes else np.inf
+
+    def _over_time(self, wss_pa: Singles) -> Floats:
+        """Return the mean size of shear (times, points, 3) on each patch."""
+        return np.asarray(np.mean([self.wall.means(now) for now in wss_pa], axis=0))
+
+    def _compared(self, before: Floats, after: Floats) -> Averages:
+        whole = [float(np.average(one, weights=self.wall.patches_mm2)) for one in (before, after)]
+        size = np.maximum(after + FLOOR * whole[1], 1e-30)
+        return Averages(
+            abs(whole[1] - whole[0]) / max(whole[1], 1e-30),
+            float((np.abs(after - before) / size).max()),
+        )
 
     def state_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return all that a run needs to go on as if it had never stopped."""
@@ -165,6 +195,7 @@ class Repeats:
             "openings": np.array(list(self.flows_ml_s)),
             "mean_flows": np.array(list(self.flows_ml_s.values())),
             "cycle_shear": np.zeros(0, np.float32) if self._shear is None else self._shear,
+            "averages": np.array([] if self.averages is None else astuple(self.averages)),
         }
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -173,6 +204,7 @@ class Repeats:
         self.flows_ml_s = dict(zip(arrays["openings"].tolist(), arrays["mean_flows"].tolist()))
         shear = arrays["cycle_shear"]
         self._shear = shear if shear.size else None
+        self.averages = Averages(*arrays["averages"].tolist()) if arrays["averages"].size else None
 
 
 def settling(points_mm: Floats, areas_mm2: Floats) -> Settling:

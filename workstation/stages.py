@@ -236,7 +236,7 @@ _TABLE = (
     Stage("Plan", treatment.coil),
     Stage("Plan", treatment.flow_diverter),
     Stage("Plan", treatment.treatment_effect, version=2),
-    Stage("Plan", flow.simulate_flow, version=12),
+    Stage("Plan", flow.simulate_flow, version=13),
     Stage("Plan", dome_flow.dome_flow, version=2),
     Stage("Plan", flow_reserve.fractional_flow_reserve, version=2),
     Stage("Plan", flow_reserve.flow_reserve),

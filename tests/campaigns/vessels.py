@@ -43,6 +43,8 @@ class Verdict:
     cells: float
     cycles: int
     change_percent: float
+    average_percent: float
+    patch_percent: float
     imbalance_percent: float
     fastest_m_s: float
     cpu_s: float
@@ -87,6 +89,8 @@ def judge(name: str, surface: SurfaceMesh, outlets: Outlets) -> Verdict:
         numbers["cells"],
         len(flow.residuals) + 1,
         100 * float(flow.residuals[-1]),
+        numbers["wss.cycle_change"],
+        numbers["wss.patch_cycle_change"],
         numbers["imbalance"],
         numbers["speed.maximum"],
         time.process_time() - start,

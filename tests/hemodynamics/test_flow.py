@@ -115,6 +115,7 @@ def test_womersley_flow(tube):
     expected = pulse(0.5, 0.5).flow_ml_s(flow.times_s)
     assert np.allclose(flow.flows_ml_s["inlet"], expected, rtol=2e-3)
     assert len(flow.residuals) == 1
+    assert 0 < number(flow, "wss.cycle_change") <= number(flow, "wss.patch_cycle_change") < 5
     assert flow.wall.point_data["osi"].max() < 0.01
     assert number(flow, "imbalance") < 0.2
 

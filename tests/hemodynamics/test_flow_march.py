@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hemodynamics.flow_march import Late, Samples
-from hemodynamics.flow_settled import Settling, sway
+from hemodynamics.flow_settled import FLOOR, Averages, Repeats, Settling, sway
 
 
 def sample(shear, speed):
@@ -79,3 +79,24 @@ def test_the_doubt_of_a_mean_holds_in_nineteen_of_twenty_flows_whose_times_hang_
         inside += abs(shear.mean() - 1.0) <= found.whole_doubt * shear.mean()
         assert min(astuple(found)) >= 0
     assert 0.91 < inside / 400 < 0.98
+
+
+def test_what_sways_at_each_moment_may_still_have_the_same_averages():
+    """Two patches: the shear of one turns about, that of the other becomes 10 percent larger."""
+    wall = Settling(np.array([0, 0, 1]), np.array([1.0, 1.0, 2.0]))
+    first = np.zeros((4, 3, 3), np.float32)
+    first[:, :2, 0], first[:, 2, 1] = [[1.0], [3.0], [2.0], [2.0]], 1.0
+    second = np.roll(first, 2, axis=0)
+    second[:, 2] *= 1.1
+    repeats = Repeats(wall)
+    assert repeats.judge(first, {"inlet": 1.0}) == np.inf
+    assert repeats.averages is None
+    assert repeats.judge(second, {"inlet": 1.0}) > 0.3
+    mean = (2 * 2.0 + 2 * 1.1) / 4
+    assert repeats.averages.whole == pytest.approx(0.05 / mean, rel=1e-5)
+    assert repeats.averages.patch == pytest.approx(0.1 / (1.1 + FLOOR * mean), rel=1e-5)
+    again = Repeats(wall)
+    again.restore(repeats.state_arrays())
+    assert again.averages == repeats.averages
+    assert again.judge(second, {"inlet": 1.0}) == 0.0
+    assert again.averages == Averages(0.0, 0.0)

@@ -1,12 +1,12 @@
-"""What is said of a steady flow that did not come to rest."""
+"""What is said of a flow that did not come to rest, or did not repeat itself."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from hemodynamics.flow_settled import Sway, swings
-from hemodynamics.flow_summary import _unsettled
+from hemodynamics.flow_settled import Averages, Sway, swings
+from hemodynamics.flow_summary import _convergence, _unsettled, state_of
 
 AREA_MM2, NU_MM2_S, SPACING_MM = 10.0, 3.3, 0.3
 
@@ -53,3 +53,17 @@ def test_a_flow_that_still_falls_needs_time_and_fine_cells_need_no_finer_ones():
 )
 def test_what_halved_since_half_way_does_not_swing(remaining, said):
     assert swings(remaining) is said
+
+
+def test_a_pulsatile_flow_that_does_not_repeat_itself_tells_how_its_averages_do():
+    marched = SimpleNamespace(sway=None, changes=[0.3, 0.09], averages=Averages(0.004, 0.061))
+    done = SimpleNamespace(marched=marched, carry=1.0, walls=1.0)
+    flow = SimpleNamespace(residuals=np.array([0.3, 0.09]), conditions={"kind": "pulsatile"})
+    (finding,) = _convergence(flow, done, {"inlet": 1.0, "outlet_1": -1.0})
+    assert finding.code == "not_settled"
+    assert "changed by 9 percent from cycle to cycle" in finding.sentence
+    assert "by 0.4 percent over the whole wall, 6.1 on its least" in finding.sentence
+    assert state_of(done) == {"unrest": {"whole": 0.004, "patch": 0.061}}
+    marched.changes[-1] = flow.residuals[-1] = 0.005
+    assert not _convergence(flow, done, {"inlet": 1.0, "outlet_1": -1.0})
+    assert state_of(done) == {}
