@@ -79,9 +79,9 @@ def simulate_flow(
         kind: steady, pulsatile over the heart's cycle, or none.
         mean_flow_ml_s: empty takes that of what tells the inflow, of the waveform, or 0.27 m/s
             times the inlets' area.
-        accuracy: into how many cells the lumen is divided: some 30,000 for a preview in a minute or
-            two, and more where a steady flow takes them to settle; 250,000 for an hour, 1,500,000
-            for a night on two cores.
+        accuracy: into how many cells the lumen is divided: 30,000 to 60,000 for a preview in a
+            minute or two, and more where a steady flow takes them to settle; 250,000 for an hour,
+            1,500,000 for a night on two cores.
         target_error_percent: how far off wall shear may be, rms, in a straight round vessel as wide
             as the inlet, in place of an accuracy; real ones err more, which the result tells.
         spacing_mm: edge of a cell, in place of either.
