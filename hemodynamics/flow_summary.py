@@ -280,9 +280,9 @@ def _convergence(flow: FlowResult, done: Finished, flows_ml_s: dict[str, float])
         averages = done.marched.averages
         assert averages is not None
         text = (
-            f"Wall shear still changed by {100 * last:.2g} percent from cycle to cycle, moment by "
-            f"moment; its average over the cycle by {100 * averages.whole:.2g} percent over the "
-            f"whole wall, {100 * averages.patch:.2g} on its least steady patch."
+            f"The flow still changed by {100 * last:.2g} percent from cycle to cycle, moment by "
+            f"moment; wall shear averaged over the cycle by {100 * averages.whole:.2g} percent "
+            f"over the whole wall, {100 * averages.patch:.2g} on its least steady patch."
         )
         remedy = (
             "Compute more cycles; where that does not help a jet sways: take averages over the "
