@@ -44,11 +44,11 @@ CELLS: Mapping[Accuracy, int] = MappingProxyType(
 """About how many cells a lumen is divided into; see also `_preview_mm`."""
 
 TWICE, PREVIEW_ACROSS, CALM = 2.0, 6.0, 30.0
-MOST_UPDATES = 6e9
+MOST_UPDATES = 4.5e9
 """The preview of a steady flow takes more cells than that: twice as many, which about halves the
 bands of its numbers, so many across the narrowest opening, and as many as hold the Reynolds number
 of a cell, at the fastest opening, at that value. But it takes no more than would need so many
-updates of a cell if it never settled (105 s on two cores, by what stands below).
+updates of a cell if it never settled (80 s on two cores, by what stands below).
 
 Of six real aneurysms three came to rest with 30,000 cells (17 to 26) and one with 80,000 (30) only.
 Two have no rest to come to: the jet into the sac swings in the same places and as strongly in finer
